@@ -1,0 +1,1 @@
+"""Benchmarks: measured truth about all the other rooms."""

@@ -1,0 +1,1 @@
+"""Experts: they watch, listen to and read a video, and write down tags."""

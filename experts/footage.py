@@ -1,0 +1,146 @@
+"""Footage: one decoded video, and the words in which an expert says which part of it to decode."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Pictures = npt.NDArray[np.uint8]  # [T, H, W, 3], RGB, upright
+Seconds = npt.NDArray[np.float64]  # [T]
+
+SOUND_RATE = 16_000  # samples per second, mono
+
+
+class Unreadable(Exception):
+    """A file that gives no footage. The message says why, in words for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a file says of itself, corrected by what decoding showed."""
+
+    duration: float | None  # seconds of picture, first to last frame's end
+    width: int  # of the upright picture
+    height: int
+    fps: Fraction | None  # average frame rate
+    codec: str
+    rotation: int  # degrees clockwise that were applied: 0, 90, 180 or 270
+    colour: str  # "bt709", "bt2020 hlg", …; "" if the file does not say
+    has_sound: bool
+    title: str | None = None
+    created: str | None = None  # ISO 8601
+
+
+@dataclass(frozen=True, slots=True)
+class Uniform:
+    """`count` frames, at the midpoints of as many equal parts of the video."""
+
+    count: int
+    side: int | None = None  # scale the shorter side down to this many pixels; None: as it is
+
+
+@dataclass(frozen=True, slots=True)
+class PerSecond:
+    """One frame every 1/rate seconds; if that is more than `most`, `most` uniform frames."""
+
+    rate: float = 1.0
+    most: int = 60
+    side: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """`count` windows of `length` frames, `step` seconds apart, spread over the video, for motion.
+
+    A video shorter than a window gives its last frame again.
+    """
+
+    count: int
+    length: int
+    step: float  # seconds between neighbouring frames of a window
+    side: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PerShot:
+    """`count` frames of every shot, at most `most` in all; shots are found from the pictures."""
+
+    count: int = 1
+    most: int = 60
+    side: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """The whole sound track: float32 [S], mono, 16 kHz."""
+
+
+Sampling = Uniform | PerSecond | Windows | PerShot | Sound
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The frames that one sampling asked for. For `Windows`, `length` neighbours belong together.
+
+    frames: uint8 [T, H, W, 3]; times: seconds [T], the presentation times of the frames themselves.
+    """
+
+    frames: Pictures
+    times: Seconds
+
+
+@dataclass(slots=True)
+class Coverage:
+    """What was asked for and what could be read, so that "no dog" and "not looked at" differ."""
+
+    wanted: int = 0
+    read: int = 0
+    sound: str = "not asked"  # "not asked" | "read" | "absent" | "partly" | "unreadable"
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def complete(self) -> bool:
+        return self.read == self.wanted and self.sound in ("not asked", "read", "absent")
+
+
+@dataclass(slots=True)
+class Footage:
+    """One decoded video. Frames and sound are read-only views into memory that `close` gives back.
+
+    What a sampling's view holds depends on the file and that sampling alone, never on what other
+    experts asked for.
+    """
+
+    path: str
+    facts: Facts
+    views: dict[Any, View]
+    sound: npt.NDArray[np.float32] | None  # [S] at SOUND_RATE; None where not asked or absent
+    sound_start: float = 0.0  # seconds on the clock of the pictures
+    coverage: Coverage = field(default_factory=Coverage)
+    release: Callable[[], None] | None = None
+
+    def view(self, sampling: Sampling) -> View:
+        return self.views[sampling]
+
+    def windows(self, sampling: Windows) -> list[View]:
+        """The whole windows of a sampling: each has `sampling.length` frames."""
+        view = self.views[sampling]
+        cuts = range(0, len(view.times), sampling.length)
+        return [View(view.frames[i : i + sampling.length], view.times[i : i + sampling.length]) for i in cuts]
+
+    def close(self) -> None:
+        """Give the memory back. Views must not be used afterwards."""
+        release, self.release = self.release, None
+        self.views, self.sound = {}, None
+        if release is not None:
+            release()
+
+
+def union(samplings: Iterable[Sampling]) -> tuple[Sampling, ...]:
+    """Every sampling once, in the order first asked for."""
+    return tuple(dict.fromkeys(samplings))

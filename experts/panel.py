@@ -1,0 +1,226 @@
+"""The panel: the experts at work together. Each footage is decoded once and read by all of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from experts.footage import Footage, Sampling, Unreadable, union
+from experts.tags import Modality, Report
+
+ENTRY_POINTS = "tagline.experts"
+
+# Named here, imported when asked for: `tagline --help` must not load a model library.
+BUILT_IN = {
+    "object": "experts.objects:ObjectExpert",
+    "person": "experts.persons:PersonExpert",
+    "scene": "experts.scene:SceneExpert",
+    "motion": "experts.motion:MotionExpert",
+    "speech": "experts.speech:SpeechExpert",
+    "screen": "experts.screen:ScreenExpert",
+}
+
+
+@runtime_checkable
+class Expert(Protocol):
+    """Anything that turns footage into tags. Its constructor takes its settings as keywords."""
+
+    name: str
+    modality: Modality
+    version: str  # changes whenever the same footage may give another report
+    needs: tuple[Sampling, ...]
+
+    def missing(self) -> str | None:
+        """Why it cannot run here, as one sentence that names the command to run; None if it can."""
+
+    def fingerprint(self) -> str:
+        """sha256 over everything that its reports depend on: name, version, settings, weights."""
+
+    def load(self, device: str) -> None:
+        """Load the models. Called once, before the first batch; `device` is torch's name of it."""
+
+    def __call__(self, batch: Sequence[Footage]) -> list[Report]:
+        """One report a footage, in order. The reports do not depend on how footage is batched."""
+
+
+class UnknownExpert(ValueError):
+    pass
+
+
+def known() -> dict[str, str]:
+    """Every expert that can be had here: name to where it comes from. Built-in names come first."""
+    found = dict(BUILT_IN)
+    for entry in entry_points(group=ENTRY_POINTS):
+        found.setdefault(entry.name, entry.value)
+    return found
+
+
+def build(name: str, settings: Mapping[str, Any] | None = None) -> Expert:
+    """Make one expert by its name; `settings["use"]` puts another implementation in its place."""
+    options = dict(settings or {})
+    found = known()
+    target = options.pop("use", name)
+    if target not in found:
+        raise UnknownExpert(f"there is no expert called {target!r}; there are {', '.join(found)}")
+    module, _, attribute = found[target].partition(":")
+    return getattr(import_module(module), attribute)(**options)
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """An expert that gave no report on a video, and why, in words for people."""
+
+    reason: str
+
+
+@dataclass(slots=True)
+class Seen:
+    """What the panel makes of one file."""
+
+    path: Path
+    footage: Footage | None  # None: the file could not be read; closed once the caller goes on
+    unreadable: str | None = None
+    reports: dict[str, Report | Failed] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)  # this video's share of each expert's time
+
+
+@dataclass(slots=True)
+class Clock:
+    """Where the panel's wall time went."""
+
+    waiting: float = 0.0  # for the decoder
+    experts: dict[str, float] = field(default_factory=dict)
+    started: float = field(default_factory=time.perf_counter)
+
+    @property
+    def overhead_share(self) -> float:
+        """The share of wall time in which no model was computing."""
+        wall = time.perf_counter() - self.started
+        return 1.0 - sum(self.experts.values()) / wall if wall > 0 else 0.0
+
+
+class Panel:
+    """Several experts over many files.
+
+    `wanted` narrows the work: for a path, the names of the experts that still have to look at it.
+    """
+
+    def __init__(
+        self,
+        experts: Sequence[Expert],
+        *,
+        device: str = "cpu",
+        jobs: int | None = None,
+        batch: int = 8,
+    ) -> None:
+        self.experts = list(experts)
+        self.device = device
+        self.jobs = jobs
+        self.batch = batch
+        self.clock = Clock()
+        self.messages: list[str] = []  # said once each: fallbacks that people should know of
+        self._loaded: set[str] = set()
+
+    def watch(self, work: Iterable[tuple[Path, Sequence[str]]]) -> Iterator[Seen]:
+        """Read every file once and let the experts named with it look. Yields in the order of `work`.
+
+        One bad file, one expert that raises, one decoder that dies costs that file or that report.
+        """
+        from experts.decoder import Decoder
+
+        by_name = {expert.name: expert for expert in self.experts}
+        self.clock = Clock()
+        names_of: list[tuple[Path, tuple[str, ...]]] = []
+
+        def orders() -> Iterator[tuple[Path, tuple[Sampling, ...]]]:
+            for path, names in work:
+                names_of.append((path, tuple(names)))
+                yield path, union(need for name in names for need in by_name[name].needs)
+
+        with ExitStack() as stack:
+            decoder = stack.enter_context(Decoder(jobs=self.jobs))
+            decoded = iter(decoder.read_all(orders()))
+            while True:
+                group = self._take(decoded, names_of)
+                if not group:
+                    return
+                self._consult(group, by_name)
+                for seen, _ in group:
+                    yield seen
+                    if seen.footage is not None:
+                        seen.footage.close()
+
+    def _take(
+        self,
+        decoded: Iterator[tuple[Path, Footage | Unreadable]],
+        names_of: list[tuple[Path, tuple[str, ...]]],
+    ) -> list[tuple[Seen, tuple[str, ...]]]:
+        """The next videos, as many as make a batch."""
+        group: list[tuple[Seen, tuple[str, ...]]] = []
+        asked = time.perf_counter()
+        for path, result in decoded:
+            _, names = names_of.pop(0)
+            if isinstance(result, Unreadable):
+                group.append((Seen(path, None, unreadable=str(result)), ()))
+            else:
+                group.append((Seen(path, result), names))
+            if len(group) == self.batch:
+                break
+        self.clock.waiting += time.perf_counter() - asked
+        return group
+
+    def _consult(self, group: list[tuple[Seen, tuple[str, ...]]], by_name: dict[str, Expert]) -> None:
+        for name, expert in by_name.items():
+            asked = [seen for seen, names in group if name in names]
+            if not asked:
+                continue
+            begun = time.perf_counter()
+            for seen, report in zip(asked, self._ask(expert, asked), strict=True):
+                seen.reports[name] = report
+            spent = time.perf_counter() - begun
+            self.clock.experts[name] = self.clock.experts.get(name, 0.0) + spent
+            for seen in asked:
+                seen.seconds[name] = spent / len(asked)
+
+    def _ask(self, expert: Expert, asked: Sequence[Seen]) -> list[Report | Failed]:
+        """One report a video. A batch that fails is asked again one by one, so one video fails alone."""
+        footage = [seen.footage for seen in asked if seen.footage is not None]
+        try:
+            if expert.name not in self._loaded:
+                expert.load(self.device)
+                self._loaded.add(expert.name)
+            return list(expert(footage))
+        except Exception as error:
+            if _out_of_memory(error) and len(asked) == 1 and self.device != "cpu":
+                self._say(f"{expert.name}: the {self.device} has too little memory; going on with the CPU")
+                expert.load("cpu")
+                return self._ask_on_cpu(expert, footage)
+            if len(asked) == 1:
+                return [Failed(_in_words(error))]
+        half = len(asked) // 2
+        return [*self._ask(expert, asked[:half]), *self._ask(expert, asked[half:])]
+
+    def _ask_on_cpu(self, expert: Expert, footage: list[Footage]) -> list[Report | Failed]:
+        try:
+            return list(expert(footage))
+        except Exception as error:
+            return [Failed(_in_words(error))] * len(footage)
+
+    def _say(self, message: str) -> None:
+        if message not in self.messages:
+            self.messages.append(message)
+
+
+def _out_of_memory(error: Exception) -> bool:
+    return type(error).__name__ == "OutOfMemoryError" or "out of memory" in str(error).lower()
+
+
+def _in_words(error: Exception) -> str:
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0][:300]}" if text else type(error).__name__

@@ -1,0 +1,1 @@
+"""TABLE: tags as anchors between video and text (model, training, evaluation)."""
