@@ -1,0 +1,49 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+# What the virtual environment is built from: if it changes, the next command builds it anew.
+INPUTS := pyproject.toml constraints.txt retrieval/__init__.py
+
+.PHONY: setup demo test lint types unit wheel lock clean
+
+setup: $(READY)
+
+$(READY): $(INPUTS)
+	@echo "Setting up .venv (about half a minute with a good line) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable ".[all]" --group dev
+	@touch $@
+
+demo: setup
+	@$(BIN)/python -m benchmarks.demo
+
+test: lint types unit wheel
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup
+	$(BIN)/mypy
+
+unit: setup
+	$(BIN)/pytest -n 2 --durations=10
+
+# The wheel as a stranger gets it: built, installed into an empty environment, and used.
+wheel: setup
+	@rm -rf dist build/smoke
+	$(BIN)/uv build --quiet --python $(BIN)/python
+	$(BIN)/uv venv --quiet --python $(BIN)/python build/smoke
+	$(BIN)/uv pip install --quiet --python build/smoke/bin/python --constraint constraints.txt dist/*.whl
+	cd build && smoke/bin/python ../tests/smoke.py
+
+# Newest versions that fit together; read the difference before you commit it.
+lock:
+	$(BIN)/uv pip compile --quiet --upgrade --no-header --no-annotate --all-extras --group dev \
+		--python-version 3.11 --output-file constraints.txt pyproject.toml
+
+clean:
+	rm -rf .venv build dist demo

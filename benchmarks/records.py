@@ -1,0 +1,114 @@
+"""Records: every figure of the project is a named measurement, kept with how it came about."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+# Name: (the function that measures, one line that says what).
+MEASUREMENTS = {
+    "startup": ("benchmarks.startup:measure", "how fast `tagline --help` and `--version` answer"),
+    "decode": ("benchmarks.decode:measure", "decoding the wanted frames against decoding them all"),
+    "tagging": ("benchmarks.tagging:measure", "a tagging run against a plain script with the same models"),
+    "kill9": ("benchmarks.kill9:measure", "kill -9 at random moments: nothing lost, nothing doubled"),
+    "mutants": ("benchmarks.mutants:measure", "mutated files against the decoder"),
+    "evaluation": ("benchmarks.evaluation:measure", "all retrieval metrics of a 1000 x 1000 matrix"),
+}
+
+
+class UnknownMeasurement(ValueError):
+    pass
+
+
+def results_folder() -> Path:
+    """Where records are kept: the checkout's own folder, or `TAGLINE_RESULTS`."""
+    chosen = os.environ.get("TAGLINE_RESULTS")
+    return Path(chosen) if chosen else Path(__file__).parent / "results"
+
+
+def run(name: str, options: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Measure one thing and keep the record."""
+    if name not in MEASUREMENTS:
+        raise UnknownMeasurement(f"there is no measurement {name!r}; `tagline bench list` names them all")
+    module, _, attribute = MEASUREMENTS[name][0].partition(":")
+    measured = getattr(import_module(module), attribute)(dict(options or {}))
+    record = {
+        "name": name,
+        "values": measured["values"],
+        "configuration": {**measured.get("configuration", {}), "options": dict(options or {})},
+        "seeds": measured.get("seeds", []),
+        "commit": _commit(),
+        "hardware": hardware(),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    if "details" in measured:
+        record["details"] = measured["details"]
+    write(record)
+    return record
+
+
+def write(record: Mapping[str, Any]) -> Path:
+    folder = results_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{record['name']}.json"
+    beside = path.with_suffix(".json.part")
+    beside.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    beside.replace(path)
+    return path
+
+
+def read(name: str) -> dict[str, Any] | None:
+    path = results_folder() / f"{name}.json"
+    if not path.is_file():
+        return None
+    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return record
+
+
+def hardware() -> dict[str, Any]:
+    """The machine in the words that matter for a figure."""
+    import psutil
+
+    return {
+        "cpu": _cpu_model(),
+        "cores": os.cpu_count(),
+        "memory_gb": round(psutil.virtual_memory().total / 2**30),
+        "system": platform.system(),
+        "python": platform.python_version(),
+    }
+
+
+def _cpu_model() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.machine()
+
+
+def _commit() -> str | None:
+    """The commit that was measured; a trailing + says that the checkout had changes."""
+    here = Path(__file__).parent
+    try:
+        head = subprocess.run(
+            ["git", "rev-parse", "--short=12", "HEAD"], cwd=here, capture_output=True, text=True, check=True
+        ).stdout.strip()
+        changed = subprocess.run(
+            ["git", "status", "--porcelain", "--untracked-files=no", "--", ":!benchmarks/results"],
+            cwd=here.parent,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return head + ("+" if changed else "")

@@ -1,0 +1,77 @@
+"""The front door: names each command and the file that holds it, nothing else."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+
+import click
+
+from retrieval import __version__
+
+# Name: (where it is, what it does in one line). Nothing is imported before a command is chosen.
+COMMANDS = {
+    "tag": ("tagging.commands:tag", "Watch, listen to and read the videos of a folder."),
+    "plan": ("tagging.commands:plan", "Say what `tag` would do, why, and about how long."),
+    "show": ("tagging.review_commands:show", "Show what is in one video, and when."),
+    "tags": ("tagging.review_commands:tags", "List, accept, reject, add and rename tags."),
+    "export": ("tagging.export_commands:export", "Write tags for other programs."),
+    "import": ("tagging.export_commands:import_", "Read tags that other programs wrote."),
+    "models": ("experts.commands:models", "See, fetch, verify and carry model weights."),
+    "doctor": ("tagging.doctor_commands:doctor", "Check this installation and say what to do."),
+    "selftest": ("experts.commands:selftest", "Attack the decoder with hostile files."),
+    "train": ("table.commands:train", "Train a model on your own library."),
+    "bench": ("benchmarks.commands:bench", "Measure, and see what was measured."),
+}
+
+
+class FrontDoor(click.Group):
+    """A group that loads a command's file when the command is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+@click.group(cls=FrontDoor, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="tagline")
+def cli() -> None:
+    """Find the moment: tagline tags what is in your videos, and when.
+
+    \b
+    tagline tag ~/Videos         watch, listen and read
+    tagline show holiday.mp4     what is in it, and when
+    tagline tags list            every tag of the library
+    """
+
+
+def main() -> None:
+    """Run the command line; exit codes are 0 ok, 1 failure, 2 usage, 3 partly, 4 nothing, 130 interrupted."""
+    try:
+        result = cli.main(prog_name="tagline", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader (head, less) has gone; Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    sys.exit(result if isinstance(result, int) else 0)
+
+
+if __name__ == "__main__":
+    main()
