@@ -61,6 +61,7 @@ def effective(
     """
     judged = _last_words(verdicts, renames)
     kept: list[Tag] = []
+    accepted: set[tuple[Modality, str]] = set()
     given: set[tuple[Modality, str]] = set()
     for tag in tags:
         text = renames.of(tag.text, tag.modality)
@@ -68,18 +69,23 @@ def effective(
         said = judged.get(key) or _whichever(judged, key)
         if any(verdict.kind == "reject" for verdict in said):
             continue
-        accepted = any(verdict.kind == "accept" for verdict in said)
-        kept.append(replace(tag, text=text, score=1.0 if accepted else tag.score))
+        kept.append(replace(tag, text=text))
         given.add(key)
+        if any(verdict.kind == "accept" for verdict in said):
+            accepted.add(key)
+    kept = [
+        replace(tag, score=1.0) if (tag.modality, normal(tag.text, tag.modality)) in accepted else tag
+        for tag in _join(kept)
+    ]
+    by_hand: list[Tag] = []
     for (modality, form), said in judged.items():
         for verdict in said:
             if modality is None or verdict.kind == "reject":
                 continue
             if verdict.kind == "add" or (modality, form) not in given:
-                kept.append(_by_hand(verdict, modality, renames, duration))
-    return sorted(
-        _join(kept), key=lambda tag: (tag.start, ORDER[tag.modality], tag.text, tag.source, tag.end)
-    )
+                by_hand.append(_by_hand(verdict, modality, renames, duration))
+    kept += _join(by_hand)
+    return sorted(kept, key=lambda tag: (tag.start, ORDER[tag.modality], tag.text, tag.source, tag.end))
 
 
 def _last_words(
