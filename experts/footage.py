@@ -34,6 +34,7 @@ class Facts:
     has_sound: bool
     title: str | None = None
     created: str | None = None  # ISO 8601
+    start: float = 0.0  # seconds: the file's own timestamp at second 0 of our clock, which is a player's
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,455 @@
+"""Decoder: a small pool of guarded child processes that turn files into footage, ahead of who reads it."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import errno
+import json
+import mmap
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from experts.footage import Coverage, Facts, Footage, Sampling, Sound, Unreadable, View, union
+from experts.guard import LENGTH, pack
+
+GIB = 1 << 30
+Order = tuple[Path, tuple[Sampling, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one file may cost. Beyond that it is unreadable, with the reason in words."""
+
+    seconds: float = 300.0  # of wall time, and of CPU time; what is there after 80 % of it is handed over
+    memory: int = 3 * GIB  # of a child process, beyond what it starts with
+    pixels: int = 36_000_000  # of one picture: 8192 x 4320 is allowed
+    streams: int = 64
+    packets: int = 5_000_000  # pictures of one video
+    duration: float = 7 * 86400.0  # seconds
+    sound_seconds: float = 6 * 3600.0  # sound after that is left out
+    view_bytes: int = GIB  # of one sampling: bigger pictures are scaled down to fit
+    footage_bytes: int = 4 * GIB  # of all samplings of one video, and its sound
+    files: int = 250  # after which a child is replaced, so that what FFmpeg leaks stays little
+    ahead: int = 12  # videos decoded before they are asked for, at most
+    ahead_bytes: int = GIB  # and no more of them once they are this big together
+
+
+class Decoder:
+    """Decodes files in `jobs` child processes. Use it as a context manager, or call `close`.
+
+    child: the program that the children run; tests put one in its place that crashes or hangs.
+    """
+
+    def __init__(
+        self,
+        jobs: int | None = None,
+        limits: Limits = Limits(),
+        *,
+        child: Path | None = None,
+    ) -> None:
+        self.jobs = jobs or min(8, cores())
+        self.limits = limits
+        self.child = child or Path(__file__).with_name("guard.py")
+        self.replaced = 0  # children that died or had to be killed
+        self._idle: list[_Child] = []
+        self._all: set[_Child] = set()
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def __enter__(self) -> Decoder:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End all children, at once."""
+        with self._lock:
+            self._closed = True
+            children, self._all, self._idle = list(self._all), set(), []
+        for child in children:
+            child.kill()
+
+    def read(self, path: Path, samplings: Iterable[Sampling]) -> Footage:
+        """Decode one file, here and now. Raises `Unreadable`."""
+        result = self._decode(Path(path), union(samplings))
+        if isinstance(result, Unreadable):
+            raise result
+        return result
+
+    def read_all(self, orders: Iterable[Order]) -> Iterator[tuple[Path, Footage | Unreadable]]:
+        """Decode many files, in order; a file that cannot be read comes as `Unreadable`, not as an error.
+
+        Orders are drawn in the caller's own thread, and no more of them than may be decoded ahead.
+        """
+        queue = _Queue(self.limits)
+        workers = [
+            threading.Thread(target=self._work, args=(queue,), name="decoder", daemon=True)
+            for _ in range(self.jobs)
+        ]
+        source = iter(orders)
+        drawn = True
+        try:
+            for worker in workers:
+                worker.start()
+            while True:
+                while drawn and queue.room:
+                    order = next(source, None)
+                    drawn = order is not None
+                    if order is not None:
+                        queue.put(Path(order[0]), union(order[1]))
+                if not queue.waiting:
+                    return
+                yield queue.take()
+        finally:
+            queue.end()
+
+    def _work(self, queue: _Queue) -> None:
+        while (job := queue.next()) is not None:
+            try:
+                result: Footage | Unreadable = self._decode(job.path, job.samplings)
+            except Exception as error:  # a fault of this program must not stop the batch either
+                result = Unreadable(f"could not be decoded: {type(error).__name__}: {error}")
+            queue.done(job, result)
+
+    def _decode(self, path: Path, samplings: tuple[Sampling, ...]) -> Footage | Unreadable:
+        reason = refusal(path)
+        if reason is not None:
+            return Unreadable(reason)
+        try:
+            child = self._borrow()
+        except OSError as error:
+            return Unreadable(f"could not be decoded: no decoder could be started ({error})")
+        order = {
+            "path": base64.b64encode(os.fsencode(os.path.abspath(path))).decode(),  # noqa: PTH100
+            "samplings": pack(samplings),
+            "limits": asdict(self.limits),
+        }
+        try:
+            reply, fd = child.ask(order, self.limits.seconds)
+        except _Gone as gone:
+            self._bury(child)
+            return Unreadable(str(gone))
+        except BaseException:  # Ctrl-C in `read`: the child is busy, nobody waits for it any more
+            self._bury(child)
+            raise
+        self._give_back(child)
+        if fd is None:
+            return Unreadable(reply.get("unreadable", "could not be decoded"))
+        return unfold(path, samplings, reply, fd)
+
+    def _borrow(self) -> _Child:
+        with self._lock:
+            if self._closed:
+                raise OSError("the decoder is closed")
+            if self._idle:
+                return self._idle.pop()
+        child = _Child(self.child, self.limits.memory)
+        with self._lock:
+            self._all.add(child)
+            closed = self._closed
+        if closed:
+            child.kill()
+            raise OSError("the decoder is closed")
+        return child
+
+    def _give_back(self, child: _Child) -> None:
+        child.files += 1
+        with self._lock:
+            if not self._closed and child.files < self.limits.files:
+                self._idle.append(child)
+                return
+            self._all.discard(child)
+        child.kill()
+
+    def _bury(self, child: _Child) -> None:
+        child.kill()
+        with self._lock:
+            self.replaced += not self._closed
+            self._all.discard(child)
+
+
+class _Gone(Exception):
+    """The child did not answer; the message says why, in words about the file."""
+
+
+class _Child:
+    """One child process and the line to it."""
+
+    def __init__(self, program: Path, memory: int) -> None:
+        here, there = socket.socketpair()
+        with there:
+            environment = {
+                **{name: value for name, value in os.environ.items() if not name.startswith("PYTHON")},
+                "PYTHONPATH": str(Path(__file__).resolve().parents[1]),
+                "OPENBLAS_NUM_THREADS": "1",  # its threads' stacks count as memory
+                "OMP_NUM_THREADS": "1",
+                "MALLOC_ARENA_MAX": "1",
+            }
+            command = [sys.executable, "-P", "-B", "-s", str(program)]
+            self.process = subprocess.Popen(
+                [*command, str(there.fileno()), str(os.getpid()), str(memory)],
+                pass_fds=[there.fileno()],
+                env=environment,
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+        self.line = here
+        self.files = 0
+
+    def ask(self, order: dict[str, Any], seconds: float) -> tuple[dict[str, Any], int | None]:
+        """Send an order, wait for the answer: (reply, descriptor of the memory it speaks of)."""
+        deadline = time.monotonic() + seconds
+        message = json.dumps(order).encode()
+        fds: list[int] = []
+        try:
+            self.line.settimeout(seconds)
+            self.line.sendall(LENGTH.pack(len(message)) + message)
+            size = LENGTH.unpack(self._receive(LENGTH.size, deadline, fds))[0]
+            if size > 256 << 20:
+                raise _Gone("could not be decoded: the decoder answered nonsense")
+            reply = json.loads(self._receive(size, deadline, fds))
+        except TimeoutError:
+            self._drop(fds)
+            raise _Gone(f"took longer than {seconds:.0f} s") from None
+        except (OSError, ValueError):
+            self._drop(fds)
+            raise _Gone(self._last_words(seconds)) from None
+        except BaseException:
+            self._drop(fds)
+            raise
+        if not isinstance(reply, dict):
+            reply = {}
+        self._drop(fds[1:])
+        return reply, fds[0] if fds else None
+
+    def _receive(self, size: int, deadline: float, fds: list[int]) -> bytes:
+        parts = bytearray()
+        while len(parts) < size:
+            self.line.settimeout(max(0.001, deadline - time.monotonic()))
+            part, got, _, _ = socket.recv_fds(self.line, min(1 << 20, size - len(parts)), 1)
+            fds += got
+            if not part:
+                raise ConnectionError
+            parts += part
+        return bytes(parts)
+
+    def _drop(self, fds: list[int]) -> None:
+        for fd in fds:
+            os.close(fd)
+
+    def _last_words(self, seconds: float) -> str:
+        """Why it went: by the signal that ended it."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(5)
+        code = self.process.returncode
+        if code is not None and -code in (signal.SIGXCPU, signal.SIGKILL) and _cpu_spent(code):
+            return f"took longer than {seconds:.0f} s"
+        name = signal.Signals(-code).name if code is not None and code < 0 else f"exit code {code}"
+        return f"the decoder crashed on it ({name})"
+
+    def kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self.process.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(10)
+        self.line.close()
+
+
+def _cpu_spent(code: int) -> bool:
+    return -code == signal.SIGXCPU
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    number: int
+    path: Path
+    samplings: tuple[Sampling, ...]
+    result: Footage | Unreadable | None = None
+    size: int = 0
+
+
+class _Queue:
+    """Orders on their way: put in and taken out in order by one thread, worked on by others."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self._jobs: deque[_Job] = deque()  # not yet taken, in order
+        self._fresh: deque[_Job] = deque()  # not yet begun
+        self._count = 0
+        self._bytes = 0  # of what is done and not yet taken
+        self._ended = False
+        self._changed = threading.Condition()
+
+    @property
+    def room(self) -> bool:
+        return len(self._jobs) < self.limits.ahead
+
+    @property
+    def waiting(self) -> bool:
+        return bool(self._jobs)
+
+    def put(self, path: Path, samplings: tuple[Sampling, ...]) -> None:
+        with self._changed:
+            job = _Job(self._count, path, samplings)
+            self._count += 1
+            self._jobs.append(job)
+            self._fresh.append(job)
+            self._changed.notify_all()
+
+    def take(self) -> tuple[Path, Footage | Unreadable]:
+        """The oldest job's result, when it is there."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._jobs[0].result is not None)
+            job = self._jobs.popleft()
+            self._bytes -= job.size
+            self._changed.notify_all()
+        assert job.result is not None
+        return job.path, job.result
+
+    def next(self) -> _Job | None:
+        """The next job to begin; waits while enough lies ready. None at the end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._ended or self._may_begin())
+            return None if self._ended else self._fresh.popleft()
+
+    def _may_begin(self) -> bool:
+        # The oldest job may always be begun, or who waits for it would wait for ever.
+        return bool(self._fresh) and (
+            self._fresh[0] is self._jobs[0] or self._bytes < self.limits.ahead_bytes
+        )
+
+    def done(self, job: _Job, result: Footage | Unreadable) -> None:
+        with self._changed:
+            if self._ended:
+                if isinstance(result, Footage):
+                    result.close()
+                return
+            job.result, job.size = result, size_of(result)
+            self._bytes += job.size
+            self._changed.notify_all()
+
+    def end(self) -> None:
+        with self._changed:
+            self._ended = True
+            for job in self._jobs:
+                if isinstance(job.result, Footage):
+                    job.result.close()
+            self._jobs.clear()
+            self._changed.notify_all()
+
+
+def cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def size_of(result: Footage | Unreadable) -> int:
+    """Bytes of pictures and sound."""
+    if isinstance(result, Unreadable):
+        return 0
+    sound = 0 if result.sound is None else result.sound.nbytes
+    return sound + sum(view.frames.nbytes for view in result.views.values())
+
+
+def refusal(path: Path) -> str | None:
+    """Why a path is not even opened, in words; None if it may be."""
+    try:
+        found = os.stat(path)  # noqa: PTH116  follows links, and says so where they lead in a circle
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return "is a symbolic link that leads in a circle"
+        if error.errno in (errno.ENOENT, errno.ENOTDIR):
+            return "is a symbolic link to nothing" if os.path.islink(path) else "is not there"  # noqa: PTH114
+        if error.errno == errno.ENAMETOOLONG:
+            return "has a name that is too long"
+        return f"cannot be reached ({(error.strerror or 'unknown error').lower()})"
+    except ValueError:
+        return "has a name with a NUL in it"
+    for kind, name in (
+        (stat.S_ISDIR, "is a folder"),
+        (stat.S_ISFIFO, "is a named pipe, not a file"),
+        (stat.S_ISSOCK, "is a socket, not a file"),
+        (stat.S_ISCHR, "is a device, not a file"),
+        (stat.S_ISBLK, "is a device, not a file"),
+    ):
+        if kind(found.st_mode):
+            return name
+    if found.st_size == 0:
+        return "is empty (0 bytes)"
+    return None if os.access(path, os.R_OK) else "may not be read (permission denied)"
+
+
+def unfold(
+    path: Path, samplings: tuple[Sampling, ...], reply: dict[str, Any], fd: int
+) -> Footage | Unreadable:
+    """Footage over the memory behind `fd`, which is taken over. Nothing the child says is taken on trust."""
+    try:
+        memory = _map(fd)
+        facts = dict(reply["facts"])
+        facts["fps"] = Fraction(*facts["fps"]) if facts["fps"] else None
+        views = {}
+        pictures = [s for s in samplings if not isinstance(s, Sound)]
+        for sampling, view in zip(pictures, reply["views"], strict=True):
+            shape, times = tuple(view["shape"]), np.array(view["times"], np.float64)
+            frames = _array(memory, np.uint8, view["place"], shape)
+            if len(shape) != 4 or times.shape != shape[:1]:
+                raise ValueError("shapes")
+            times.flags.writeable = False
+            views[sampling] = View(frames, times)
+        sound = reply["sound"]
+        return Footage(
+            path=os.fspath(path),
+            facts=Facts(**facts),
+            views=views,
+            sound=None if sound is None else _array(memory, np.float32, 0, (sound["samples"],)),
+            sound_start=0.0 if sound is None else float(sound["start"]),
+            coverage=Coverage(**reply["coverage"]),
+        )
+    except (KeyError, TypeError, ValueError, ZeroDivisionError, OSError) as error:
+        return Unreadable(f"could not be decoded: the decoder answered nonsense ({type(error).__name__})")
+    finally:
+        os.close(fd)
+
+
+def _map(fd: int) -> mmap.mmap | bytes:
+    """The memory, read-only, of a size that the child cannot change any more."""
+    import fcntl
+
+    if hasattr(fcntl, "F_ADD_SEALS"):
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
+    size = os.fstat(fd).st_size
+    return mmap.mmap(fd, size, prot=mmap.PROT_READ) if size else b""
+
+
+def _array(memory: mmap.mmap | bytes, kind: Any, place: int, shape: tuple[int, ...]) -> Any:
+    count = int(np.prod(shape, dtype=np.int64))
+    if min(shape) < 0 or place < 0 or place % 4:
+        raise ValueError("shape")
+    if count == 0:
+        return np.zeros(shape, kind)
+    array = np.frombuffer(memory, kind, count, place)  # raises where it would reach too far
+    array = array.reshape(shape)
+    array.flags.writeable = False
+    return array

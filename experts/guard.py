@@ -1,0 +1,139 @@
+"""Guard: the child process in which files are decoded. The only process that loads FFmpeg.
+
+It talks to its parent over one socket: an order comes in as JSON, the answer goes out as JSON together
+with a descriptor of nameless memory that holds pictures and sound. Nothing that comes from a file is
+ever unpickled, and what is in the memory is only ever read as numbers.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import socket
+import stat
+import struct
+import sys
+from typing import Any
+
+from experts import footage, sandbox
+from experts.footage import Sampling, Unreadable
+
+KINDS = {
+    kind.__name__: kind
+    for kind in (footage.Uniform, footage.PerSecond, footage.Windows, footage.PerShot, footage.Sound)
+}
+LENGTH = struct.Struct("=I")
+PLAYLISTS = (
+    b"#EXTM3U",
+    b"ffconcat",
+    b"<MPD",
+    b"v=0",
+    b"[playlist]",
+    b"<asx",
+    b"<smil",
+    b"[InternetShortcut]",
+)
+
+
+def main() -> None:
+    """Arguments: the socket's descriptor, the parent's process id, bytes of memory allowed."""
+    channel = socket.socket(fileno=int(sys.argv[1]))
+    sandbox.ignore_interrupts()
+    sandbox.die_with(int(sys.argv[2]))
+    import av
+
+    from experts import watching  # noqa: F401  all is loaded before the doors close
+
+    av.codec.codecs_available  # noqa: B018
+    sandbox.limit_memory(int(sys.argv[3]))
+    sandbox.close_the_doors()
+    while True:
+        message = receive(channel)
+        if message is None:
+            return
+        order = json.loads(message)
+        sandbox.limit_cpu(order["limits"]["seconds"])
+        reply, fd = answer(order)
+        send(channel, reply, fd)
+        if fd is not None:
+            os.close(fd)
+
+
+def receive(channel: socket.socket) -> bytes | None:
+    """One message; None when the other side is gone."""
+    head = exactly(channel, LENGTH.size)
+    return None if head is None else exactly(channel, LENGTH.unpack(head)[0])
+
+
+def exactly(channel: socket.socket, size: int) -> bytes | None:
+    parts = bytearray()
+    while len(parts) < size:
+        part = channel.recv(size - len(parts))
+        if not part:
+            return None
+        parts += part
+    return bytes(parts)
+
+
+def send(channel: socket.socket, reply: dict[str, Any], fd: int | None = None) -> None:
+    message = json.dumps(reply).encode()
+    socket.send_fds(channel, [LENGTH.pack(len(message))], [] if fd is None else [fd])
+    channel.sendall(message)
+
+
+def pack(samplings: tuple[Sampling, ...]) -> list[list[Any]]:
+    """Samplings as JSON takes them: [kind, its values in order]."""
+    return [[type(s).__name__, [getattr(s, name) for name in s.__dataclass_fields__]] for s in samplings]
+
+
+def answer(order: dict[str, Any]) -> tuple[dict[str, Any], int | None]:
+    """What becomes of one order: (what lies where, descriptor), or (why not, None)."""
+    import av
+
+    from experts.canvas import Store
+    from experts.watching import watch
+
+    path = os.fsdecode(base64.b64decode(order["path"]))
+    samplings = [KINDS[name](*values) for name, values in order["samplings"]]
+    store = Store()
+    said: list[str] = []  # by FFmpeg, while it opened the file
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116  it may have changed since the parent looked
+            raise Unreadable("is not a regular file")
+        return watch(path, samplings, order["limits"], store, said), store.fd
+    except Unreadable as error:
+        reason = str(error)
+    except MemoryError:
+        reason = f"needs more memory than the limit of {order['limits']['memory'] / 2**30:.1f} GB"
+    except (av.error.FFmpegError, OSError) as error:
+        reason = in_words(path, error, said)
+    except Exception as error:  # whatever a broken file brings about costs this file alone
+        reason = f"cannot be decoded ({type(error).__name__}: {str(error)[:200]})"
+    store.close()
+    return {"unreadable": reason}, None
+
+
+def in_words(path: str, error: Any, said: list[str]) -> str:
+    """Why a file could not be opened, from what it begins with and what FFmpeg said."""
+    if isinstance(error, PermissionError):
+        return "may not be read (permission denied)"
+    if isinstance(error, FileNotFoundError):
+        return "is not there any more"
+    with open(path, "rb") as file:  # noqa: PTH123
+        head = file.read(512)
+    if head.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(PLAYLISTS) or b"<MPD" in head:
+        return "is a playlist, not a video"
+    everything = " ".join(said)
+    if "ncrypt" in everything:
+        return "is encrypted"
+    if "moov atom not found" in everything:
+        return "is cut off or damaged: the index (moov) is missing"
+    if "max_streams" in everything:
+        return "has too many streams"
+    detail = said[-1].strip() if said else str(error.strerror or type(error).__name__)
+    return f"is damaged, or not a video of a kind that is read here ({detail[:160]})"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,441 @@
+"""Reader: decodes one file with PyAV. Runs in the guarded child process only (see guard.py).
+
+The packets of the picture stream are read first, all of them, without decoding: that gives the true
+timeline. Then only what is wanted is decoded, in the cheapest way that is certain to be exact:
+
+- "fast": from the newest keyframe before each wanted picture, past pictures that no other picture
+  refers to. Every wanted picture must come out under its own timestamp, and every keyframe must
+  turn out to be one; else
+- "plain": everything from the beginning, by timestamps; else, where timestamps run backward
+- "counted": everything, the n-th picture that comes out under the n-th timestamp in order (AVI stores
+  the order of decoding, which with B-frames is not that of showing).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+import av
+import numpy as np
+from av.stream import Disposition
+
+from experts.footage import Unreadable
+from experts.formats import CONTAINERS, PICTURES, SKIPPABLE, SOUNDS, STARTABLE
+from experts.sampling import Timeline, lost
+
+KEPT_PACKETS = 128 << 20  # bytes of packets that are kept rather than read again
+WORTH_A_SEEK = 4 << 20  # bytes; below that, reading on is cheaper
+
+
+class NotExact(Exception):
+    """This way of decoding cannot vouch for its pictures here: take the next."""
+
+
+class OutOfTime(Exception):
+    pass
+
+
+@dataclass(slots=True)
+class Rules:
+    """What a file may be and cost; `Limits` of the decoder, as the child needs them."""
+
+    pixels: int
+    streams: int
+    seconds: float  # after which what is there so far is handed over
+    packets: int
+    duration: float
+    started: float = field(default_factory=time.monotonic)
+
+    def check_time(self) -> None:
+        if time.monotonic() - self.started > self.seconds:
+            raise OutOfTime
+
+    def check_size(self, width: int, height: int) -> None:
+        if width * height > self.pixels:
+            raise Unreadable(
+                f"the picture is {width}x{height}, more than the limit of "
+                f"{self.pixels / 1e6:.0f} million pixels"
+            )
+
+
+@dataclass(slots=True)
+class Table:
+    """The packets of the picture stream, in the order of decoding, without what is in them."""
+
+    pts: list[int | None] = field(default_factory=list)
+    dts: list[int | None] = field(default_factory=list)
+    durations: list[int] = field(default_factory=list)
+    places: list[int] = field(default_factory=list)
+    keys: list[bool] = field(default_factory=list)
+    hidden: list[bool] = field(default_factory=list)  # decoded for others' sake, not shown: edit lists
+    bytes: int = 0
+
+    def __len__(self) -> int:
+        return len(self.pts)
+
+    def add(self, packet: Any) -> None:
+        self.pts.append(packet.pts)
+        self.dts.append(packet.dts)
+        self.durations.append(packet.duration or 0)
+        self.places.append(-1 if packet.pos is None else packet.pos)
+        self.keys.append(bool(packet.is_keyframe))
+        self.hidden.append(bool(packet.is_discard))
+        self.bytes += packet.size
+
+
+Take = Callable[[int, Any, int], None]  # (wanted tick, frame, tick of the frame): hand over one picture
+
+
+class Reader:
+    """One file, opened. `line` is known after `survey`; then `pictures` as often as needed."""
+
+    def __init__(self, path: str, rules: Rules) -> None:
+        self.path, self.rules = path, rules
+        self.container = self._open()
+        self.video = self._pick_picture()
+        self.audio = next(iter(_by_default(self.container.streams.audio)), None)
+        self.table = Table()
+        self.kept: list[Any] | None = []
+        self.errors = 0  # packets that could not be decoded, and ends of files that could not be read
+        self.mode = "plain"
+        self.layered = False  # HEVC with layers in time: pictures nobody refers to are not marked reliably
+        self._starts: dict[int, int] = {}
+
+    def _open(self) -> Any:
+        options = {
+            "format_whitelist": CONTAINERS,
+            "protocol_whitelist": "file",
+            "codec_whitelist": ",".join(sorted(PICTURES | SOUNDS)) + ",pcm_s16le",
+        }
+        container = av.open("file:" + self.path, options=options, metadata_errors="ignore")
+        if len(container.streams) > self.rules.streams:
+            raise Unreadable(
+                f"has {len(container.streams)} streams, more than the limit of {self.rules.streams}"
+            )
+        for stream in container.streams.video:
+            if stream.codec_context is not None:
+                self.rules.check_size(stream.codec_context.width, stream.codec_context.height)
+        return container
+
+    def _pick_picture(self) -> Any:
+        """The stream that a player shows: the first that is marked as the default."""
+        streams = [s for s in self.container.streams.video if not s.disposition & Disposition.attached_pic]
+        if not streams:
+            cover = " but a cover" if self.container.streams.video else ""
+            if self.container.streams.audio:
+                raise Unreadable(f"has sound but no picture{cover}")
+            raise Unreadable(f"has no picture{cover}")
+        stream = next(iter(_by_default(streams)))
+        codec = stream.codec_context
+        if codec is None:
+            raise Unreadable("has a picture in a format that no decoder here knows")
+        if codec.name not in PICTURES:
+            raise Unreadable(
+                f"has a picture in the format {codec.name}, which is not on the list of those read"
+            )
+        codec.thread_count = 1
+        return stream
+
+    def survey(self, hear: Callable[[Any], None] | None) -> Timeline:
+        """Read every packet once: the timeline of the pictures; sound goes to `hear` as it comes by."""
+        streams = [self.video] + ([self.audio] if hear and self.audio is not None else [])
+        try:
+            for number, packet in enumerate(self.container.demux(streams)):
+                if number % 256 == 0:
+                    self.rules.check_time()
+                if not packet.size:  # PyAV's sign of the end
+                    continue
+                if packet.stream_index == self.video.index:
+                    self._note(packet)
+                elif hear is not None:
+                    hear(packet)
+        except av.error.FFmpegError:
+            self.errors += 1  # the rest of the file cannot be read; what came before can
+        if hear is not None:
+            hear(None)
+        if not len(self.table):
+            raise Unreadable("has no pictures in it")
+        return self._timeline()
+
+    def _note(self, packet: Any) -> None:
+        if len(self.table) < 8 and packet.has_sidedata("encryption_info"):
+            raise Unreadable("is encrypted")
+        self.table.add(packet)
+        if self.video.codec_context.name == "hevc" and not self.layered:
+            self.layered = in_upper_layer(memoryview(packet), self.video.codec_context.extradata or b"")
+        if len(self.table) > self.rules.packets:
+            raise Unreadable(f"has more than {self.rules.packets} pictures")
+        if self.table.bytes > KEPT_PACKETS:
+            self.kept = None
+        if self.kept is not None:
+            self.kept.append(packet)
+
+    def _timeline(self) -> Timeline:
+        table, base = self.table, Fraction(self.video.time_base)
+        shown = [i for i in range(len(table)) if not table.hidden[i]] or list(range(len(table)))
+        raw = [table.pts[i] for i in shown]
+        stamps = _unbroken(table, shown, base, self.video.average_rate)
+        if stamps != raw:
+            self.mode = "counted"
+        elif self._startable(raw):
+            self.mode = "fast"
+        last = max(range(len(shown)), key=lambda n: stamps[n])
+        if (stamps[last] - min(stamps)) * base > self.rules.duration:
+            raise Unreadable(
+                f"says that it lasts {float((stamps[last] - min(stamps)) * base) / 86400:.0f} days"
+            )
+        pts = np.array(sorted(stamps), np.int64)
+        stays = table.durations[shown[last]] or Timeline(pts, 0, base).usual
+        stays = stays or int(1 / (self.video.average_rate or 25) / base)
+        line = Timeline(pts, int(pts[-1]) + max(1, stays), base)
+        if len(pts) > 100 and len(pts) / (line.length * base) > 10_000:
+            raise Unreadable(
+                f"says that it has {float(len(pts) / (line.length * base)):.0f} pictures a second"
+            )
+        return line
+
+    def _startable(self, raw: Sequence[int | None]) -> bool:
+        codec = self.video.codec_context
+        reordered_avi = self.container.format.name == "avi" and codec.has_b_frames
+        return codec.name in STARTABLE and not reordered_avi and len(set(raw)) == len(raw)
+
+    # -- decoding ---------------------------------------------------------------------------------
+
+    def pictures(self, line: Timeline, ticks: Sequence[int], take: Take) -> None:
+        """Hand over the picture for each tick (ascending, each once), in any order, through `take`.
+
+        A tick whose picture was lost is never handed over. `take` may be called again for a tick.
+        """
+        if not ticks:
+            return
+        while True:
+            try:
+                if self.mode == "fast":
+                    self._fast(line, ticks, take)
+                else:
+                    self._through(line, ticks, take, counted=self.mode == "counted")
+                return
+            except NotExact:
+                self.mode = "counted" if self.mode == "plain" else "plain"
+
+    def _fast(self, line: Timeline, ticks: Sequence[int], take: Take) -> None:
+        table, codec = self.table, self.video.codec_context
+        number_of = {table.pts[i]: i for i in range(len(table)) if not table.hidden[i]}
+        asked: dict[int, list[int]] = {}  # number of a packet: the ticks that want its picture
+        for tick in ticks:
+            asked.setdefault(number_of[int(line.pts[line.shown(tick)])], []).append(tick)
+        plan = sorted((self.start_for(i), i) for i in asked)
+        walk = _Walk(self, asked, take)
+        for start, number in plan:
+            if number in walk.taken:
+                continue
+            if start > walk.position or walk.position > number or start < walk.begun:
+                walk.jump(start)
+            walk.feed(number)
+        walk.drain()
+        codec.skip_frame = "DEFAULT"
+        if len(walk.taken) != len(asked):
+            raise NotExact
+
+    def start_for(self, number: int) -> int:
+        """The newest keyframe from which a packet's picture can be decoded."""
+        if number not in self._starts:
+            self._starts[number] = self._find_start(number)
+        return self._starts[number]
+
+    def _find_start(self, number: int) -> int:
+        table, pts = self.table, self.table.pts[number] or 0
+        if all(table.keys) and self.video.codec_context.name in SKIPPABLE:
+            return 0  # a file without a list of its keyframes says that all are
+        while number > 0:
+            key = table.pts[number]
+            if table.keys[number] and not table.hidden[number] and key is not None and key <= pts:
+                return number
+            number -= 1
+        return 0
+
+    def _through(self, line: Timeline, ticks: Sequence[int], take: Take, counted: bool) -> None:
+        """Decode everything. A tick is answered once a later picture is there, or none will come."""
+        pending = list(ticks)
+        before: tuple[Any, int] | None = None  # the picture before, and when it is shown
+        for count, frame in enumerate(self._all_frames()):
+            stamp = int(line.pts[min(count, len(line.pts) - 1)]) if counted else frame.pts
+            if stamp is None or (before is not None and stamp < before[1]):
+                raise NotExact
+            while pending and pending[0] < stamp:
+                self._answer(line, pending.pop(0), *(before or (frame, stamp)), take)
+            before = frame, stamp
+            if not pending:
+                return
+        for tick in pending:
+            if before is not None:
+                self._answer(line, tick, *before, take)
+
+    def _answer(self, line: Timeline, tick: int, frame: Any, stamp: int, take: Take) -> None:
+        if not lost(line, tick, stamp):
+            take(tick, frame, stamp)
+
+    def _all_frames(self) -> Iterator[Any]:
+        codec = self.video.codec_context
+        if codec.is_open:
+            codec.flush_buffers()
+        for packet in self.packets(0):
+            yield from self.decode(packet, forgiving=True)
+        yield from self.decode(None, forgiving=True)
+
+    def decode(self, packet: Any, forgiving: bool = False) -> list[Any]:
+        self.rules.check_time()
+        try:
+            frames = self.video.codec_context.decode(packet)
+        except av.error.MemoryError:
+            raise
+        except av.error.FFmpegError:
+            self.errors += 1
+            if not forgiving:
+                raise NotExact from None
+            return []
+        for frame in frames:
+            self.rules.check_size(frame.width, frame.height)
+        return list(frames)
+
+    def packets(self, start: int) -> Iterator[Any]:
+        """The picture packets from number `start` on: kept ones, or read again from the file."""
+        if self.kept is not None:
+            yield from self.kept[start:]
+            return
+        table = self.table
+        container, number = self.container, 0
+        sure = container.format.name.startswith(("mov", "matroska"))
+        container.seek(0, backward=True)
+        if start and sure and table.places[start] > WORTH_A_SEEK:
+            with suppress(av.error.FFmpegError):
+                at = table.dts[start] if table.dts[start] is not None else table.pts[start]
+                container.seek(at, stream=self.video, backward=True)
+                number = -1  # somewhere before `start`
+        for packet in container.demux(self.video):
+            if not packet.size:
+                continue
+            if number < 0:
+                if not self._is(packet, start):
+                    continue
+                number = start
+            if number >= start:
+                if number >= len(table) or not self._is(packet, number):
+                    raise NotExact
+                yield packet
+            number += 1
+
+    def _is(self, packet: Any, number: int) -> bool:
+        table = self.table
+        place = -1 if packet.pos is None else packet.pos
+        return packet.pts == table.pts[number] and place == table.places[number]
+
+    def close(self) -> None:
+        self.container.close()
+
+
+class _Walk:
+    """A way through the packets with jumps to keyframes, for the fast mode."""
+
+    def __init__(self, reader: Reader, asked: dict[int, list[int]], take: Take) -> None:
+        self.reader, self.asked, self.take = reader, asked, take
+        self.codec = reader.video.codec_context
+        self.skips = self.codec.name in SKIPPABLE and not reader.layered
+        self.by_pts = {reader.table.pts[i]: i for i in asked}
+        self.taken: set[int] = set()
+        self.begun = self.position = len(reader.table) + 1  # nowhere yet
+        self.source: Iterator[Any] = iter(())
+        self.doubtful: int | None = None  # timestamp of a keyframe that has yet to show that it is one
+
+    def jump(self, start: int) -> None:
+        self.drain()
+        if self.codec.is_open:
+            self.codec.flush_buffers()
+        self.begun = self.position = start
+        self.source = self.reader.packets(start)
+        self.doubtful = self.reader.table.pts[start] if start else None
+
+    def feed(self, last: int) -> None:
+        while self.position <= last:
+            packet = next(self.source, None)
+            if packet is None:
+                raise NotExact
+            # The packet after a wanted one may be the second field of the same picture.
+            whole = self.position in self.asked or self.position - 1 in self.asked
+            self.codec.skip_frame = "NONREF" if self.skips and not whole else "DEFAULT"
+            self.position += 1
+            self._receive(self.reader.decode(packet))
+
+    def drain(self) -> None:
+        """Get out what the decoder still holds back."""
+        if self.begun <= len(self.reader.table) and self.begun < self.position:
+            self._receive(self.reader.decode(None))
+
+    def _receive(self, frames: list[Any]) -> None:
+        for frame in frames:
+            if frame.pts == self.doubtful:
+                if not frame.key_frame:
+                    raise NotExact
+                self.doubtful = None
+            number = self.by_pts.get(frame.pts)
+            if number is None or number in self.taken:
+                continue
+            if self.begun > self.reader.start_for(number):
+                continue  # a picture that needs what lies before the place we came in at
+            if self.doubtful is not None:
+                raise NotExact
+            self.taken.add(number)
+            for tick in self.asked[number]:
+                self.take(tick, frame, frame.pts)
+
+
+def _by_default(streams: Sequence[Any]) -> list[Any]:
+    return sorted(streams, key=lambda s: (not s.disposition & Disposition.default, s.index))
+
+
+def _unbroken(table: Table, shown: list[int], base: Fraction, rate: Fraction | None) -> list[int]:
+    """A timestamp for every shown packet, in the order of decoding.
+
+    Packets without one get their decoding time, or a place at the average rate. Where the clock of a
+    broadcast starts anew in mid-file (decoding times run back by seconds), what follows is moved to
+    where it would have gone on.
+    """
+    second = max(1, int(1 / base))
+    step = max(1, int(1 / (rate or 25) / base))
+    stamps: list[int] = []
+    offset, clock = 0, None
+    for count, i in enumerate(shown):
+        dts, pts = table.dts[i], table.pts[i]
+        if dts is not None:
+            if clock is not None and dts + offset < clock - 10 * second:
+                offset = clock + step - dts
+            clock = dts + offset if clock is None else max(clock, dts + offset)
+        own = pts if pts is not None else dts
+        stamps.append(own + offset if own is not None else count * step)
+    return stamps
+
+
+def in_upper_layer(packet: memoryview, settings: bytes) -> bool:
+    """Whether an HEVC picture is above the lowest layer in time.
+
+    packet: NAL units, each after its length (MP4, Matroska: settings begin with 1) or a start code.
+    """
+    lengths = (settings[21] & 3) + 1 if len(settings) > 22 and settings[0] == 1 else 0
+    at = 0
+    while True:
+        if lengths:
+            begin = at + lengths
+            at = begin + int.from_bytes(packet[at:begin], "big")
+        else:
+            found = bytes(packet[at : at + 4096]).find(b"\0\0\1")
+            begin = at = at + found + 3 if found >= 0 else len(packet)
+        if begin + 1 >= len(packet):
+            return False
+        kind, layer = packet[begin] >> 1 & 63, packet[begin + 1] & 7
+        if kind < 32:  # a slice of the picture; above are parameter sets and messages
+            return layer > 1
