@@ -1,0 +1,1 @@
+"""OP-TSG: tags written word by word under learnable order prompts."""

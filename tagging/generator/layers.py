@@ -1,0 +1,161 @@
+"""Transformer layers with one addition: a word cache whose rows may each stand at another position.
+
+Greedy decoding moves all rows one word a pass; drafted decoding moves every row as far as its draft was
+right. Both use the same `Cache`, so that both compute the same numbers.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Attention(nn.Module):
+    """Multi-head attention, self or cross."""
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.dropout = dropout
+        self.query = nn.Linear(width, width)
+        self.key = nn.Linear(width, width)
+        self.value = nn.Linear(width, width)
+        self.out = nn.Linear(width, width)
+
+    def split(self, x: Tensor) -> Tensor:
+        """[B, S, width] to [B, heads, S, width / heads]."""
+        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+    def keys_values(self, memory: Tensor) -> tuple[Tensor, Tensor]:
+        return self.split(self.key(memory)), self.split(self.value(memory))
+
+    def forward(self, x: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
+        """mask: bool, broadcastable to [B, heads, S, M], True where x may look; None: everywhere."""
+        dropout = self.dropout if self.training else 0.0
+        mixed = F.scaled_dot_product_attention(
+            self.split(self.query(x)), keys, values, attn_mask=mask, dropout_p=dropout
+        )
+        return self.out(mixed.transpose(1, 2).flatten(2))
+
+
+class Cache:
+    """Keys and values of the words so far. keys, values: [B, heads, room, width / heads] for each layer."""
+
+    def __init__(self, rows: int, room: int, like: Tensor, layers: int, heads: int) -> None:
+        shape = (rows, heads, room, like.shape[-1] // heads)
+        self.keys = [like.new_zeros(shape) for _ in range(layers)]
+        self.values = [like.new_zeros(shape) for _ in range(layers)]
+
+    def put(self, layer: int, keys: Tensor, values: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
+        """Write new words at `places` [B, S] and give everything up to the last place written."""
+        where = places[:, None, :, None].expand_as(keys)
+        self.keys[layer].scatter_(2, where, keys)
+        self.values[layer].scatter_(2, where, values)
+        end = int(places.max()) + 1
+        return self.keys[layer][:, :, :end], self.values[layer][:, :, :end]
+
+    def select(self, rows: Tensor) -> None:
+        """Keep the given rows, in the given order (beams that are continued, rows that go on)."""
+        self.keys = [keys[rows] for keys in self.keys]
+        self.values = [values[rows] for values in self.values]
+
+
+class Layer(nn.Module):
+    """Self-attention (optional), cross-attention, feed-forward; each after a norm, each with a residual."""
+
+    def __init__(self, width: int, heads: int, dropout: float, *, self_attention: bool = True) -> None:
+        super().__init__()
+        self.among = Attention(width, heads, dropout) if self_attention else None
+        self.across = Attention(width, heads, dropout)
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(3 if self_attention else 2))
+        self.feed = nn.Sequential(
+            nn.Linear(width, 4 * width), nn.GELU(), nn.Dropout(dropout), nn.Linear(4 * width, width)
+        )
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(
+        self,
+        x: Tensor,
+        memory: tuple[Tensor, Tensor],
+        memory_mask: Tensor | None,
+        own_mask: Tensor | None = None,
+        cache: tuple[Cache, int, Tensor] | None = None,
+    ) -> Tensor:
+        """x: [B, S, width]; `memory`: this layer's cross keys and values; `cache`: (cache, layer, places)."""
+        norms = iter(self.norms)
+        if self.among is not None:
+            here = next(norms)(x)
+            keys, values = self.among.keys_values(here)
+            if cache is not None:
+                store, number, places = cache
+                keys, values = store.put(number, keys, values, places)
+            x = x + self.dropout(self.among(here, keys, values, own_mask))
+        x = x + self.dropout(self.across(next(norms)(x), *memory, memory_mask))
+        return x + self.dropout(self.feed(next(norms)(x)))
+
+
+class CrossEncoder(nn.Module):
+    """A stack of layers over x that look at one memory; used for the hybrid and the prompt encoder."""
+
+    def __init__(self, width: int, heads: int, layers: int, dropout: float) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(Layer(width, heads, dropout) for _ in range(layers))
+        self.norm = nn.LayerNorm(width)
+
+    def forward(
+        self, x: Tensor, memory: Tensor, own_mask: Tensor | None, memory_mask: Tensor | None
+    ) -> Tensor:
+        """x: [B, S, width]; memory: [B, M, width]; masks: bool [B, S], [B, M], True: something is there."""
+        own = None if own_mask is None else own_mask[:, None, None, :]
+        across = None if memory_mask is None else memory_mask[:, None, None, :]
+        for layer in self.layers:
+            assert isinstance(layer, Layer)
+            x = layer(x, layer.across.keys_values(memory), across, own)
+        return self.norm(x)
+
+
+class WordDecoder(nn.Module):
+    """The autoregressive decoder: causal self-attention over words, cross-attention to prompts, features."""
+
+    def __init__(self, words: int, width: int, heads: int, layers: int, dropout: float, room: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.room = room
+        self.words = nn.Embedding(words, width)
+        self.places = nn.Embedding(room, width)
+        self.layers = nn.ModuleList(Layer(width, heads, dropout) for _ in range(layers))
+        self.norm = nn.LayerNorm(width)
+        self.dropout = nn.Dropout(dropout)
+
+    def memory(self, memory: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Every layer's cross keys and values, computed once for all passes."""
+        return [layer.across.keys_values(memory) for layer in self.layers if isinstance(layer, Layer)]
+
+    def cache(self, rows: int, like: Tensor) -> Cache:
+        return Cache(rows, self.room, like, len(self.layers), self.heads)
+
+    def forward(
+        self,
+        words: Tensor,
+        places: Tensor,
+        memory: list[tuple[Tensor, Tensor]],
+        memory_mask: Tensor,
+        cache: Cache | None = None,
+    ) -> Tensor:
+        """words, places: int [B, S]; memory_mask: bool [B, M]. Returns logits over words: [B, S, V].
+
+        A word sees the words at its own place and before it: with a cache all that was ever put there,
+        without one the words given.
+        """
+        x = self.dropout(self.words(words) + self.places(places))
+        if cache is None:
+            visible = places[:, None, :] <= places[:, :, None]  # [B, S, S]
+        else:
+            columns = torch.arange(int(places.max()) + 1, device=words.device)
+            visible = columns[None, None, :] <= places[:, :, None]  # [B, S, columns]
+        across = memory_mask[:, None, None, :]
+        for number, layer in enumerate(self.layers):
+            held = None if cache is None else (cache, number, places)
+            x = layer(x, memory[number], across, visible[:, None], held)
+        return F.linear(self.norm(x), self.words.weight)

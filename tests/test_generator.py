@@ -1,0 +1,287 @@
+"""OP-TSG: matching, losses and decoding held against brute force, NumPy and plain greedy decoding."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from tagging.generator.config import TaggerConfig
+from tagging.generator.decoding import Beam, Drafted, Greedy
+from tagging.generator.matching import NO_TAG, match
+from tagging.generator.model import Batch, Tagger
+from tagging.generator.objective import IGNORE, generation, prompt_tag_contrast
+from tagging.generator.words import Words
+from tagging.scoring import example_based
+
+TAGS = ["beach", "dog", "red car", "girl on beach", "sea", "rain", "snow man", "guitar"]
+SMALL = TaggerConfig(
+    frame_width=16, tag_width=24, width=32, heads=4, title_layers=1, hybrid_layers=1, prompt_layers=2,
+    decoder_layers=2, dropout=0.0, prompts=6, frames=4, title_words=6, target_words=40,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def words() -> Words:
+    return Words.learn([*TAGS, "a day at the beach", "my dog"], size=200)
+
+
+def make(words: Words, config: TaggerConfig = SMALL) -> Tagger:
+    torch.manual_seed(0)
+    return Tagger(config, words, TAGS, torch.randn(len(TAGS) + 1, config.tag_width))
+
+
+def batch_of(tag_sets: list[list[int]], words: Words, seed: int = 0) -> Batch:
+    """Frames that show the tags: every tag adds its own direction."""
+    torch.manual_seed(seed)
+    directions = torch.randn(len(TAGS), SMALL.frame_width, generator=torch.Generator().manual_seed(7))
+    frames = 0.05 * torch.randn(len(tag_sets), SMALL.frames, SMALL.frame_width)
+    for row, tags in enumerate(tag_sets):
+        frames[row] += directions[tags].sum(0)
+    title = torch.tensor([[words.start, words.end]] * len(tag_sets))
+    mask = torch.ones_like(title, dtype=torch.bool)
+    frame_mask = torch.ones(frames.shape[:2], dtype=torch.bool)
+    return Batch(frames, frame_mask, title, mask, [torch.tensor(t, dtype=torch.long) for t in tag_sets])
+
+
+def some_sets(count: int, seed: int) -> list[list[int]]:
+    rng = np.random.default_rng(seed)
+    return [rng.choice(len(TAGS), rng.integers(1, 5), replace=False).tolist() for _ in range(count)]
+
+
+@pytest.fixture(scope="module")
+def trained(words: Words) -> Tagger:
+    tagger = make(words)
+    optimizer = torch.optim.AdamW(tagger.parameters(), lr=4e-3)
+    steps = 400
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=steps)
+    for step in range(steps):
+        loss = sum(tagger.losses(batch_of(some_sets(32, step), words, step)).values())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    tagger.draft_threshold.fill_(0.3)
+    return tagger.eval()
+
+
+# Matching
+
+
+@pytest.mark.parametrize(("prompts", "tags"), [(1, 1), (4, 2), (4, 4), (3, 5), (5, 1)])
+def test_the_matcher_finds_what_trying_everything_finds(prompts: int, tags: int) -> None:
+    rng = np.random.default_rng(prompts * 10 + tags)
+    p, t, pad = rng.normal(size=(prompts, 6)), rng.normal(size=(tags, 6)), rng.normal(size=6)
+    unit = lambda x: x / np.linalg.norm(x, axis=-1, keepdims=True)  # noqa: E731
+    targets = np.vstack([t, *[pad] * max(0, prompts - tags)])
+    similarity = unit(p) @ unit(targets).T
+    best = max(
+        sum(similarity[n, column] for n, column in enumerate(columns))
+        for columns in itertools.permutations(range(len(targets)), prompts)
+    )
+    aligned = match(*map(torch.from_numpy, (p, t, pad)))
+    to_pad = unit(p) @ unit(pad)
+    reached = sum(to_pad[n] if a == NO_TAG else similarity[n, a] for n, a in enumerate(aligned))
+    assert reached == pytest.approx(best)
+    meant = aligned[aligned != NO_TAG]
+    assert len(meant) == min(prompts, tags)
+    assert len(set(meant)) == len(meant)
+
+
+def test_no_tags_and_broken_prompts_are_survived() -> None:
+    assert (match(torch.randn(3, 4), torch.empty(0, 4), torch.randn(4)) == NO_TAG).all()
+    assert match(torch.empty(0, 4), torch.randn(2, 4), torch.randn(4)).shape == (0,)
+    broken = torch.randn(3, 4)
+    broken[1] = float("nan")
+    assert sorted(match(broken, torch.randn(2, 4), torch.randn(4)).tolist()) == [NO_TAG, 0, 1]
+
+
+# Losses
+
+
+def test_contrast_is_equation_4_without_twins() -> None:
+    rng = np.random.default_rng(1)
+    prompts, tags = rng.normal(size=(6, 5)), rng.normal(size=(3, 5))
+    tags[2] = tags[0]
+    tag_of, prompt_of, temperature = [4, 9, 4], [1, 2, 5], 0.2
+    p = prompts / np.linalg.norm(prompts, axis=1, keepdims=True)
+    t = tags / np.linalg.norm(tags, axis=1, keepdims=True)
+    total = 0.0
+    for k in range(3):
+        twins = {k2 for k2 in range(3) if k2 != k and tag_of[k2] == tag_of[k]}
+        positive = np.exp(t[k] @ p[prompt_of[k]] / temperature)
+        others = [n for n in range(6) if n not in {prompt_of[k2] for k2 in twins}]
+        t2p = -np.log(positive / sum(np.exp(t[k] @ p[n] / temperature) for n in others))
+        rivals = [k2 for k2 in range(3) if k2 not in twins]
+        p2t = -np.log(positive / sum(np.exp(t[k2] @ p[prompt_of[k]] / temperature) for k2 in rivals))
+        total += (t2p + p2t) / 2
+    loss = prompt_tag_contrast(
+        torch.from_numpy(prompts), torch.from_numpy(tags), torch.tensor(tag_of), torch.tensor(prompt_of),
+        torch.tensor(temperature, dtype=torch.float64),
+    )  # fmt: skip
+    assert float(loss) == pytest.approx(total / 3)
+
+
+def test_contrast_without_any_tag_is_zero_and_can_be_trained() -> None:
+    prompts = torch.randn(4, 3, requires_grad=True)
+    none = torch.empty(0, dtype=torch.long)
+    loss = prompt_tag_contrast(prompts, torch.empty(0, 3), none, none, torch.tensor(0.1))
+    loss.backward()
+    assert float(loss.detach()) == 0.0
+
+
+def test_generation_weighs_pad_and_ignores_what_follows_the_end() -> None:
+    rng = np.random.default_rng(2)
+    logits = rng.normal(size=(2, 4, 5))
+    targets = np.array([[0, 3, 2, IGNORE], [4, 0, IGNORE, IGNORE]])
+    logp = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+    spots = [(r, s) for r in range(2) for s in range(4) if targets[r, s] != IGNORE]
+    losses = [-(0.3 if targets[r, s] == 0 else 1.0) * logp[r, s, targets[r, s]] for r, s in spots]
+    found = generation(torch.from_numpy(logits), torch.from_numpy(targets), pad_word=0, pad_weight=0.3)
+    assert float(found) == pytest.approx(np.mean(losses))
+
+
+# Targets
+
+
+def test_rearranged_prompts_rearrange_the_tags_and_nothing_else(words: Words) -> None:
+    tagger = make(words)
+    batch = batch_of([[0, 2, 5], []], words)
+    assert batch.tags is not None
+    aligned = tagger.align(tagger.see(batch).prompts, batch.tags)
+    plain = tagger.targets.prompted(batch.tags, aligned, shuffle=False)
+    moved = tagger.targets.prompted(
+        batch.tags, aligned, shuffle=True, generator=torch.Generator().manual_seed(3)
+    )
+
+    def pieces(wanted: torch.Tensor) -> list[str]:
+        ids = [w for w in wanted.tolist() if w not in (IGNORE, words.end)]
+        return " ".join(map(str, ids)).split(f" {words.comma} ")
+
+    for row in range(2):
+        at_home, away = pieces(plain.wanted[row]), pieces(moved.wanted[row])
+        assert [at_home[n] for n in moved.order[row].tolist()] == away
+    assert words.tags(plain.wanted[1].tolist()) == []
+
+
+def test_more_tags_than_prompts_keep_as_many_as_fit(words: Words) -> None:
+    tagger = make(words)
+    batch = batch_of([list(range(8))], words)
+    assert batch.tags is not None
+    aligned = tagger.align(tagger.see(batch).prompts, batch.tags)
+    assert (aligned != NO_TAG).all()
+    wanted = tagger.targets.prompted(batch.tags, aligned, shuffle=False).wanted[0].tolist()
+    assert len(words.tags(wanted)) == SMALL.prompts
+
+
+def test_a_sequence_that_is_too_long_is_cut_at_a_whole_tag(words: Words) -> None:
+    tags = [words.encode(tag) for tag in TAGS]
+    ids = words.sequence(tags, room=6)
+    assert len(ids) <= 6
+    assert set(words.tags(ids)) <= set(TAGS)
+
+
+def test_words_come_back_as_tags(words: Words) -> None:
+    ids = words.sequence([words.encode("red car"), None, words.encode("sea"), words.encode("sea")], 40)
+    assert words.tags(ids) == ["red car", "sea"]
+    assert words.encode("sea, sun") == words.encode("sea sun")
+
+
+# The model
+
+
+VARIANTS = {
+    "no shuffle": {"shuffle": False},
+    "no prompts": {"order": "frequent first"},
+    "random order": {"order": "random"},
+    "learnable tags": {"learnable_tags": True},
+    "no contrast": {"contrastive": False},
+    "prompt labels": {"prompt_labels": True},
+    "prompt classes": {"classify_prompts": True},
+    "frames only": {"use_title": False},
+    "title only": {"use_frames": False},
+}
+
+
+@pytest.mark.parametrize("change", VARIANTS.values(), ids=VARIANTS.keys())
+def test_every_ablation_trains(words: Words, change: dict[str, object]) -> None:
+    tagger = make(words, replace(SMALL, **change))  # type: ignore[arg-type]
+    losses = tagger.losses(batch_of([[0, 1], [2], []], words))
+    total = sum(losses.values())
+    assert torch.isfinite(total)
+    total.backward()
+    assert (tagger.tag_vectors.grad is not None) == tagger.config.learnable_tags
+    assert tagger.hybrid.layers[0].across.query.weight.grad is not None
+
+
+def test_frames_that_are_masked_do_not_matter(words: Words) -> None:
+    tagger = make(words).eval()
+    batch = batch_of([[0], [1]], words)
+    batch.frame_mask[:, 2:] = False
+    before = tagger.see(batch).prompts
+    batch.frames[:, 2:] = 99.0
+    assert torch.allclose(before, tagger.see(batch).prompts, atol=1e-6)
+
+
+def test_impossible_configurations_are_refused() -> None:
+    with pytest.raises(ValueError, match="frames, titles or both"):
+        replace(SMALL, use_frames=False, use_title=False)
+    with pytest.raises(ValueError, match="heads"):
+        replace(SMALL, width=33)
+    with pytest.raises(ValueError, match="pad_weight"):
+        replace(SMALL, pad_weight=1.5)
+
+
+# Decoding
+
+
+def test_a_trained_tagger_writes_the_tags(trained: Tagger, words: Words) -> None:
+    sets = some_sets(40, seed=1000)
+    with torch.no_grad():
+        seen = trained.see(batch_of(sets, words, seed=1000))
+    written = Greedy()(trained, seen)
+    truth = [[TAGS[n] for n in tags] for tags in sets]
+    score = example_based(truth, [words.tags(ids) for ids in written.words], TAGS)
+    assert score.f1 > 0.7
+
+
+def test_drafted_decoding_writes_what_greedy_writes(trained: Tagger, words: Words) -> None:
+    with torch.no_grad():
+        seen = trained.see(batch_of(some_sets(40, seed=2000), words, seed=2000))
+    greedy, drafted = Greedy()(trained, seen), Drafted()(trained, seen)
+    assert drafted.words == greedy.words
+    for fast, plain in zip(drafted.logps, greedy.logps, strict=True):
+        assert fast == pytest.approx(plain, abs=1e-4)
+    assert drafted.passes < greedy.passes * 0.6
+
+
+def test_drafts_of_an_untrained_tagger_cost_passes_but_change_nothing(words: Words) -> None:
+    tagger = make(words).eval()
+    with torch.no_grad():
+        seen = tagger.see(batch_of(some_sets(5, seed=3), words))
+    greedy, drafted = Greedy()(tagger, seen), Drafted()(tagger, seen)
+    assert drafted.words == greedy.words
+    assert drafted.passes <= greedy.passes
+
+
+def test_rows_do_not_depend_on_their_batch(trained: Tagger, words: Words) -> None:
+    batch = batch_of(some_sets(6, seed=4), words, seed=4)
+    with torch.no_grad():
+        together = Drafted()(trained, trained.see(batch)).words
+        for row in range(6):
+            one = Batch(
+                *(x[row : row + 1] for x in (batch.frames, batch.frame_mask, batch.title, batch.title_mask))
+            )
+            assert Drafted()(trained, trained.see(one)).words == [together[row]]
+
+
+def test_a_beam_of_one_is_greedy_and_a_wider_one_is_no_less_likely(trained: Tagger, words: Words) -> None:
+    with torch.no_grad():
+        seen = trained.see(batch_of(some_sets(6, seed=5), words, seed=5))
+    greedy, narrow, wide = Greedy()(trained, seen), Beam(1)(trained, seen), Beam(4)(trained, seen)
+    assert narrow.words == greedy.words
+    mean = lambda logps: sum(logps) / max(len(logps), 1)  # noqa: E731
+    assert np.mean([mean(x) for x in wide.logps]) >= np.mean([mean(x) for x in greedy.logps]) - 0.05
