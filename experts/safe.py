@@ -195,7 +195,7 @@ def _refuse_code(value: Any, where: str, depth: int) -> None:
         raise Unsafe(f"{where} is nested too deep for settings; do not use it")
     if isinstance(value, Mapping):
         for key, inner in value.items():
-            if key in _keys("names_code") or str(key).startswith("_attn_"):
+            if key in _keys("names_code"):
                 raise Unsafe(f"{where} has the setting {key!r}, which can make a library load foreign code")
             _refuse_code(inner, where, depth + 1)
     elif isinstance(value, list):

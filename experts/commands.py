@@ -1,0 +1,274 @@
+"""`tagline models`: see, fetch, verify and carry the weights of the experts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from experts.weights import Entry
+
+PARTLY, NOTHING = 3, 4
+
+
+@click.group()
+def models() -> None:
+    """See, fetch, verify and carry model weights.
+
+    \b
+    tagline models list            what there is, what is here, under which licence
+    tagline models pull object     fetch what the object expert needs
+    tagline models bundle w.tar object speech
+    tagline models import w.tar    on the machine without a network
+    """
+
+
+@models.command("list")
+@click.option("--json", "as_json", is_flag=True, help="One JSON array for other programs.")
+def list_(as_json: bool) -> None:
+    """List all weights: expert, size, licence, whether they are here and unchanged.
+
+    \b
+    tagline models list
+    tagline models list --json
+    """
+    from experts import weights
+
+    rows = [_row(entry) for entry in weights.table().values()]
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    from rich.table import Table
+
+    table = Table(box=None, header_style="bold")
+    for heading in ("name", "expert", "size", "licence", "here", "verified"):
+        table.add_column(heading, justify="right" if heading == "size" else "left")
+    for row in rows:
+        copyleft = "yellow" if "GPL" in row["licence"] else ""
+        table.add_row(
+            row["name"],
+            ", ".join(row["uses"]),
+            weights.megabytes(row["size"]),
+            f"[{copyleft}]{row['licence']}[/]" if copyleft else row["licence"],
+            "[green]here[/]" if row["here"] else "absent",
+            row["verified"],
+        )
+    _console().print(table)
+    if any("AGPL" in row["licence"] for row in rows):
+        click.echo("AGPL-3.0: whoever distributes or serves a program that uses these must offer its source.")
+
+
+@models.command()
+@click.argument("targets", nargs=-1, required=True, metavar="EXPERT|NAME|all...")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@click.option("--again", is_flag=True, help="Fetch even what is here.")
+@click.option(
+    "--always/--never",
+    default=None,
+    help="From now on commands may (or may not) fetch missing weights by themselves.",
+)
+@click.pass_context
+def pull(ctx: click.Context, targets: tuple[str, ...], yes: bool, again: bool, always: bool | None) -> None:
+    """Fetch weights: the defaults of an expert, weights by name, or the defaults of all experts.
+
+    A broken transfer goes on where it stopped. Every file is checked against its known hash, or against
+    the one of the first pull. TAGLINE_MIRROR and HF_ENDPOINT name mirrors.
+
+    \b
+    tagline models pull object speech
+    tagline models pull whisper-small --yes
+    tagline models pull all --always
+    """
+    from experts import pull as puller
+    from experts import weights
+
+    if always is not None:
+        puller.agree(always)
+    wanted = _chosen(targets)
+    missing = [entry for entry in wanted if again or weights.here(entry) is None]
+    for entry in missing:
+        click.echo(f"{entry} from {_origin(entry)}")
+    if missing and not (yes or puller.agreed()):
+        _ask(sum(entry.size for entry in missing))
+    failed = []
+    with _bars() as tell:
+        for entry in wanted:
+            try:
+                found = puller.pull(entry, again=again, progress=tell)
+            except puller.PullFailed as error:
+                failed.append(entry)
+                click.echo(str(error), err=True)
+            else:
+                click.echo(f"{entry.name} is here: {found.path}")
+    if failed:
+        ctx.exit(PARTLY if len(failed) < len(wanted) else 1)
+
+
+@models.command()
+@click.argument("names", nargs=-1)
+@click.pass_context
+def verify(ctx: click.Context, names: tuple[str, ...]) -> None:
+    """Read every byte of the weights that are here and compare their hashes.
+
+    \b
+    tagline models verify
+    tagline models verify yolo11n
+    """
+    from experts import weights
+
+    wanted = _chosen(names) if names else list(weights.table().values())
+    here = [(entry, folder) for entry in wanted if (folder := weights.here(entry)) is not None]
+    bad = [entry for entry in wanted if names and weights.here(entry) is None]
+    for entry in bad:
+        click.echo(weights.missing_sentence(entry), err=True)
+    for entry, folder in here:
+        try:
+            known = weights.check_hashes(entry, folder, fresh=True)
+            weights.find(entry.name)
+        except weights.WeightsMissing as error:
+            bad.append(entry)
+            click.echo(str(error), err=True)
+        else:
+            unknown = f"ok so far, no hash was recorded; `tagline models pull {entry.name}` records it"
+            click.echo(f"{entry.name}: {'ok' if known else unknown}")
+    if not here and not bad:
+        click.echo("no weights are here; `tagline models pull all` fetches them", err=True)
+        ctx.exit(NOTHING)
+    if bad:
+        ctx.exit(PARTLY if len(bad) < len(wanted) and len(bad) < len(here) else 1)
+
+
+@models.command()
+@click.argument("out", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("names", nargs=-1, metavar="[EXPERT|NAME|all]...")
+def bundle(out: Path, names: tuple[str, ...]) -> None:
+    """Write weights that are here into one tar file, for a machine without a network.
+
+    Without names, everything that is here.
+
+    \b
+    tagline models bundle weights.tar object speech
+    """
+    from experts import bundles, weights
+
+    chosen = _chosen(names) if names else [e for e in weights.table().values() if weights.here(e)]
+    carried = [entry.name for entry in chosen if entry.collection == weights.PUBLIC]
+    if not carried:
+        raise click.ClickException("no weights are here to carry; `tagline models pull all` fetches them")
+    try:
+        entries = bundles.bundle(out, carried)
+    except bundles.BundleFailed as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"{out} ({weights.megabytes(out.stat().st_size)}) holds {', '.join(map(str, entries))}")
+
+
+@models.command("import")
+@click.argument("source", type=click.Path(dir_okay=False, path_type=Path))
+def import_(source: Path) -> None:
+    """Take in a bundle that `models bundle` wrote. Everything is checked before anything is kept.
+
+    \b
+    tagline models import weights.tar
+    """
+    from experts import bundles
+
+    try:
+        entries = bundles.unbundle(source)
+    except bundles.BundleFailed as error:
+        raise click.ClickException(str(error)) from error
+    for entry in entries:
+        click.echo(f"{entry} is here")
+
+
+def _row(entry: Entry) -> dict[str, Any]:
+    from experts import weights
+
+    folder = weights.here(entry)
+    verified = "-"
+    if folder is not None:
+        try:
+            verified = "yes" if weights.check_hashes(entry, folder) else "no hash yet"
+        except weights.WeightsChanged:
+            verified = "CHANGED"
+    return {
+        "name": entry.name,
+        "expert": entry.expert,
+        "uses": ["/".join(use) for use in entry.uses],
+        "collection": entry.collection,
+        "size": entry.size,
+        "licence": entry.licence,
+        "origin": _origin(entry),
+        "here": folder is not None,
+        "path": str(folder) if folder else None,
+        "verified": verified,
+    }
+
+
+def _origin(entry: Entry) -> str:
+    return entry.url or (f"{entry.hub}@{entry.revision}" if entry.hub else "the package")
+
+
+def _chosen(targets: tuple[str, ...]) -> list[Entry]:
+    """Entries by expert, by name, or "all": each once, in the order asked for."""
+    from experts import weights
+
+    table = weights.table()
+    experts = dict.fromkeys(
+        use[0] for entry in table.values() if entry.collection == weights.PUBLIC for use in entry.uses
+    )
+    names: list[str] = []
+    for target in targets:
+        if target in table:
+            names.append(target)
+        elif target in experts or target == "all":
+            for expert in experts if target == "all" else [target]:
+                names.extend(weights.defaults_of(expert))
+        else:
+            raise click.BadParameter(
+                f"{target!r} is no expert and no name of weights; `tagline models list` names all"
+            )
+    return [table[name] for name in dict.fromkeys(names)]
+
+
+def _ask(size: int) -> None:
+    from experts import weights
+
+    try:
+        agreed = click.confirm(f"Fetch {weights.megabytes(size)}?", default=True)
+    except click.Abort as error:
+        raise click.ClickException("nobody is there to ask; add --yes to fetch without a question") from error
+    if not agreed:
+        raise click.ClickException("nothing was fetched")
+
+
+@contextmanager
+def _bars() -> Iterator[Any]:
+    """A bar for each file on a terminal; silence where nobody watches."""
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    console = _console(stderr=True)
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bars:
+        tasks: dict[str, Any] = {}
+
+        def tell(name: str, file: str, here: int, total: int | None) -> None:
+            key = f"{name} {file}"
+            if key not in tasks:
+                tasks[key] = bars.add_task(key, total=total)
+            bars.update(tasks[key], completed=here, total=total)
+
+        yield tell
+
+
+def _console(**options: Any) -> Any:
+    from rich.console import Console
+
+    console = Console(highlight=False, **options)
+    if not console.is_terminal:
+        console.width = 160  # a pipe has no width, and a cut-off name is of no use to grep
+    return console
