@@ -1,0 +1,116 @@
+"""The object expert: what things are in the picture, by a YOLO detector (COCO's classes or its own)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from experts import devices
+from experts.footage import Footage, PerSecond, Sampling, View
+from experts.pictures import batched, frame_spans, unseen
+from experts.tags import Modality, Report, Sighting
+from experts.weighed import WeighedExpert
+
+
+@dataclass(frozen=True)
+class DetectorSettings:
+    """What can be set of a detector."""
+
+    collection: str = "public"  # or "playhouse": which weights are used where `weights` names none
+    weights: str | None = None  # a name of the weights table, a folder of `save_yolo`, or a file
+    confidence: float = 0.4  # a box below this score is not a finding
+    min_frames: int = 2  # a thing seen in fewer frames of a video is not a tag; its sightings are kept
+    overlap: float = 0.7  # boxes of one class that overlap more than this are one
+    drop: tuple[str, ...] = ()  # classes to leave out
+    only: tuple[str, ...] = ()  # if any are named: the classes to keep
+    imgsz: int | None = None  # longer side of what the model sees; None: what it was trained at
+    rate: float = 1.0  # frames a second
+    most: int = 60  # frames a video at most
+    side: int | None = 480  # pixels of the shorter side of the frames
+    at_once: int | None = None  # frames a forward pass; None: by device
+    allow_pickle: bool = False  # read a pickled checkpoint of the user's own
+
+
+class DetectorExpert(WeighedExpert):
+    """A detector over frames: the object and the person expert are this with other weights and classes."""
+
+    version: ClassVar[str] = "1"
+    Settings: ClassVar[type] = DetectorSettings
+    roles: ClassVar[dict[str, str]] = {"detector": "weights"}
+    extra: ClassVar[tuple[str, str] | None] = ("ultralytics", "yolo")
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        s = self.settings
+        self.sampling = PerSecond(s.rate, s.most, s.side)
+        self.needs: tuple[Sampling, ...] = (self.sampling,)
+
+    def load(self, device: str) -> None:
+        from experts.yolo import Detector
+
+        self.detector = Detector.open(self.find("detector").path, device, imgsz=self.settings.imgsz)
+        self.wanted = [self._wants(name) for name in self.detector.names]
+        if not any(self.wanted):
+            only = ", ".join(self.settings.only)
+            raise ValueError(f"the weights of the {self.name} expert know none of its classes ({only})")
+        self.at_once = self.settings.at_once or devices.at_once(device, accelerator=64, cpu=8)
+
+    def __call__(self, batch: Sequence[Footage]) -> list[Report]:
+        views = [footage.view(self.sampling) for footage in batch]
+        return [
+            self._report(footage, view, boxes)
+            for footage, view, boxes in zip(batch, views, self._boxes(views), strict=True)
+        ]
+
+    def _boxes(self, views: Sequence[View]) -> list[list[Any]]:
+        """Boxes [n, 6] of each frame of each view. Only frames of one shape make a batch together."""
+        s, detector = self.settings, self.detector
+        by_shape: dict[tuple[int, ...], list[int]] = defaultdict(list)
+        for index, view in enumerate(views):
+            by_shape[view.frames.shape[1:]].append(index)
+        boxes: list[list[Any]] = [[] for _ in views]
+        for members in by_shape.values():
+            found = batched(
+                lambda pictures: detector.detect(pictures, s.confidence, s.overlap),
+                (detector.fit(views[i].frames) for i in members if len(views[i].times)),
+                self.at_once,
+            )
+            looked = [i for i in members if len(views[i].times)]
+            for index, frames in zip(looked, found, strict=True):
+                boxes[index] = frames
+        return boxes
+
+    def _report(self, footage: Footage, view: View, boxes: Sequence[Any]) -> Report:
+        sightings: list[Sighting] = []
+        for time, found in zip(view.times, boxes, strict=True):
+            shares = self.detector.shares(found, view.frames.shape[1:3])
+            for (x, y, w, h), score, kind in zip(shares, found[:, 4], found[:, 5].astype(int), strict=True):
+                if self.wanted[kind]:
+                    box = (float(x), float(y), float(w), float(h))
+                    text = self.detector.names[kind].lower()
+                    sightings.append(Sighting(text, float(score), float(time), box))
+        tags = frame_spans(
+            sightings,
+            view.times,
+            footage.facts.duration,
+            self.modality,
+            self.name,
+            min_frames=self.settings.min_frames,
+            otherwise=1 / self.settings.rate,
+        )
+        return Report(tags=tags, sightings=sightings, notes=unseen(len(view.times), self.name))
+
+    def _wants(self, name: str) -> bool:
+        s, name = self.settings, name.lower()
+        return name not in s.drop and (not s.only or name in s.only)
+
+
+class ObjectExpert(DetectorExpert):
+    """Things. COCO's class "person" stays among them: that somebody is there is worth a tag even where
+    the person expert cannot run or is not sure who it is; `drop=("person",)` leaves it out.
+    """
+
+    name: ClassVar[str] = "object"
+    modality: ClassVar[Modality] = Modality.OBJECT
