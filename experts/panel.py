@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -89,6 +89,10 @@ class Seen:
     reports: dict[str, Report | Failed] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)  # this video's share of each expert's time
 
+    def close(self) -> None:
+        if self.footage is not None:
+            self.footage.close()
+
 
 @dataclass(slots=True)
 class Clock:
@@ -125,6 +129,8 @@ class Panel:
         self.batch = batch
         self.clock = Clock()
         self.messages: list[str] = []  # said once each: fallbacks that people should know of
+        self.on_stage: Callable[[str, int], None] = lambda stage, videos: None  # "reading" or an expert
+        self.stopping: Callable[[], bool] = lambda: False  # true: what is in hand is the last
         self._loaded: set[str] = set()
 
     def watch(self, work: Iterable[tuple[Path, Sequence[str]]]) -> Iterator[Seen]:
@@ -146,31 +152,35 @@ class Panel:
         with ExitStack() as stack:
             decoder = stack.enter_context(Decoder(jobs=self.jobs))
             decoded = iter(decoder.read_all(orders()))
-            while True:
-                group = self._take(decoded, names_of)
-                if not group:
-                    return
-                self._consult(group, by_name)
-                for seen, _ in group:
-                    yield seen
-                    if seen.footage is not None:
-                        seen.footage.close()
+            size = 1  # grows, so that the models do not wait for a whole batch to be decoded at the start
+            while not self.stopping() and (group := self._take(decoded, names_of, size)):
+                try:
+                    self._consult(group, by_name)
+                    for seen, _ in group:
+                        yield seen
+                        seen.close()
+                finally:
+                    for seen, _ in group:
+                        seen.close()
+                size = min(2 * size, self.batch)
 
     def _take(
         self,
         decoded: Iterator[tuple[Path, Footage | Unreadable]],
         names_of: list[tuple[Path, tuple[str, ...]]],
+        size: int,
     ) -> list[tuple[Seen, tuple[str, ...]]]:
-        """The next videos, as many as make a batch."""
+        """The next videos, at most `size`."""
         group: list[tuple[Seen, tuple[str, ...]]] = []
         asked = time.perf_counter()
+        self.on_stage("reading", size)
         for path, result in decoded:
             _, names = names_of.pop(0)
             if isinstance(result, Unreadable):
                 group.append((Seen(path, None, unreadable=str(result)), ()))
             else:
                 group.append((Seen(path, result), names))
-            if len(group) == self.batch:
+            if len(group) == size or self.stopping():
                 break
         self.clock.waiting += time.perf_counter() - asked
         return group
@@ -180,6 +190,7 @@ class Panel:
             asked = [seen for seen, names in group if name in names]
             if not asked:
                 continue
+            self.on_stage(name, len(asked))
             begun = time.perf_counter()
             for seen, report in zip(asked, self._ask(expert, asked), strict=True):
                 seen.reports[name] = report
@@ -198,7 +209,9 @@ class Panel:
             return list(expert(footage))
         except Exception as error:
             if _out_of_memory(error) and len(asked) == 1 and self.device != "cpu":
-                self._say(f"{expert.name}: the {self.device} has too little memory; going on with the CPU")
+                self._say(
+                    f"{expert.name}: the {self.device} has too little memory for one video; it goes on with the CPU"
+                )
                 expert.load("cpu")
                 return self._ask_on_cpu(expert, footage)
             if len(asked) == 1:
