@@ -131,6 +131,7 @@ class Panel:
         self.messages: list[str] = []  # said once each: fallbacks that people should know of
         self.on_stage: Callable[[str, int], None] = lambda stage, videos: None  # "reading" or an expert
         self.stopping: Callable[[], bool] = lambda: False  # true: what is in hand is the last
+        self.broken: dict[str, str] = {}  # experts that could not be loaded, and why; they give no reports
         self._loaded: set[str] = set()
 
     def watch(self, work: Iterable[tuple[Path, Sequence[str]]]) -> Iterator[Seen]:
@@ -192,6 +193,8 @@ class Panel:
                 continue
             self.on_stage(name, len(asked))
             begun = time.perf_counter()
+            if not self._ready(expert):
+                continue
             for seen, report in zip(asked, self._ask(expert, asked), strict=True):
                 seen.reports[name] = report
             spent = time.perf_counter() - begun
@@ -203,16 +206,10 @@ class Panel:
         """One report a video. A batch that fails is asked again one by one, so one video fails alone."""
         footage = [seen.footage for seen in asked if seen.footage is not None]
         try:
-            if expert.name not in self._loaded:
-                expert.load(self.device)
-                self._loaded.add(expert.name)
-            return list(expert(footage))
+            return self._reports(expert, footage)
         except Exception as error:
             if _out_of_memory(error) and len(asked) == 1 and self.device != "cpu":
-                self._say(
-                    f"{expert.name}: the {self.device} has too little memory for one video; it goes on with the CPU"
-                )
-                expert.load("cpu")
+                self._say(f"{expert.name}: the {self.device} has too little memory; it goes on with the CPU")
                 return self._ask_on_cpu(expert, footage)
             if len(asked) == 1:
                 return [Failed(_in_words(error))]
@@ -221,9 +218,31 @@ class Panel:
 
     def _ask_on_cpu(self, expert: Expert, footage: list[Footage]) -> list[Report | Failed]:
         try:
-            return list(expert(footage))
+            expert.load("cpu")
+            return self._reports(expert, footage)
         except Exception as error:
             return [Failed(_in_words(error))] * len(footage)
+
+    def _reports(self, expert: Expert, footage: list[Footage]) -> list[Report | Failed]:
+        reports = list(expert(footage))
+        if len(reports) != len(footage):
+            raise ValueError(f"gave {len(reports)} reports on {len(footage)} videos")
+        return [*reports]
+
+    def _ready(self, expert: Expert) -> bool:
+        """Load an expert's models, once. One that cannot be loaded is not asked again in this run."""
+        for device in dict.fromkeys((self.device, "cpu")):
+            if expert.name in self._loaded or expert.name in self.broken:
+                break
+            try:
+                expert.load(device)
+                self._loaded.add(expert.name)
+            except Exception as error:
+                if device != "cpu" and _out_of_memory(error):
+                    self._say(f"{expert.name}: the {device} has too little memory; it goes on with the CPU")
+                    continue
+                self.broken[expert.name] = f"not run: it could not be loaded ({_in_words(error)})"
+        return expert.name in self._loaded
 
     def _say(self, message: str) -> None:
         if message not in self.messages:
