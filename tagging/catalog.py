@@ -103,7 +103,7 @@ class Catalog(Reading):
             if facts is not None:
                 self.connection.execute(
                     "UPDATE video SET duration = ?, width = ?, height = ?, fps = ?, codec = ?, rotation = ?,"
-                    " colour = ?, has_sound = ? WHERE id = ?",
+                    " colour = ?, has_sound = ?, start = ? WHERE id = ?",
                     (*facts_to_row(facts), video_id),
                 )
             if title is not None or facts is not None:
@@ -157,7 +157,10 @@ class Catalog(Reading):
         with self.transaction():
             video_id = self.put_video(digest, size=place.size if place else None, facts=facts)
             if place is not None:
+                before = self.place(place.path)
                 self.put_path(video_id, place)
+                if before is not None and before[0] != video_id:
+                    self._inherit(before[0], video_id)
             if unreadable is not None:
                 self.put_failure(unreadable, decoder, video_id=video_id)
             elif facts is not None:
@@ -165,6 +168,20 @@ class Catalog(Reading):
             for look in looks:
                 self.put_look(video_id, look)
         return video_id
+
+    def _inherit(self, old: int, new: int) -> None:
+        """A file was written anew, say with other metadata: if it still shows the same footage as far as can
+        be told, what people said of it goes along."""
+        one, other = self.video(old), self.video(new)
+        if one is None or other is None or not _alike(one.facts, other.facts) or self.verdicts(new):
+            return
+        self.connection.execute(
+            "INSERT INTO verdict(act, kind, video_id, modality, text, target, start, end, at)"
+            " SELECT act, kind, ?, modality, text, target, start, end, at FROM verdict"
+            " WHERE video_id = ? ORDER BY id",
+            (new, old),
+        )
+        self._refresh_words([new])
 
     def put_look(self, video_id: int, look: Look) -> None:
         """Replace what this expert said of this video; if it failed, keep what it said before."""
@@ -388,6 +405,14 @@ class Catalog(Reading):
             )
             self._refresh_words(None)
             self.set_meta("normal form", str(NORMAL_FORM))
+
+
+def _alike(one: Facts | None, other: Facts | None) -> bool:
+    """Whether two files may hold the same footage: same picture size and codec, same length to 0.1 s."""
+    if one is None or other is None or one.duration is None or other.duration is None:
+        return False
+    same = (one.width, one.height, one.codec) == (other.width, other.height, other.codec)
+    return same and abs(one.duration - other.duration) <= 0.1
 
 
 def _box(box: tuple[float, float, float, float] | None) -> tuple[float | None, ...]:

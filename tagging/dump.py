@@ -25,8 +25,8 @@ def _line(row: tuple[Any, ...]) -> str:
 
 _OF = "JOIN video v ON v.id = x.video_id"
 _QUERIES = (
-    "SELECT 'video', hash, size, duration, width, height, fps, codec, rotation, colour, has_sound, title,"
-    " created FROM video",
+    "SELECT 'video', hash, size, duration, width, height, fps, codec, rotation, colour, has_sound, start,"
+    " title, created FROM video",
     f"SELECT 'path', v.hash, x.path FROM path x {_OF} WHERE x.gone = 0",
     f"SELECT 'run', v.hash, x.expert, x.modality, x.version, x.fingerprint, x.coverage, x.notes, x.facts"
     f" FROM run x {_OF}",

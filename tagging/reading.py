@@ -33,7 +33,9 @@ from tagging.vocabulary import clean, normal
 
 PAGE = 500  # videos read at a time, so that a large library never lies in memory
 
-_VIDEO = "id, hash, title, created, size, duration, width, height, fps, codec, rotation, colour, has_sound"
+_VIDEO = (
+    "id, hash, title, created, size, duration, width, height, fps, codec, rotation, colour, has_sound, start"
+)
 _VERDICT = "id, act, kind, video_id, modality, text, target, start, end, at"
 
 

@@ -188,9 +188,9 @@ def _lost(notes: list[str], count: int, what: str) -> None:
 
 
 def facts_to_row(facts: Facts | None) -> tuple[Any, ...]:
-    """duration, width, height, fps, codec, rotation, colour, has_sound"""
+    """duration, width, height, fps, codec, rotation, colour, has_sound, start"""
     if facts is None:
-        return (None,) * 8
+        return (None,) * 9
     duration = facts.duration if facts.duration is not None and math.isfinite(facts.duration) else None
     return (
         duration,
@@ -201,15 +201,18 @@ def facts_to_row(facts: Facts | None) -> tuple[Any, ...]:
         facts.rotation,
         clean(facts.colour),
         int(facts.has_sound),
+        facts.start,
     )
 
 
 def row_to_facts(row: tuple[Any, ...], title: str | None, created: str | None) -> Facts | None:
-    duration, width, height, fps, codec, rotation, colour, has_sound = row
+    duration, width, height, fps, codec, rotation, colour, has_sound, start = row
     if codec is None:
         return None
     rate = Fraction(fps) if fps is not None else None
-    return Facts(duration, width, height, rate, codec, rotation, colour, bool(has_sound), title, created)
+    return Facts(
+        duration, width, height, rate, codec, rotation, colour, bool(has_sound), title, created, start or 0.0
+    )
 
 
 def to_json(value: Any) -> str:

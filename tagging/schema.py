@@ -39,6 +39,7 @@ CREATE TABLE video(
     rotation INTEGER,
     colour TEXT,
     has_sound INTEGER,
+    start REAL,                     -- seconds: the file's own time at second 0 of ours
     title TEXT,
     created TEXT
 );
