@@ -1,0 +1,63 @@
+"""The docs: every command that they show exists, with its options, and every link leads somewhere."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from benchmarks.records import MEASUREMENTS
+from retrieval.cli import cli
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def shown_commands() -> list[tuple[str, str]]:
+    """Every line of a shell block that begins with `tagline`, with the page that shows it."""
+    found = []
+    for page in PAGES:
+        for block in re.findall(r"```sh\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
+            for line in block.replace("\\\n", " ").splitlines():
+                if line.startswith("tagline "):
+                    found.append((page.name, line))
+    return found
+
+
+def words_of(line: str) -> list[str]:
+    """The words after `tagline`, up to a pipe, a redirection or a comment."""
+    words = shlex.split(line, comments=True)[1:]
+    for mark in ("|", ">", "&&", ";"):
+        if mark in words:
+            words = words[: words.index(mark)]
+    return words
+
+
+@pytest.mark.parametrize(("page", "line"), shown_commands())
+def test_commands_in_the_docs_are_commands(page: str, line: str) -> None:
+    words = words_of(line)
+    command: click.Command = cli
+    context = click.Context(cli, info_name="tagline")
+    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+        name = words.pop(0)
+        found = command.get_command(context, name)
+        assert found is not None, f"{page}: {line}: there is no command {name!r}"
+        command, context = found, click.Context(found, info_name=name, parent=context)
+    known = {
+        name for option in command.get_params(context) for name in (*option.opts, *option.secondary_opts)
+    }
+    for word in words:
+        if word.startswith("-") and word != "-" and not re.fullmatch(r"-\d+", word):
+            assert word.partition("=")[0] in known, f"{page}: {line}: {command.name} has no option {word}"
+    if command.name == "run" and context.parent is not None and context.parent.info_name == "bench":
+        assert words[0] in MEASUREMENTS
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+        if "://" not in target:
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
