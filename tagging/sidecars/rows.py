@@ -1,0 +1,91 @@
+"""Tags as rows, for the formats in which one file serves the whole library; and how rows merge.
+
+A row that we wrote carries a seal over its values. So a row that somebody has added or changed is known as
+theirs: it stays when the file is written anew, and counts as a person's word when the file is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from tagging.names import safe
+from tagging.sidecars.sheet import PERSON, Found, Sheet, Unusable, seal, tag_from_dict, tag_to_dict
+
+FIELDS = ("video", "path", "text", "modality", "score", "start", "end", "best", "source", "seal")
+MOST_BYTES = 512 * 1024 * 1024
+Row = dict[str, Any]
+
+
+def of(sheet: Sheet) -> Iterator[Row]:
+    """The rows of one video as we write them."""
+    for tag in sheet.tags:
+        row = {"video": sheet.video, "path": safe(sheet.path), **tag_to_dict(tag)}
+        yield {**row, "seal": seal(sheet.video, tag)}
+
+
+def is_ours(row: Mapping[str, Any]) -> bool:
+    """Whether a row is as we wrote it."""
+    mark = row.get("seal")
+    if not mark:
+        return False
+    try:
+        return bool(mark == seal(row.get("video"), tag_from_dict(row)))
+    except Unusable:
+        return False
+
+
+def merge(old: Iterable[Row], sheets: Iterable[Sheet], videos: frozenset[str]) -> Iterator[Row]:
+    """The rows of a file brought up to date.
+
+    Rows of other videos stay. Of the `videos` that `sheets` are about, rows of others stay and ours are
+    written anew; what others put into further columns of ours stays with the row. Doing it twice
+    changes nothing.
+    """
+    theirs: dict[str, list[Row]] = {}
+    extras: dict[str, Row] = {}
+    for row in old:
+        if row.get("video") not in videos:
+            yield row
+        elif is_ours(row):
+            more = {name: value for name, value in row.items() if name not in FIELDS}
+            if any(value not in (None, "") for value in more.values()):
+                extras[row["seal"]] = more
+        else:
+            theirs.setdefault(row["video"], []).append(row)
+    for sheet in sheets:
+        kept = theirs.get(sheet.video, [])
+        yield from kept
+        said = {seal_of(row) for row in kept}
+        yield from ({**row, **extras.get(row["seal"], {})} for row in of(sheet) if row["seal"] not in said)
+
+
+def seal_of(row: Mapping[str, Any]) -> str | None:
+    try:
+        return seal(row.get("video"), tag_from_dict(row))
+    except Unusable:
+        return None
+
+
+def found(rows: Iterable[Row]) -> list[Found]:
+    """Rows by the video that they are about, in the order of the file."""
+    videos: dict[tuple[str, str], Found] = {}
+    for row in rows:
+        video, path = row.get("video") or "", row.get("path") or ""
+        if not isinstance(video, str) or not isinstance(path, str):
+            raise Unusable("names a video by something that is no text")
+        key = (video, "" if video else path)
+        if key not in videos:
+            videos[key] = Found(video or None, path or None)
+        if row.get("text") in (None, ""):
+            continue
+        if is_ours(row):
+            videos[key].tags.append(tag_from_dict(row))
+            continue
+        tag = replace(tag_from_dict(row), source=PERSON)
+        if row.get("start") in (None, "") and row.get("end") in (None, ""):
+            videos[key].keywords.append((tag.text, tag.modality))
+        else:
+            videos[key].tags.append(tag)
+    return list(videos.values())
