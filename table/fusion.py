@@ -1,0 +1,74 @@
+"""The tag-guiding (TG) cross-modal encoder, which is also the joint encoder: one set of blocks, two uses."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+import torch.nn.functional as F
+from open_clip.transformer import ResidualAttentionBlock, TextTransformer
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from table.config import BadConfig, ModelConfig
+
+
+class TagGuide(nn.Module):
+    """A few transformer blocks over frames, tags and (as the joint encoder) a text.
+
+    Its places are fixed: frames first, then tags, then text, so that a video with fewer frames or no
+    tags puts everything else where it always is. There is no causal mask: unlike the words that these
+    blocks learned from, frames may look ahead.
+    """
+
+    def __init__(self, tower: TextTransformer, config: ModelConfig) -> None:
+        super().__init__()
+        self.heads = config.heads
+        self.tag_place = config.frames
+        self.text_place = config.frames + config.tag_slots
+        self.checkpointing = False
+        self.position = nn.Parameter(_positions(tower, self.text_place + config.text_slots))
+        self.blocks = nn.ModuleList(_blocks(tower, config))
+
+    def forward(self, x: Tensor, valid: Tensor, places: Tensor) -> Tensor:
+        """x: [B, L, W]; valid: bool [B, L], what may be looked at; places: int [L]. Returns [B, L, W]."""
+        x = x + self.position[places].to(x.dtype)
+        # One mask a head, as nn.MultiheadAttention wants it: -inf over keys that are not there. [B·H, L, L]
+        unseen = torch.zeros_like(valid, dtype=x.dtype).masked_fill(~valid, float("-inf"))
+        mask = unseen[:, None, None, :].expand(-1, self.heads, x.shape[1], -1).flatten(0, 1)
+        for block in self.blocks:
+            if self.checkpointing and self.training:
+                x = checkpoint(block, x, None, None, mask, use_reentrant=False)
+            else:
+                x = block(x, attn_mask=mask)
+        return x
+
+
+def _positions(tower: TextTransformer, length: int) -> Tensor:
+    """[length, W]: the first rows of CLIP's text positions; if there are too few, all of them, stretched."""
+    rows = tower.positional_embedding.detach()
+    if length > len(rows):
+        rows = F.interpolate(rows.T[None], size=length, mode="linear", align_corners=True)[0].T
+    return rows[:length].clone()
+
+
+def _blocks(tower: TextTransformer, config: ModelConfig) -> list[nn.Module]:
+    """Copies of the first blocks of CLIP's text transformer; a shallower tower gives what it has."""
+    width, resblocks = tower.width, tower.transformer.resblocks
+    if width % config.heads:
+        raise BadConfig(f"width {width} cannot be shared by {config.heads} heads")
+    blocks: list[nn.Module] = []
+    for i in range(config.layers):
+        # Beyond its depth the tower's last block is copied, so that none starts from nothing.
+        block = copy.deepcopy(resblocks[min(i, len(resblocks) - 1)])
+        if not isinstance(block, ResidualAttentionBlock):
+            raise BadConfig("the tag-guiding encoder knows open_clip's plain text blocks only")
+        block.attn.num_heads, block.attn.head_dim = config.heads, width // config.heads
+        blocks.append(block)
+    return blocks
+
+
+def mean_over(x: Tensor, valid: Tensor) -> Tensor:
+    """ρ, average pooling over what is there. x: [B, L, W]; valid: bool [B, L]; returns [B, W]."""
+    weights = valid.to(x.dtype)[..., None]
+    return (x * weights).sum(1) / weights.sum(1).clamp(min=1)

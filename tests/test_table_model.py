@@ -1,0 +1,430 @@
+"""The network against what the paper says: plain NumPy, CLIP4Clip, parameter counts, who gets gradients."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import open_clip
+import pytest
+import torch
+import torch.nn.functional as F
+from open_clip.model import CLIP, CustomTextCLIP
+from safetensors.torch import save_file
+from table_fakes import TINY, batch, model, pictures, sentences, tiny
+
+from table import objective
+from table.config import BadConfig, TagChoice, preset
+from table.model import Table, spoken
+from table.negatives import draw
+
+Array = np.ndarray[Any, Any]
+
+
+# -- the same in NumPy -------------------------------------------------------------------------------
+
+
+def norm(x: Array, layer: torch.nn.LayerNorm) -> Array:
+    scaled = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + layer.eps)
+    return scaled * layer.weight.detach().numpy() + layer.bias.detach().numpy()
+
+
+def unit(x: Array) -> Array:
+    return x / np.linalg.norm(x, axis=-1, keepdims=True)
+
+
+def linear(x: Array, layer: torch.nn.Linear) -> Array:
+    out = x @ layer.weight.detach().numpy().T
+    return out if layer.bias is None else out + layer.bias.detach().numpy()
+
+
+def gelu(x: Array) -> Array:
+    return F.gelu(torch.tensor(x)).numpy()
+
+
+def attend(x: Array, attn: torch.nn.MultiheadAttention, heads: int, valid: Array) -> Array:
+    """Multi-head self-attention of one sequence, [L, W], over the keys that are valid."""
+    width = x.shape[1] // heads
+    qkv = x @ attn.in_proj_weight.detach().numpy().T + attn.in_proj_bias.detach().numpy()
+    q, k, v = np.split(qkv, 3, axis=1)
+    out = np.zeros_like(x)
+    for h in range(heads):
+        part = slice(h * width, (h + 1) * width)
+        scores = q[:, part] @ k[:, part].T / np.sqrt(width)
+        scores[:, ~valid] = -np.inf
+        weights = np.exp(scores - scores.max(1, keepdims=True))
+        out[:, part] = weights / weights.sum(1, keepdims=True) @ v[:, part]
+    return linear(out, attn.out_proj)
+
+
+def guide(m: Table, x: Array, valid: Array, places: list[int]) -> Array:
+    """The tag-guiding encoder of one video: [L, W] to [L, W]."""
+    assert m.guide is not None
+    x = x + m.guide.position.detach().numpy()[places]
+    for block in m.guide.blocks:
+        x = x + attend(norm(x, block.ln_1), block.attn, m.config.heads, valid)
+        hidden = gelu(linear(norm(x, block.ln_2), block.mlp.c_fc))
+        x = x + linear(hidden, block.mlp.c_proj)
+    return x
+
+
+def test_a_video_is_what_the_paper_says() -> None:
+    m = model().double().eval()
+    frames, tags = pictures(2), sentences(2, 6)
+    frame_valid = torch.tensor([[True, True, True], [True, True, False]])
+    with torch.no_grad():
+        found = m.videos(frames, frame_valid, tags, torch.tensor([True, False])).vectors.numpy()
+        v_all = unit(m.see(frames).double().numpy())
+        t_all = unit(m.captions(m.text, tags, tags=True)[1].numpy())
+    for i, valid in enumerate(([True, True, True, True], [True, True, False, False])):
+        v, keep = v_all[i], np.array(valid)
+        g = guide(m, np.vstack([v, t_all[i]]), keep, [0, 1, 2, 3])  # {v¹ … vᴺ; tᵉ}
+        overall = m.residual.item() * g[keep].mean(0) + v[keep[:3]].mean(0)  # λ·ρ(g) + ρ(v)
+        np.testing.assert_allclose(found[i], unit(linear(overall, m.project)), atol=1e-6)
+
+
+def test_the_didemo_variant_reads_every_token_of_the_tags() -> None:
+    m = model(tag_tokens="all").double().eval()
+    frames, tags = pictures(1), sentences(1, 6, seed=5)
+    with torch.no_grad():
+        found = m.videos(frames, None, tags).vectors.numpy()[0]
+        v = unit(m.see(frames).double().numpy())[0]
+        t = unit(m.captions(m.text, tags, tags=True)[0].numpy())[0]
+    keep = np.concatenate([[True] * 3, spoken(tags)[0].numpy()])
+    g = guide(m, np.vstack([v, t]), keep, list(range(9)))
+    overall = m.residual.item() * g[keep].mean(0) + v.mean(0)
+    np.testing.assert_allclose(found, unit(linear(overall, m.project)), atol=1e-6)
+
+
+@pytest.mark.parametrize("vtm_text", ["eos", "tokens"])
+def test_the_losses_of_a_batch_are_what_the_paper_says(vtm_text: str) -> None:
+    """Contrastive over the batch; VTM over right and hard pairs, one by one; MLM over masked words."""
+    m = model(vtm_text=vtm_text).double().eval()
+    b = batch(videos=4)
+    assert m.match is not None
+    assert m.words is not None
+    with torch.no_grad():
+        found = m(**b)
+        seen = m.videos(b["frames"], b["frame_valid"], b["tags"], b["tagged"])
+        tokens, eos = m.read(b["text"])
+        logits = m.logit_scale.exp() * F.normalize(eos.float(), dim=-1) @ seen.vectors.T
+        assert seen.fused is not None
+        fused = seen.fused.numpy()
+
+        def joint(video: int, text: Array) -> Array:
+            x = np.vstack([fused[video], unit(text)])
+            return guide(m, x, np.ones(len(x), bool), list(range(len(x))))
+
+        def part(i: int) -> Array:
+            length = int(spoken(b["text"])[i].sum())
+            return eos[i : i + 1].numpy() if vtm_text == "eos" else tokens[i, :length].numpy()
+
+        hard = draw(logits, b["video_of_text"], b["text"], 3)
+        pairs = [(i, i, 1) for i in range(4)]
+        pairs += [(i, int(hard.text[i]), 0) for i in range(4)] + [
+            (int(hard.video[i]), i, 0) for i in range(4)
+        ]
+        terms = []
+        for video, text, y in pairs:
+            z = linear(joint(video, part(text))[0], m.match.decide)  # the first output token
+            terms.append(-np.log(np.exp(z[y]) / np.exp(z).sum()))
+
+        words = []
+        table = m.text.token_embedding.weight
+        masked_tokens, _ = m.read(b["shown"], b["masked"])
+        for i in range(4):
+            length = int(spoken(b["shown"])[i].sum())
+            out = joint(i, masked_tokens[i, :length].numpy())
+            for place in np.flatnonzero(b["masked"][i].numpy()):
+                scores = m.words(torch.tensor(out[4 + place])[None], table)[0].numpy()
+                words.append(np.log(np.exp(scores).sum()) - scores[b["text"][i, place]])
+
+    contrastive = objective.contrastive(logits, b["video_of_text"]).item()
+    assert found["contrastive"].item() == pytest.approx(contrastive, rel=1e-6)
+    assert found["vtm"].item() == pytest.approx(np.mean(terms), rel=1e-5)
+    assert found["mlm"].item() == pytest.approx(np.mean(words), rel=1e-5)
+    assert found["loss"].item() == pytest.approx(contrastive + np.mean(terms) + np.mean(words), rel=1e-5)
+
+
+# -- CLIP4Clip ---------------------------------------------------------------------------------------
+
+
+def mean_pooled(m: Table, frames: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
+    """CLIP4Clip's mean pooling, from open_clip's own model with the same weights: [texts, videos]."""
+    clip = CustomTextCLIP(**copy.deepcopy(TINY)).eval()
+    clip.visual.load_state_dict(m.visual.state_dict())
+    clip.text.load_state_dict(m.text.state_dict())
+    padded = F.pad(text, (0, clip.context_length - text.shape[1]))
+    with torch.no_grad():
+        scaled = (frames.flatten(0, 1) / 255 - m.mean.view(3, 1, 1)) / m.std.view(3, 1, 1)
+        v = clip.encode_image(scaled, normalize=True).view(*frames.shape[:2], -1).mean(1)
+        return clip.encode_text(padded, normalize=True) @ F.normalize(v, dim=-1).T
+
+
+def test_without_tags_lambda_and_extra_losses_it_is_clip4clip() -> None:
+    torch.manual_seed(0)
+    m = Table(tiny(modalities=(), residual_init=0.0, vtm=False, mlm=False)).eval()
+    frames, text = pictures(5), sentences(5, 8)
+    with torch.no_grad():
+        found = m.texts(text) @ m.videos(frames).vectors.T
+    torch.testing.assert_close(found, mean_pooled(m, frames, text), atol=1e-5, rtol=0)
+
+
+def test_tags_change_nothing_while_lambda_is_zero() -> None:
+    torch.manual_seed(0)
+    m = Table(tiny(residual_init=0.0)).eval()
+    frames, text = pictures(5), sentences(5, 8)
+    with torch.no_grad():
+        found = m.texts(text) @ m.videos(frames, None, sentences(5, 6)).vectors.T
+    torch.testing.assert_close(found, mean_pooled(m, frames, text), atol=1e-5, rtol=0)
+
+
+def test_the_mean_pool_preset_is_clip4clip_while_it_learns() -> None:
+    """Ten steps of gradient descent end at the same similarities as open_clip's own model."""
+    m = model(modalities=(), layers=0, residual="frame", video_projection=False, vtm=False, mlm=False)
+    clip = CustomTextCLIP(**copy.deepcopy(TINY))
+    clip.visual.load_state_dict(m.visual.state_dict())
+    clip.text.load_state_dict(m.text.state_dict())
+    clip.logit_scale.data.copy_(m.logit_scale.data)
+    b = batch(videos=4)
+    ours = torch.optim.SGD(m.parameters(), 0.05)
+    theirs = torch.optim.SGD(clip.parameters(), 0.05)
+    scaled = (b["frames"].flatten(0, 1) / 255 - m.mean.view(3, 1, 1)) / m.std.view(3, 1, 1)
+    for _ in range(10):
+        loss = m(**b)["loss"]
+        ours.zero_grad()
+        loss.backward()
+        ours.step()
+        v = F.normalize(clip.encode_image(scaled, normalize=True).view(4, 3, -1).mean(1), dim=-1)
+        t = clip.encode_text(F.pad(b["text"], (0, 12)), normalize=True)
+        logits = clip.logit_scale.exp() * t @ v.T
+        plain = (F.cross_entropy(logits, torch.arange(4)) + F.cross_entropy(logits.T, torch.arange(4))) / 2
+        theirs.zero_grad()
+        plain.backward()
+        theirs.step()
+        assert loss.item() == pytest.approx(plain.item(), abs=1e-5)
+
+
+def test_the_sequence_transformer_preset_is_clip4clips() -> None:
+    m = model(modalities=(), residual="frame", video_projection=False, vtm=False, mlm=False).double().eval()
+    frames = pictures(2)
+    with torch.no_grad():
+        found = m.videos(frames).vectors.numpy()
+        seen = m.see(frames).double().numpy()
+    for i in range(2):
+        out = guide(m, seen[i], np.ones(3, bool), [0, 1, 2]) + seen[i]
+        np.testing.assert_allclose(found[i], unit(unit(out).mean(0)), atol=1e-6)
+
+
+# -- what may not matter -----------------------------------------------------------------------------
+
+
+def test_frames_that_are_not_there_and_tags_of_untagged_videos_say_nothing() -> None:
+    m = model().eval()
+    frames, tags = pictures(2), sentences(2, 6)
+    valid = torch.tensor([[True, True, False]] * 2)
+    tagged = torch.tensor([True, False])
+    with torch.no_grad():
+        first = m.videos(frames, valid, tags, tagged).vectors
+        noise = frames.clone()
+        noise[:, 2] = 0
+        other = tags.clone()
+        other[1] = sentences(1, 6, seed=9)[0]
+        torch.testing.assert_close(m.videos(noise, valid, other, tagged).vectors, first)
+        # Fewer frames are the same as frames marked as missing.
+        torch.testing.assert_close(m.videos(frames[:, :2], None, tags, tagged).vectors, first)
+
+
+def test_a_video_does_not_depend_on_its_batch() -> None:
+    m = model().eval()
+    frames, tags = pictures(4), sentences(4, 6)
+    with torch.no_grad():
+        together = m.videos(frames, None, tags).vectors
+        alone = torch.cat([m.videos(frames[i : i + 1], None, tags[i : i + 1]).vectors for i in range(4)])
+    torch.testing.assert_close(together, alone, atol=1e-5, rtol=0)
+
+
+def test_an_exclamation_mark_is_a_word_and_padding_is_not() -> None:
+    ids = torch.tensor([[49406, 0, 5, 49407, 0, 0]])  # "!" has the id of padding
+    assert spoken(ids).tolist() == [[True, True, True, True, False, False]]
+
+
+# -- parameters --------------------------------------------------------------------------------------
+
+
+def test_tags_and_captions_share_blocks_and_not_projections() -> None:
+    m = model()
+    ids = sentences(3, 6)
+    caption, tag = m.read(ids)[1], m.captions(m.text, ids, tags=True)[1]
+    assert not torch.allclose(caption, tag)
+    with torch.no_grad():
+        m.captions.tag_projection.copy_(m.text.text_projection)
+    torch.testing.assert_close(m.read(ids)[1], m.captions(m.text, ids, tags=True)[1])
+
+
+def test_what_is_new_starts_as_a_copy_of_clip() -> None:
+    m = Table(tiny())
+    assert m.guide is not None
+    assert torch.equal(m.captions.tag_projection, m.text.text_projection)
+    assert torch.equal(m.guide.position, m.text.positional_embedding[: len(m.guide.position)])
+    for ours, theirs in zip(m.guide.blocks, m.text.transformer.resblocks, strict=False):
+        for name, value in ours.state_dict().items():
+            assert torch.equal(value, theirs.state_dict()[name])
+    assert torch.equal(m.project.weight, torch.eye(16))
+
+
+def test_positions_are_stretched_where_clip_has_too_few() -> None:
+    m = Table(tiny(tag_tokens="all", tag_length=16))  # 3 + 16 + 8 places, CLIP's text has 20
+    assert m.guide is not None
+    assert m.guide.position.shape == (27, 16)
+    torch.testing.assert_close(m.guide.position[0], m.text.positional_embedding[0])
+    torch.testing.assert_close(m.guide.position[-1], m.text.positional_embedding[-1])
+
+
+CLIP_B32 = 151_277_313  # as published for ViT-B/32, the temperature counted
+BLOCK = (
+    3_152_384  # one block of CLIP's text tower: attention 1,050,624 + feed-forward 2,099,712 + norms 2,048
+)
+TAG_PROJECTION = PHI = 512 * 512
+VTM = 512 * 2 + 2
+MLM = (512 * 512 + 512) + 2 * 512 + 49_408 + 512  # dense, norm, biases of the words, [MASK]
+
+
+@pytest.mark.parametrize(
+    ("name", "added"),
+    [
+        # λ, φ, the tags' projection, four blocks, places of frames, tags and text, the heads
+        ("msrvtt", 1 + PHI + TAG_PROJECTION + 4 * BLOCK + (12 + 1 + 32) * 512 + VTM + MLM),
+        ("didemo", 1 + PHI + TAG_PROJECTION + 4 * BLOCK + (32 + 32 + 64) * 512 + VTM + MLM),
+        ("clip4clip-meanp", 0),
+        ("clip4clip-seqtransf", 4 * BLOCK + 12 * 512),
+    ],
+)
+def test_a_preset_builds_at_full_size_and_has_the_papers_parameters(name: str, added: int) -> None:
+    m = Table(preset(name).model)
+    assert sum(p.numel() for p in m.parameters()) == CLIP_B32 + added
+    assert (m.text.width, m.text.heads, len(m.text.transformer.resblocks)) == (512, 8, 12)
+    groups = m.parameter_groups()
+    assert sum(p.numel() for p in groups["towers"]) == CLIP_B32 + (TAG_PROJECTION + PHI) * (
+        name in ("msrvtt", "didemo")
+    )
+
+
+def touched(m: Table, loss: torch.Tensor) -> set[str]:
+    """The parts of the model that a loss has a gradient for."""
+    m.zero_grad()
+    loss.backward(retain_graph=True)
+    parts = {
+        "visual": "visual.",
+        "text blocks": "text.transformer",
+        "word table": "text.token_embedding",
+        "caption projection": "text.text_projection",
+        "tag projection": "captions.tag_projection",
+        "[MASK]": "captions.mask",
+        "guide": "guide.",
+        "λ": "residual",
+        "φ": "project.",
+        "τ": "logit_scale",
+        "match": "match.",
+        "words": "words.",
+    }
+    grads = {name: p.grad for name, p in m.named_parameters()}
+    return {
+        part
+        for part, start in parts.items()
+        if any(n.startswith(start) and g is not None and g.abs().sum() > 0 for n, g in grads.items())
+    }
+
+
+def test_gradients_reach_what_they_should_and_nothing_else() -> None:
+    m = model()
+    found = m(**batch())
+    towers = {"visual", "text blocks", "word table", "caption projection", "tag projection", "guide"}
+    assert touched(m, found["contrastive"]) == towers | {"λ", "φ", "τ"}
+    # The joint encoder reads g, before λ, φ and the temperature; similarities only choose its negatives.
+    assert touched(m, found["vtm"]) == towers | {"match"}
+    assert touched(m, found["mlm"]) == towers | {"words", "[MASK]"}
+    assert touched(m, found["loss"]) == towers | {"λ", "φ", "τ", "match", "words", "[MASK]"}
+
+
+def test_a_batch_without_tags_or_masked_words_still_has_all_gradients_defined() -> None:
+    m = model()
+    b = batch()
+    b["tagged"] = torch.zeros(4, dtype=torch.bool)
+    b["masked"] = torch.zeros_like(b["masked"])
+    b["words"] = torch.full_like(b["words"], -100)
+    found = m(**b)
+    assert found["mlm"].item() == 0
+    assert "tag projection" not in touched(m, found["loss"])
+    # Data-parallel training waits for a gradient of every parameter, even one of nothing but zeros.
+    assert [n for n, p in m.named_parameters() if p.grad is None] == []
+    assert all(torch.isfinite(p.grad).all() for p in m.parameters() if p.grad is not None)
+
+
+# -- towers ------------------------------------------------------------------------------------------
+
+
+def test_towers_are_loaded_from_a_clip_and_their_copies_follow(tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    clip = CLIP(**copy.deepcopy(TINY)).eval()  # open_clip's usual layout of the text tower
+    save_file(clip.state_dict(), tmp_path / "clip.safetensors")
+    m = Table.build(tiny(), tmp_path / "clip.safetensors").eval()
+    text = sentences(4, 20)
+    with torch.no_grad():
+        torch.testing.assert_close(m.texts(text), clip.encode_text(text, normalize=True))
+    assert m.guide is not None
+    assert torch.equal(m.captions.tag_projection, clip.text_projection)
+    assert torch.equal(m.guide.blocks[0].ln_1.weight, clip.transformer.resblocks[0].ln_1.weight)
+    assert torch.equal(m.guide.position, clip.positional_embedding[: len(m.guide.position)])
+    torch.testing.assert_close(m.captions.mask, clip.token_embedding.weight.mean(0))
+
+
+def test_towers_of_another_architecture_are_refused(tmp_path: Path) -> None:
+    other = copy.deepcopy(TINY)
+    other["text_cfg"]["layers"] = 2
+    save_file(CLIP(**other).state_dict(), tmp_path / "other.safetensors")
+    with pytest.raises(BadConfig, match="another architecture"):
+        Table.build(tiny(), tmp_path / "other.safetensors")
+
+
+def test_architectures_go_by_name_or_are_refused_in_a_sentence() -> None:
+    with pytest.raises(BadConfig, match="no architecture 'ViT-Z'"):
+        Table(tiny(architecture="ViT-Z"))
+    with pytest.raises(BadConfig, match="TABLE"):
+        Table(tiny(architecture="ViT-B-16-SigLIP"))
+    assert preset("msrvtt").model.architecture in open_clip.list_models()
+
+
+def test_a_text_tower_of_another_width_than_the_shared_space() -> None:
+    wide = copy.deepcopy(TINY)
+    wide["embed_dim"] = 24
+    m = model(architecture=wide)
+    assert torch.isfinite(m(**batch())["loss"])
+    assert m.videos(pictures(2)).vectors.shape == (2, 24)
+
+
+def test_checkpointing_changes_nothing() -> None:
+    m, b = model(), batch()
+    plain = m(**b)["loss"]
+    plain.backward()
+    wanted = {name: p.grad.clone() for name, p in m.named_parameters() if p.grad is not None}
+    m.zero_grad()
+    m.checkpoint()
+    saved = m(**b)["loss"]
+    saved.backward()
+    torch.testing.assert_close(saved, plain)
+    for name, p in m.named_parameters():
+        if name in wanted:
+            torch.testing.assert_close(p.grad, wanted[name], atol=1e-6, rtol=1e-4)
+
+
+def test_no_tags_at_all_is_the_papers_baseline() -> None:
+    m = model(modalities=())
+    assert m.captions.tag_projection is None
+    b = batch()
+    loss = m(**b)["loss"]
+    b["tags"] = sentences(4, 6, seed=77)
+    assert m(**b)["loss"].item() == loss.item()
+    assert tiny(modalities=()).tags == TagChoice(())
