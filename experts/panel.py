@@ -210,7 +210,8 @@ class Panel:
         except Exception as error:
             if _out_of_memory(error) and len(asked) == 1 and self.device != "cpu":
                 self._say(
-                    f"{expert.name}: one video is too much for the memory of {self.device}; it goes on with the CPU"
+                    f"{expert.name}: one video is too much for the memory of {self.device}, "
+                    "so it goes on with the CPU"
                 )
                 return self._ask_on_cpu(expert, footage)
             if len(asked) == 1:
@@ -241,9 +242,7 @@ class Panel:
                 self._loaded.add(expert.name)
             except Exception as error:
                 if device != "cpu" and _out_of_memory(error):
-                    self._say(
-                        f"{expert.name}: its models are too much for the memory of {device}; it goes on with the CPU"
-                    )
+                    self._say(f"{expert.name}: too much for the memory of {device}; it goes on with the CPU")
                     continue
                 self.broken[expert.name] = f"not run: it could not be loaded ({_in_words(error)})"
         return expert.name in self._loaded
