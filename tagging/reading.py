@@ -311,6 +311,10 @@ class Reading(Store):
         row = self.connection.execute("SELECT id FROM video WHERE hash = ?", (digest,)).fetchone()
         return row[0] if row else None
 
+    def hash_of(self, video_id: int) -> str | None:
+        row = self.connection.execute("SELECT hash FROM video WHERE id = ?", (video_id,)).fetchone()
+        return row[0] if row else None
+
     def knows_size(self, size: int) -> bool:
         """Whether some known video has this many bytes; if not, a file of that size must be new."""
         return bool(self.connection.execute("SELECT 1 FROM video WHERE size = ? LIMIT 1", (size,)).fetchone())

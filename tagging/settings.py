@@ -65,9 +65,35 @@ class Settings:
     def build(self, name: str, *, collection: str | None = None) -> Expert:
         """One expert, set as the configuration says; `collection` names the weights of all experts."""
         options = dict(self.experts.get(name, {}))
-        if collection is not None and "collection" not in options and "weights" not in options:
-            options["collection"] = collection
-        return build(name, options)
+        try:
+            if collection is not None and "collection" not in options and "weights" not in options:
+                try:
+                    return build(name, {**options, "collection": collection})
+                except (TypeError, ValueError):
+                    pass  # an expert without collections; if it is something else, it comes up again below
+            return build(name, options)
+        except (TypeError, ValueError) as error:
+            if isinstance(error, UnknownExpert):
+                raise
+            where = safe(self.file) if self.file is not None else "the settings"
+            raise SettingsError(f"{where}: the expert {safe(name)} cannot be set so: {error}") from error
+
+    def panel(
+        self, only: Iterable[str] = (), *, collection: str | None = None
+    ) -> tuple[list[Expert], dict[str, str]]:
+        """The chosen experts, and those that cannot even be built here, with the reason."""
+        experts: list[Expert] = []
+        absent: dict[str, str] = {}
+        for name in self.chosen(only):
+            try:
+                experts.append(self.build(name, collection=collection))
+            except ImportError as error:
+                absent[name] = f"not run: {error}; run `pip install 'tagline[all]'`"
+        names = [expert.name for expert in experts]
+        twice = {name for name in names if names.count(name) > 1}
+        if twice:
+            raise SettingsError(f"two experts are called {min(twice)}; leave one out with --only")
+        return experts, absent
 
 
 def load(file: str | os.PathLike[str] | None, root: Path | None = None) -> Settings:

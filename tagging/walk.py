@@ -8,7 +8,7 @@ import io
 import os
 import stat
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 
 from tagging.names import safe
@@ -50,6 +50,8 @@ class Walk:
         for folder in self.folders:
             if os.path.isdir(folder):  # noqa: PTH112 (names need not be UTF-8)
                 yield from self._below(folder)
+            elif not os.path.lexists(folder):
+                self.troubles.append(f"{safe(folder)} is not there")
             elif (place := self._file(folder)) is not None:
                 self.found += 1
                 yield place
@@ -130,12 +132,17 @@ def _is_text(path: str) -> bool:
     return bool(head) and b"\0" not in head and all(byte >= 32 or byte in b"\t\r\n\f" for byte in head)
 
 
-def content_hash(path: str) -> str:
-    """sha256 of a plain file's bytes. Raises OSError with a reason; never waits on a pipe."""
+def content_hash(path: str, given_up: Callable[[], bool] = lambda: False) -> str:
+    """sha256 of a plain file's bytes. Raises OSError with a reason; never waits on a pipe.
+
+    The whole file counts: two recordings of one camera may agree in size, head and tail.
+    """
     digest = hashlib.sha256()
     with _open(path) as file:
         while block := file.read(_HASHED_AT_ONCE):
             digest.update(block)
+            if given_up():
+                raise InterruptedError(errno.EINTR, "interrupted")
     return digest.hexdigest()
 
 

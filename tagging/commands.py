@@ -1,0 +1,302 @@
+"""The commands `tag` and `plan`: thin skins over planning.plan and folder.run."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tagging.names import safe
+
+if TYPE_CHECKING:
+    from tagging.catalog import Catalog
+    from tagging.folder import Outcome
+    from tagging.planning import Plan
+    from tagging.settings import Settings
+
+OK, FAILURE, PARTLY, NOTHING, INTERRUPTED = 0, 1, 3, 4, 130
+
+
+def _options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """What `tag` and `plan` have in common."""
+    for option in reversed(
+        (
+            click.argument(
+                "folders", nargs=-1, required=True, type=click.Path(path_type=str), metavar="FOLDER..."
+            ),
+            click.option(
+                "--library", metavar="FOLDER", help="Where the catalog lies, if not in FOLDER itself."
+            ),
+            click.option("--config", metavar="FILE", help="Settings of the experts (tagline.toml)."),
+            click.option("--only", metavar="NAMES", help="Experts that shall look: object,speech."),
+            click.option("--include", multiple=True, metavar="GLOB", help="Only files with such names."),
+            click.option(
+                "--exclude", multiple=True, metavar="GLOB", help="No files or folders with such names."
+            ),
+            click.option(
+                "--weights", metavar="COLLECTION", help="Whose weights to use: public or playhouse."
+            ),
+            click.option("--retry", is_flag=True, help="Try again what failed before."),
+            click.option("--json", "as_json", is_flag=True, help="Answer in JSON."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+@click.command(short_help="Watch, listen to and read the videos of a folder.")
+@_options
+@click.option("--device", metavar="NAME", help="cpu, cuda, mps or auto (the default).")
+@click.option("--jobs", type=click.IntRange(1, 64), metavar="N", help="Files decoded at the same time.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be done, as `tagline plan` does.")
+@click.pass_context
+def tag(ctx: click.Context, **options: Any) -> None:
+    """Watch, listen to and read the videos of a folder.
+
+    Only what is new or stale is looked at. Stop it whenever you like (once: it finishes what is in hand,
+    twice: at once): the next run goes on where this one ended.
+
+    \b
+    tagline tag ~/Videos
+    tagline tag ~/Videos --only object,speech --exclude '*.gif'
+    tagline tag /mnt/films /mnt/series --library ~/films
+    """
+    ctx.exit(_guarded(_tag, options))
+
+
+@click.command(short_help="Say what `tag` would do, why, and about how long.")
+@_options
+@click.pass_context
+def plan(ctx: click.Context, **options: Any) -> None:
+    """Say what `tagline tag` would do, why, and about how long. Nothing is changed.
+
+    \b
+    tagline plan ~/Videos
+    tagline plan ~/Videos --only speech --json
+    """
+    ctx.exit(_guarded(_tag, {**options, "dry_run": True, "device": None, "jobs": None}))
+
+
+def _guarded(work: Callable[..., int], options: dict[str, Any]) -> int:
+    """Mistakes and mishaps end in a sentence."""
+    from experts.panel import UnknownExpert
+    from tagging.places import Undecided
+    from tagging.schema import CatalogError
+    from tagging.settings import SettingsError
+
+    try:
+        return work(**options)
+    except (UnknownExpert, SettingsError, Undecided) as error:
+        raise click.UsageError(str(error)) from error
+    except CatalogError as error:
+        raise click.ClickException(str(error)) from error
+    except sqlite3.Error as error:
+        raise click.ClickException(f"the catalog cannot be used: {error}") from error
+    except KeyboardInterrupt:
+        click.echo("stopped; the next run goes on from here", err=True)
+        return INTERRUPTED
+
+
+def _tag(
+    folders: Sequence[str],
+    *,
+    library: str | None,
+    config: str | None,
+    only: str | None,
+    include: Sequence[str],
+    exclude: Sequence[str],
+    weights: str | None,
+    retry: bool,
+    as_json: bool,
+    device: str | None,
+    jobs: int | None,
+    dry_run: bool,
+) -> int:
+    from tagging import places, planning, settings
+    from tagging.folder import only_writer
+
+    home = places.find(folders, library)
+    _all_there(folders, home)
+    chosen = settings.load(config, home.root)
+    wanted = [name.strip() for name in (only or "").split(",") if name.strip()]
+    experts, not_run = chosen.panel(wanted, collection=weights)
+    if home.notice and not as_json:
+        click.echo(home.notice, err=True)
+
+    def look(catalog: Catalog) -> Plan:
+        made = planning.plan(catalog, folders, experts, include=include, exclude=exclude, retry=retry)
+        made.not_run = {**not_run, **made.not_run}
+        return made
+
+    if dry_run or not home.file.exists():
+        with _to_read(home) as catalog:
+            made = look(catalog)
+            if made.nothing_found:
+                return _nothing(made, as_json)
+            if dry_run:
+                return _say_plan(made, as_json)
+    with _opened(home) as catalog, only_writer(catalog):
+        made = look(catalog)
+        if made.nothing_found:
+            return _nothing(made, as_json)
+        return _carry_out(made, chosen, device, jobs, as_json)
+
+
+def _carry_out(made: Plan, chosen: Settings, device: str | None, jobs: int | None, as_json: bool) -> int:
+    from experts.panel import Panel
+    from tagging import folder
+    from tagging.progress import Lines, table
+
+    if made.jobs and not made.experts:
+        for name, reason in made.not_run.items():
+            click.echo(f"{name}: {reason}", err=True)
+        raise click.ClickException("no expert can run here, so nothing was looked at")
+    panel = Panel(made.experts, device=_device(made, device or chosen.device), jobs=jobs or chosen.jobs)
+    panel.batch = chosen.batch
+    stop = threading.Event()
+    with _interruptible(stop), Lines(quiet=as_json) as lines:
+        panel.on_stage = lines.stage
+        outcome = folder.run(made, panel, lines.progress, stop)
+    if as_json:
+        click.echo(json.dumps(_outcome_as_data(outcome), indent=1))
+    else:
+        table(outcome)
+    if outcome.stopped:
+        return INTERRUPTED
+    return PARTLY if outcome.partly else OK
+
+
+def _device(made: Plan, wish: str) -> str:
+    """Which device computes; torch is only asked where there is something to compute."""
+    if wish != "auto" or not made.looks:
+        return "cpu" if wish == "auto" else wish
+    from experts.devices import pick
+
+    return pick(wish)
+
+
+def _all_there(folders: Sequence[str], home: Any) -> None:
+    """A folder that is not there is a slip of the keyboard, unless the catalog knows videos in it."""
+    from tagging.catalog import Catalog
+    from tagging.walk import covers
+
+    absent = [folder for folder in folders if not os.path.lexists(folder)]
+    if not absent:
+        return
+    known: set[str] = set()
+    if home.file.exists():
+        with Catalog.open(home) as catalog:
+            for _, path, _ in catalog.places():
+                known.update(folder for folder in absent if covers([os.path.realpath(folder)], path))
+    for folder in absent:
+        if folder not in known:
+            raise click.UsageError(f"there is no folder {safe(folder)!r}")
+
+
+@contextmanager
+def _opened(home: Any) -> Iterator[Catalog]:
+    from tagging.catalog import Catalog
+
+    with Catalog.open(home) as catalog:
+        yield catalog
+
+
+@contextmanager
+def _to_read(home: Any) -> Iterator[Catalog]:
+    """The catalog, or where there is none yet an empty one that leaves no trace."""
+    from tagging.catalog import Catalog
+
+    with Catalog.open(home) if home.file.exists() else Catalog.in_memory(home.root) as catalog:
+        yield catalog
+
+
+@contextmanager
+def _interruptible(stop: threading.Event) -> Iterator[None]:
+    """Ctrl-C: the first finishes what is in hand, the second stops at once."""
+
+    def interrupted(number: int, frame: object) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+        click.echo("finishing what is in hand; Ctrl-C again stops at once", err=True)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, interrupted)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _nothing(made: Plan, as_json: bool) -> int:
+    from tagging.planning import notices
+
+    for line in notices(made):
+        click.echo(line, err=True)
+    if as_json:
+        click.echo(json.dumps({"found": 0}))
+    where = ", ".join(safe(folder) for folder in made.folders)
+    click.echo(f"no videos in {where}; is a disk not mounted?", err=True)
+    return NOTHING
+
+
+def _say_plan(made: Plan, as_json: bool) -> int:
+    from tagging.planning import describe
+
+    if as_json:
+        click.echo(json.dumps(_plan_as_data(made), indent=1))
+    else:
+        for line in describe(made):
+            click.echo(line)
+    return PARTLY if made.troubles or made.unreachable else OK
+
+
+def _plan_as_data(made: Plan) -> dict[str, Any]:
+    seconds, unknown = made.seconds()
+    return {
+        "found": made.found,
+        "unchanged": made.unchanged,
+        "moved": made.moved,
+        "failed_before": made.failed_before,
+        "looks": [{"expert": n, "why": w, "videos": count} for (n, w), count in sorted(made.looks.items())],
+        "not_run": made.not_run,
+        "skipped": dict(made.skipped),
+        "troubles": made.troubles,
+        "gone": made.lost,
+        "unreachable": made.unreachable,
+        "seconds": seconds,
+        "seconds_unknown_for": unknown,
+    }
+
+
+def _outcome_as_data(outcome: Outcome) -> dict[str, Any]:
+    progress, made = outcome.progress, outcome.plan
+    return {
+        "found": made.found,
+        "tagged": progress.tagged,
+        "unchanged": made.unchanged + progress.skipped,
+        "failed": progress.failed,
+        "failed_before": made.failed_before,
+        "stopped": outcome.stopped,
+        "experts": {
+            name: {"videos": s.videos, "tags": s.tags, "failed": s.failed, "seconds": round(s.seconds, 3)}
+            for name, s in outcome.experts.items()
+        },
+        "not_run": outcome.not_run,
+        "failures": [{"path": p, "expert": e or None, "reason": r} for p, e, r in outcome.failures],
+        "messages": outcome.messages,
+        "troubles": made.troubles,
+        "gone": made.lost,
+        "unreachable": made.unreachable,
+        "catalog": str(made.catalog.file),
+        "seconds": round(outcome.seconds, 3),
+    }
