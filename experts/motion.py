@@ -309,7 +309,7 @@ class Watcher:
         pictures = self.plan.preparation.normalise(windows, self.device)
         pictures = pictures.contiguous(memory_format=torch.channels_last_3d)
         with devices.computing(self.device, self.precision):
-            answers = self.model(self._ways(pictures)).float()
+            answers = self.model(self.ways(pictures)).float()
             if answers.shape[1] != len(self.labels):
                 raise ValueError(
                     f"the motion model gives {answers.shape[1]} scores for {len(self.labels)} labels"
@@ -318,7 +318,7 @@ class Watcher:
                 answers = answers.softmax(dim=1)
         return answers.cpu().numpy()
 
-    def _ways(self, pictures: torch.Tensor) -> Any:
+    def ways(self, pictures: torch.Tensor) -> Any:
         """SlowFast sees every frame one way and a few of them, evenly picked, the other."""
         if self.slow is None:
             return pictures

@@ -17,6 +17,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -59,17 +60,21 @@ def ultralytics() -> Any:
     os.environ["YOLO_OFFLINE"] = "True"
     os.environ["YOLO_AUTOINSTALL"] = "False"
     os.environ.setdefault("YOLO_VERBOSE", "False")
-    folder = digest.cache_home() / "ultralytics"
-    folder.mkdir(parents=True, exist_ok=True)
-    # Its own settings file, so that the user's stays as it is.
-    os.environ["YOLO_CONFIG_DIR"] = str(folder)
+    first = "ultralytics" not in sys.modules
+    if first:
+        # Its own settings file, so that the user's stays as it is.
+        folder = digest.cache_home() / "ultralytics"
+        folder.mkdir(parents=True, exist_ok=True)
+        os.environ["YOLO_CONFIG_DIR"] = str(folder)
     import ultralytics
-    from ultralytics.utils import SETTINGS
+    from ultralytics.utils import SETTINGS, checks
     from ultralytics.utils.events import events
 
-    if SETTINGS["sync"]:
+    if first and SETTINGS["sync"]:
         SETTINGS.update({"sync": False})
+    # For a program that had imported it before us.
     events.enabled = False
+    checks.AUTOINSTALL = False
     return ultralytics
 
 

@@ -1,0 +1,116 @@
+"""The towers: the vectors are open_clip's own, loaded once a process, from a folder, a name or a file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import open_clip
+import pytest
+import seeing
+import torch
+from PIL import Image
+
+from benchmarks import random_weights
+from experts import appearance, weights
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return random_weights.towers(tmp_path_factory.mktemp("clip"), seeing.SMALL_CLIP)
+
+
+@pytest.fixture
+def towers(folder: Path) -> appearance.Towers:
+    return appearance.towers(str(folder))
+
+
+def test_frames_and_texts_have_the_vectors_that_open_clip_gives_them(
+    towers: appearance.Towers, folder: Path
+) -> None:
+    model, _, prepare = open_clip.create_model_and_transforms(f"local-dir:{folder}", pretrained_text=False)
+    tokenize = open_clip.get_tokenizer(f"local-dir:{folder}")
+    model.eval()
+    frames = seeing.frames(4, (90, 160))
+    with torch.no_grad():
+        pictures = torch.stack([prepare(Image.fromarray(frame)) for frame in frames])
+        theirs = model.encode_image(pictures, normalize=True).numpy()
+        words = model.encode_text(tokenize(["a dog", "two men"]), normalize=True).numpy()
+    np.testing.assert_allclose(towers.encode_frames(frames), theirs, atol=2e-3)
+    np.testing.assert_allclose(towers.encode_texts(["a dog", "two men"]), words, atol=1e-5)
+
+
+def test_vectors_have_length_one_and_do_not_depend_on_company(towers: appearance.Towers) -> None:
+    videos = [seeing.frames(n, shape, n) for n, shape in ((5, (90, 160)), (0, (9, 9)), (9, (70, 50)))]
+    together = towers.encode_videos(videos)
+    assert [len(vectors) for vectors in together] == [5, 0, 9]
+    for frames, vectors in zip(videos, together, strict=True):
+        if len(frames):
+            alone = np.concatenate([towers.encode_frames(frame[None]) for frame in frames])
+            np.testing.assert_allclose(vectors, alone, atol=1e-5)
+            np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    assert towers.encode_texts([]).shape == (0, 0)
+    assert towers.dimensions == 32
+
+
+def test_towers_are_loaded_once_for_everybody(folder: Path, tmp_path: Path) -> None:
+    first = appearance.towers(str(folder))
+    assert appearance.towers(str(folder / ".." / folder.name)) is first
+    copied = tmp_path / "elsewhere"
+    copied.mkdir()
+    for file in folder.iterdir():
+        (copied / file.name).write_bytes(file.read_bytes())
+    assert appearance.towers(str(copied)) is first  # the same weights are the same towers
+    assert first.fingerprint == weights.find(str(folder)).sha256
+    appearance.forget()
+    assert appearance.towers(str(folder)) is not first
+
+
+def test_a_named_architecture_takes_a_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, "small", json.loads(json.dumps(seeing.SMALL_CLIP)))
+    by_file = appearance.towers(str(folder / "open_clip_model.safetensors"), architecture="small")
+    by_folder = appearance.towers(str(folder))
+    frames = seeing.frames(2, (64, 64))
+    np.testing.assert_allclose(by_file.encode_frames(frames), by_folder.encode_frames(frames), atol=1e-5)
+
+
+def test_half_precision_and_settings_survive_the_folder(tmp_path: Path) -> None:
+    model = appearance.build_towers(seeing.SMALL_CLIP)
+    wants = {"mean": [0.1, 0.2, 0.3], "std": [0.5, 0.5, 0.5], "resize_mode": "squash"}
+    saved = appearance.save_towers(model, tmp_path, seeing.SMALL_CLIP, preprocess_cfg=wants, half=True)
+    again, _, preparation = appearance.load_towers(saved)
+    assert (preparation.mean, preparation.scale, preparation.size) == ((0.1, 0.2, 0.3), None, (64, 64))
+    assert again.visual.conv1.weight.dtype == torch.float32
+    torch.testing.assert_close(again.visual.conv1.weight, model.visual.conv1.weight, atol=1e-3, rtol=1e-3)
+
+
+def test_a_tokenizer_of_ones_own_is_used_and_the_end_is_kept(tmp_path: Path) -> None:
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+    words = ["[PAD]", "a", "dog", "runs", "[START]", "[END]"]
+    own = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="[PAD]"))
+    own.pre_tokenizer = pre_tokenizers.Whitespace()
+    own.post_processor = processors.TemplateProcessing(
+        single="[START] $A [END]", special_tokens=[("[START]", 4), ("[END]", 5)]
+    )
+    own.save(str(tmp_path / "own.json"))
+    config: dict[str, Any] = json.loads(json.dumps(seeing.SMALL_CLIP))
+    config["text_cfg"] |= {"vocab_size": len(words), "context_length": 5}
+    model = appearance.build_towers(config)
+    saved = appearance.save_towers(model, tmp_path / "clip", config, tokenizer=tmp_path / "own.json")
+    _, tokenize, _ = appearance.load_towers(saved)
+    assert tokenize(["a dog", "a dog runs a dog"]).tolist() == [[4, 1, 2, 5, 0], [4, 1, 2, 3, 5]]
+    texts = appearance.towers(str(saved)).encode_texts(["a dog", "runs"])
+    assert texts.shape == (2, 32)
+
+
+def test_a_pickle_is_refused_and_absence_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.save({}, tmp_path / "clip.pt")
+    with pytest.raises(weights.WeightsRefused, match="--allow-pickle"):
+        appearance.towers(str(tmp_path / "clip.pt"), architecture="ViT-B-32")
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setenv("TAGLINE_WEIGHTS", str(tmp_path))
+    with pytest.raises(weights.WeightsMissing, match="tagline models pull appearance"):
+        appearance.towers()
