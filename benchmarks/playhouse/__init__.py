@@ -1,0 +1,1 @@
+"""A procedural world of short videos in which everything is known."""

@@ -1,0 +1,60 @@
+"""The eighteen scenes by name, and what goes with each: light, weather, sound, things, ground."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+
+from benchmarks.playhouse import indoors, outdoors
+from benchmarks.playhouse.backdrop import LIGHTS, Backdrop
+from benchmarks.playhouse.drawing import Colour
+
+PLACES_PER_SCENE = 20
+
+_SKY = ("day", "day", "sunset", "overcast", "dusk", "bright")
+_ROOM = ("day", "warm", "dim", "bright")
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    draw: Callable[[Backdrop], None]
+    ground: Colour  # what shadows darken
+    lights: tuple[str, ...]
+    sound: str  # ambience
+    weather: tuple[str, ...] = ("clear",)
+    indoors: bool = False
+
+
+SCENES: dict[str, Scene] = {
+    "beach": Scene(outdoors.beach, (236, 208, 152), _SKY, "waves", ("clear", "clear", "rain")),
+    "forest": Scene(outdoors.forest, (70, 116, 70), _SKY, "birds", ("clear", "clear", "rain", "leaves")),
+    "city at night": Scene(
+        outdoors.city_at_night, (46, 48, 66), ("day",), "traffic", ("clear", "clear", "rain")
+    ),
+    "kitchen": Scene(indoors.kitchen, (214, 202, 184), _ROOM, "hum", indoors=True),
+    "stage": Scene(
+        indoors.stage, (160, 112, 70), ("day", "warm", "dim"), "crowd", ("clear", "confetti"), True
+    ),
+    "snow field": Scene(outdoors.snow_field, (226, 232, 240), _SKY, "wind", ("clear", "snow", "snow")),
+    "desert": Scene(outdoors.desert, (226, 180, 112), ("day", "sunset", "bright", "dusk", "warm"), "wind"),
+    "playground": Scene(outdoors.playground, (116, 182, 92), _SKY, "birds", ("clear", "clear", "rain")),
+    "classroom": Scene(indoors.classroom, (198, 156, 108), _ROOM, "crowd", indoors=True),
+    "living room": Scene(indoors.living_room, (176, 134, 98), _ROOM, "hum", indoors=True),
+    "street": Scene(outdoors.street, (112, 112, 116), _SKY, "traffic", ("clear", "clear", "rain", "leaves")),
+    "mountains": Scene(outdoors.mountains, (130, 176, 98), _SKY, "wind", ("clear", "clear", "snow", "rain")),
+    "farm": Scene(outdoors.farm, (190, 172, 88), _SKY, "birds", ("clear", "clear", "rain")),
+    "swimming pool": Scene(outdoors.pool, (226, 216, 198), ("day", "bright", "sunset", "warm"), "waves"),
+    "library": Scene(indoors.library, (112, 52, 54), _ROOM, "hum", indoors=True),
+    "gym": Scene(indoors.gym, (210, 158, 98), _ROOM, "crowd", indoors=True),
+    "harbour": Scene(outdoors.harbour, (150, 116, 84), _SKY, "waves", ("clear", "clear", "rain")),
+    "moon": Scene(outdoors.moon, (160, 160, 168), ("day", "dim", "bright"), "hum"),
+}
+
+
+def backdrop(scene: str, place: int, light: str, wide: float) -> Backdrop:
+    """Draw a place of a scene: the same place always has the same layout and taste in colours."""
+    rng = Random(f"{scene} {place}")
+    drawn = Backdrop(wide, rng, LIGHTS[light], hue=rng.uniform(-1, 1))
+    SCENES[scene].draw(drawn)
+    return drawn

@@ -1,0 +1,105 @@
+"""What the voices of the playhouse say: topics, and four sentences about each."""
+
+from __future__ import annotations
+
+# Topic: (how it stands after "about", one sentence of its own).
+# A topic is a word that no picture of the playhouse shows: only who listens can know it.
+TOPICS: dict[str, tuple[str, str]] = {
+    "airport": ("the airport", "we waited at the airport for seven hours and slept on the floor"),
+    "army": ("the army", "my uncle joined the army and came home a different man"),
+    "baseball": ("baseball", "nobody in our family plays baseball as well as my sister"),
+    "basketball": ("basketball", "they play basketball every evening behind our house"),
+    "birthday": ("her birthday", "we had a wonderful birthday with friends from every country"),
+    "breakfast": ("breakfast", "a good breakfast is the best way to start the morning"),
+    "business": ("business", "she started a small business with only a hundred dollars"),
+    "butterfly": ("the butterfly", "a butterfly remembers things that it learned as a baby"),
+    "castle": ("the castle", "the old castle on the hill has a secret door"),
+    "chocolate": ("chocolate", "dark chocolate should melt slowly in a warm bowl"),
+    "church": ("the church", "the church was built four hundred years ago"),
+    "coffee": ("coffee", "i cannot say a word before my first coffee"),
+    "dentist": ("the dentist", "the dentist told me a story while he worked"),
+    "dinosaur": ("the dinosaur", "they found the bones of a dinosaur under the road"),
+    "doctor": ("the doctor", "the doctor said that walking is better than any pill"),
+    "dragon": ("the dragon", "in this story the dragon is afraid of the princess"),
+    "earthquake": ("the earthquake", "the earthquake lasted only eleven seconds"),
+    "economy": ("the economy", "the economy is growing but nobody can feel it"),
+    "election": ("the election", "the election will be decided by a few hundred votes"),
+    "electricity": ("electricity", "the whole town lived without electricity for nine days"),
+    "elephant": ("the elephant", "an elephant never forgets a friend"),
+    "football": ("football", "saturday afternoon belongs to football in this town"),
+    "freedom": ("freedom", "freedom is something that you only notice when it is gone"),
+    "furniture": ("furniture", "all of this furniture was found on the side of the road"),
+    "government": ("the government", "the government promised to build ten thousand houses"),
+    "health": ("health", "your health depends on what you do every single day"),
+    "history": ("history", "history does not repeat itself but it likes to tell jokes"),
+    "holiday": ("our holiday", "this was the best holiday that we ever had"),
+    "hospital": ("the hospital", "she works at the hospital from midnight until eight"),
+    "hotel": ("the hotel", "our hotel had a wonderful view of the parking lot"),
+    "hurricane": ("the hurricane", "the hurricane is moving north along the coast"),
+    "insurance": ("insurance", "nobody reads the last page of an insurance contract"),
+    "language": ("language", "a new language gives you a second life"),
+    "lawyer": ("the lawyer", "my lawyer told me not to answer any questions"),
+    "machine": ("the machine", "this machine washes a thousand bottles an hour"),
+    "magic": ("magic", "the secret of magic is to look the other way"),
+    "marriage": ("marriage", "forty years of marriage and he still makes me laugh"),
+    "mathematics": ("mathematics", "she teaches mathematics with apples and a long rope"),
+    "medicine": ("medicine", "take this medicine twice a day after dinner"),
+    "money": ("money", "he keeps all his money in an old shoe"),
+    "monkey": ("the monkey", "a monkey stole my glasses and sold them back to me"),
+    "movie": ("the movie", "the movie was much better than the book"),
+    "murder": ("the murder", "the murder was never solved and the house stands empty"),
+    "museum": ("the museum", "the museum is free on the first sunday of the month"),
+    "newspaper": ("the newspaper", "my grandfather read the newspaper from back to front"),
+    "orchestra": ("the orchestra", "the orchestra played without a conductor for the first time"),
+    "painting": ("the painting", "this painting hung upside down for forty years"),
+    "piano": ("the piano", "there is a piano in the station and anyone may play it"),
+    "planet": ("the planet", "they found a planet where it rains glass"),
+    "police": ("the police", "the police returned my wallet and would not take a reward"),
+    "politics": ("politics", "at dinner we never talk about politics"),
+    "potato": ("the potato", "a potato can light a small lamp for a month"),
+    "president": ("the president", "the president spoke for two hours without notes"),
+    "railroad": ("the railroad", "the railroad brought the first visitors to our valley"),
+    "religion": ("religion", "they never agreed about religion but stayed friends"),
+    "restaurant": ("the restaurant", "this restaurant has only one table and no menu"),
+    "river": ("the river", "the river froze so hard that we drove across it"),
+    "science": ("science", "science begins when somebody says that is funny"),
+    "shopping": ("shopping", "i went shopping for bread and came back with a horse"),
+    "soldier": ("the soldier", "every soldier in this picture came home alive"),
+    "spider": ("the spider", "a spider rebuilds its web every morning"),
+    "surgery": ("surgery", "the surgery took nine hours and a hundred small steps"),
+    "teacher": ("the teacher", "my favorite teacher never raised her voice"),
+    "telephone": ("the telephone", "the telephone rang in the middle of the night"),
+    "tennis": ("tennis", "he practices tennis against the wall of his house"),
+    "tiger": ("the tiger", "a tiger sleeps for sixteen hours every day"),
+    "tomato": ("the tomato", "put salt on the tomato and wait ten minutes"),
+    "traffic": ("traffic", "the traffic was so bad that we walked home"),
+    "university": ("the university", "she went to the university at the age of seventy"),
+    "village": ("the village", "there are more cows than people in our village"),
+    "volcano": ("the volcano", "the volcano has been quiet for two hundred years"),
+    "weather": ("the weather", "the weather will be cold and dry until sunday"),
+    "wedding": ("the wedding", "it rained at our wedding and nobody cared"),
+}
+
+# Sentences that say nothing but the topic, so that no other word gives it away.
+FRAMES = (
+    "today i want to talk about {about}",
+    "let me tell you a story about {about}",
+    "most people know nothing about {about}",
+    "my father taught me everything about {about}",
+    "we have been thinking about {about} all week",
+    "there is something you should know about {about}",
+    "welcome back this time it is all about {about}",
+    "she wrote a long letter about {about}",
+    "what do you really think about {about}",
+    "i learned three things about {about} this year",
+    "nobody told me the truth about {about}",
+    "you asked me many questions about {about}",
+)
+
+
+def sentences(topic: str) -> tuple[str, str, str, str]:
+    """The topic's own sentence and three frames; the last one is spoken in test videos only."""
+    about, own = TOPICS[topic]
+    first = list(TOPICS).index(topic)
+    frames = [FRAMES[(first + step) % len(FRAMES)].format(about=about) for step in (0, 5, 10)]
+    return own, frames[0], frames[1], frames[2]
