@@ -37,24 +37,24 @@ def beside(video: Path, form: Format, *, short: bool = False) -> Path:
     """
     long, brief = video.with_name(video.name + form.suffix), video.with_name(video.stem + form.suffix)
     if form.stem:
-        rival = _rival(video)
-        if rival is not None:
+        other = rival(video)
+        if other is not None:
             raise Refused(
-                f"{safe(brief)} would stand for {safe(rival.name)} as well as for {safe(video.name)}; "
+                f"{safe(brief)} would stand for {safe(other.name)} as well as for {safe(video.name)}; "
                 "use --out FOLDER, or give one of them another name"
             )
         return brief
     for there in (long, brief):
-        if os.path.lexists(there) and (there == long or _rival(video) is None):
+        if os.path.lexists(there) and (there == long or rival(video) is None):
             return there
-    return brief if short and _rival(video) is None else long
+    return brief if short and rival(video) is None else long
 
 
 # Files that go with the video itself: other sidecars, subtitles.
 COMPANIONS = frozenset({".xmp", ".nfo", ".vtt", ".srt", ".ass", ".sub", ".idx", ".json", ".txt"})
 
 
-def _rival(video: Path) -> Path | None:
+def rival(video: Path) -> Path | None:
     """Another file of the same name but for its ending, whose sidecar `holiday.xmp` might be."""
     try:
         with os.scandir(video.parent) as entries:

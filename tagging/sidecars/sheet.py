@@ -112,7 +112,7 @@ def seal(video: str | None, tag: Tag) -> str:
 def compact_json(value: Any) -> str:
     """JSON on one line that XML, WebVTT and a page take as it is: no markup, no controls, no surrogates."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return "".join(c if _plain(c) else _escape(c) for c in text)
+    return "".join(c if _plain(c) else unicode_escape(c) for c in text)
 
 
 def _plain(c: str) -> bool:
@@ -125,7 +125,8 @@ def _plain(c: str) -> bool:
     return not 0xD800 <= code <= 0xDFFF and code & 0xFFFE != 0xFFFE
 
 
-def _escape(c: str) -> str:
+def unicode_escape(c: str) -> str:
+    """A character as JSON may write it: \\u1234, or two of these."""
     code = ord(c)
     if code < 0x10000:
         return f"\\u{code:04x}"

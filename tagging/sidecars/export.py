@@ -1,0 +1,180 @@
+"""From the catalog to files: which video goes where, one bad file at a time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from experts.tags import Modality
+from tagging.catalog import Catalog, Video
+from tagging.names import safe
+from tagging.sidecars import FORMATS, Format, files
+from tagging.sidecars.files import Refused
+from tagging.sidecars.safexml import MOST_BYTES
+from tagging.sidecars.sheet import Sheet, Unusable
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one file. `state`: "written", "merged", "unchanged" or "failed"."""
+
+    path: Path
+    format: str
+    state: str
+    reason: str | None = None  # a sentence, where it failed
+
+
+def export(
+    catalog: Catalog,
+    formats: Sequence[str],
+    videos: Iterable[Video] | None = None,
+    *,
+    out: Path | None = None,
+    modalities: Collection[Modality] = (),
+    short: bool = False,
+    dry: bool = False,
+) -> Iterator[Outcome]:
+    """Write the tags of `videos` (all, if None) and yield what became of each file.
+
+    Sidecars go beside the videos, or into `out` under the same folders as in the library; files that serve
+    the whole library go into `out`, or into the working directory. `modalities` narrows what is told.
+    """
+    chosen = list(videos) if videos is not None else None
+    # A set of hashes is all that a large library costs; sheets are made one at a time.
+    hashes = frozenset(video.hash for video in (chosen if chosen is not None else catalog.videos()))
+    beside = [FORMATS[name] for name in formats if FORMATS[name].beside]
+    if beside:
+        for video in chosen if chosen is not None else catalog.videos():
+            yield from _sidecars(catalog, video, beside, out, modalities, short, dry)
+    for form in (FORMATS[name] for name in formats if not FORMATS[name].beside):
+        some = chosen if chosen is not None else catalog.videos()
+        sheets = (sheet_of(catalog, video, modalities) for video in some)
+        yield _library_file((out or Path()) / form.suffix, form, sheets, hashes, dry)
+
+
+def sheet_of(catalog: Catalog, video: Video, modalities: Collection[Modality] = ()) -> Sheet:
+    """All that other programs may want to know of one video."""
+    wanted = frozenset(modalities or Modality)
+    facts = video.facts
+    senses = {run.expert: run.modality for run in catalog.runs(video.id)}
+    return Sheet(
+        video=video.hash,
+        path=_below(catalog, video.paths[0]) if video.paths else "",
+        title=video.title,
+        duration=video.duration,
+        width=facts.width if facts else 0,
+        height=facts.height if facts else 0,
+        tags=tuple(tag for tag in catalog.tags(video.id) if tag.modality in wanted),
+        words=tuple(catalog.words(video.id)) if Modality.SPEECH in wanted else (),
+        sightings=tuple(
+            sighting for expert, sighting in catalog.sightings(video.id) if senses.get(expert) in wanted
+        ),
+    )
+
+
+def _below(catalog: Catalog, path: str) -> str:
+    """A path relative to the library's folder, so that an export can move with it."""
+    root = os.fspath(catalog.root).rstrip(os.sep) + os.sep
+    return path.removeprefix(root)
+
+
+def _sidecars(
+    catalog: Catalog,
+    video: Video,
+    formats: Sequence[Format],
+    out: Path | None,
+    modalities: Collection[Modality],
+    short: bool,
+    dry: bool,
+) -> Iterator[Outcome]:
+    sheet = sheet_of(catalog, video, modalities)
+    for text in video.paths:
+        path = Path(text)
+        for form in formats:
+            target = path
+            try:
+                target = _place(catalog, path, form, out, short)
+                state = write_sidecar(target, form, sheet, dry=dry)
+            except Refused as refused:
+                yield Outcome(target, form.name, "failed", str(refused))
+            else:
+                if state is not None:
+                    yield Outcome(target, form.name, state)
+
+
+def _place(catalog: Catalog, video: Path, form: Format, out: Path | None, short: bool) -> Path:
+    """Where the sidecar of a video goes."""
+    if out is None:
+        if not video.parent.is_dir():
+            raise Refused(f"{safe(video.parent)} is not there now; plug it in, or use --out FOLDER")
+        return files.beside(video, form, short=short)
+    inside = Path(_below(catalog, os.fspath(video)))
+    folder = out / (inside.parent if not inside.is_absolute() else "")
+    brief = (form.stem or short) and files.rival(video) is None
+    return folder / ((video.stem if brief else video.name) + form.suffix)
+
+
+def write_sidecar(path: Path, form: Format, sheet: Sheet, *, dry: bool = False) -> str | None:
+    """Merge one sheet into one sidecar. None: there was nothing to say, and no file that says otherwise."""
+    module = form.load()
+    old = files.open_old(path, MOST_BYTES)
+    before = None
+    if old is not None:
+        with old.handle:
+            before = old.handle.read(MOST_BYTES + 1)
+    if before is None and not (sheet.words if form.name == "vtt" else sheet.tags):
+        return None
+    try:
+        after = module.merge(sheet, before)
+    except Unusable as error:
+        raise Refused(f"{safe(path)} {error}; it was left as it is") from None
+    if after == before:
+        return "unchanged"
+    if not dry:
+        make_folder(path.parent)
+        files.replace(path, lambda handle: _fill(handle, after), old.state if old else None)
+    return "written" if before is None else "merged"
+
+
+def _fill(handle: BinaryIO, data: bytes) -> None:
+    handle.write(data)
+
+
+def _library_file(
+    path: Path, form: Format, sheets: Iterable[Sheet], hashes: frozenset[str], dry: bool
+) -> Outcome:
+    """Merge all sheets into one file of the whole library."""
+    module = form.load()
+    old = None
+    try:
+        old = files.open_old(path, module.MOST_BYTES)
+        if not dry:
+            make_folder(path.parent)
+            before = old.handle if old else None
+            write: Callable[[BinaryIO], None] = lambda out: module.write(out, sheets, hashes, before)  # noqa: E731
+            files.replace(path, write, old.state if old else None)
+    except Refused as refused:
+        return Outcome(path, form.name, "failed", str(refused))
+    except Unusable as error:
+        return Outcome(path, form.name, "failed", f"{safe(path)} {error}; it was left as it is")
+    finally:
+        if old is not None:
+            old.handle.close()
+    return Outcome(path, form.name, "merged" if old else "written")
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder of an export. A link that stands where one should be is not followed."""
+    missing = [part for part in (folder, *folder.parents) if not os.path.lexists(part)]
+    try:
+        for part in reversed(missing):
+            part.mkdir(exist_ok=True)
+        if not folder.is_dir():
+            raise Refused(f"{safe(folder)} is no folder, so nothing can be written into it")
+    except OSError as error:
+        raise Refused(
+            f"{safe(folder)} cannot be made ({(error.strerror or 'no reason given').lower()})"
+        ) from None
