@@ -132,7 +132,8 @@ def _tag(
 
     def look(catalog: Catalog) -> Plan:
         made = planning.plan(catalog, folders, experts, include=include, exclude=exclude, retry=retry)
-        made.not_run = {**not_run, **made.not_run}
+        absent = {**not_run, **made.not_run}
+        made.not_run = {name: absent[name] for name in chosen.chosen(wanted) if name in absent} or absent
         return made
 
     if dry_run or not home.file.exists():
@@ -154,7 +155,7 @@ def _carry_out(made: Plan, chosen: Settings, device: str | None, jobs: int | Non
     from tagging import folder
     from tagging.progress import Lines, table
 
-    if made.jobs and not made.experts:
+    if not made.experts and len(made.jobs) > made.moved:
         for name, reason in made.not_run.items():
             click.echo(f"{name}: {reason}", err=True)
         raise click.ClickException("no expert can run here, so nothing was looked at")

@@ -50,6 +50,7 @@ class Plan:
     jobs: list[Job] = field(default_factory=list)
     found: int = 0  # video files
     unchanged: int = 0
+    moved: int = 0  # files whose content is known from another place: they cost nothing
     failed_before: int = 0  # files that failed in an earlier run and would fail again
     not_run: dict[str, str] = field(default_factory=dict)  # expert: why it cannot run
     skipped: Counter[str] = field(default_factory=Counter)  # what was passed over
@@ -63,11 +64,6 @@ class Plan:
     def looks(self) -> Counter[tuple[str, str]]:
         """(expert, why): how many videos."""
         return Counter((name, why) for job in self.jobs for name, why in zip(job.names, job.why, strict=True))
-
-    @property
-    def moved(self) -> int:
-        """Files whose content is known from another place: they cost nothing."""
-        return sum(not job.names for job in self.jobs)
 
     def seconds(self) -> tuple[float | None, list[str]]:
         """About how long it would take, from what earlier runs took; and the experts of which that is
@@ -151,6 +147,7 @@ def _consider(made: Plan, judge: Judge, place: Place, planned: set[int]) -> None
         names, why = (stale.names, stale.why) if video_id not in planned else ((), ())
         planned.add(video_id)
         made.failed_before += stale.failed
+        made.moved += not names
         made.jobs.append(Job(place, names, why, digest))
     else:
         reason = NEW if known is None else CHANGED

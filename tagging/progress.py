@@ -24,7 +24,7 @@ SHOWN = 20  # failures that the final table lists
 class Lines:
     """One line for the whole and one for the present stage, drawn over; plain lines where that cannot be.
 
-    Failures are printed as they happen. Everything goes to standard error.
+    Everything goes to standard error; what failed is listed at the end.
     """
 
     def __init__(self, *, quiet: bool = False, console: Console | None = None) -> None:
@@ -56,10 +56,6 @@ class Lines:
         if self.quiet:
             return
         self._whole = whole(progress)
-        if progress.reason is not None:
-            self.console.print(
-                Text(f"failed: {safe(progress.path)}: {safe(progress.reason)}"), soft_wrap=True
-            )
         if self._live is not None:
             self._draw()
         elif time.monotonic() - self._said >= EVERY:
