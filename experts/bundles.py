@@ -42,7 +42,7 @@ def bundle(out: Path, names: Sequence[str], *, progress: Progress | None = None)
     for name in names:
         if name not in table or table[name].collection != weights.PUBLIC:
             raise BundleFailed(
-                f"{name} is not the name of weights to carry; `tagline models list` names them"
+                f"there are no weights called {name} to carry; `tagline models list` names all"
             )
     entries = [table[name] for name in dict.fromkeys(names)]
     folders = {}
@@ -155,14 +155,10 @@ def _inspect(
     manifest = _read_manifest(tar, described, source)
 
     table = weights.table()
-    entries = []
     for name in manifest:
-        entry = table.get(name)
-        if entry is None or entry.collection != weights.PUBLIC:
-            raise BundleFailed(
-                f"{source} holds weights {name!r}, which this version of tagline does not know"
-            )
-        entries.append(entry)
+        if name not in table or table[name].collection != weights.PUBLIC:
+            raise BundleFailed(f"{source} holds {name!r}, which this tagline does not know; update it")
+    entries = [entry for entry in table.values() if entry.name in manifest]
     expected = {f"{entry.name}/{file}" for entry in entries for file in entry.files}
     if set(members) != expected:
         odd = sorted(set(members) ^ expected)[0]

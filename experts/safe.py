@@ -62,7 +62,7 @@ def check_file(path: Path, *, allow_pickle: bool = False) -> None:
         check_safetensors(path)
     elif kind in CODE:
         raise Unsafe(f"{path} is a program, not weights; name a .safetensors file")
-    elif kind in PICKLES or (kind != ".json" and _looks_like_pickle(path)):
+    elif kind in PICKLES or (kind != ".json" and _looks_like_pickle(_start(path))):
         if not allow_pickle:
             raise Unsafe(
                 f"{path} is a pickle, which can run any program when it is loaded; "
@@ -81,10 +81,11 @@ def check_safetensors(path: Path) -> dict[str, Any]:
     size = path.stat().st_size
     with path.open("rb") as file:
         start = file.read(8)
-        if start[:4] == b"PK\x03\x04" or start[:1] == b"\x80":
-            raise Unsafe(f"{path} is a pickle in the clothes of a .safetensors file; do not use it")
         length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
         if not 2 <= length <= min(HEADER_MOST, size - 8):
+            # Asked only now: an honest length may begin with the same bytes as a pickle.
+            if _looks_like_pickle(start):
+                raise Unsafe(f"{path} is a pickle in the clothes of a .safetensors file; do not use it")
             raise Unsafe(f"{path} is not a safetensors file: its header of {length} bytes cannot be")
         raw = file.read(length)
     try:
@@ -203,10 +204,13 @@ def _refuse_code(value: Any, where: str, depth: int) -> None:
             _refuse_code(inner, where, depth + 1)
 
 
-def _looks_like_pickle(path: Path) -> bool:
+def _start(path: Path) -> bytes:
     with path.open("rb") as file:
-        start = file.read(4)
-    return start == b"PK\x03\x04" or (start[:1] == b"\x80" and start[1:2] in b"\x02\x03\x04\x05")
+        return file.read(8)
+
+
+def _looks_like_pickle(start: bytes) -> bool:
+    return start[:4] == b"PK\x03\x04" or (start[:1] == b"\x80" and start[1:2] in b"\x02\x03\x04\x05")
 
 
 def _no_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
