@@ -58,9 +58,12 @@ def fetch(
         except _Broken as error:
             tries = 1 if _length(part) > had else tries + 1
             if tries >= TRIES:
+                here = _length(part)
                 raise FetchFailed(
-                    f"the transfer of {url} broke off after {_length(part)} bytes ({error}); "
+                    f"the transfer of {url} broke off after {here} bytes ({error}); "
                     "run the same command again, it goes on from there"
+                    if here
+                    else f"{url} cannot be reached ({error}); is there a network?"
                 ) from error
             time.sleep(PAUSE * 2 ** (tries - 1))
     part.replace(target)

@@ -60,6 +60,17 @@ ENTRIES = (
 )
 
 
+def without_a_child(source: Path, folder: Path, form: str, name: str) -> None:
+    """Starting a process that loads torch takes seconds; tests of the child itself ask for `child`."""
+    {"state": convert._state, "whisper": convert._whisper}[form](source, folder, name)
+
+
+@pytest.fixture
+def child(place: hub.Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Convert as users do: in the guarded process."""
+    monkeypatch.setattr(pull, "convert", convert.convert)
+
+
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[hub.Place]:
     """A user with nothing, a table of three small entries, and a world that consists of one server."""
@@ -72,6 +83,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[hub.Place
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     monkeypatch.setattr(weights, "_public", lambda: ENTRIES)
     monkeypatch.setattr(fetch, "PAUSE", 0.001)
+    monkeypatch.setattr(pull, "convert", without_a_child)
     with hub.serve() as server:
         monkeypatch.setenv("TAGLINE_MIRROR", server.url)
         monkeypatch.setenv("HF_ENDPOINT", server.url)
@@ -197,6 +209,7 @@ def test_a_full_disk_is_said_before_anything_is_fetched(
 # Weights at one address: fetched, checked, converted
 
 
+@pytest.mark.usefixtures("child")
 def test_a_pickle_comes_in_as_safetensors(place: hub.Place) -> None:
     seen: list[tuple[str, str, int, int | None]] = []
     found = pull.pull(ENTRIES[0], progress=lambda *args: seen.append(args))
@@ -240,6 +253,7 @@ def test_a_known_hash_is_checked_at_the_first_pull(place: hub.Place) -> None:
     assert pull.pull(known).path
 
 
+@pytest.mark.usefixtures("child")
 def test_whisper_keeps_its_dimensions(place: hub.Place) -> None:
     state = {"decoder.x": torch.ones(2, dtype=torch.float16)}
     place.files[LISTENER] = pickled({"dims": {"n_mels": 80, "n_vocab": 51865}, "model_state_dict": state})
@@ -263,7 +277,7 @@ def test_converted_weights_are_what_the_experts_read(place: hub.Place, tmp_path:
     with torch.inference_mode():
         assert torch.equal(mover(clips), loaded.eval()(clips))
 
-    ear = Whisper(ModelDimensions(80, 1500, 32, 2, 1, 51865, 448, 32, 2, 1))
+    ear = Whisper(ModelDimensions(80, 1500, 24, 6, 1, 51865, 448, 24, 6, 4))
     dims = vars(ear.dims)
     place.files[LISTENER] = pickled({"dims": dims, "model_state_dict": ear.half().state_dict()})
     heard = listeners.load_whisper(
@@ -283,6 +297,7 @@ class Touch:
         return os.system, (f"touch {self.path}",)
 
 
+@pytest.mark.usefixtures("child")
 def test_a_pickle_that_wants_to_run_something_does_not(place: hub.Place, tmp_path: Path) -> None:
     place.files[STATE] = pickled({"model_state": TENSORS, "surprise": Touch(tmp_path / "touched")})
     with pytest.raises(pull.PullFailed, match=r"state\.pth cannot be converted.*Unpickling"):
@@ -305,9 +320,9 @@ def test_the_child_that_converts_can_reach_nothing(tmp_path: Path) -> None:
         (tmp_path / "precious").touch()
         for name, code in tries.items():
             whole = f"from experts import convert\nconvert._guard(10)\n{code}\nprint('done')"
-            child = subprocess.run([sys.executable, "-c", whole], capture_output=True, text=True)
-            assert child.returncode != 0, name
-            assert "done" not in child.stdout
+            done = subprocess.run([sys.executable, "-c", whole], capture_output=True, text=True)
+            assert done.returncode != 0, name
+            assert "done" not in done.stdout
     assert (tmp_path / "precious").exists()
 
 
