@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 
 APPLICATION = 0x7461676C  # "tagl": tells a catalog from other programs' SQLite files
 
@@ -172,12 +173,30 @@ MIGRATIONS: tuple[str, ...] = (FIRST,)
 
 def upgrade(connection: sqlite3.Connection, name: str) -> None:
     """Bring an opened database to the newest schema, each step whole or not at all."""
-    version = check(connection, name)
-    for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
-        connection.executescript(
-            f"BEGIN IMMEDIATE;\n{script}\nPRAGMA application_id = {APPLICATION};\n"
-            f"PRAGMA user_version = {number};\nCOMMIT;"
-        )
+    while check(connection, name) < len(MIGRATIONS):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            version = check(connection, name)  # another program may have been faster
+            for statement in _statements(MIGRATIONS[version]) if version < len(MIGRATIONS) else ():
+                connection.execute(statement)
+            connection.execute(f"PRAGMA application_id = {APPLICATION}")
+            connection.execute(f"PRAGMA user_version = {min(version + 1, len(MIGRATIONS))}")
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+
+
+def _statements(script: str) -> Iterator[str]:
+    """The statements of a script, one by one: `executescript` would end the transaction first."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+    if statement.strip():
+        yield statement
 
 
 def check(connection: sqlite3.Connection, name: str) -> int:

@@ -46,18 +46,24 @@ class Store:
         writable = os.access(where.file if where.file.exists() else where.file.parent, os.W_OK)
         try:
             connection = _connect(where.file, writable)
+        except sqlite3.Error as error:
+            raise in_words(error, name) from error
+        try:
             if writable:
                 schema.check(connection, name)
                 connection.execute("PRAGMA journal_mode = WAL")
                 schema.upgrade(connection, name)
             elif schema.check(connection, name) < len(schema.MIGRATIONS):
                 raise CatalogError(
-                    f"{name} is older than this tagline and cannot be written to, so it stays shut"
+                    f"{name} is older than this tagline, which may not write to it to renew it"
                 )
-        except sqlite3.Error as error:
-            raise in_words(error, name) from error
-        catalog = cls(connection, where.file, where.root, where.notice)
-        catalog._settle(writable)
+            catalog = cls(connection, where.file, where.root, where.notice)
+            catalog._settle(writable)
+        except BaseException as error:
+            connection.close()
+            if isinstance(error, sqlite3.Error):
+                raise in_words(error, name) from error
+            raise
         return catalog
 
     @classmethod
