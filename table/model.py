@@ -38,7 +38,7 @@ class Table(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.config = config
+        self.settings = config  # not `config`: trainers write into a model's `config`
         self.visual, self.text, self.logit_scale = build_towers(config.architecture)
         width, shared = self.text.width, self.text.output_dim
         self.captions = TextEncoder(self.text, tags=bool(config.tag_slots), masks=config.mlm)
@@ -76,10 +76,10 @@ class Table(nn.Module):
 
     def _copy_from_towers(self) -> None:
         """Bring what starts as a copy of the text tower up to date with it."""
-        fresh = TextEncoder(self.text, tags=self.captions.tag_projection is not None, masks=self.config.mlm)
+        fresh = TextEncoder(self.text, tags=self.captions.tag_projection is not None, masks=self.settings.mlm)
         self.captions.load_state_dict(fresh.state_dict())
         if self.guide is not None:
-            self.guide.load_state_dict(TagGuide(self.text, self.config).state_dict())
+            self.guide.load_state_dict(TagGuide(self.text, self.settings).state_dict())
 
     # -- encoders ------------------------------------------------------------------------------------
 
@@ -108,13 +108,13 @@ class Table(nn.Module):
     ) -> Videos:
         """Videos to unit vectors and to what the joint encoder reads.
 
-        frames: uint8 [B, N, 3, S, S], N at most `config.frames`; frame_valid: bool [B, N], by default all;
+        frames: uint8 [B, N, 3, S, S], N at most `settings.frames`; frame_valid: bool [B, N], by default all;
         tags: int [B, K]; tagged: bool [B], False where a video has no tags, which are then not looked at.
         """
         seen = self.see(frames)
         if frame_valid is None:
             frame_valid = seen.new_ones(seen.shape[:2], dtype=torch.bool)
-        if self.guide is None or self.config.residual == "frame":
+        if self.guide is None or self.settings.residual == "frame":
             return self._clip4clip(seen, frame_valid)
 
         # {v¹ … vᴺ; tᵉ}: unit vectors all, so that a frame and the tags enter at the same size.
@@ -132,10 +132,10 @@ class Table(nn.Module):
         assert self.guide is not None
         x, valid = v, frame_valid
         places = torch.arange(v.shape[1], device=v.device)
-        if tags is not None and self.config.tag_slots:
+        if tags is not None and self.settings.tag_slots:
             tokens, eos = self.captions(self.text, tags, tags=True)
             t, there = (eos[:, None], tags.new_ones(len(tags), 1, dtype=torch.bool))
-            if self.config.tag_tokens == "all":
+            if self.settings.tag_tokens == "all":
                 t, there = tokens, spoken(tags)
             if tagged is not None:
                 there = there & tagged[:, None]
@@ -240,7 +240,7 @@ class Table(nn.Module):
         )
 
         # [text] is "the overall representation of text", one [EOS]; or, as an option, all its tokens.
-        if self.config.vtm_text == "eos":
+        if self.settings.vtm_text == "eos":
             text, valid = gather(eos)[:, None], whole.ids.new_ones(len(whole.ids), 1, dtype=torch.bool)
         else:
             text, valid = gather(tokens), spoken(whole.ids)

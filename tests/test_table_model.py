@@ -64,7 +64,7 @@ def guide(m: Table, x: Array, valid: Array, places: list[int]) -> Array:
     assert m.guide is not None
     x = x + m.guide.position.detach().numpy()[places]
     for block in m.guide.blocks:
-        x = x + attend(norm(x, block.ln_1), block.attn, m.config.heads, valid)
+        x = x + attend(norm(x, block.ln_1), block.attn, m.settings.heads, valid)
         hidden = gelu(linear(norm(x, block.ln_2), block.mlp.c_fc))
         x = x + linear(hidden, block.mlp.c_proj)
     return x

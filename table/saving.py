@@ -1,0 +1,164 @@
+"""A model as a folder: weights, configuration, tokenizer, preprocessing, model card; here or on the hub."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file, save_file
+
+from experts import safe
+from experts.digest import hash_file, write_whole
+from table.batches import Tokenizer
+from table.config import BadConfig, ModelConfig, as_dict, digest, from_dict
+from table.model import Table
+
+WEIGHTS, CONFIG, VOCABULARY = "model.safetensors", "config.json", "vocabulary.txt.gz"
+TOKENIZER, PREPARATION, CARD = "tokenizer_config.json", "preprocessor_config.json", "README.md"
+KIND = "tagline-table"
+VERSION = 1  # of the folder's layout
+KEYS = ("kind", "version", "model", "results")
+
+
+class NotAModel(BadConfig):
+    """A folder that cannot be loaded. The message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A model as it comes out of a folder."""
+
+    model: Table
+    tokenizer: Tokenizer
+    fingerprint: str
+    results: dict[str, Any]  # the figures that stand in its card
+
+
+def save_pretrained(
+    model: Table, folder: Path, tokenizer: Tokenizer, *, results: Mapping[str, Any] | None = None
+) -> str:
+    """Write everything that a user needs to use or continue the model. Returns its fingerprint."""
+    folder.mkdir(parents=True, exist_ok=True)
+    state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    save_file(state, folder / WEIGHTS, metadata={"format": "pt"})
+    shutil.copyfile(tokenizer.vocabulary, folder / VOCABULARY)
+    config = model.settings
+    _write(folder / TOKENIZER, {"tokenizer_class": "CLIPTokenizer", "model_max_length": config.text_length})
+    size = {"height": model.image_size, "width": model.image_size}
+    _write(
+        folder / PREPARATION,
+        {
+            "image_processor_type": "CLIPImageProcessor",
+            "image_mean": list(config.mean),
+            "image_std": list(config.std),
+            "resample": 3,
+            "size": {"shortest_edge": model.image_size},
+            "crop_size": size,
+        },
+    )
+    # Last: a folder with a configuration is whole.
+    _write(
+        folder / CONFIG,
+        {"kind": KIND, "version": VERSION, "model": as_dict(config), "results": dict(results or {})},
+    )
+    (folder / CARD).write_text(card(model, results or {}), encoding="utf-8")
+    return fingerprint(folder)
+
+
+def fingerprint(folder: Path) -> str:
+    """sha256 over the configuration, the choice of tags in it, and the weights."""
+    config = safe.read_config(folder / CONFIG, allowed=KEYS)
+    return digest(config["model"], hash_file(folder / WEIGHTS), hash_file(folder / VOCABULARY))
+
+
+def from_pretrained(name: str | Path, *, revision: str | None = None, device: str = "cpu") -> Saved:
+    """Load a folder, or a repository of the hub by its name."""
+    folder = Path(name).expanduser()
+    if not folder.is_dir():
+        folder = _fetch(str(name), revision)
+    try:
+        data = safe.read_config(folder / CONFIG, allowed=KEYS)
+        safe.check_file(folder / WEIGHTS)
+    except safe.Unsafe as error:
+        raise NotAModel(str(error)) from error
+    if data.get("kind") != KIND:
+        raise NotAModel(f"{folder} is no TABLE model; train one with `tagline train table`")
+    if data.get("version", 0) > VERSION:
+        raise NotAModel(f"{folder} was written by a newer tagline; update with `pip install -U tagline`")
+    config: ModelConfig = from_dict(ModelConfig, data["model"])
+    model = Table(config)
+    state = load_file(folder / WEIGHTS)
+    wanted = {key: value.shape for key, value in model.state_dict().items()}
+    wrong = sorted(key for key in wanted | state if key not in state or state[key].shape != wanted.get(key))
+    if wrong:
+        raise NotAModel(f"{folder / WEIGHTS} does not fit its configuration ({wrong[0]}); save it again")
+    model.load_state_dict(state)
+    tokenizer = Tokenizer(folder / VOCABULARY)
+    return Saved(model.to(device).eval(), tokenizer, fingerprint(folder), data.get("results", {}))
+
+
+def push_to_hub(folder: Path, repository: str, *, private: bool = True, token: str | None = None) -> str:
+    """Upload a saved model; returns its address. Private unless told otherwise: a library's own."""
+    from huggingface_hub import HfApi
+
+    fingerprint(folder)  # refuse what is no model before anything is created
+    api = HfApi(token=token)
+    api.create_repo(repository, private=private, exist_ok=True)
+    names = [WEIGHTS, CONFIG, VOCABULARY, TOKENIZER, PREPARATION, CARD]
+    found = api.upload_folder(repo_id=repository, folder_path=folder, allow_patterns=names)
+    return str(found)
+
+
+def _fetch(name: str, revision: str | None) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        return Path(
+            snapshot_download(name, revision=revision, allow_patterns=["*.json", WEIGHTS, VOCABULARY])
+        )
+    except HFValidationError:
+        raise NotAModel(f"there is no folder {name}; name one that `tagline train table` wrote") from None
+    except Exception as error:
+        reason = str(error).splitlines()[0]
+        raise NotAModel(f"there is no folder {name}, and the hub did not give it: {reason}") from error
+
+
+def _write(path: Path, data: Mapping[str, Any]) -> None:
+    write_whole(path, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+
+
+def card(model: Table, results: Mapping[str, Any]) -> str:
+    """The model card: what it is, what it read, how good it was, how to load it."""
+    config = model.settings
+    architecture = config.architecture if isinstance(config.architecture, str) else "a CLIP of its own"
+    tags = ", ".join(config.tags.modalities) or "none"
+    lines = [
+        "---",
+        "library_name: tagline",
+        "tags: [video-text-retrieval, tagline]",
+        "---",
+        "# A TABLE model",
+        "",
+        "Finds videos by sentences and sentences by videos: CLIP's towers, and between them an encoder that",
+        "reads what experts tagged in the video (Chen et al., Tagging before Alignment, 2023).",
+        "",
+        f"- towers: {architecture}; {config.frames} frames of {model.image_size} pixels",
+        f"- tags read: {tags}; at most {config.tags.most} of each, from a score of {config.tags.min_score}",
+        f"- parameters: {sum(p.numel() for p in model.parameters()):,}",
+        "",
+        "```python",
+        "from table.saving import from_pretrained",
+        "",
+        'saved = from_pretrained("THIS FOLDER")',
+        "```",
+    ]
+    flat = {key: value for key, value in results.items() if isinstance(value, int | float)}
+    if flat:
+        lines += ["", "| measured on held-out videos | |", "|---|---|"]
+        lines += [f"| {key} | {value:.4g} |" for key, value in flat.items()]
+    return "\n".join(lines) + "\n"

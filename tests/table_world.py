@@ -1,0 +1,90 @@
+"""A world of coloured squares: what a video shows, says and is tagged with is known. Also a program.
+
+`python table_world.py OUT [die=STEP]` trains on it and writes OUT/losses.json; started by the tests that
+need another process: one that is killed, two that train together.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from table.batches import Row
+from table.config import Config, TrainConfig
+from table.frames import FramesHeld
+from table.train import Data, Outcome, train
+
+COLOURS = {"red": (220, 30, 30), "green": (30, 200, 30), "blue": (30, 30, 220), "white": (230, 230, 230)}
+TOPICS = ("cooking", "music", "sports", "news", "travel", "science")  # heard, never seen
+
+
+def world(videos: int = 24, texts: int = 4, seed: int = 0) -> tuple[list[Row], FramesHeld]:
+    """Videos of three frames: a colour can be seen, a topic is only in the tags."""
+    rng = np.random.default_rng(seed)
+    rows, frames = [], {}
+    names = list(COLOURS)
+    for i in range(videos):
+        colour, topic = names[i % len(names)], TOPICS[(i // len(names)) % len(TOPICS)]
+        noise = rng.integers(0, 20, (3, 3, 16, 16))
+        frames[f"k{i}"] = (np.array(COLOURS[colour])[None, :, None, None] + noise).astype(np.uint8)
+        forms = (
+            f"a {colour} square about {topic}",
+            f"{topic} in {colour}",
+            f"{colour} {topic}",
+            f"see {topic}, {colour}",
+        )
+        said = tuple(form.format(colour, topic) for form in forms[:texts])
+        rows.append(Row(f"/videos/v{i}.mp4", f"k{i}", said, f"square, {topic}"))
+    return rows, FramesHeld(frames)
+
+
+def data(seed: int = 0) -> Data:
+    rows, frames = world(seed=seed)
+    return Data(rows[:18], [replace(row, texts=row.texts[:1]) for row in rows[18:]], frames)
+
+
+def config(**changes: object) -> Config:
+    from table_fakes import tiny
+
+    settings = TrainConfig(
+        weights=None, epochs=2, batch=8, share=2, lr_towers=2e-3, lr_fusion=2e-3, evaluations=2, bf16=False
+    )
+    return Config(tiny(text_length=10, tag_length=8), replace(settings, **changes))  # type: ignore[arg-type]
+
+
+def run(folder: Path, changes: dict[str, object] | None = None) -> Outcome:
+    return train(config(**(changes or {})), data(), folder, report=(), device="cpu", say=lambda _: None)
+
+
+def losses(history: list[dict[str, float]]) -> dict[int, dict[str, float]]:
+    """What was logged of each step: losses and validation figures, without times."""
+    wanted = ("loss", "contrastive", "vtm", "mlm", "eval_r1", "eval_mnr", "grad_norm")
+    found: dict[int, dict[str, float]] = {}
+    for entry in history:
+        kept = {key: entry[key] for key in wanted if key in entry}
+        found.setdefault(int(entry["step"]), {}).update(kept)
+    return {step: kept for step, kept in found.items() if kept}
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parent))
+    if len(sys.argv) > 2:
+        from table.trainer import TableTrainer
+
+        last, real = int(sys.argv[2].partition("=")[2]), TableTrainer.compute_loss
+
+        def dying(self, *arguments, **keywords):  # type: ignore[no-untyped-def]
+            if self.state.global_step == last:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return real(self, *arguments, **keywords)
+
+        TableTrainer.compute_loss = dying  # type: ignore[method-assign]
+    outcome = run(Path(sys.argv[1]))
+    if os.environ.get("RANK", "0") == "0":
+        Path(sys.argv[1], "losses.json").write_text(json.dumps(losses(outcome.history)))
