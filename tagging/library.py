@@ -79,10 +79,10 @@ def the_video(catalog: Catalog, named: str) -> Video:
         return found
     if not hits:
         raise NothingFound(
-            f"no video here is called {safe(named, 80)!r}; give a part of its name, its path or its id"
+            f"no video here is called '{safe(named, 80)}'; give a part of its name, its path or its id"
         )
     raise click.ClickException(
-        f"{safe(named, 80)!r} may be {_several(catalog, hits)}; type more of the name, or the id"
+        f"'{safe(named, 80)}' may be {_several(catalog, hits)}; type more of the name, or the id"
     )
 
 

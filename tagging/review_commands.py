@@ -166,7 +166,7 @@ class Moment(click.ParamType):
         except ValueError:
             seconds = -1.0
         if not 0 <= seconds < 1e9 or len(parts) > 3 or "-" in str(value):
-            self.fail(f"{safe(str(value), 40)!r} is no moment of a video; write seconds, or 1:05", param, ctx)
+            self.fail(f"'{safe(str(value), 40)}' is no moment of a video; write seconds, or 1:05", param, ctx)
         return seconds
 
 
@@ -302,7 +302,7 @@ def _must_have(catalog: Catalog, video: Video, text: str, modality: str | None) 
     ):
         return
     raise NothingFound(
-        f"{_name(video)} has no {f'{modality} ' if modality else ''}tag {safe(text, 60)!r}"
+        f"{_name(video)} has no {f'{modality} ' if modality else ''}tag '{safe(text, 60)}'"
         f"{_perhaps(text, {tag.text for tag in there})}; `tagline show {video.id}` shows all"
     )
 
@@ -319,9 +319,9 @@ def _videos_with(catalog: Catalog, texts: Sequence[str], modality: str | None) -
         forms = {normal(tag.text, tag.modality) for tag in some}
         videos += any(normal(catalog.canonical(text)) in forms for text in texts)
     if not videos:
+        named = " or ".join(f"'{safe(text, 60)}'" for text in texts)
         raise NothingFound(
-            f"no video has the tag {' or '.join(repr(safe(text, 60)) for text in texts)}"
-            f"{_perhaps(texts[0], there)}; `tagline tags list` lists all"
+            f"no video has the tag {named}{_perhaps(texts[0], there)}; `tagline tags list` lists all"
         )
     return videos
 
@@ -330,7 +330,7 @@ def _perhaps(text: str, there: set[str]) -> str:
     from difflib import get_close_matches
 
     near = get_close_matches(text.casefold(), sorted(there), n=1)
-    return f"; did you mean {safe(near[0])!r}?" if near else ""
+    return f"; did you mean '{safe(near[0])}'?" if near else ""
 
 
 def _name(video: Video) -> str:

@@ -102,8 +102,9 @@ def timeline(
     by_sense = lanes(tags, accepted)
     sense_width = max((len(modality) for modality in by_sense), default=0) + 1
     longest = max((cells(safe(lane.text)) for rows in by_sense.values() for lane in rows), default=0)
-    name_width = max(min(longest, max(width // 4, 12), 40), 4)
-    bar = width - sense_width - name_width - 7
+    room = max(width - sense_width - 7, 4)  # left for names and bars
+    name_width = max(min(longest, max(width // 4, 12), 40, room), 4)
+    bar = room - name_width
     draws = width >= NARROW and end > 0 and bar >= 10
     if draws:
         yield [(" " * (sense_width + name_width + 7), ""), (axis(end, bar), "dim")]
@@ -119,10 +120,9 @@ def timeline(
             ]
             line += [(f" {mark}", "bright_green"), (f"{_percent(lane.score)} ", "dim")]
             if draws:
-                line += [("" if not line else " ", ""), *bars(lane, end, bar, style, signs)]
-            else:
-                room = width - sense_width - name_width - 7
-                line.append((fit(_spans(lane), max(room, 1), signs).rstrip(), style))
+                line += [(" ", ""), *bars(lane, end, bar, style, signs)]
+            elif bar > 0:
+                line.append((fit(_spans(lane), bar, signs).rstrip(), style))
             yield line
         if len(rows) > len(shown):
             yield [(" " * sense_width, ""), (f"and {len(rows) - len(shown)} more; --all shows them", "dim")]

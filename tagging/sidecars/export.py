@@ -113,6 +113,10 @@ def _place(catalog: Catalog, video: Path, form: Format, out: Path | None, short:
         return files.beside(video, form, short=short)
     inside = Path(_below(catalog, os.fspath(video)))
     folder = out / (inside.parent if not inside.is_absolute() else "")
+    below = [folder, *folder.parents]
+    for part in below[: below.index(out)]:
+        if part.is_symlink():
+            raise Refused(f"{safe(part)} is a symbolic link, which is never followed; move it away")
     brief = (form.stem or short) and files.rival(video) is None
     return folder / ((video.stem if brief else video.name) + form.suffix)
 
@@ -167,7 +171,7 @@ def _library_file(
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder of an export. A link that stands where one should be is not followed."""
+    """Make a folder of an export, and those above it."""
     missing = [part for part in (folder, *folder.parents) if not os.path.lexists(part)]
     try:
         for part in reversed(missing):
