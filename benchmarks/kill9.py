@@ -71,7 +71,7 @@ class Bench:
         make_videos(self.videos, count)
         names = ", ".join(f'"{expert.name}"' for expert in light.EXPERTS)
         self.config = scratch / "light.toml"
-        self.config.write_text(f'[tag]\nexperts = [{names}]\ndevice = "cpu"\n', encoding="utf-8")
+        self.config.write_text(f'[tag]\nexperts = [{names}]\ndevice = "cpu"\nbatch = 4\n', encoding="utf-8")
         self.packages = light.install(scratch / "packages")
         self.timing = (0.0, 0.0)  # seconds until the catalog was there, and from then to the end
 

@@ -74,6 +74,7 @@ class Catalog(Reading):
     ) -> None:
         super().__init__(connection, file, root, notice)
         self.decide = Decisions(self)
+        self._changed: set[int] | None = set()  # videos whose searchable words are to be renewed; None: all
 
     # ---- videos and files
 
@@ -365,15 +366,24 @@ class Catalog(Reading):
     # ---- words to search for
 
     def _refresh_words(self, video_ids: Iterable[int] | None) -> None:
-        """Write anew what full-text search finds of these videos (None: of all)."""
+        """What full-text search finds of these videos (None: of all) is renewed when the transaction ends."""
         if video_ids is None:
-            video_ids = (video.id for video in self.videos(gone=True))
-        for video_id in video_ids:
+            self._changed = None
+        elif self._changed is not None:
+            self._changed.update(video_ids)
+
+    def _before_commit(self) -> None:
+        changed, self._changed = self._changed, set()
+        for video_id in (video.id for video in self.videos(gone=True)) if changed is None else changed:
             self.connection.execute("DELETE FROM found WHERE rowid = ?", (video_id,))
             self.connection.execute(
                 "INSERT INTO found(rowid, tags, screen, transcript, title) VALUES (?, ?, ?, ?, ?)",
                 (video_id, *self._searchable(video_id)),
             )
+
+    def _forget_cached(self) -> None:
+        super()._forget_cached()
+        self._changed = set()
 
     def _searchable(self, video_id: int) -> tuple[str, str, str, str]:
         """tags, text on the screen, transcript, title. Tags in their normal form and as they were said."""

@@ -161,7 +161,7 @@ def _look_for_the_rest(made: Plan, planned: set[int]) -> None:
         for video_id, path, gone in made.catalog.places()
         if not gone and covers(made.folders, path) and not os.path.lexists(path)
     }
-    for path, where in whereabouts(known):
+    for path, where in whereabouts(known, made.folders):
         if where == "gone":
             made.gone.append(path)
             made.lost += known[path] not in planned

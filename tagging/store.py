@@ -104,6 +104,7 @@ class Store:
             self._depth = 1
             try:
                 yield
+                self._before_commit()
                 self._execute("COMMIT")
             except BaseException as error:
                 if self.connection.in_transaction:
@@ -150,6 +151,9 @@ class Store:
     def path_of(self, key: str | bytes) -> str:
         """The absolute path that a stored one stands for."""
         return os.path.join(self.root, os.fsdecode(key))  # noqa: PTH118 (Path would drop odd names' dots)
+
+    def _before_commit(self) -> None:
+        """Called at the end of a transaction, while it can still be taken back."""
 
     def _forget_cached(self) -> None:
         """Called when a transaction was taken back."""

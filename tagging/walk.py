@@ -155,13 +155,16 @@ def _open(path: str) -> io.FileIO:
     return io.FileIO(handle, "rb")
 
 
-def whereabouts(paths: Iterable[str], catalog_folder: str = ".tagline") -> Iterator[tuple[str, str]]:
+def whereabouts(
+    paths: Iterable[str], tops: Iterable[str], catalog_folder: str = ".tagline"
+) -> Iterator[tuple[str, str]]:
     """For each path "here", "gone", or "unreachable": what lies behind it cannot be known.
 
-    A file counts as gone only if its folder can be read and holds something. An empty folder may be the
-    mount point of a disk that is not there, and with a folder that is missing altogether one cannot know.
+    A file counts as gone only if the nearest folder that is left, `tops` or below, can be read and holds
+    something. An empty folder may be the mount point of a disk that is not there, and where a whole top
+    is missing one cannot know either.
     """
-    known: dict[str, bool] = {}
+    known = {top: False for top in tops if not os.path.lexists(top)}
     for path in paths:
         try:
             os.lstat(path)
