@@ -16,6 +16,7 @@ COMMANDS = {
     "plan": ("tagging.commands:plan", "Say what `tag` would do, why, and about how long."),
     "show": ("tagging.review_commands:show", "Show what is in one video, and when."),
     "tags": ("tagging.review_commands:tags", "List, accept, reject, add and rename tags."),
+    "search": ("retrieval.commands:search", "Find the moment that a sentence describes, and see why."),
     "export": ("tagging.export_commands:export", "Write tags for other programs."),
     "import": ("tagging.export_commands:import_", "Read tags that other programs wrote."),
     "models": ("experts.commands:models", "See, fetch, verify and carry model weights."),
@@ -52,7 +53,7 @@ def cli() -> None:
     \b
     tagline tag ~/Videos         watch, listen and read
     tagline show holiday.mp4     what is in it, and when
-    tagline tags list            every tag of the library
+    tagline search dog on beach  the moment, and why
     """
 
 
