@@ -196,7 +196,7 @@ def in_words(error: sqlite3.Error, name: str) -> CatalogError:
         return CatalogError(f"{name} is being written to by another program; try again when it is done")
     if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
         return schema.NotACatalog(
-            f"{name} is damaged or no catalog ({error}); move it away to begin a new one"
+            f"{name} is damaged or no catalog ({error}); name another with --library, or move it away"
         )
     return CatalogError(f"{name} cannot be used: {error}")
 
