@@ -1,0 +1,81 @@
+"""`make demo`: the main job from beginning to end, with the commands that a user types, shown as they run."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+QUESTIONS = [
+    "a girl dancing on the beach",
+    "somebody talks about a volcano",
+    "a dog in the snow",
+    "a boy running in the city at night",
+]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder", type=Path, default=Path("demo"), help="where the demo's files go")
+    parser.add_argument("--set", default="demo", choices=["tiny", "demo"], help="how many videos")
+    chosen = parser.parse_args()
+    begun = time.monotonic()
+    videos = chosen.folder / "videos"
+
+    say("A small world of videos with pictures, motion, speech and text, made on this machine.")
+    tagline("bench", "playhouse", "render", chosen.set, str(videos))
+    tagline("bench", "playhouse", "card", chosen.set, "--out", str(chosen.folder), quiet=True)
+
+    say("Watch, listen to and read them. Nothing comes from the network.")
+    tagline("tag", str(videos), "--weights", "playhouse")
+
+    say("What is in them?")
+    tagline("tags", "list", "--library", str(videos), shorten=12)
+    tagline("show", first_video(videos), "--library", str(videos))
+
+    say("Ask.")
+    for question in QUESTIONS:
+        tagline("search", question, "-k", "3", "--library", str(videos), expect=(0, 4))
+
+    say(f"Done in {time.monotonic() - begun:.0f} s. A picture of all of them: {chosen.folder / 'sheet.png'}")
+    print("Now try your own:\n")
+    for line in (
+        "tagline tag ~/Videos",
+        "tagline search what you remember --library ~/Videos",
+        "tagline doctor",
+    ):
+        print(f"  .venv/bin/{line}")
+
+
+def first_video(folder: Path) -> str:
+    return min(path.name for path in folder.glob("*.mp4"))
+
+
+def say(words: str) -> None:
+    print(f"\n\033[1m{words}\033[0m" if sys.stdout.isatty() else f"\n{words}", flush=True)
+
+
+def tagline(
+    *arguments: str, quiet: bool = False, shorten: int | None = None, expect: tuple[int, ...] = (0,)
+) -> None:
+    """Show a command and run it. `shorten`: only so many lines of its answer."""
+    print(f"\n$ tagline {shlex.join(arguments)}", flush=True)
+    command = [sys.executable, "-m", "retrieval.cli", *arguments]
+    if quiet or shorten:
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+        lines = [] if quiet else done.stdout.splitlines()
+        print("\n".join(lines[:shorten]))
+        if shorten and len(lines) > shorten:
+            print(f"… and {len(lines) - shorten} more")
+        code = done.returncode
+    else:
+        code = subprocess.run(command).returncode
+    if code not in expect:
+        raise SystemExit(code)
+
+
+if __name__ == "__main__":
+    main()
