@@ -120,6 +120,7 @@ def recogniser() -> Callable[[bytes], Any]:
     def recognise(sound: bytes) -> list[tuple[str, float, float, float]]:
         if len(sound) < SHORTEST:
             return []
+        decoder.reinit_feat()  # or its estimate of the noise would go on from the sound before
         decoder.start_utt()
         decoder.process_raw(sound, full_utt=True)
         decoder.end_utt()

@@ -1,0 +1,227 @@
+"""Listeners: a Whisper of any size hears in batches what it hears alone, and pocketsphinx steps in for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from experts import weights
+from experts.footage import SOUND_RATE
+from experts.listeners import (
+    SphinxListener,
+    Trust,
+    WhisperListener,
+    align,
+    choose,
+    load_whisper,
+    save_whisper,
+)
+from tests.sounds import music, noise, read_sound, tone, words_right
+
+WIDTH = 64
+SCRIPT = " the quick brown fox jumps over the lazy dog"
+BELIEVE_ALL = Trust(no_speech=2.0, confidence=-1e9, repetition=1e9)
+
+
+@pytest.fixture(autouse=True)
+def _no_weights(monkeypatch, tmp_path):
+    """Weights of whoever runs the tests must not change what is tested."""
+    for name in ("TAGLINE_WEIGHTS", "HF_HUB_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.setenv(name, str(tmp_path / "nothing" / name))
+
+
+def small_whisper(seed: int = 0, vocabulary: int = 51865) -> Any:
+    """A real Whisper of one narrow layer with random weights; it reads at most 20 tokens."""
+    import torch
+    from whisper.model import ModelDimensions, Whisper
+
+    torch.manual_seed(seed)
+    model = Whisper(ModelDimensions(80, 1500, WIDTH, 2, 1, vocabulary, 40, WIDTH, 2, 2))
+    with torch.no_grad():
+        model.decoder.positional_embedding.normal_(std=0.1)
+    return model.eval()
+
+
+def scripted_whisper(text: str = SCRIPT) -> Any:
+    """A Whisper that says the same text to everything, at high confidence: its positions know the words."""
+    import torch
+    from whisper.tokenizer import get_tokenizer
+
+    model = small_whisper(1)
+    tokenizer = get_tokenizer(multilingual=True, num_languages=model.num_languages)
+    prompt = 4  # start, language, task, no timestamps
+    with torch.no_grad():
+        words = model.decoder.token_embedding.weight.normal_()
+        for at, token in enumerate([*tokenizer.encode(text), tokenizer.eot]):
+            model.decoder.positional_embedding[prompt - 1 + at] = 100 * words[token]
+    return model
+
+
+def saved(model: Any, folder: Path, name: str | None = None) -> weights.Found:
+    return weights.find(str(save_whisper(model, folder, name)))
+
+
+@pytest.fixture(scope="module")
+def speaker(tmp_path_factory) -> WhisperListener:
+    listener = WhisperListener(saved(scripted_whisper(), tmp_path_factory.mktemp("speaker")))
+    listener.load("cpu")
+    return listener
+
+
+def text(words: Any) -> str:
+    return " ".join(word.text for word in words)
+
+
+def test_weights_come_back_as_they_went(tmp_path):
+    import torch
+    from whisper import _ALIGNMENT_HEADS
+
+    model = small_whisper()
+    found = saved(model, tmp_path / "here")
+    again = load_whisper(found)
+    assert again.dims == model.dims
+    assert all(torch.equal(again.state_dict()[key], value) for key, value in model.state_dict().items())
+    assert found.config() == {"dims": model.dims.__dict__}
+    # The name brings the attention heads that know when words are said; they are no weights.
+    from whisper.model import ModelDimensions, Whisper
+
+    tiny = Whisper(ModelDimensions(80, 1500, 24, 6, 4, 51865, 16, 24, 6, 4))
+    plain = load_whisper(saved(tiny, tmp_path / "plain")).alignment_heads.to_dense()
+    named = load_whisper(saved(tiny, tmp_path / "named", "tiny")).alignment_heads.to_dense()
+    tiny.set_alignment_heads(_ALIGNMENT_HEADS["tiny"])
+    assert torch.equal(named, tiny.alignment_heads.to_dense())
+    assert not torch.equal(named, plain)
+
+
+def test_words_have_times_within_their_stretch(speaker):
+    sounds = [[noise(3.0), noise(1.5, 1)], [tone(6.0)]]
+    heard = speaker.hear(sounds)
+    for sound, found in zip(sounds, heard, strict=True):
+        assert found.language is not None
+        assert found.doubted == found.lost == 0
+        for stretch, words in zip(sound, found.words, strict=True):
+            if len(stretch) == round(1.5 * SOUND_RATE):
+                continue
+            assert text(words) == SCRIPT.strip()
+            starts = [word.start for word in words]
+            assert starts == sorted(starts)
+            for word in words:
+                assert 0.0 <= word.start <= word.end <= len(stretch) / SOUND_RATE
+                assert 0.0 <= word.probability <= 1.0
+
+
+def test_nine_words_in_half_a_second_are_not_believed(speaker):
+    heard = speaker.hear([[noise(0.5), noise(4.0)]])[0]
+    assert heard.words[0] == []
+    assert heard.words[1]
+    assert heard.doubted == 1
+
+
+def test_a_batch_hears_what_each_hears_alone(tmp_path):
+    found = saved(small_whisper(3), tmp_path)
+    sounds = [[noise(2.0, 1), tone(9.0)], [], [music(5.0)], [noise(28.0, 2)]]
+    together = WhisperListener(found, trust=BELIEVE_ALL, at_once=4)
+    alone = WhisperListener(found, trust=BELIEVE_ALL, at_once=1)
+    assert together.hear(sounds) == [alone.hear([sound])[0] for sound in sounds]
+
+
+def test_random_weights_are_not_believed(tmp_path):
+    listener = WhisperListener(saved(small_whisper(4), tmp_path), language="en")
+    heard = listener.hear([[noise(3.0), tone(3.0)]])[0]
+    assert heard.words == [[], []]
+    assert heard.doubted == 2
+    assert heard.language is None
+
+
+def test_nothing_said_is_nothing_heard(speaker):
+    assert speaker.hear([]) == []
+    heard = speaker.hear([[], []])
+    assert [found.words for found in heard] == [[], []]
+    assert [found.language for found in heard] == [None, None]
+
+
+def test_times_are_those_of_the_library_without_a_second_pass_of_the_encoder(speaker):
+    import torch
+    from whisper.audio import log_mel_spectrogram, pad_or_trim
+    from whisper.timing import find_alignment
+    from whisper.tokenizer import get_tokenizer
+
+    model = speaker.model
+    tokenizer = get_tokenizer(True, num_languages=model.num_languages, language="en", task="transcribe")
+    tokens = tokenizer.encode(SCRIPT)
+    sound = noise(4.0)
+    mel = log_mel_spectrogram(pad_or_trim(sound), 80)
+    plain = find_alignment(model, tokenizer, tokens, mel, 400)
+    with torch.no_grad():
+        features = model.encoder(mel[None])[0]
+    ours = align(model, features, tokens, "en", 4.0)
+    expected = [each for each in plain if each.word.strip()]
+    assert [word.text for word in ours] == [each.word.strip() for each in expected]
+    assert np.allclose([word.start for word in ours], [each.start for each in expected], atol=0.021)
+    assert np.allclose(
+        [word.probability for word in ours], [each.probability for each in expected], atol=1e-4
+    )
+
+
+def test_one_language_for_the_whole_of_a_sound(tmp_path):
+    listener = WhisperListener(saved(scripted_whisper(), tmp_path))
+    heard = listener.hear([[noise(4.0, seed) for seed in range(5)]])[0]
+    assert len({text(words) for words in heard.words}) == 1
+    told = WhisperListener(listener.found, language="German").hear([[noise(4.0)]])[0]
+    assert told.language == "de"
+
+
+def test_an_english_only_model_needs_no_language(tmp_path):
+    listener = WhisperListener(saved(small_whisper(5, vocabulary=51864), tmp_path), trust=BELIEVE_ALL)
+    assert len(listener.hear([[noise(2.0)]])[0].words) == 1
+
+
+def test_what_hears_is_part_of_the_identity(tmp_path):
+    one, other = (saved(small_whisper(seed), tmp_path / str(seed)) for seed in (1, 2))
+    copy = saved(small_whisper(1), tmp_path / "elsewhere" / "1")
+    assert WhisperListener(one).identity == WhisperListener(copy).identity
+    assert WhisperListener(one).identity != WhisperListener(other).identity
+    assert WhisperListener(one).identity != WhisperListener(one, "fr").identity
+    assert WhisperListener(one).identity != SphinxListener().identity
+
+
+def test_pocketsphinx_steps_in_where_whisper_has_no_weights(tmp_path):
+    listener, reason = choose("auto")
+    assert isinstance(listener, SphinxListener)
+    assert "pocketsphinx" in listener.name
+    assert "whisper-base" in str(reason)
+    assert "tagline models pull speech" in str(reason)
+    assert choose("pocketsphinx")[1] is None
+    with pytest.raises(weights.WeightsMissing, match="tagline models pull speech"):
+        choose("whisper")
+    with pytest.raises(weights.WeightsMissing, match="whisper-small"):
+        choose("auto", "whisper-small")
+    with pytest.raises(weights.WeightsMissing, match="English only"):
+        choose("auto", language="fr")
+    with pytest.raises(ValueError, match="no listener 'parrot'"):
+        choose("parrot")
+    found = saved(small_whisper(), tmp_path / "mine")
+    listener, reason = choose("auto", str(found.path), language="fr")
+    assert isinstance(listener, WhisperListener)
+    assert reason is None
+
+
+def test_pocketsphinx_hears_real_speech(data: Path):
+    audio = data / "audio"
+    files = sorted(audio.glob("*.wav"))
+    sounds = [[read_sound(path)] for path in files]
+    listener = SphinxListener(2)
+    heard = listener.hear(sounds)
+    said = [path.with_suffix(".txt").read_text().strip() for path in files]
+    right = [
+        words_right(truth, text(found.words[0])) * len(truth.split())
+        for truth, found in zip(said, heard, strict=True)
+    ]
+    share = sum(right) / sum(len(truth.split()) for truth in said)
+    assert share > 0.65, f"{share:.3f}"
+    assert all(found.language == "en" for found in heard)
+    # What was heard before, and by which child, makes no difference.
+    assert SphinxListener(1).hear(sounds[1:3][::-1]) == heard[1:3][::-1]
