@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -31,6 +31,16 @@ class Row:
     texts: tuple[str, ...]
     tags: str  # "" : it has none
     path: Path | None = None
+
+
+@dataclass(slots=True)
+class Data:
+    """What a run learns from and what chooses its checkpoint."""
+
+    train: list[Row]
+    validation: list[Row]
+    frames: FrameSource
+    left_out: list[tuple[str, str]] = field(default_factory=list)  # (video, why)
 
 
 # -- from the catalog --------------------------------------------------------------------------------

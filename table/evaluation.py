@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 import torch.distributed as dist
 
-from table.batches import Row, Tokenizer, padded
-from table.frames import FrameSource
+from table.batches import Row, Tokenizer, padded, rows
+from table.frames import FrameCache, FrameSource
 from table.gathering import world
 from table.model import Table
 from table.ranking import Evaluation, Product, evaluate
+
+if TYPE_CHECKING:
+    from table.saving import Saved
+    from tagging.catalog import Catalog
 
 Vectors = npt.NDArray[np.float32]
 
@@ -23,13 +28,13 @@ TEMPERATURE = 100.0  # of the dual softmax
 
 @torch.no_grad()
 def embed_videos(
-    model: Table, rows: Sequence[Row], frames: FrameSource, tokenizer: Tokenizer, *, batch: int = 32
+    model: Table, videos: Sequence[Row], frames: FrameSource, tokenizer: Tokenizer, *, batch: int = 32
 ) -> Vectors:
-    """Unit vectors of videos with their tags: float32 [rows, D]."""
+    """Unit vectors of videos with their tags: float32 [videos, D]."""
     device, config = model.logit_scale.device, model.settings
     found = [np.empty((0, model.text.output_dim), np.float32)]
-    for first in range(0, len(rows), batch):
-        part = rows[first : first + batch]
+    for first in range(0, len(videos), batch):
+        part = videos[first : first + batch]
         pixels, valid = zip(*(padded(frames.read(row.key), config.frames) for row in part), strict=True)
         tags = tokenizer([row.tags for row in part], config.tag_length)
         with _as_trained(model):
@@ -56,7 +61,7 @@ def embed_texts(model: Table, texts: Sequence[str], tokenizer: Tokenizer, *, bat
 
 def evaluate_model(
     model: Table,
-    rows: Sequence[Row],
+    tested: Sequence[Row],
     frames: FrameSource,
     tokenizer: Tokenizer,
     *,
@@ -71,10 +76,10 @@ def evaluate_model(
     was_training = model.training
     model.eval()
     rank, ranks = world()
-    mine = range(rank, len(rows), ranks)
-    videos = embed_videos(model, [rows[i] for i in mine], frames, tokenizer)
-    texts = embed_texts(model, [text for i in mine for text in rows[i].texts], tokenizer)
-    of = np.array([i for i in mine for _ in rows[i].texts], dtype=np.int64)
+    mine = range(rank, len(tested), ranks)
+    videos = embed_videos(model, [tested[i] for i in mine], frames, tokenizer)
+    texts = embed_texts(model, [text for i in mine for text in tested[i].texts], tokenizer)
+    of = np.array([i for i in mine for _ in tested[i].texts], dtype=np.int64)
     model.train(was_training)
 
     order = np.array(list(mine), dtype=np.int64)
@@ -92,6 +97,24 @@ def evaluate_model(
         resamples=resamples,
         seed=seed,
     )
+
+
+def evaluate_library(
+    catalog: Catalog,
+    saved: Saved,
+    *,
+    split: str = "test",
+    protocol: str = "single",
+    cache: Path | None = None,
+) -> tuple[Evaluation, list[tuple[str, str]]]:
+    """A saved model on the captioned videos of a split, and the videos that could not be read, with why."""
+    settings = saved.model.settings
+    found = rows(catalog, settings.tags, split, protocol)
+    frames = FrameCache(settings.frames, saved.model.image_size, cache)
+    work = [(row.key, row.path) for row in found if row.path is not None]
+    bad = {key: (str(path), why) for key, path, why in frames.fill(work) if why is not None}
+    good = [row for row in found if row.key not in bad]
+    return evaluate_model(saved.model, good, frames, saved.tokenizer), list(bad.values())
 
 
 def _as_trained(model: Table) -> Any:

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +16,11 @@ from transformers.utils import logging as transformers_logging
 
 from experts.digest import write_whole
 from table import batches, saving
-from table.batches import Row, Tokenizer
+from table.batches import Data, Tokenizer
 from table.config import BadConfig, Config, as_dict, digest, from_dict
 from table.encoders import architecture
 from table.evaluation import evaluate_model
-from table.frames import FrameCache, FrameSource
+from table.frames import FrameCache
 from table.model import Table
 from table.ranking import Evaluation
 from table.trainer import COMPLETE, TableTrainer
@@ -33,16 +33,6 @@ RUN, CHECKPOINTS, MODEL, BOARD = "run.json", "checkpoints", "model", "board"
 FEWEST = (
     4  # videos: two to learn from, so that there is a wrong one, and one to validate with, and some to spare
 )
-
-
-@dataclass(slots=True)
-class Data:
-    """What a run learns from and what chooses its checkpoint."""
-
-    train: list[Row]
-    validation: list[Row]
-    frames: FrameSource
-    left_out: list[tuple[str, str]] = field(default_factory=list)  # (video, why)
 
 
 @dataclass(frozen=True, slots=True)

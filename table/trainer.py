@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -15,14 +15,11 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
-from table.batches import Lessons, Tokenizer, Units, collate
+from table.batches import Data, Lessons, Tokenizer, Units, collate
 from table.config import Config
 from table.evaluation import evaluate_model
 from table.gathering import world
 from table.model import Table
-
-if TYPE_CHECKING:
-    from table.train import Data
 
 COMPLETE = "complete"  # a file in a checkpoint that was written to its end
 PARTS = ("contrastive", "vtm", "mlm")

@@ -1,0 +1,122 @@
+"""`tagline train`: a thin skin over table.train."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from table.train import Outcome
+
+PARTLY, NOTHING = 3, 4
+
+
+@click.group()
+def train() -> None:
+    """Train a model on your own library.
+
+    \b
+    tagline train table --data ~/Videos                      find videos by sentences like yours
+    tagline train table --data ~/Videos --set epochs=10      with another setting
+    tagline train settings playhouse                         what can be set, and to what it is
+    """
+
+
+@train.command()
+@click.option("--data", "library", required=True, metavar="LIBRARY", help="A tagged folder with captions.")
+@click.option("--preset", default="msrvtt", show_default=True, metavar="NAME", help="Where settings start.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change one setting.")
+@click.option("--out", metavar="FOLDER", help="Where the model goes; by default beside the catalog.")
+@click.option("--device", metavar="NAME", help="cpu keeps off the GPU.")
+@click.pass_context
+def table(
+    ctx: click.Context,
+    library: str,
+    preset: str,
+    settings: tuple[str, ...],
+    out: str | None,
+    device: str | None,
+) -> None:
+    """Train TABLE: video and text towers with tags as anchors between them.
+
+    The videos need captions (`tagline import captions.csv`) and should be tagged (`tagline tag`). A tenth
+    of them is kept back to choose the best checkpoint; captions of the split "test" are never looked at.
+    The same command again goes on where a run was interrupted. Several GPUs: start it with torchrun.
+
+    \b
+    tagline train table --data ~/Videos
+    tagline train table --data msrvtt/ --preset msrvtt --set bf16=false
+    tagline train table --data ~/Videos --preset playhouse --set modalities=object,speech --out models/mine
+    torchrun --nproc-per-node 4 -m retrieval.cli train table --data msrvtt/
+    """
+    from table.config import BadConfig, changed
+    from table.config import preset as named
+
+    try:
+        config = changed(named(preset), settings)
+    except BadConfig as error:
+        raise click.UsageError(str(error)) from None
+    from experts.weights import WeightsMissing
+    from table.train import first_weights, load, to_stderr
+    from table.train import train as run
+    from table.trainer import NonFinite
+    from tagging.catalog import Catalog, CatalogError
+
+    try:
+        weights = first_weights(config.train.weights)  # before hours of decoding
+        with Catalog.open(library, create=False) as catalog:
+            folder = Path(out).expanduser() if out else _beside(catalog.file, preset)
+            data = load(catalog, config, say=to_stderr)
+        outcome = run(config, data, folder, weights=weights, device=device, say=to_stderr)
+    except (BadConfig, CatalogError, NonFinite, WeightsMissing) as error:
+        raise click.ClickException(str(error)) from None
+    _say(outcome)
+    for path, why in data.left_out:
+        click.echo(f"skipping {path}: {why}", err=True)
+    if data.left_out:
+        ctx.exit(PARTLY)
+
+
+@train.command()
+@click.argument("preset", default="msrvtt")
+@click.option("--json", "as_json", is_flag=True, help="As JSON, the form of a preset's file.")
+def settings(preset: str, as_json: bool) -> None:
+    """Show the settings of a preset.
+
+    \b
+    tagline train settings
+    tagline train settings clip4clip-meanp --json
+    """
+    from table.config import BadConfig, as_dict, presets
+    from table.config import preset as named
+
+    try:
+        found = as_dict(named(preset))
+    except BadConfig as error:
+        raise click.UsageError(str(error)) from None
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    for part, values in found.items():
+        for key, value in values.items():
+            click.echo(f"{part}.{key} = {json.dumps(value)}")
+    click.echo(f"presets: {', '.join(presets())}", err=True)
+
+
+def _beside(catalog: Path | None, preset: str) -> Path:
+    assert catalog is not None
+    return catalog.parent / "models" / f"table-{preset}"
+
+
+def _say(outcome: Outcome) -> None:
+    """The result, for people: figures with their intervals, and where the model is."""
+    for name, way in (("text to video", outcome.validation.t2v), ("video to text", outcome.validation.v2t)):
+        low, high = way.intervals["r1"].low, way.intervals["r1"].high
+        click.echo(
+            f"{name}  R@1 {way.r1:.1f} ({low:.1f} to {high:.1f})  R@5 {way.r5:.1f}  R@10 {way.r10:.1f}  "
+            f"median rank {way.mdr:g}  of {way.queries} held-out queries"
+        )
+    click.echo(str(outcome.folder))
