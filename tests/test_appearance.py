@@ -42,6 +42,19 @@ def test_frames_and_texts_have_the_vectors_that_open_clip_gives_them(
     np.testing.assert_allclose(towers.encode_texts(["a dog", "two men"]), words, atol=1e-5)
 
 
+def test_texts_of_any_length_in_any_order_have_the_vectors_of_the_long_way(
+    towers: appearance.Towers,
+) -> None:
+    texts = ["a dog", "", "a very long text about two dogs that run and run and run until the end", "cat"] * 3
+    tokens = towers.tokenize(texts)
+    with torch.no_grad():
+        theirs = towers.model.encode_text(tokens, normalize=True).numpy()
+        np.testing.assert_allclose(towers.encode_texts(texts), theirs, atol=1e-5)
+        short = appearance.encode_text(towers.model, tokens)
+        long = towers.model.encode_text(tokens)
+    torch.testing.assert_close(short, long, atol=1e-5, rtol=1e-4)
+
+
 def test_vectors_have_length_one_and_do_not_depend_on_company(towers: appearance.Towers) -> None:
     videos = [seeing.frames(n, shape, n) for n, shape in ((5, (90, 160)), (0, (9, 9)), (9, (70, 50)))]
     together = towers.encode_videos(videos)
