@@ -21,7 +21,7 @@ COMMANDS = {
     "import": ("tagging.export_commands:import_", "Read tags that other programs wrote."),
     "models": ("experts.commands:models", "See, fetch, verify and carry model weights."),
     "doctor": ("tagging.doctor_commands:doctor", "Check this installation and say what to do."),
-    "selftest": ("experts.commands:selftest", "Attack the decoder with hostile files."),
+    "selftest": ("experts.selftest_commands:selftest", "Attack the decoder with hostile files."),
     "train": ("table.commands:train", "Train a model on your own library."),
     "bench": ("benchmarks.commands:bench", "Measure, and see what was measured."),
 }
