@@ -86,13 +86,12 @@ class Canvas:
             raise Unreadable(f"gives {self.end / 1e9:.1f} GB of pictures and sound, more than the limit")
 
     def put(self, tick: int, frame: Any, stamp: int) -> None:
-        if (frame.width, frame.height) != self.size:
-            raise Unreadable(
-                f"the picture changes its size under way, from {self.size} to {(frame.width, frame.height)}"
-            )
+        if self.size is not None and (frame.width, frame.height) != self.size:
+            was, now = (f"{width}x{height}" for width, height in (self.size, (frame.width, frame.height)))
+            raise Unreadable(f"the picture changes its size under way, from {was} to {now}")
         if self._last[0] is not frame:
             self._last = (frame, {})
-        for view, slot in self.slots[tick]:
+        for view, slot in self.slots.get(tick, ()):
             side = self.sides[view]
             if side not in self._last[1]:
                 self._last[1][side] = upright(frame, side)

@@ -42,6 +42,7 @@ class Limits:
     streams: int = 64
     packets: int = 5_000_000  # pictures of one video
     duration: float = 7 * 86400.0  # seconds
+    rate: float = 10_000.0  # pictures a second
     sound_seconds: float = 6 * 3600.0  # sound after that is left out
     view_bytes: int = GIB  # of one sampling: bigger pictures are scaled down to fit
     footage_bytes: int = 4 * GIB  # of all samplings of one video, and its sound

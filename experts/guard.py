@@ -131,6 +131,8 @@ def in_words(path: str, error: Any, said: list[str]) -> str:
         return "is cut off or damaged: the index (moov) is missing"
     if "max_streams" in everything:
         return "has too many streams"
+    if "not on whitelist" in everything:
+        return "is not a video of a kind that is read here"
     detail = said[-1].strip() if said else str(error.strerror or type(error).__name__)
     return f"is damaged, or not a video of a kind that is read here ({detail[:160]})"
 

@@ -49,6 +49,7 @@ class Rules:
     seconds: float  # after which what is there so far is handed over
     packets: int
     duration: float
+    rate: float
     started: float = field(default_factory=time.monotonic)
 
     def check_time(self) -> None:
@@ -101,6 +102,7 @@ class Reader:
         self.audio = next(iter(_by_default(self.container.streams.audio)), None)
         self.table = Table()
         self.kept: list[Any] | None = []
+        self.sound_end = Fraction(0)  # seconds
         self.errors = 0  # packets that could not be decoded, and ends of files that could not be read
         self.mode = "plain"
         self.layered = False  # HEVC with layers in time: pictures nobody refers to are not marked reliably
@@ -143,7 +145,7 @@ class Reader:
 
     def survey(self, hear: Callable[[Any], None] | None) -> Timeline:
         """Read every packet once: the timeline of the pictures; sound goes to `hear` as it comes by."""
-        streams = [self.video] + ([self.audio] if hear and self.audio is not None else [])
+        streams = [self.video] + ([self.audio] if self.audio is not None else [])
         try:
             for number, packet in enumerate(self.container.demux(streams)):
                 if number % 256 == 0:
@@ -152,7 +154,11 @@ class Reader:
                     continue
                 if packet.stream_index == self.video.index:
                     self._note(packet)
-                elif hear is not None:
+                    continue
+                if packet.pts is not None:
+                    ends: Fraction = (packet.pts + (packet.duration or 0)) * Fraction(packet.time_base)
+                    self.sound_end = max(self.sound_end, ends)
+                if hear is not None:
                     hear(packet)
         except av.error.FFmpegError:
             self.errors += 1  # the rest of the file cannot be read; what came before can
@@ -192,12 +198,30 @@ class Reader:
         pts = np.array(sorted(stamps), np.int64)
         stays = table.durations[shown[last]] or Timeline(pts, 0, base).usual
         stays = stays or int(1 / (self.video.average_rate or 25) / base)
-        line = Timeline(pts, int(pts[-1]) + max(1, stays), base)
-        if len(pts) > 100 and len(pts) / (line.length * base) > 10_000:
-            raise Unreadable(
-                f"says that it has {float(len(pts) / (line.length * base)):.0f} pictures a second"
-            )
+        line = self._with_end(Timeline(pts, int(pts[-1]) + max(1, stays), base))
+        rate = len(pts) / max(base, (int(pts[-1]) - int(pts[0])) * base)
+        if len(pts) > 100 and rate > self.rules.rate:
+            raise Unreadable(f"says that it has {float(rate):.0f} pictures a second")
         return line
+
+    def _with_end(self, line: Timeline) -> Timeline:
+        """The timeline up to where the file says that it ends, should it break off before that."""
+        promised, packets = self.container.duration, len(self.table)
+        if self.container.format.name.startswith("mov"):
+            if self.video.frames <= packets * 1.02 + 1 or not self.video.duration:
+                return line
+            start = self.video.start_time or 0
+            promise = start + self.video.duration
+        elif promised is not None:
+            there = max(line.end * line.base, self.sound_end)
+            promise = int(Fraction(promised + (self.container.start_time or 0), 1_000_000) / line.base)
+            if promise * line.base - there < max(Fraction(2), there / 10):
+                return line
+        else:
+            return line
+        if promise <= line.end or (promise - line.first) * line.base > self.rules.duration:
+            return line
+        return Timeline(line.pts, promise, line.base, broken=line.end)
 
     def _startable(self, raw: Sequence[int | None]) -> bool:
         codec = self.video.codec_context
@@ -211,9 +235,9 @@ class Reader:
 
         A tick whose picture was lost is never handed over. `take` may be called again for a tick.
         """
-        if not ticks:
-            return
-        while True:
+        if line.broken is not None:
+            ticks = [tick for tick in ticks if tick < line.broken]
+        while ticks:
             try:
                 if self.mode == "fast":
                     self._fast(line, ticks, take)
@@ -281,12 +305,17 @@ class Reader:
             take(tick, frame, stamp)
 
     def _all_frames(self) -> Iterator[Any]:
-        codec = self.video.codec_context
-        if codec.is_open:
-            codec.flush_buffers()
+        if self.video.codec_context.is_open:
+            self._renew()
         for packet in self.packets(0):
             yield from self.decode(packet, forgiving=True)
         yield from self.decode(None, forgiving=True)
+
+    def _renew(self) -> None:
+        """A decoder without a past: what it does with damage depends on what it saw before."""
+        self.container = self._open()
+        self.video = self._pick_picture()
+        self.errors = 0
 
     def decode(self, packet: Any, forgiving: bool = False) -> list[Any]:
         self.rules.check_time()

@@ -31,12 +31,14 @@ SHOT_TIMES = 3.0  # and how often more than is usual around there
 class Timeline:
     """When each picture of a video is shown.
 
-    pts: ticks, ascending [N]; end: the tick at which the last picture goes; base: seconds a tick.
+    pts: ticks, ascending [N]; end: the tick at which the last picture goes; base: seconds a tick;
+    broken: the tick from which on nothing is there, if the file breaks off before its end.
     """
 
     pts: Ticks
     end: int
     base: Fraction
+    broken: int | None = None
 
     @property
     def first(self) -> int:
@@ -136,7 +138,7 @@ def lost(line: Timeline, tick: int, seen: int | None) -> bool:
     were never meant to be shown. More than that, and it would be a guess.
     """
     due = int(line.pts[line.shown(tick)])
-    if seen is None:
+    if seen is None or (line.broken is not None and tick >= line.broken):
         return True
     return abs(due - seen) > line.usual * 3 // 2
 

@@ -14,14 +14,15 @@ import numpy.typing as npt
 from experts.footage import SOUND_RATE
 
 Samples = npt.NDArray[np.float32]
-JUMP = Fraction(1, 20)  # seconds between two timestamps' expectation and truth that make a new piece
+JUMP = Fraction(1, 20)  # seconds by which a timestamp must be late to mean a gap in the sound
 
 
 class Soundtrack:
     """Decodes packet after packet and hands the samples to `write(sample number, samples)`.
 
-    Sample 0 is the first of the track. Gaps are never written: the place holds silence. What would come
-    before the first sample, or after `most` seconds, is left out.
+    Sample 0 is the first of the track. Gaps are never written: the place holds silence. Timestamps that
+    are early are not believed: sound cannot overlap, and some AVI files have nonsense there. What would
+    come after `most` seconds is left out.
     """
 
     def __init__(self, stream: Any, write: Callable[[int, Samples], None], most: float) -> None:
@@ -54,10 +55,10 @@ class Soundtrack:
         self.heard += 1
         at = None if frame.pts is None else frame.pts * Fraction(self.stream.time_base)
         due = self._piece + self._given
-        if self._resampler is None or (at is not None and abs(at - due) > JUMP):
+        if self._resampler is None or (at is not None and at - due > JUMP):
             self._finish()
             self._resampler = av.AudioResampler(format="flt", layout="mono", rate=SOUND_RATE)
-            self._piece = due if at is None else at
+            self._piece = due if at is None or (self.start is not None and at < due) else at
             self._given = self._got = Fraction(0)
         self._given += Fraction(frame.samples, frame.sample_rate)
         frame.pts = None
@@ -70,11 +71,11 @@ class Soundtrack:
                 self.start = self._piece
             at = round((self._piece - self.start) * SOUND_RATE) + int(self._got)
             self._got += len(samples)
-            self.cut |= at < 0 or at + len(samples) > self.most
-            samples = samples[max(0, -at) : max(0, self.most - at)]
+            self.cut |= at + len(samples) > self.most
+            samples = samples[: max(0, self.most - at)]
             if len(samples):
-                self.write(max(0, at), samples)
-                self.length = max(self.length, max(0, at) + len(samples))
+                self.write(at, samples)
+                self.length = max(self.length, at + len(samples))
 
     def _finish(self) -> None:
         resampler, self._resampler = self._resampler, None

@@ -35,6 +35,7 @@ def watch(
         streams=limits["streams"],
         packets=limits["packets"],
         duration=limits["duration"],
+        rate=limits["rate"],
         seconds=limits["seconds"] * SHARE_OF_TIME,
     )
     reader = _open(path, rules, said)
@@ -46,6 +47,7 @@ def watch(
 
 def _open(path: str, rules: Rules, said: list[str]) -> Reader:
     av.logging.set_level(av.logging.ERROR)
+    av.logging.set_skip_repeated(False)  # or the reason would depend on which file came before
     try:
         with av.logging.Capture() as captured:
             try:
@@ -141,6 +143,11 @@ class _Watch:
         wanted, read = sum(map(len, canvas.wanted)), sum(map(len, stamps))
         if read < wanted:
             self.notes.append(f"{wanted - read} of {wanted} frames unreadable")
+        if line.broken is not None:
+            length, there = line.length * line.base, (line.broken - line.first) * line.base
+            self.notes.append(f"the file breaks off after {float(there):.1f} of {float(length):.1f} seconds")
+        if reader.errors:
+            self.notes.append(f"the file is damaged: {reader.errors} packets could not be read")
         if canvas.shrunk:
             self.notes.append(f"pictures scaled down to {canvas.shrunk} pixels to fit into memory")
         return {
@@ -170,7 +177,7 @@ class _Watch:
         reader, frame = self.reader, self.canvas.frame
         turned = rotation(frame)
         width, height = (frame.height, frame.width) if turned % 180 else (frame.width, frame.height)
-        counted = len(line.pts) / (line.length * line.base)
+        counted = len(line.pts) / (((line.broken or line.end) - line.first) * line.base)
         rate = reader.video.average_rate
         if not rate or not 0.95 < rate / counted < 1.05:  # some headers say anything
             rate = counted.limit_denominator(1001)
