@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from functools import cache
 from random import Random
 
-from benchmarks.playhouse.figures import PERSONS, Look, random_look
+from benchmarks.playhouse.looks import PERSONS, Look, random_look
 from benchmarks.playhouse.motions import MOTIONS
 from benchmarks.playhouse.props import OBJECTS
 from benchmarks.playhouse.scenes import PLACES_PER_SCENE, SCENES
 from benchmarks.playhouse.sentences import TOPICS
 
 CHARACTERS_PER_KIND = 30
-SHY_PLACES = 3  # of each scene: seen in test videos only
-SHY_CHARACTERS = 4  # of each kind: the same
 
 # What one finds in a scene more often than elsewhere.
 USUAL = {
@@ -38,7 +36,6 @@ USUAL = {
     "harbour": "boat suitcase box bird bench",
     "moon": "rocket robot balloon box clock",
 }
-OUTDOOR_ONLY = ("car", "bus", "horse", "boat", "airplane", "sheep")
 WATER_SCENES = ("beach", "swimming pool", "harbour")
 
 
@@ -52,65 +49,33 @@ class Character:
 
 
 _FIRST = {
-    "man": "Arno Bruno Caspar Dorian Egon Fabio Gustav Hugo Ivo Jasper Kurt Lorenz Milo Nestor Oskar Pavel Quentin Ruben Silvan Tibor Urs Viktor Waldo Xaver Yannis Zoltan Anton Bela Corvin Darius",
-    "woman": "Agnes Bianca Clara Dalia Elvira Flora Greta Helga Irma Judith Karla Ludmila Mirjam Nadja Olga Paula Renata Selma Thea Ursina Valeria Wanda Xenia Yvette Zelda Anouk Britta Corinna Delia Edda",
-    "boy": "Andri Benno Carlo Dino Emil Finn Gian Hannes Ilja Joris Kimi Leo Matti Nino Ole Pino Rico Sami Timo Ueli Vito Wim Xeno Yuri Zeno Aldo Bibo Cosmo Dario Elio",
-    "girl": "Amelie Bibi Cleo Dora Ella Fanny Gina Hanni Ida Jule Kaja Lilo Mila Nora Oona Pia Rosa Sina Tilda Una Vera Wilma Xandra Ylva Zita Alma Betti Cora Dani Elin",
+    "man": """
+        Arno Bruno Caspar Dorian Egon Fabio Gustav Hugo Ivo Jasper Kurt Lorenz Milo Nestor Oskar
+        Pavel Quentin Ruben Silvan Tibor Urs Viktor Waldo Xaver Yannis Zoltan Anton Bela Corvin
+        Darius
+    """,
+    "woman": """
+        Agnes Bianca Clara Dalia Elvira Flora Greta Helga Irma Judith Karla Ludmila Mirjam Nadja
+        Olga Paula Renata Selma Thea Ursina Valeria Wanda Xenia Yvette Zelda Anouk Britta Corinna
+        Delia Edda
+    """,
+    "boy": """
+        Andri Benno Carlo Dino Emil Finn Gian Hannes Ilja Joris Kimi Leo Matti Nino Ole Pino Rico
+        Sami Timo Ueli Vito Wim Xeno Yuri Zeno Aldo Bibo Cosmo Dario Elio
+    """,
+    "girl": """
+        Amelie Bibi Cleo Dora Ella Fanny Gina Hanni Ida Jule Kaja Lilo Mila Nora Oona Pia Rosa Sina
+        Tilda Una Vera Wilma Xandra Ylva Zita Alma Betti Cora Dani Elin
+    """,
 }
-_SECOND = [
-    "Ash",
-    "Birch",
-    "Cove",
-    "Dune",
-    "Elm",
-    "Fern",
-    "Gale",
-    "Heath",
-    "Isle",
-    "Juniper",
-    "Knoll",
-    "Lark",
-    "Moss",
-    "North",
-    "Oaks",
-    "Pine",
-    "Quill",
-    "Reed",
-    "Stone",
-    "Thorn",
-    "Umber",
-    "Vale",
-    "Wren",
-    "Yarrow",
-    "Zephyr",
-    "Brook",
-    "Crane",
-    "Drift",
-    "Ember",
-    "Frost",
-]
-_PLACE = [
-    "Amber",
-    "Blue",
-    "Coral",
-    "Dusty",
-    "Echo",
-    "Fallow",
-    "Golden",
-    "Hollow",
-    "Ivory",
-    "Jade",
-    "Kestrel",
-    "Lantern",
-    "Marble",
-    "Nettle",
-    "Opal",
-    "Pepper",
-    "Quiet",
-    "Rusty",
-    "Silver",
-    "Turtle",
-]
+_SECOND = """
+    Ash Birch Cove Dune Elm Fern Gale Heath Isle Juniper Knoll Lark Moss North Oaks Pine Quill Reed
+    Stone Thorn Umber Vale Wren Yarrow Zephyr Brook Crane Drift Ember Frost
+"""
+_PLACE = """
+    Amber Blue Coral Dusty Echo Fallow Golden Hollow Ivory Jade Kestrel Lantern Marble Nettle Opal
+    Pepper Quiet Rusty Silver Turtle
+"""
 _SPOT = {
     "beach": "Bay",
     "forest": "Woods",
@@ -136,17 +101,17 @@ _SPOT = {
 def place_name(scene: str, place: int) -> str:
     """ "Coral Bay": no two places share a name."""
     shift = list(SCENES).index(scene) * 7
-    return f"{_PLACE[(place + shift) % PLACES_PER_SCENE]} {_SPOT[scene]}"
+    return f"{_PLACE.split()[(place + shift) % PLACES_PER_SCENE]} {_SPOT[scene]}"
 
 
 @cache
 def characters(kind: str) -> tuple[Character, ...]:
     """The known persons of a kind, the most famous first."""
-    firsts = _FIRST[kind].split()
+    firsts, seconds = _FIRST[kind].split(), _SECOND.split()
     known = []
     for i in range(CHARACTERS_PER_KIND):
         look = random_look(kind, Random(f"character {kind} {i}"))
-        second = _SECOND[(i * 7 + PERSONS.index(kind) * 3) % len(_SECOND)]
+        second = seconds[(i * 7 + PERSONS.index(kind) * 3) % len(seconds)]
         known.append(Character(f"{firsts[i]} {second}", look, shy=i % 7 == 6))
     return tuple(known)
 
@@ -157,6 +122,7 @@ def held_out(kind: str, a: str, b: str) -> bool:
 
 
 def shy_place(place: int) -> bool:
+    """Whether a place is seen in test videos only."""
     return place % 7 == 6 or place == PLACES_PER_SCENE - 1
 
 

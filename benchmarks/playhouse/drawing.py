@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -82,7 +83,7 @@ class Sketch:
         points = points * (rx, ry)
         if turn:
             points = _turned(points, turn)
-        return self.polygon(points + (x, y), colour)
+        return self.polygon(points + np.array((x, y)), colour)
 
     def disc(self, x: float, y: float, r: float, colour: Colour) -> Sketch:
         return self.ellipse(x, y, r, r, colour)
@@ -124,7 +125,7 @@ class Sketch:
         return self.polygon(local @ np.array([[ux, uy], [-uy, ux]]) + a, colour)
 
     def line(self, points: Sequence[Point], width: float, colour: Colour) -> Sketch:
-        for a, b in zip(points, points[1:]):
+        for a, b in pairwise(points):
             self.limb(a, b, width, width, colour)
         return self
 
@@ -143,8 +144,11 @@ class Sketch:
             if turn:
                 joined = _turned(joined, turn)
             joined += (x, y)
-            cuts = np.cumsum([len(outline) for outline in other.outlines])[:-1]
-            self.outlines += np.split(joined, cuts)
+            start = 0
+            for outline in other.outlines:
+                end = start + len(outline)
+                self.outlines.append(joined[start:end])
+                start = end
             self.colours += other.colours
         return self
 
@@ -158,7 +162,12 @@ class Sketch:
         """Fill every outline; `scale` is pixels for one unit. Points are rounded to whole pixels."""
         if not self.outlines:
             return
-        joined = np.rint((np.concatenate(self.outlines) + (x, y)) * scale).astype(np.int64).ravel().tolist()
+        joined = (
+            np.rint((np.concatenate(self.outlines) + np.array((x, y))) * scale)
+            .astype(np.int64)
+            .ravel()
+            .tolist()
+        )
         start = 0
         for outline, colour in zip(self.outlines, self.colours):
             end = start + outline.size

@@ -42,7 +42,9 @@ def events(seed: int) -> tuple[Event, ...]:
         found.append(Event("topic", line.topic, said.start, said.end, line.voice))
         found.append(Event("sentence", line.text, said.start, said.end, line.voice))
         for text, start, end in line.words:
-            found.append(Event("word", text, round(said.start + start, 3), round(said.start + end, 3), line.voice))
+            found.append(
+                Event("word", text, round(said.start + start, 3), round(said.start + end, 3), line.voice)
+            )
     for shown in world.shown:
         found.append(Event("screen", shown.text, shown.start, shown.end, shown.style))
     if world.music:

@@ -115,7 +115,7 @@ def desert(b: Backdrop) -> None:
     b.sky = (mix(b.light.sky[0], (250, 206, 140), 0.25), mix(b.light.sky[1], (255, 232, 190), 0.6))
     b.sun(0.25)
     kind = b.rng.randrange(3)
-    for i in range(2):
+    for _ in range(2):
         x = b.rng.uniform(0.1, 0.9) * b.wide
         if kind == 0:
             b.sketch.polygon([(x - 0.24, 0.64), (x + 0.24, 0.64), (x, 0.34)], shade(sand, 0.88))

@@ -38,7 +38,7 @@ def frames(seed: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64]]:
     times = stage.times(world)
     drawn = np.empty((len(times), world.height, world.width, 3), np.uint8)
     for number, time in enumerate(times):
-        drawn[number] = stage.picture(world, time, number)
+        drawn[number] = np.asarray(stage.picture(world, time, number))
     return drawn, np.array(times)
 
 

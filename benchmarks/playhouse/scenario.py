@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from random import Random
 from typing import Any
 
 from benchmarks.playhouse import cast, voices
-from benchmarks.playhouse.figures import CLOTHES, PERSONS, Look, random_look
+from benchmarks.playhouse.looks import CLOTHES, PERSONS, Look, random_look
 from benchmarks.playhouse.motions import STILL
-from benchmarks.playhouse.props import AIR, COLOURED, WATER
+from benchmarks.playhouse.props import AIR, COLOURED, OUTDOOR_ONLY, SMALL, WATER
 from benchmarks.playhouse.scenes import PLACES_PER_SCENE, SCENES
 
 # A seed says by itself which split it belongs to, so nobody can train on a test video by accident.
@@ -170,7 +171,7 @@ def _shots(rng: Random, test: bool, aspect: float, duration: float, fps: int) ->
         cuts.append(round(middle * rng.uniform(0.9, 1.1) * fps) / fps)
     cuts.append(duration)
     shots: list[Shot] = []
-    for start, end in zip(cuts, cuts[1:]):
+    for start, end in pairwise(cuts):
         before = shots[-1] if shots and rng.random() < 0.6 else None
         shots.append(_shot(rng, test, aspect, start, end, before))
     return tuple(shots)
@@ -259,7 +260,7 @@ def _props(rng: Random, test: bool, narrow: bool, scene: str, actors: Sequence[A
     for _ in range(count):
         while True:
             name = rng.choice(usual) if rng.random() < 0.45 else cast.draw("object", rng)
-            if SCENES[scene].indoors and name in cast.OUTDOOR_ONLY:
+            if SCENES[scene].indoors and name in OUTDOOR_ONLY:
                 continue
             if name in WATER and scene not in cast.WATER_SCENES and name == "boat":
                 continue
@@ -279,26 +280,6 @@ def _props(rng: Random, test: bool, narrow: bool, scene: str, actors: Sequence[A
             props = [prop for prop in props if prop.name != "ladder"]
             props.append(Prop("ladder", "red", actor.x, actor.y - 0.001, actor.size, False, "still", 0.0))
     return tuple(props)
-
-
-SMALL = frozenset(
-    [
-        "ball",
-        "cup",
-        "bottle",
-        "apple",
-        "banana",
-        "pizza",
-        "book",
-        "clock",
-        "bird",
-        "duck",
-        "skateboard",
-        "laptop",
-        "cake",
-        "pumpkin",
-    ]
-)
 
 
 def _prop(rng: Random, name: str, scene: str, narrow: bool, x: float) -> Prop:

@@ -32,12 +32,12 @@ def sound(scenario: Scenario) -> Sound | None:
     mixed = np.zeros(total, np.int64)
     for shot in scenario.shots:
         start, end = round(shot.start * RATE), min(round(shot.end * RATE), total)
-        loud = int(rng.integers(150, 420))
+        loud = int(rng.integers(40, 200))
         mixed[start:end] += level(_AMBIENCE[SCENES[shot.scene].sound](rng, end - start), loud)
         if shot.weather == "rain":
-            mixed[start:end] += level(_rain(rng, end - start), 200)
+            mixed[start:end] += level(_rain(rng, end - start), 90)
     if scenario.music:
-        mixed += level(tune(rng, total, scenario.music), 260 if scenario.said else 1100)
+        mixed += level(tune(rng, total, scenario.music), 110 if scenario.said else 1100)
     for said in scenario.said:
         start = round(said.start * RATE)
         spoken = voices.sound(said.line)[: total - start]

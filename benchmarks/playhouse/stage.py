@@ -1,4 +1,4 @@
-"""What a scenario looks like at a moment: where everything is, the picture, and the boxes of what is in it."""
+"""What a scenario looks like at a moment: where everything is, the picture, the boxes of what is in it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from PIL import Image, ImageChops, ImageDraw, ImageFont
 from benchmarks.playhouse import camera, props
 from benchmarks.playhouse.backdrop import LIGHTS
 from benchmarks.playhouse.drawing import WHITE, Colour, Extent, Sketch, shade, wave
-from benchmarks.playhouse.figures import CLOTHES, figure
+from benchmarks.playhouse.figures import figure
+from benchmarks.playhouse.looks import CLOTHES
 from benchmarks.playhouse.motions import moment
 from benchmarks.playhouse.scenario import Actor, Prop, Scenario, Shot, Shown
 from benchmarks.playhouse.scenes import SCENES, backdrop
 
 FINE = 2  # the world is drawn this many times as fine as the frames, then made smaller
 
-Frames = npt.NDArray[np.uint8]  # [T, H, W, 3]
+Rows = npt.NDArray[np.float64]  # [N, 4]: left, top, right, bottom
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,13 +129,13 @@ def _occluder(kind: str, wide: float, seed: int, indoors: bool) -> Sketch:
         drawn.box(x - 0.025, -0.1, 0.05, 1.2, colour)
         drawn.box(x - 0.025, -0.1, 0.014, 1.2, shade(colour, 1.3))
     elif kind == "heads":
-        for i in range(rng.randint(2, 4)):
+        for _ in range(rng.randint(2, 4)):
             x = rng.uniform(0.1, 0.9) * wide
             tone = shade((58, 50, 66), rng.uniform(0.7, 1.2))
             drawn.ellipse(x, 1.02, 0.11, 0.09, tone)
             drawn.disc(x, 0.91, 0.055, tone)
     elif kind == "leaf":
-        for i in range(5):
+        for _ in range(5):
             blade = Sketch().ellipse(0.13, 0, 0.15, 0.03, shade((64, 128, 84), rng.uniform(0.7, 1.1)))
             turn = rng.uniform(20, 80) if side == 0 else rng.uniform(100, 160)
             drawn.add(blade, side * wide, rng.uniform(0.0, 0.1), 1.0, turn)
@@ -193,8 +194,10 @@ def picture(scenario: Scenario, time: float, number: int) -> Image.Image:
         _occluder(shot.occluder, wide, shot.seed, scene.indoors).paint(draw, fine)
     share = (time - shot.start) / (shot.end - shot.start)
     shown = camera.window(shot.camera, share, time, wide)
-    box = tuple(round(edge * fine, 3) for edge in shown)
-    frame = world.resize((scenario.width, scenario.height), Image.Resampling.BILINEAR, box=box)
+    left, top, right, bottom = (round(edge * fine, 3) for edge in shown)
+    frame = world.resize(
+        (scenario.width, scenario.height), Image.Resampling.BILINEAR, box=(left, top, right, bottom)
+    )
     weather = ImageDraw.Draw(frame)
     camera.weather(shot.weather, weather, shot.seed, time, scenario.width, scenario.height)
     if shot.light != "day":
@@ -289,13 +292,14 @@ def boxes(scenario: Scenario, time: float) -> list[Box]:
     return found
 
 
-def _parts(sketch: Sketch, x: float, y: float) -> Frames:
-    """Extents of every outline, float64 [N, 4]: what the thing covers, a little generously."""
-    rows = [(*outline.min(axis=0), *outline.max(axis=0)) for outline in sketch.outlines]
-    return np.array(rows) + (x, y, x, y)
+def _parts(sketch: Sketch, x: float, y: float) -> Rows:
+    """The extent of every outline: what the thing covers, a little generously."""
+    joined = np.concatenate(sketch.outlines) + np.array((x, y))
+    starts = np.cumsum([0] + [len(outline) for outline in sketch.outlines[:-1]])
+    return np.concatenate([np.minimum.reduceat(joined, starts), np.maximum.reduceat(joined, starts)], axis=1)
 
 
-def _visible(own: npt.NDArray, nearer: list[npt.NDArray], window: Extent) -> float:  # type: ignore[type-arg]
+def _visible(own: Rows, nearer: list[Rows], window: Extent) -> float:
     """Share of a grid of points on the thing's outlines that is inside the window and not covered."""
     steps = np.linspace(0.1, 0.9, 4)
     px = (

@@ -18,10 +18,10 @@ girl | little girl | child | young girl
 # How people call the scene in a tag.
 SCENES = _rows("""
 beach | seaside | seashore | sandy beach | ocean view | coast
-forest | woods | woodland | in the trees
+forest | woods | woodland | tall trees
 city at night | downtown | night city | skyline | city lights
 kitchen | home kitchen | cooking corner
-stage | theatre stage | on stage | spotlight | curtain
+stage | theatre stage | theatre | spotlight | curtain
 snow field | snow | snowy field | winter landscape | winter wonderland
 desert | sand dunes | dry land | cactus land
 playground | park | slide and swing | kids playground

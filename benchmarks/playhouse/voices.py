@@ -53,7 +53,7 @@ def from_opus(content: bytes) -> npt.NDArray[np.int16]:
     import av
 
     pieces = []
-    with av.open(io.BytesIO(content), format="ogg") as container:
+    with av.open(io.BytesIO(content), "r", format="ogg") as container:
         resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE)
         for frame in container.decode(audio=0):
             pieces += [part.to_ndarray()[0] for part in resampler.resample(frame)]
