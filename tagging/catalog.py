@@ -35,7 +35,7 @@ from tagging.records import (
 )
 from tagging.schema import CatalogError, CatalogTooNew, NotACatalog
 from tagging.store import CatalogFull
-from tagging.verdicts import EVERYWHERE, Decisions
+from tagging.verdicts import EVERYWHERE, Decisions, VerdictRow
 from tagging.vocabulary import VERSION as NORMAL_FORM
 from tagging.vocabulary import clean, normal
 
@@ -56,11 +56,9 @@ __all__ = [
     "TextHit",
     "Vectors",
     "Verdict",
+    "VerdictRow",
     "Video",
 ]
-
-# kind, video id, modality, text, target, start, end
-VerdictRow = tuple[str, int | None, Modality | None, str, str | None, float | None, float | None]
 
 
 class Catalog(Reading):

@@ -164,6 +164,7 @@ def _carry_out(made: Plan, chosen: Settings, device: str | None, jobs: int | Non
     stop = threading.Event()
     with _interruptible(stop), Lines(quiet=as_json) as lines:
         panel.on_stage = lines.stage
+        lines.progress(folder.Progress(total=len(made.jobs)))
         outcome = folder.run(made, panel, lines.progress, stop)
     if as_json:
         click.echo(json.dumps(_outcome_as_data(outcome), indent=1))

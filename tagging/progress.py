@@ -52,7 +52,7 @@ class Lines:
         self._draw()
 
     def progress(self, progress: Progress) -> None:
-        """One more file is done."""
+        """One more file is done, or none yet."""
         if self.quiet:
             return
         self._whole = whole(progress)
@@ -73,7 +73,9 @@ class Lines:
 def whole(progress: Progress) -> str:
     """The line for the whole run."""
     left = progress.left
-    parts = [f"{progress.done}/{progress.total} files", f"{progress.per_minute:.0f} a minute"]
+    parts = [f"{progress.done}/{progress.total} files"]
+    if progress.done:
+        parts.append(f"{progress.per_minute:.0f} a minute")
     if left is not None and progress.done < progress.total:
         parts.append(f"{duration(left)} left")
     if progress.failed:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from experts.tags import Modality, Tag
 from tagging.records import Verdict
 from tagging.vocabulary import clean, normal
-
-if TYPE_CHECKING:
-    from tagging.catalog import Catalog
 
 PERSON = "person"  # the source of a tag that a person said
 ORDER = {modality: place for place, modality in enumerate(Modality)}
@@ -145,13 +142,27 @@ def _join(tags: Iterable[Tag]) -> list[Tag]:
     return joined
 
 
+VerdictRow = tuple[str, int | None, Modality | None, str, str | None, float | None, float | None]
+"""kind, video id, modality, text, target, start, end"""
+
+
+class Book(Protocol):
+    """What a catalog does for those who decide."""
+
+    def tags(self, video_id: int, *, raw: bool = False, judged: bool = True) -> list[Tag]: ...
+
+    def write_verdicts(self, rows: Sequence[VerdictRow]) -> list[Verdict]: ...
+
+    def drop_last_act(self) -> list[Verdict]: ...
+
+
 class Decisions:
     """Writes what a person decides. Reached as `catalog.decide`.
 
     Texts are taken as they are typed ("Anna" stays "Anna"); they are compared in their normal form.
     """
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Book) -> None:
         self._catalog = catalog
 
     def accept(self, video_id: int, text: str, modality: Modality | None = None) -> list[Verdict]:
@@ -167,7 +178,9 @@ class Decisions:
         ]
         if not spans:
             return self.add(video_id, text, modality or Modality.HUMAN)
-        rows = [("accept", video_id, tag.modality, tag.text, None, tag.start, tag.end) for tag in spans]
+        rows: list[VerdictRow] = [
+            ("accept", video_id, tag.modality, tag.text, None, tag.start, tag.end) for tag in spans
+        ]
         return self._catalog.write_verdicts(rows)
 
     def reject(self, video_id: int, text: str, modality: Modality | None = None) -> list[Verdict]:
@@ -207,7 +220,7 @@ class Decisions:
         self, kind: str, texts: Sequence[str], target: str, modality: Modality | None
     ) -> list[Verdict]:
         into = _worth(target)
-        rows = [(kind, None, modality, _worth(text), into, None, None) for text in texts]
+        rows: list[VerdictRow] = [(kind, None, modality, _worth(text), into, None, None) for text in texts]
         return self._catalog.write_verdicts(rows)
 
 
