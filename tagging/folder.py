@@ -140,7 +140,7 @@ class _Run:
         begun = time.monotonic()
         self.catalog.mark_gone(self.made.gone)
         self.catalog.mark_gone(self.made.back, gone=False)
-        self.catalog.drop_path_failures(self.made.gone)
+        self.catalog.drop_path_failures(self.made.excused)
         self.panel.stopping = self.stop.is_set
         if self.made.jobs:
             with closing(self._work()) as work, closing(self._watch(work)) as stream:

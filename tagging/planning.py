@@ -57,6 +57,7 @@ class Plan:
     troubles: list[str] = field(default_factory=list)  # what could not be opened
     gone: list[str] = field(default_factory=list)  # known files that are not there any more
     lost: int = 0  # of these, files whose content was not found at another place either
+    excused: list[str] = field(default_factory=list)  # files that could not be opened and are gone
     back: list[str] = field(default_factory=list)  # known files that are there again
     unreachable: int = 0  # known files of which one cannot tell
 
@@ -167,6 +168,9 @@ def _look_for_the_rest(made: Plan, planned: set[int]) -> None:
             made.lost += known[path] not in planned
         elif where == "unreachable":
             made.unreachable += 1
+    failed = {failure.path for failure in made.catalog.failures() if failure.path is not None}
+    excused = (path for path in failed if covers(made.folders, path) and not os.path.lexists(path))
+    made.excused = [path for path, where in whereabouts(excused, made.folders) if where == "gone"]
 
 
 class Judge:

@@ -302,6 +302,22 @@ def test_a_file_that_changes_while_it_is_read_is_read_again(
     assert [row for row in rows if row.startswith('["failure"')] == []
 
 
+def test_a_file_that_could_not_be_opened_needs_no_excuse_once_it_is_gone(
+    decoder: type[fakes.FakeDecoder], films: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = write(films, 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(folders, "readable", lambda path: path != str(second))  # root may read everything
+        _, outcome, rows = look(films)
+    assert outcome.failures == [(str(second), "", "may not be read (permission denied)")]
+    assert [row for row in rows if row.startswith('["failure"')] != []
+    second.unlink()
+    _, outcome, rows = look(films)
+    assert not outcome.partly
+    assert [row for row in rows if row.startswith('["failure"')] == []
+    assert first.exists()
+
+
 # ---- A26: nothing is deleted
 
 
