@@ -85,7 +85,7 @@ def tags(truths: Sequence[Truth]) -> dict[str, Any]:
     shared = set(train) & set(of["test"])
     both = sorted((train[tag] + of["test"][tag] for tag in shared), reverse=True)
     common = int(np.searchsorted(np.cumsum(both), 0.9 * sum(both))) + 1 if both else 0
-    falling, fit = slope(train) if len(train) > 50 else (float("nan"), float("nan"))
+    falling, fit = slope(train) if len(train) > 500 else (float("nan"), float("nan"))
     return {
         "uses in train": train.total(),
         "distinct in train": len(train),

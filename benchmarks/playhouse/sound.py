@@ -64,7 +64,7 @@ def noise(rng: np.random.Generator, count: int) -> Wide:
 
 
 def smooth(samples: Wide, width: int) -> Wide:
-    """The mean of `width` neighbours: takes the high tones away."""
+    """The sum of the `width` samples before each: takes the high tones away, and stays a whole number."""
     total = np.concatenate([np.zeros(1, np.int64), np.cumsum(np.concatenate([samples[:width], samples]))])
     return (total[width:] - total[:-width])[: len(samples)]
 

@@ -1,0 +1,222 @@
+"""What the experts learn from: frames and windows of train and val seeds, drawn once and kept.
+
+Experts see decoded H.264, so every picture here has been through an encoder and a decoder, too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.playhouse import language, stage
+from benchmarks.playhouse.looks import PERSONS
+from benchmarks.playhouse.motions import MOTIONS
+from benchmarks.playhouse.props import OBJECTS
+from benchmarks.playhouse.scenario import SPLIT_BASES, Scenario, scenario
+from benchmarks.playhouse.scenes import SCENES
+from benchmarks.playhouse.sets import VERSION
+from experts.digest import cache_home
+
+THINGS = (*OBJECTS, *PERSONS)  # what a detector is asked for, persons last
+PLACES = tuple(SCENES)
+DEEDS = tuple(MOTIONS)
+VISIBLE = 0.3  # share of a thing that must show before a detector is asked for it
+LONGER = 320  # pixels of the longer side of the frames
+SIDE = 112  # pixels of either side of the windows' frames
+LENGTH, STEP = 12, 0.2  # frames of a window, seconds between them
+SHARD = 250  # seeds of one file
+
+# Sentences about what one picture can show. What is said or written is nobody's to see in it.
+LOOKED_AT = frozenset(("motion", "full", "scene", "object", "clothes", "pair"))
+
+Pictures = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One picture, uint8 [h, w, 3], and what is in it."""
+
+    picture: Pictures
+    boxes: npt.NDArray[np.float32]  # [n, 5]: number in THINGS, middle x, middle y, width, height in shares
+    scene: int  # number in PLACES
+    texts: tuple[str, ...]  # sentences that people would write about this moment
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """pictures: uint8 [N, LENGTH, SIDE, SIDE, 3]; shares: float32 [N, K], of the motions seen; rows
+    without any motion are all zeros."""
+
+    pictures: Pictures
+    shares: npt.NDArray[np.float32]
+
+
+def frames(split: str, seeds: int, jobs: int | None = None) -> list[Frame]:
+    """A frame of every shot of the first so many seeds of a split."""
+    found = []
+    for path in _shards("frames", split, seeds, _draw_frames, jobs):
+        with np.load(path, allow_pickle=False) as shard:
+            groups = {key: shard[key] for key in shard.files}
+        for row in json.loads(groups.pop("labels").tobytes().decode()):
+            picture = groups[row["group"]][row["at"]]
+            boxes = np.array(row["boxes"], np.float32).reshape(-1, 5)
+            found.append(Frame(picture, boxes, row["scene"], tuple(row["texts"])))
+    return found
+
+
+def windows(split: str, seeds: int, jobs: int | None = None) -> Windows:
+    """Two windows of every one of the first so many seeds of a split."""
+    shards = []
+    for path in _shards("windows", split, seeds, _draw_windows, jobs):
+        with np.load(path, allow_pickle=False) as shard:
+            shards.append((shard["pictures"], shard["shares"]))
+    pictures, shares = zip(*shards, strict=True)
+    return Windows(np.concatenate(pictures), np.concatenate(shares))
+
+
+def folder() -> Path:
+    return cache_home() / "playhouse" / f"material-{VERSION}"
+
+
+def _shards(
+    kind: str,
+    split: str,
+    seeds: int,
+    draw: Callable[[Sequence[int], Path], None],
+    jobs: int | None,
+) -> list[Path]:
+    """The files of these seeds, whole shards of them; those that are missing are made on all cores."""
+    if split == "test":
+        raise ValueError("nothing is trained or chosen on test seeds")
+    begins = range(0, seeds, SHARD)
+    paths = [folder() / f"{kind}-{split}-{begin:06d}.npz" for begin in begins]
+    missing = [(path, begin) for path, begin in zip(paths, begins, strict=True) if not path.exists()]
+    if missing:
+        folder().mkdir(parents=True, exist_ok=True)
+        with ProcessPoolExecutor(jobs or os.cpu_count()) as pool:
+            first = SPLIT_BASES[split]
+            work = [
+                pool.submit(draw, range(first + begin, first + begin + SHARD), path)
+                for path, begin in missing
+            ]
+            for job in work:
+                job.result()
+    return paths
+
+
+def _draw_frames(seeds: Sequence[int], path: Path) -> None:
+    groups: dict[str, list[Pictures]] = {}
+    labels: list[dict[str, Any]] = []
+    for seed in seeds:
+        world, rng = scenario(seed), Random(f"frames {seed}")
+        captions = language.captions(seed)
+        for shot in world.shots:
+            number = round(rng.uniform(shot.start, shot.end) * world.fps - 0.5)
+            time = min(max(number / world.fps, shot.start), shot.end - 1e-6)
+            picture = next(compressed([np.asarray(stage.picture(world, time, number))], world, rng))
+            picture = _fitted(picture, LONGER)
+            group = groups.setdefault(f"pictures-{picture.shape[0]}x{picture.shape[1]}", [])
+            group.append(picture)
+            texts = [c.text for c in captions if c.focus in LOOKED_AT and c.start <= time < c.end]
+            labels.append(
+                {
+                    "group": f"pictures-{picture.shape[0]}x{picture.shape[1]}",
+                    "at": len(group) - 1,
+                    "boxes": _boxes(world, time),
+                    "scene": PLACES.index(shot.scene),
+                    "texts": list(dict.fromkeys(texts)),
+                }
+            )
+    written = np.frombuffer(json.dumps(labels).encode(), np.uint8)
+    _save(path, labels=written, **{name: np.stack(group) for name, group in groups.items()})
+
+
+def _boxes(world: Scenario, time: float) -> list[list[float]]:
+    return [
+        [
+            THINGS.index(box.name),
+            *(round(v, 4) for v in (box.x + box.width / 2, box.y + box.height / 2, box.width, box.height)),
+        ]
+        for box in stage.boxes(world, time)
+        if box.visible >= VISIBLE
+    ]
+
+
+def _draw_windows(seeds: Sequence[int], path: Path) -> None:
+    pictures, shares = [], []
+    for seed in seeds:
+        world, rng = scenario(seed), Random(f"windows {seed}")
+        room = world.duration - LENGTH * STEP
+        for part in (0, 0.5):
+            start = rng.uniform(part * room, (part + 0.5) * room)
+            numbers = [int((start + i * STEP) * world.fps) for i in range(LENGTH)]
+            drawn = [np.asarray(stage.picture(world, number / world.fps, number)) for number in numbers]
+            seen = [_squeezed(picture) for picture in compressed(drawn, world, rng)]
+            pictures.append(np.stack(seen))
+            shares.append(_shares(world, [number / world.fps for number in numbers]))
+    _save(path, pictures=np.stack(pictures), shares=np.stack(shares))
+
+
+def _shares(world: Scenario, times: Sequence[float]) -> npt.NDArray[np.float32]:
+    """How much of what moves in a window is each motion: float32 [K] that sums to 1, or zeros."""
+    found = np.zeros(len(DEEDS), np.float32)
+    for time in times[1::3]:
+        seen = {box.name for box in stage.boxes(world, time) if box.person and box.visible >= VISIBLE}
+        for actor in world.shot_at(time).actors:
+            if actor.kind in seen and actor.motion in DEEDS:
+                found[DEEDS.index(actor.motion)] += 1
+    return found / max(float(found.sum()), 1.0)
+
+
+def compressed(pictures: Iterable[Pictures], world: Scenario, rng: Random) -> Iterator[Pictures]:
+    """The pictures after H.264 at about the strength of their video."""
+    import av
+
+    encoder: Any = av.CodecContext.create("libx264", "w")
+    encoder.width, encoder.height, encoder.pix_fmt = world.width, world.height, "yuv420p"
+    encoder.time_base, encoder.framerate = Fraction(1, 10), Fraction(10)
+    encoder.thread_count = 1
+    # Most frames of a video are worse than its key frames, which is all that a single picture is.
+    crf = world.crf + rng.randint(0, 4)
+    encoder.options = {"preset": "veryfast", "crf": str(crf), "x264-params": "threads=1"}
+    decoder: Any = av.CodecContext.create("h264", "r")
+    decoder.thread_count = 1
+    packets = []
+    for picture in pictures:
+        packets += encoder.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24"))
+    for packet in [*packets, *encoder.encode(None), None]:
+        for frame in decoder.decode(packet):
+            yield frame.to_ndarray(format="rgb24")
+
+
+def _fitted(picture: Pictures, longer: int) -> Pictures:
+    """Scaled so that the longer side has so many pixels."""
+    from PIL import Image
+
+    height, width = picture.shape[:2]
+    scale = longer / max(height, width)
+    size = round(width * scale), round(height * scale)
+    return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BILINEAR))
+
+
+def _squeezed(picture: Pictures) -> Pictures:
+    from PIL import Image
+
+    return np.asarray(Image.fromarray(picture).resize((SIDE, SIDE), Image.Resampling.BILINEAR))
+
+
+def _save(path: Path, **arrays: Any) -> None:
+    part = path.with_suffix(f".{os.getpid()}.part")
+    with part.open("wb") as file:
+        np.savez(file, **arrays)
+    part.replace(path)

@@ -1,0 +1,221 @@
+"""The playhouse's pictures: what is drawn, that a seed always draws the same, that boxes fit the drawing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.playhouse import cast, props, render, scenario, sets, stage
+from benchmarks.playhouse.drawing import Sketch
+from benchmarks.playhouse.figures import Pose, figure
+from benchmarks.playhouse.looks import PERSONS
+from benchmarks.playhouse.motions import MOTIONS, STILL, moment
+from benchmarks.playhouse.scenes import SCENES, backdrop
+
+SEEDS = range(300)
+
+
+def test_the_world_is_as_rich_as_promised() -> None:
+    assert len(SCENES) >= 12
+    assert len(props.OBJECTS) >= 30
+    assert len(MOTIONS) >= 12
+    assert set(PERSONS) == {"man", "woman", "boy", "girl"}
+    assert set(cast.USUAL) == set(SCENES)
+    usual = {name.replace("-", " ") for names in cast.USUAL.values() for name in names.split()}
+    assert usual <= set(props.OBJECTS)
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_a_place_always_looks_the_same_and_differs_from_other_scenes(scene: str) -> None:
+    light = SCENES[scene].lights[0]
+    first = np.asarray(backdrop(scene, 3, light, 1.6).picture(90))
+    again = np.asarray(backdrop(scene, 3, light, 1.6).picture(90))
+    assert first.shape == (90, 144, 3)
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, np.asarray(backdrop(scene, 4, light, 1.6).picture(90)))
+    other = next(name for name in SCENES if name != scene)
+    stranger = np.asarray(backdrop(other, 3, SCENES[other].lights[0], 1.6).picture(90))
+    assert np.abs(first.astype(int) - stranger).mean() > 10
+    assert backdrop(scene, 3, light, 0.56).picture(100).size == (56, 100)
+
+
+def test_light_does_not_move_the_furniture() -> None:
+    day, night = backdrop("farm", 2, "day", 1.5).sketch, backdrop("farm", 2, "overcast", 1.5).sketch
+    assert len(day.outlines) == len(night.outlines) + 2  # the sun and its glow
+    assert np.array_equal(day.outlines[-1], night.outlines[-1])
+
+
+@pytest.mark.parametrize("name", props.OBJECTS)
+def test_every_object_stands_on_its_spot_and_can_look_the_other_way(name: str) -> None:
+    left, top, right, bottom = props.sketch(name, "blue").extent()
+    assert 0.1 < right - left < 1.7
+    assert 0.1 < bottom - top < 1.8
+    assert abs(bottom) < 0.06
+    mirrored = props.sketch(name, "blue", True).extent()
+    assert mirrored == pytest.approx((-right, top, -left, bottom))
+    reds = props.sketch(name, "red").colours
+    assert (name in props.COLOURED) <= (reds != props.sketch(name, "blue").colours)
+
+
+def test_grown_ups_are_taller_and_feet_are_on_the_ground() -> None:
+    height = {}
+    for kind in PERSONS:
+        drawn, _ = figure(replace(cast.characters(kind)[0].look, hat=None, size=1.0), Pose())
+        _, top, _, bottom = drawn.extent()
+        assert bottom == pytest.approx(0.0, abs=1e-9)
+        height[kind] = -top
+    assert min(height["man"], height["woman"]) > 1.2 * max(height["boy"], height["girl"])
+
+
+def test_motions_move_and_one_frame_does_not_give_them_away() -> None:
+    for motion in MOTIONS:
+        poses = [moment(motion, step * 0.13) for step in range(24)]
+        assert len({pose.pose for pose in poses} | {pose.ball for pose in poses}) > 12, motion
+    # A standing start: several motions pass through nearly the same pose.
+    for motion in ("bowing", "falling over", "sitting down"):
+        pose = moment(motion, 0.0).pose
+        assert pose.lean == pytest.approx(0, abs=1)
+        assert pose.turn == 0
+    left, right = moment("walking left", 2.0), moment("walking right", 2.0)
+    assert left.travel == -right.travel < 0
+    assert left.pose.facing == right.pose.facing == 1  # faces do not tell the way
+
+
+def test_scenarios_keep_the_promises_about_size_length_and_cuts() -> None:
+    worlds = [scenario.scenario(seed) for seed in SEEDS]
+    for world in worlds:
+        assert 6 <= world.duration <= 15
+        assert min(world.width, world.height) >= 224
+        assert world.width % 2 == world.height % 2 == 0
+        assert 10 <= world.fps <= 30
+        edges = [0.0, *(shot.end for shot in world.shots)]
+        assert [shot.start for shot in world.shots] == edges[:-1]
+        assert edges[-1] == world.duration
+        assert all(shot.end - shot.start > 1.5 for shot in world.shots)
+        assert all(0 <= said.start < said.end <= world.duration for said in world.said)
+        assert world.sound or not world.said
+    assert {len(world.shots) for world in worlds} == {1, 2, 3}
+    assert any(world.height > world.width for world in worlds)
+    assert any(not world.sound for world in worlds)
+    moves = {shot.camera.move for world in worlds for shot in world.shots}
+    assert moves == {"still", "pan left", "pan right", "zoom in", "zoom out", "hand-held"}
+
+
+def _pairs(seeds: range) -> set[tuple[str, str]]:
+    shots = [shot for seed in seeds for shot in scenario.scenario(seed).shots]
+    return {(shot.scene, actor.motion) for shot in shots for actor in shot.actors if actor.motion != STILL}
+
+
+def test_some_compositions_places_and_characters_appear_in_test_only() -> None:
+    test = range(20_000_000, 20_000_300)
+    held = {pair for pair in _pairs(test) if cast.held_out("scene motion", *pair)}
+    assert len(held) > 10
+    assert not {pair for pair in _pairs(SEEDS) if cast.held_out("scene motion", *pair)}
+    for seeds, allowed in ((SEEDS, False), (range(10_000_000, 10_000_100), False), (test, True)):
+        shots = [shot for seed in seeds for shot in scenario.scenario(seed).shots]
+        shy = {character.name for kind in PERSONS for character in cast.characters(kind) if character.shy}
+        assert any(cast.shy_place(shot.place) for shot in shots) == allowed
+        assert bool({actor.name for shot in shots for actor in shot.actors} & shy) == allowed
+
+
+def test_names_of_places_and_characters_are_unique() -> None:
+    places = [cast.place_name(scene, place) for scene in SCENES for place in range(cast.PLACES_PER_SCENE)]
+    people = [character.name for kind in PERSONS for character in cast.characters(kind)]
+    assert len(set(places)) == len(places)
+    assert len(set(people)) == len(people)
+
+
+def test_splits_of_all_sets_and_seeds_are_disjoint() -> None:
+    owner: dict[int, str] = {}
+    for name in sets.SIZES:
+        for seed in (0, 1, 2, 149):
+            for spec in sets.videos(name, seed):
+                assert scenario.split_of(spec.seed) == spec.split
+                assert owner.setdefault(spec.seed, spec.split) == spec.split
+    bench, demo = ({spec.seed for spec in sets.videos(name)} for name in ("bench", "demo"))
+    assert not bench & demo
+    assert not bench & {spec.seed for spec in sets.videos("bench", 1)}
+    with pytest.raises(ValueError, match="no set"):
+        sets.videos("huge")
+
+
+def test_boxes_enclose_exactly_what_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Oracle: take a thing out of the world and see where the picture changes."""
+    checked = 0
+    monkeypatch.setattr(stage, "_shadow", lambda *_: None)
+    for seed in range(40):
+        world = replace(scenario.scenario(seed), grain=0, vignette=False, shown=(), said=())
+        shot = replace(world.shots[0], occluder=None, weather="clear", light="day", clutter=0)
+        if not shot.props or len(shot.props) > 2 or len(shot.actors) > 1:
+            continue
+        world = replace(world, shots=(shot,), duration=shot.end)
+        before = np.asarray(stage.picture(world, 0.5, 0)).astype(int)
+        without = replace(world, shots=(replace(shot, props=shot.props[1:]),))
+        after = np.asarray(stage.picture(without, 0.5, 0)).astype(int)
+        changed = np.argwhere(np.abs(before - after).max(axis=2) > 4)
+        box = next((box for box in stage.boxes(world, 0.5) if box.name == shot.props[0].name), None)
+        if not len(changed) or box is None or box.visible < 0.95:
+            continue
+        top, left = changed.min(axis=0)
+        bottom, right = changed.max(axis=0) + 1
+        w, h = world.width, world.height
+        found = np.array([box.x * w, box.y * h, (box.x + box.width) * w, (box.y + box.height) * h])
+        assert np.abs(found - (left, top, right, bottom)).max() < 5, (seed, box)
+        checked += 1
+    assert checked >= 4
+
+
+def test_what_is_covered_counts_as_less_visible() -> None:
+    plate = Sketch().box(0, 0, 1, 1, (0, 0, 0))
+    own = stage._parts(plate, 0, 0)
+    everything = (-5.0, -5.0, 5.0, 5.0)
+    assert stage._visible(own, [], everything) == 1.0
+    assert stage._visible(own, [stage._parts(plate, 0.5, 0)], everything) == pytest.approx(0.5)
+    assert stage._visible(own, [stage._parts(plate, 0, 0)], everything) == 0.0
+    assert stage._visible(own, [], (0.5, -1.0, 2.0, 2.0)) == pytest.approx(0.5)
+
+
+_PRINT = """
+import hashlib
+from benchmarks.playhouse import render, sound
+from benchmarks.playhouse.scenario import scenario
+from benchmarks.playhouse.truth import to_json, truth
+seed = 7
+frames, _ = render.frames(seed)
+heard = sound.sound(scenario(seed))
+for content in (frames[::9].tobytes(), heard.tobytes(), repr(to_json(truth(seed))).encode()):
+    print(hashlib.sha256(content).hexdigest())
+"""
+
+
+def test_a_seed_gives_the_same_frames_sound_and_texts_in_every_process() -> None:
+    told = []
+    for hash_seed in ("0", "1"):
+        environment = {"PYTHONHASHSEED": hash_seed, "PATH": "/usr/bin:/bin"}
+        here = Path(__file__).parents[1]
+        run = subprocess.run(
+            [sys.executable, "-c", _PRINT],
+            env=environment,
+            cwd=here,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        told.append(run.stdout.split())
+    assert len(told[0]) == 3
+    assert told[0] == told[1]
+
+
+def test_frames_for_training_are_the_frames_of_the_scenario() -> None:
+    seed = next(seed for seed in SEEDS if scenario.scenario(seed).duration * scenario.scenario(seed).fps < 75)
+    frames, times = render.frames(seed)
+    world = scenario.scenario(seed)
+    assert frames.shape == (len(times), world.height, world.width, 3)
+    assert frames.dtype == np.uint8
+    assert np.allclose(np.diff(times), 1 / world.fps)
+    assert np.abs(np.diff(frames[::5].astype(np.int16), axis=0)).max() > 30  # something moves
