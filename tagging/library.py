@@ -71,6 +71,8 @@ def the_video(catalog: Catalog, named: str) -> Video:
     wanted = named.casefold()
     paths = {path: video_id for video_id, path, gone in catalog.places() if not gone}
     hits = {path: video_id for path, video_id in paths.items() if wanted in PurePath(path).name.casefold()}
+    exact = {path: video_id for path, video_id in hits.items() if PurePath(path).stem.casefold() == wanted}
+    hits = exact or hits
     if not hits:  # "trips/rome" names a folder, too
         hits = {path: video_id for path, video_id in paths.items() if wanted in path.casefold()}
     if len(set(hits.values())) == 1:

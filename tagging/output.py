@@ -86,6 +86,8 @@ def to_json(value: Any, indent: int | None = None) -> str:
     from tagging.sidecars.sheet import unicode_escape
 
     text = json.dumps(_whole(value), ensure_ascii=False, allow_nan=False, indent=indent, default=str)
+    if text.isascii() and "\x7f" not in text:  # JSON itself escapes the other controls
+        return text
     return "".join(unicode_escape(c) if _unsafe(c) else c for c in text)
 
 

@@ -79,6 +79,9 @@ words = st.sampled_from(
     ["dog", "Dogs", "a|b/c", "=1+1", "]]>", "x & <y>", "'quote", "Ärger", "日本", "--> now"]
 )
 
+# What tags are renamed to: names of their own. A catalog in which "Dogs" stands beside "dog" may show either.
+names = st.sampled_from(["Rex", "Old Town"])
+
 
 @st.composite
 def said(draw: Any) -> tuple[dict[str, list[Tag]], list[tuple[str, ...]]]:
@@ -92,9 +95,8 @@ def said(draw: Any) -> tuple[dict[str, list[Tag]], list[tuple[str, ...]]]:
             end = start + draw(times)
             tags.append(Tag(draw(words), Modality(modality), draw(numbers), start, end, modality, best))
         looks[modality] = tags
-    verdicts = draw(
-        st.lists(st.tuples(st.sampled_from(["accept", "reject", "add", "rename"]), words, words), max_size=4)
-    )
+    kinds = st.sampled_from(["accept", "reject", "add", "rename"])
+    verdicts = draw(st.lists(st.tuples(kinds, words | names, names), max_size=4))
     return looks, verdicts
 
 

@@ -6,6 +6,7 @@ instructions, attributes and their order. Only character references and quoting 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -15,6 +16,9 @@ from tagging.sidecars.sheet import Unusable
 
 MOST_BYTES = 16 * 1024 * 1024
 MOST_DEPTH = 200
+
+# What XML 1.0 does not have at all.
+FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
 @dataclass(slots=True)
@@ -72,7 +76,9 @@ class Element:
         if text:
             child.children.append(text)
         lead = self._lead()
-        at = max((i + 1 for i, c in enumerate(self.children) if not isinstance(c, str)), default=0)
+        at = len(self.children)
+        while at and isinstance(self.children[at - 1], str):
+            at -= 1
         if at == 0:  # nothing here yet but, perhaps, white space
             self.children[:] = [c for c in self.children if isinstance(c, str) and c.strip()]
             at = len(self.children)
@@ -170,19 +176,11 @@ def _write_element(element: Element, parts: list[str]) -> None:
 
 
 def _escape(text: str, *, attribute: bool = False) -> str:
-    text = "".join(c if _allowed(c) else "\ufffd" for c in text)
+    text = FORBIDDEN.sub("\ufffd", text)
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\r", "&#13;")
     if attribute:
         text = text.replace('"', "&quot;").replace("\n", "&#10;").replace("\t", "&#9;")
     return text
-
-
-def _allowed(c: str) -> bool:
-    """Whether XML 1.0 has this character at all."""
-    code = ord(c)
-    if code < 0x20:
-        return c in "\t\n\r"
-    return not 0xD800 <= code <= 0xDFFF and code not in (0xFFFE, 0xFFFF)
 
 
 def _qualified(scope: dict[str, str], uri: str, prefix: str, local: str) -> tuple[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,13 @@ from typing import Any
 from experts.tags import Modality, Sighting, Tag, Word
 
 LONGEST_TEXT = 1000  # characters; the catalog caps again, at its own length
+
+# Markup, controls, ends of lines as some readers see them, surrogates, and what is no character at all.
+ODD = re.compile(
+    "[<>&\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff"
+    + "".join(f"{chr(plane << 16 | 0xFFFE)}{chr(plane << 16 | 0xFFFF)}" for plane in range(17))
+    + "]"
+)
 PERSON = "person"  # who says what nobody else is known to have said
 
 
@@ -112,17 +120,7 @@ def seal(video: str | None, tag: Tag) -> str:
 def compact_json(value: Any) -> str:
     """JSON on one line that XML, WebVTT and a page take as it is: no markup, no controls, no surrogates."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return "".join(c if _plain(c) else unicode_escape(c) for c in text)
-
-
-def _plain(c: str) -> bool:
-    code = ord(c)
-    if code < 0x7F:
-        return code >= 0x20 and c not in "<>&"
-    # Some readers end a line at \x85, \u2028 and \u2029; \ufffe and \uffff are no characters.
-    if code < 0xA0 or code in (0x2028, 0x2029):
-        return False
-    return not 0xD800 <= code <= 0xDFFF and code & 0xFFFE != 0xFFFE
+    return ODD.sub(lambda found: unicode_escape(found.group()), text)
 
 
 def unicode_escape(c: str) -> str:
