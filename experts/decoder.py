@@ -17,6 +17,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -72,6 +73,8 @@ class Decoder:
         self._all: set[_Child] = set()
         self._lock = threading.Lock()
         self._closed = False
+        # A child dies with the thread that started it, so one thread that stays starts them all.
+        self._nursery = ThreadPoolExecutor(1, thread_name_prefix="nursery")
 
     def __enter__(self) -> Decoder:
         return self
@@ -88,6 +91,7 @@ class Decoder:
             children, self._all, self._idle = list(self._all), set(), []
         for child in children:
             child.kill()
+        self._nursery.shutdown(wait=False)
 
     def read(self, path: Path, samplings: Iterable[Sampling]) -> Footage:
         """Decode one file, here and now. Raises `Unreadable`."""
@@ -161,16 +165,18 @@ class Decoder:
         with self._lock:
             if self._closed:
                 raise OSError("the decoder is closed")
-            if self._idle:
-                return self._idle.pop()
-        child = _Child(self.child, self.limits.memory)
-        with self._lock:
+            while self._idle:
+                child = self._idle.pop()
+                if child.process.poll() is None:
+                    return child
+                self._all.discard(child)  # somebody else has ended it; that is no file's fault
+                child.kill()
+            try:
+                child = self._nursery.submit(_Child, self.child, self.limits.memory).result()
+            except RuntimeError as error:  # the interpreter is on its way out
+                raise OSError(error) from None
             self._all.add(child)
-            closed = self._closed
-        if closed:
-            child.kill()
-            raise OSError("the decoder is closed")
-        return child
+            return child
 
     def _give_back(self, child: _Child) -> None:
         child.files += 1

@@ -147,11 +147,9 @@ class Reader:
         """Read every packet once: the timeline of the pictures; sound goes to `hear` as it comes by."""
         streams = [self.video] + ([self.audio] if self.audio is not None else [])
         try:
-            for number, packet in enumerate(self.container.demux(streams)):
+            for number, packet in enumerate(_packets_of(self.container, streams)):
                 if number % 256 == 0:
                     self.rules.check_time()
-                if not packet.size:  # PyAV's sign of the end
-                    continue
                 if packet.stream_index == self.video.index:
                     self._note(packet)
                     continue
@@ -346,9 +344,7 @@ class Reader:
                 at = table.dts[start] if table.dts[start] is not None else table.pts[start]
                 container.seek(at, stream=self.video, backward=True)
                 number = -1  # somewhere before `start`
-        for packet in container.demux(self.video):
-            if not packet.size:
-                continue
+        for packet in _packets_of(container, [self.video]):
             if number < 0:
                 if not self._is(packet, start):
                     continue
@@ -421,6 +417,16 @@ class _Walk:
             self.taken.add(number)
             for tick in self.asked[number]:
                 self.take(tick, frame, frame.pts)
+
+
+def _packets_of(container: Any, streams: list[Any]) -> Iterator[Any]:
+    """All packets of some streams, without PyAV's empty ones that mark the end."""
+    try:
+        for packet in container.demux(streams):
+            if packet.size:
+                yield packet
+    except IndexError:  # so PyAV ends where streams came up that were not there at the beginning
+        return
 
 
 def _by_default(streams: Sequence[Any]) -> list[Any]:

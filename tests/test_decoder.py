@@ -81,8 +81,9 @@ def check(decoder: Decoder, path: Path, samplings: tuple[Sampling, ...] = ALL) -
             np.testing.assert_array_equal(frame, frames[number])
     if isinstance(samplings[0], Uniform):
         count, length = samplings[0].count, footage.facts.duration
-        wanted = clock[0] + (np.arange(count) + 0.5) * length / count
-        expected = [max(0, int((clock <= t + 1e-9).sum()) - 1) for t in wanted]
+        exact = Fraction(length).limit_denominator(1_000_000_000)
+        wanted = [times[0] + Fraction(2 * i + 1, 2 * count) * exact for i in range(count)]
+        expected = [max(0, sum(time <= t for time in times) - 1) for t in wanted]
         assert footage.view(samplings[0]).times.tolist() == pytest.approx(clock[expected].tolist(), abs=1e-6)
     return footage
 
