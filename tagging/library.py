@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -56,6 +56,12 @@ def opened(library: str | None = None) -> Iterator[Catalog]:
     from tagging import places
     from tagging.catalog import Catalog, CatalogError
 
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise click.ClickException(
+            "the working directory is not there any more; go to another one"
+        ) from error
     try:
         with Catalog.open(places.find(library=library), create=False) as catalog:
             yield catalog

@@ -95,6 +95,9 @@ def console(*, stderr: bool = False) -> Console:
     """A terminal that takes text as text: no markup, no emoji codes, no guessing what to highlight."""
     from rich.console import Console
 
+    for stream in (sys.stdout, sys.stderr):  # a terminal that cannot show a sign shows a question mark
+        if isinstance(stream, io.TextIOWrapper) and "utf" not in (stream.encoding or "").lower():
+            stream.reconfigure(errors="replace")
     return Console(stderr=stderr, markup=False, emoji=False, highlight=False, soft_wrap=False)
 
 

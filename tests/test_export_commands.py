@@ -313,6 +313,15 @@ def test_what_people_did_in_other_programs_comes_in(run: Run, library: Path) -> 
         assert "Grandpa" not in {tag.text for tag in catalog.tags(1)}
 
 
+def test_a_keyword_that_is_spelt_otherwise_is_not_taken_out(run: Run, library: Path) -> None:
+    run("export", "-f", "nfo")
+    path = library / "rome.nfo"
+    path.write_text(path.read_text().replace("<tag>car</tag>", "<tag>Cars</tag>"))
+    assert run("import", path).output == "1 known already\n"
+    with Catalog.open(library) as catalog:
+        assert [tag.text for tag in catalog.tags(2)] == ["car"]
+
+
 def test_what_a_person_decided_here_outranks_a_file(run: Run, library: Path) -> None:
     (library / "rome.nfo").write_text("<movie><tag>Car</tag><tag>cat</tag><tag>Oslo</tag></movie>")
     with Catalog.open(library) as catalog:

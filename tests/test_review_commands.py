@@ -227,6 +227,17 @@ def test_rename_merge_and_alias(run: Run, library: Path) -> None:
     assert run("alias", "\n", "x").exit_code == 2
 
 
+def test_a_working_directory_that_is_gone_is_a_sentence(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    answer = run("show", "holiday")
+    assert answer.exit_code == 1
+    assert "working directory is not there" in answer.output
+
+
 def test_no_library_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TAGLINE_LIBRARY", raising=False)
     answer = CliRunner().invoke(tags, ["list", "--library", str(tmp_path)])

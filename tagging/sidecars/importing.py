@@ -142,8 +142,9 @@ def apply(catalog: Catalog, video: Video, found: Found, taken: Taken) -> None:
             if heard.lacks(text, modality, taken, None):
                 rows.append(("add", video.id, modality, clean(text), None, None, None))
         taken.added += sum(row[0] == "add" for row in rows)
+        still = {normal(text) for text, _ in found.keywords}  # spelt otherwise is not taken out
         for text in found.removed:
-            if heard.can_go(text, taken):
+            if normal(text) not in still and heard.can_go(text, taken):
                 rows.append(("reject", video.id, None, clean(text), None, None, None))
                 taken.rejected += 1
         if rows:
