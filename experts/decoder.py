@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import errno
-import json
 import mmap
 import os
-import signal
-import socket
 import stat
-import subprocess
-import sys
 import threading
-import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -26,8 +19,9 @@ from typing import Any
 
 import numpy as np
 
+from experts.children import Child, Gone
 from experts.footage import Coverage, Facts, Footage, Sampling, Sound, Unreadable, View, union
-from experts.guard import LENGTH, pack
+from experts.guard import pack
 
 GIB = 1 << 30
 Order = tuple[Path, tuple[Sampling, ...]]
@@ -69,8 +63,8 @@ class Decoder:
         self.limits = limits
         self.child = child or Path(__file__).with_name("guard.py")
         self.replaced = 0  # children that died or had to be killed
-        self._idle: list[_Child] = []
-        self._all: set[_Child] = set()
+        self._idle: list[Child] = []
+        self._all: set[Child] = set()
         self._lock = threading.Lock()
         self._closed = False
         # A child dies with the thread that started it, so one thread that stays starts them all.
@@ -150,7 +144,7 @@ class Decoder:
         }
         try:
             reply, fd = child.ask(order, self.limits.seconds)
-        except _Gone as gone:
+        except Gone as gone:
             self._bury(child)
             return Unreadable(str(gone))
         except BaseException:  # Ctrl-C in `read`: the child is busy, nobody waits for it any more
@@ -161,7 +155,7 @@ class Decoder:
             return Unreadable(reply.get("unreadable", "could not be decoded"))
         return unfold(path, samplings, reply, fd)
 
-    def _borrow(self) -> _Child:
+    def _borrow(self) -> Child:
         with self._lock:
             if self._closed:
                 raise OSError("the decoder is closed")
@@ -172,13 +166,13 @@ class Decoder:
                 self._all.discard(child)  # somebody else has ended it; that is no file's fault
                 child.kill()
             try:
-                child = self._nursery.submit(_Child, self.child, self.limits.memory).result()
+                child = self._nursery.submit(Child, self.child, self.limits.memory).result()
             except RuntimeError as error:  # the interpreter is on its way out
                 raise OSError(error) from None
             self._all.add(child)
             return child
 
-    def _give_back(self, child: _Child) -> None:
+    def _give_back(self, child: Child) -> None:
         child.files += 1
         with self._lock:
             if not self._closed and child.files < self.limits.files:
@@ -187,104 +181,11 @@ class Decoder:
             self._all.discard(child)
         child.kill()
 
-    def _bury(self, child: _Child) -> None:
+    def _bury(self, child: Child) -> None:
         child.kill()
         with self._lock:
             self.replaced += not self._closed
             self._all.discard(child)
-
-
-class _Gone(Exception):
-    """The child did not answer; the message says why, in words about the file."""
-
-
-class _Child:
-    """One child process and the line to it."""
-
-    def __init__(self, program: Path, memory: int) -> None:
-        here, there = socket.socketpair()
-        with there:
-            environment = {
-                **{name: value for name, value in os.environ.items() if not name.startswith("PYTHON")},
-                "PYTHONPATH": str(Path(__file__).resolve().parents[1]),
-                "OPENBLAS_NUM_THREADS": "1",  # its threads' stacks count as memory
-                "OMP_NUM_THREADS": "1",
-                "MALLOC_ARENA_MAX": "1",
-            }
-            command = [sys.executable, "-P", "-B", "-s", str(program)]
-            self.process = subprocess.Popen(
-                [*command, str(there.fileno()), str(os.getpid()), str(memory)],
-                pass_fds=[there.fileno()],
-                env=environment,
-                cwd="/",
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            )
-        self.line = here
-        self.files = 0
-
-    def ask(self, order: dict[str, Any], seconds: float) -> tuple[dict[str, Any], int | None]:
-        """Send an order, wait for the answer: (reply, descriptor of the memory it speaks of)."""
-        deadline = time.monotonic() + seconds
-        message = json.dumps(order).encode()
-        fds: list[int] = []
-        try:
-            self.line.settimeout(seconds)
-            self.line.sendall(LENGTH.pack(len(message)) + message)
-            size = LENGTH.unpack(self._receive(LENGTH.size, deadline, fds))[0]
-            if size > 256 << 20:
-                raise _Gone("could not be decoded: the decoder answered nonsense")
-            reply = json.loads(self._receive(size, deadline, fds))
-        except TimeoutError:
-            self._drop(fds)
-            raise _Gone(f"took longer than {seconds:.0f} s") from None
-        except (OSError, ValueError):
-            self._drop(fds)
-            raise _Gone(self._last_words(seconds)) from None
-        except BaseException:
-            self._drop(fds)
-            raise
-        if not isinstance(reply, dict):
-            reply = {}
-        self._drop(fds[1:])
-        return reply, fds[0] if fds else None
-
-    def _receive(self, size: int, deadline: float, fds: list[int]) -> bytes:
-        parts = bytearray()
-        while len(parts) < size:
-            self.line.settimeout(max(0.001, deadline - time.monotonic()))
-            part, got, _, _ = socket.recv_fds(self.line, min(1 << 20, size - len(parts)), 1)
-            fds += got
-            if not part:
-                raise ConnectionError
-            parts += part
-        return bytes(parts)
-
-    def _drop(self, fds: list[int]) -> None:
-        for fd in fds:
-            os.close(fd)
-
-    def _last_words(self, seconds: float) -> str:
-        """Why it went: by the signal that ended it."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(5)
-        code = self.process.returncode
-        if code is not None and -code in (signal.SIGXCPU, signal.SIGKILL) and _cpu_spent(code):
-            return f"took longer than {seconds:.0f} s"
-        name = signal.Signals(-code).name if code is not None and code < 0 else f"exit code {code}"
-        return f"the decoder crashed on it ({name})"
-
-    def kill(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            self.process.kill()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(10)
-        self.line.close()
-
-
-def _cpu_spent(code: int) -> bool:
-    return -code == signal.SIGXCPU
 
 
 @dataclass(slots=True, eq=False)

@@ -26,6 +26,7 @@ from av.stream import Disposition
 
 from experts.footage import Unreadable
 from experts.formats import CONTAINERS, PICTURES, SKIPPABLE, SOUNDS, STARTABLE
+from experts.packets import Clock, Table, in_upper_layer, packets_of, stamps_of
 from experts.sampling import Timeline, lost
 
 KEPT_PACKETS = 128 << 20  # bytes of packets that are kept rather than read again
@@ -62,31 +63,6 @@ class Rules:
                 f"the picture is {width}x{height}, more than the limit of "
                 f"{self.pixels / 1e6:.0f} million pixels"
             )
-
-
-@dataclass(slots=True)
-class Table:
-    """The packets of the picture stream, in the order of decoding, without what is in them."""
-
-    pts: list[int | None] = field(default_factory=list)
-    dts: list[int | None] = field(default_factory=list)
-    durations: list[int] = field(default_factory=list)
-    places: list[int] = field(default_factory=list)
-    keys: list[bool] = field(default_factory=list)
-    hidden: list[bool] = field(default_factory=list)  # decoded for others' sake, not shown: edit lists
-    bytes: int = 0
-
-    def __len__(self) -> int:
-        return len(self.pts)
-
-    def add(self, packet: Any) -> None:
-        self.pts.append(packet.pts)
-        self.dts.append(packet.dts)
-        self.durations.append(packet.duration or 0)
-        self.places.append(-1 if packet.pos is None else packet.pos)
-        self.keys.append(bool(packet.is_keyframe))
-        self.hidden.append(bool(packet.is_discard))
-        self.bytes += packet.size
 
 
 Take = Callable[[int, Any, int], None]  # (wanted tick, frame, tick of the frame): hand over one picture
@@ -143,33 +119,35 @@ class Reader:
         codec.thread_count = 1
         return stream
 
-    def survey(self, hear: Callable[[Any], None] | None) -> Timeline:
+    def survey(self, hear: Callable[[Any, Fraction], None] | None) -> Timeline:
         """Read every packet once: the timeline of the pictures; sound goes to `hear` as it comes by."""
         streams = [self.video] + ([self.audio] if self.audio is not None else [])
+        clock = Clock(jumps=self.container.format.name in ("mpegts", "mpeg"))
         try:
-            for number, packet in enumerate(_packets_of(self.container, streams)):
+            for number, packet in enumerate(packets_of(self.container, streams)):
                 if number % 256 == 0:
                     self.rules.check_time()
+                shift = clock.shift(packet)
                 if packet.stream_index == self.video.index:
-                    self._note(packet)
+                    self._note(packet, shift)
                     continue
                 if packet.pts is not None:
                     ends: Fraction = (packet.pts + (packet.duration or 0)) * Fraction(packet.time_base)
-                    self.sound_end = max(self.sound_end, ends)
+                    self.sound_end = max(self.sound_end, ends + shift)
                 if hear is not None:
-                    hear(packet)
+                    hear(packet, shift)
         except av.error.FFmpegError:
             self.errors += 1  # the rest of the file cannot be read; what came before can
         if hear is not None:
-            hear(None)
+            hear(None, clock.offset)
         if not len(self.table):
             raise Unreadable("has no pictures in it")
         return self._timeline()
 
-    def _note(self, packet: Any) -> None:
+    def _note(self, packet: Any, shift: Fraction) -> None:
         if len(self.table) < 8 and packet.has_sidedata("encryption_info"):
             raise Unreadable("is encrypted")
-        self.table.add(packet)
+        self.table.add(packet, round(shift / Fraction(packet.time_base)))
         if self.video.codec_context.name == "hevc" and not self.layered:
             self.layered = in_upper_layer(memoryview(packet), self.video.codec_context.extradata or b"")
         if len(self.table) > self.rules.packets:
@@ -183,7 +161,7 @@ class Reader:
         table, base = self.table, Fraction(self.video.time_base)
         shown = [i for i in range(len(table)) if not table.hidden[i]] or list(range(len(table)))
         raw = [table.pts[i] for i in shown]
-        stamps = _unbroken(table, shown, base, self.video.average_rate)
+        stamps = stamps_of(table, shown, base, self.video.average_rate)
         if stamps != raw:
             self.mode = "counted"
         elif self._startable(raw):
@@ -210,7 +188,7 @@ class Reader:
                 return line
             start = self.video.start_time or 0
             promise = start + self.video.duration
-        elif promised is not None:
+        elif promised is not None and not any(self.table.shifts):
             there = max(line.end * line.base, self.sound_end)
             promise = int(Fraction(promised + (self.container.start_time or 0), 1_000_000) / line.base)
             if promise * line.base - there < max(Fraction(2), there / 10):
@@ -344,7 +322,7 @@ class Reader:
                 at = table.dts[start] if table.dts[start] is not None else table.pts[start]
                 container.seek(at, stream=self.video, backward=True)
                 number = -1  # somewhere before `start`
-        for packet in _packets_of(container, [self.video]):
+        for packet in packets_of(container, [self.video]):
             if number < 0:
                 if not self._is(packet, start):
                     continue
@@ -419,58 +397,5 @@ class _Walk:
                 self.take(tick, frame, frame.pts)
 
 
-def _packets_of(container: Any, streams: list[Any]) -> Iterator[Any]:
-    """All packets of some streams, without PyAV's empty ones that mark the end."""
-    try:
-        for packet in container.demux(streams):
-            if packet.size:
-                yield packet
-    except IndexError:  # so PyAV ends where streams came up that were not there at the beginning
-        return
-
-
 def _by_default(streams: Sequence[Any]) -> list[Any]:
     return sorted(streams, key=lambda s: (not s.disposition & Disposition.default, s.index))
-
-
-def _unbroken(table: Table, shown: list[int], base: Fraction, rate: Fraction | None) -> list[int]:
-    """A timestamp for every shown packet, in the order of decoding.
-
-    Packets without one get their decoding time, or a place at the average rate. Where the clock of a
-    broadcast starts anew in mid-file (decoding times run back by seconds), what follows is moved to
-    where it would have gone on.
-    """
-    second = max(1, int(1 / base))
-    step = max(1, int(1 / (rate or 25) / base))
-    stamps: list[int] = []
-    offset, clock = 0, None
-    for count, i in enumerate(shown):
-        dts, pts = table.dts[i], table.pts[i]
-        if dts is not None:
-            if clock is not None and dts + offset < clock - 10 * second:
-                offset = clock + step - dts
-            clock = dts + offset if clock is None else max(clock, dts + offset)
-        own = pts if pts is not None else dts
-        stamps.append(own + offset if own is not None else count * step)
-    return stamps
-
-
-def in_upper_layer(packet: memoryview, settings: bytes) -> bool:
-    """Whether an HEVC picture is above the lowest layer in time.
-
-    packet: NAL units, each after its length (MP4, Matroska: settings begin with 1) or a start code.
-    """
-    lengths = (settings[21] & 3) + 1 if len(settings) > 22 and settings[0] == 1 else 0
-    at = 0
-    while True:
-        if lengths:
-            begin = at + lengths
-            at = begin + int.from_bytes(packet[at:begin], "big")
-        else:
-            found = bytes(packet[at : at + 4096]).find(b"\0\0\1")
-            begin = at = at + found + 3 if found >= 0 else len(packet)
-        if begin + 1 >= len(packet):
-            return False
-        kind, layer = packet[begin] >> 1 & 63, packet[begin + 1] & 7
-        if kind < 32:  # a slice of the picture; above are parameter sets and messages
-            return layer > 1

@@ -38,11 +38,11 @@ class Soundtrack:
         self._piece = Fraction(0)  # when the present piece began
         self._given = self._got = Fraction(0)  # seconds of it that went in; samples that came out
 
-    def __call__(self, packet: Any) -> None:
-        """Take one packet; None at the end."""
+    def __call__(self, packet: Any, shift: Fraction) -> None:
+        """Take one packet; None at the end. shift: seconds to add to its timestamp."""
         try:
             for frame in self.codec.decode(packet):
-                self._put(frame)
+                self._put(frame, shift)
         except av.error.MemoryError:
             raise
         except (av.error.FFmpegError, ValueError):  # ValueError: the kind of sound changed under way
@@ -51,9 +51,9 @@ class Soundtrack:
         if packet is None:
             self._finish()
 
-    def _put(self, frame: Any) -> None:
+    def _put(self, frame: Any, shift: Fraction) -> None:
         self.heard += 1
-        at = None if frame.pts is None else frame.pts * Fraction(self.stream.time_base)
+        at = None if frame.pts is None else frame.pts * Fraction(self.stream.time_base) + shift
         due = self._piece + self._given
         if self._resampler is None or (at is not None and at - due > JUMP):
             self._finish()
