@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sounds import music, noise, read_sound, tone, words_right
 
 from experts import weights
 from experts.footage import SOUND_RATE
@@ -19,7 +20,6 @@ from experts.listeners import (
     load_whisper,
     save_whisper,
 )
-from tests.sounds import music, noise, read_sound, tone, words_right
 
 WIDTH = 64
 SCRIPT = " the quick brown fox jumps over the lazy dog"

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sounds import footage, music, noise, read_sound, silence, tone, words_right
 
 from experts import listeners, speech
 from experts.footage import SOUND_RATE
@@ -17,7 +18,6 @@ from experts.speech import SpeechExpert
 from experts.tags import Modality, Word
 from experts.voice import Stretch, numbers_only
 from experts.weighed import WrongSetting
-from tests.sounds import footage, music, noise, read_sound, silence, tone, words_right
 
 
 @pytest.fixture(autouse=True)
@@ -161,7 +161,7 @@ def test_what_could_not_be_made_out_is_said(parrot, monkeypatch):
 @pytest.mark.parametrize("make", [silence, tone, music, noise])
 def test_nobody_speaks_and_nothing_is_said(monkeypatch, tmp_path, make):
     """With a Whisper that says the same to any sound: it is never asked."""
-    from tests.test_listeners import saved, scripted_whisper
+    from test_listeners import saved, scripted_whisper
 
     found = saved(scripted_whisper(), tmp_path / "whisper")
     made = expert(weights=str(found.path))
@@ -172,7 +172,7 @@ def test_nobody_speaks_and_nothing_is_said(monkeypatch, tmp_path, make):
 
 
 def test_whisper_hears_what_the_voice_detector_passes(monkeypatch, tmp_path):
-    from tests.test_listeners import SCRIPT, saved, scripted_whisper
+    from test_listeners import SCRIPT, saved, scripted_whisper
 
     monkeypatch.setattr(speech, "VoiceActivity", LoudIsSpeech)
     found = saved(scripted_whisper(), tmp_path / "whisper")
@@ -184,7 +184,7 @@ def test_whisper_hears_what_the_voice_detector_passes(monkeypatch, tmp_path):
 
 
 def test_the_fingerprint_tells_who_hears_and_with_which_weights(tmp_path):
-    from tests.test_listeners import saved, small_whisper
+    from test_listeners import saved, small_whisper
 
     plain = SpeechExpert(embedder="none").fingerprint()
     assert plain == SpeechExpert(embedder="none").fingerprint()

@@ -6,9 +6,9 @@ import sys
 
 import numpy as np
 import pytest
+from sounds import music, silence
 
 from experts import sphinx
-from tests.sounds import music, silence
 
 # A child that repeats how many samples it got; 13 samples kill it, 14 make it hang.
 REPEATS = """

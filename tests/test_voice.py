@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sounds import music, noise, read_sound, silence, tone
 
 from experts.footage import SOUND_RATE
 from experts.voice import BLOCK, Stretch, VoiceActivity, joined, numbers_only
-from tests.sounds import music, noise, read_sound, silence, tone
 
 
 @pytest.fixture(scope="module")
