@@ -55,6 +55,7 @@ def measure(options: Mapping[str, str]) -> dict[str, Any]:
             "seconds_before": round(begun, 3),
         },
         "seeds": [seed],
+        "details": {"wrong": [outcome["wrong"] for outcome in outcomes if outcome["wrong"]][:10]},
     }
 
 
@@ -126,7 +127,7 @@ class Bench:
 
     def trial(
         self, number: int, draw: random.Random, undisturbed: Counter[str], length: float
-    ) -> dict[str, int]:
+    ) -> dict[str, Any]:
         """Kill a run at a random moment, run again, compare. If all was done before the kill, draw again."""
         while True:
             name = f"trial {number} {draw.random()}"
@@ -143,7 +144,11 @@ class Bench:
             before = Counter(dump(catalog))
         written = self.written(name)
         final = Counter(self.finish(name))
+        wrong = [f"lost {row}" for row in undisturbed - final] + [
+            f"doubled {row}" for row in final - undisturbed
+        ]
         return {
+            "wrong": wrong[:4],
             "lost": (undisturbed - final).total() + (before - final).total(),
             "doubled": (final - undisturbed).total(),
             "damaged": int(damaged),
