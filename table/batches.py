@@ -278,6 +278,13 @@ def padded(frames: Frames, count: int) -> tuple[Frames, Any]:
     return np.ascontiguousarray(frames[places]), np.arange(count) < have
 
 
+def longest(ids: torch.Tensor) -> int:
+    """How many places the longest of these texts takes, rounded up to four: fewer shapes, fewer kernels."""
+    if not len(ids):
+        return ids.shape[1]
+    return min(-(-(int(ids.argmax(1).max()) + 1) // 4) * 4, ids.shape[1])
+
+
 def collate(samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """A batch as `Table.forward` takes it, and `names`, the videos it is made of.
 
@@ -289,6 +296,7 @@ def collate(samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     for name in ("text", "shown", "masked", "words"):
         if name in samples[0]:
             batch[name] = torch.cat([s[name] for s in samples])
+    batch["longest"] = (longest(batch["text"]), longest(batch["tags"]))
     counts = torch.tensor([len(s["text"]) for s in samples])
     batch["video_of_text"] = torch.arange(len(samples)).repeat_interleave(counts)
     return batch

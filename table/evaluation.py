@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 import torch.distributed as dist
 
-from table.batches import Row, Tokenizer, padded, rows
+from table.batches import Row, Tokenizer, longest, padded, rows
 from table.frames import FrameCache, FrameSource
 from table.gathering import world
 from table.model import Table
@@ -37,6 +37,8 @@ def embed_videos(
         part = videos[first : first + batch]
         pixels, valid = zip(*(padded(frames.read(row.key), config.frames) for row in part), strict=True)
         tags = tokenizer([row.tags for row in part], config.tag_length)
+        if config.tag_tokens == "eos":
+            tags = tags[:, : longest(tags)]
         with _as_trained(model):
             seen = model.videos(
                 torch.from_numpy(np.stack(pixels)).to(device),
@@ -54,6 +56,7 @@ def embed_texts(model: Table, texts: Sequence[str], tokenizer: Tokenizer, *, bat
     found = [np.empty((0, model.text.output_dim), np.float32)]
     for first in range(0, len(texts), batch):
         ids = tokenizer(texts[first : first + batch], model.settings.text_length)
+        ids = ids[:, : longest(ids)]
         with _as_trained(model):
             found.append(model.texts(ids.to(model.logit_scale.device)).float().cpu().numpy())
     return np.concatenate(found)

@@ -186,6 +186,7 @@ class Table(nn.Module):
         shown: Tensor | None = None,
         masked: Tensor | None = None,
         words: Tensor | None = None,
+        longest: tuple[int, int] | None = None,
         seed: int = 0,
         vtm_weight: float = 1.0,
         mlm_weight: float = 1.0,
@@ -194,12 +195,16 @@ class Table(nn.Module):
 
         text: int [T, M]; video_of_text: int [T], rows of `frames`. For MLM: shown int [T, M], the text with
         random words put in; masked bool [T, M], where it shows [MASK]; words int [T, M], the right word
-        where there is one to find, else -100. Returns the loss,
-        its parts, and the vectors of all ranks that they rest on.
+        where there is one to find, else -100. longest: how many places of texts and of tags are used.
+        Returns the loss, its parts, and the vectors of all ranks that they rest on.
         """
         rank, _ = world()
+        # Padding comes last and nothing looks at it: cutting it off changes only the time.
+        in_text, in_tags = longest or (text.shape[1], tags.shape[1])
+        if self.settings.tag_tokens == "eos":
+            tags = tags[:, :in_tags]
         videos = self.videos(frames, frame_valid, tags, tagged)
-        tokens, eos = self.read(text)
+        tokens, eos = self.read(text[:, :in_text])
         vectors = _unit(eos)
 
         whole = Batch(
@@ -219,7 +224,8 @@ class Table(nn.Module):
         if self.words is not None and shown is not None:
             assert masked is not None
             assert words is not None
-            found["mlm"] = self._mlm(videos, video_of_text, shown, masked, words)
+            cut = (part[:, :in_text] for part in (shown, masked, words))
+            found["mlm"] = self._mlm(videos, video_of_text, *cut)
             found["loss"] = found["loss"] + mlm_weight * found["mlm"]
         return {**found, "video_vectors": whole.videos.detach(), "text_vectors": whole.texts.detach()}
 
@@ -243,7 +249,9 @@ class Table(nn.Module):
         if self.settings.vtm_text == "eos":
             text, valid = gather(eos)[:, None], whole.ids.new_ones(len(whole.ids), 1, dtype=torch.bool)
         else:
-            text, valid = gather(tokens), spoken(whole.ids)
+            # Ranks may have cut their padding at other places.
+            text = gather(F.pad(tokens, (0, 0, 0, whole.ids.shape[1] - tokens.shape[1])))
+            valid = spoken(whole.ids)
         fused = Videos(whole.videos, gather(videos.fused), gather(videos.valid), videos.places)
         joint = self.joint(fused, video_rows, text[text_rows], valid[text_rows])
         matches = torch.arange(len(video_rows), device=mine.device) < len(mine)

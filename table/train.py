@@ -124,8 +124,7 @@ def train(
     if found.train.checkpointing:
         model.checkpoint()
     if found.train.compile:
-        model.visual.compile()
-        model.text.compile()
+        model.visual.compile()  # texts come in too many lengths to be worth it
 
     trainer = TableTrainer(model, arguments, found, data, tokenizer, say=say)
     trainer.report_to(folder / BOARD, _reports() if report is None else report)

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from open_clip.model import CLIP, CustomTextCLIP
 from safetensors.torch import save_file
-from table_fakes import TINY, batch, model, pictures, sentences, tiny
+from table_fakes import EOS, TINY, batch, model, pictures, sentences, tiny
 
 from table import objective
 from table.config import BadConfig, TagChoice, preset
@@ -235,6 +235,19 @@ def test_frames_that_are_not_there_and_tags_of_untagged_videos_say_nothing() -> 
         torch.testing.assert_close(m.videos(noise, valid, other, tagged).vectors, first)
         # Fewer frames are the same as frames marked as missing.
         torch.testing.assert_close(m.videos(frames[:, :2], None, tags, tagged).vectors, first)
+
+
+@pytest.mark.parametrize("changes", [{}, {"vtm_text": "tokens"}, {"tag_tokens": "all"}])
+def test_cutting_off_padding_changes_nothing(changes: dict[str, Any]) -> None:
+    m, b = model(**changes), batch()
+    for name, places in (("text", 6), ("shown", 6), ("tags", 5)):
+        ids = b[name]
+        ids[:, places - 1] = torch.where(ids.argmax(1) >= places - 1, EOS, ids[:, places - 1])
+        ids[:, places:] = 0
+    b["masked"][:, 5:], b["words"][:, 5:] = False, -100
+    whole, cut = m(**b), m(**b, longest=(6, 5))
+    for part in ("contrastive", "vtm", "mlm"):
+        torch.testing.assert_close(cut[part], whole[part], atol=1e-5, rtol=1e-5)
 
 
 def test_a_video_does_not_depend_on_its_batch() -> None:

@@ -81,7 +81,7 @@ def test_a_run_killed_in_the_middle_goes_on_to_the_same_losses(whole: Outcome, t
     wanted = losses(whole.history)
     steps = max(wanted)
     killed = program(tmp_path / "run", f"die={steps - 3}")
-    output, _ = killed.communicate(timeout=120)
+    output, _ = killed.communicate(timeout=240)
     assert killed.returncode == -9, output
     checkpoints = sorted((tmp_path / "run" / "checkpoints").glob("checkpoint-*"))
     assert checkpoints
@@ -108,7 +108,7 @@ def test_two_processes_are_one_with_the_same_global_batch(whole: Outcome, tmp_pa
         port = str(free.getsockname()[1])
     meeting = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "LOCAL_WORLD_SIZE": "2"}
     both = [program(tmp_path / "run", RANK=str(i), LOCAL_RANK=str(i), **meeting) for i in range(2)]
-    outputs = [one.communicate(timeout=200)[0] for one in both]
+    outputs = [one.communicate(timeout=280)[0] for one in both]
     assert [one.returncode for one in both] == [0, 0], "\n".join(outputs)
     wanted, found = losses(whole.history), read_losses(tmp_path / "run")
     assert set(found) == set(wanted)
