@@ -105,7 +105,7 @@ def timeline(
     room = max(width - sense_width - 7, 4)  # left for names and bars
     name_width = max(min(longest, max(width // 4, 12), 40, room), 4)
     bar = room - name_width
-    draws = width >= NARROW and end > 0 and bar >= 10
+    draws = bool(tags) and width >= NARROW and end > 0 and bar >= 10
     if draws:
         yield [(" " * (sense_width + name_width + 7), ""), (axis(end, bar), "dim")]
     for modality, rows in by_sense.items():

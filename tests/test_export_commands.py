@@ -387,3 +387,31 @@ def test_what_cannot_be_read_is_told_and_the_rest_goes_on(
 def test_folders_without_sidecars_are_exit_four(run: Run, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     assert run("import", tmp_path / "empty").exit_code == 4
+
+
+def test_odd_names_go_out_and_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
+    """A5: names that look like options, addresses or patterns, that drive terminals, that are no UTF-8."""
+    odd = ["-y.mp4", "http:x.mp4", "f%03d.mp4", "a\nb.mp4", "\x1b[2J.mp4", "\u202egpj.mp4", "caf\udce9.mp4"]
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    fakes.library(
+        folder,
+        {name: {"tags": {"object": ["dog"]}, "salt": n} for n, name in enumerate([*odd, "x" * 251 + ".mp4"])},
+    ).close()
+    monkeypatch.setenv("TAGLINE_LIBRARY", str(folder))
+    answer = run("export", "-f", "xmp", "-f", "nfo", "-f", "vtt-tags", "--json")
+    assert answer.exit_code == 3
+    assert not any(c in answer.output for c in "\x1b\u202e")
+    told = json.loads(answer.stdout)
+    failed = {row["reason"] for row in told if row["state"] == "failed"}
+    assert all("file name too long" in reason for reason in failed)
+    assert sum(row["state"] == "written" for row in told) == 3 * len(odd) + 1, "the longest has room for .nfo"
+    for name in odd:
+        assert (folder / f"{name}.xmp").exists()
+    again = run("import", folder)
+    assert (again.exit_code, again.output) == (0, f"{2 * len(odd)} known already\n")
+    assert run("export", "-f", "csv", "-f", "json", "-f", "coco", "--out", tmp_path / "out").exit_code == 0
+    for path in (tmp_path / "out").iterdir():
+        text = path.read_text("utf-8")
+        assert not any(c in text for c in "\x1b\u202e")
+        assert r"caf\xe9.mp4" in text or r"caf\\xe9.mp4" in text
