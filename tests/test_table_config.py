@@ -16,6 +16,14 @@ def test_a_preset_survives_being_written_down(name: str) -> None:
     assert from_dict(Config, json.loads(json.dumps(as_dict(found)))) == found
 
 
+@pytest.mark.parametrize("name", config.presets())
+def test_the_weights_of_a_preset_can_be_pulled(name: str) -> None:
+    from experts.weights import table
+
+    found = preset(name).train.weights
+    assert found is None or found in table()
+
+
 @pytest.mark.parametrize(
     ("name", "text", "tag", "frames", "batch", "tokens", "speech"),
     [
