@@ -160,3 +160,35 @@ def spread_out(model: Any, last: Any, look: Callable[[], Any], *, spread: float,
     last.weight.data.mul_(scale.view(-1, *[1] * (last.weight.ndim - 1)))
     if last.bias is not None:
         last.bias.data.copy_((bias - found.mean(dim=0)) * scale + middle)
+
+
+def whisper(folder: Path, size: str, sentence: str, *, seed: int = 0) -> Path:
+    """A Whisper of that size which always says the same sentence and then stops.
+
+    A fresh one would babble to its limit, which no trained one does, and time would be lost on that.
+    Here each place of the decoder points at the next word of the sentence; all else is random.
+    """
+    import torch
+    from whisper.model import ModelDimensions, Whisper
+    from whisper.tokenizer import get_tokenizer
+
+    from experts.listeners import save_whisper
+
+    torch.manual_seed(seed)
+    width, heads, layers = {"tiny": (384, 6, 4), "base": (512, 8, 6), "small": (768, 12, 12)}[size]
+    dims = ModelDimensions(80, 1500, width, heads, layers, 51865, 448, width, heads, layers)
+    model = Whisper(dims)
+    tokenizer = get_tokenizer(multilingual=True, language="en", task="transcribe")
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim > 1:
+                torch.nn.init.normal_(parameter, std=0.02)
+        said = [*tokenizer.encode(sentence), tokenizer.eot]
+        words = model.decoder.token_embedding.weight
+        words.div_(words.norm(dim=1, keepdim=True))
+        places = model.decoder.positional_embedding
+        places.zero_()
+        # The fourth token is the first that is free: before it stand start, language, task, no times.
+        for place in range(len(places)):
+            places[place] = 40 * words[said[min(max(place - 3, 0), len(said) - 1)]]
+    return save_whisper(model, folder, size)
