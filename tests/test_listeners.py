@@ -122,7 +122,7 @@ def test_nine_words_in_half_a_second_are_not_believed(speaker):
 
 def test_a_batch_hears_what_each_hears_alone(tmp_path):
     found = saved(small_whisper(3), tmp_path)
-    sounds = [[noise(2.0, 1), tone(9.0)], [], [music(5.0)], [noise(28.0, 2)]]
+    sounds = [[noise(2.0, 1), tone(9.0)], [], [music(28.0)]]
     together = WhisperListener(found, trust=BELIEVE_ALL, at_once=4)
     alone = WhisperListener(found, trust=BELIEVE_ALL, at_once=1)
     assert together.hear(sounds) == [alone.hear([sound])[0] for sound in sounds]
@@ -130,9 +130,9 @@ def test_a_batch_hears_what_each_hears_alone(tmp_path):
 
 def test_random_weights_are_not_believed(tmp_path):
     listener = WhisperListener(saved(small_whisper(4), tmp_path), language="en")
-    heard = listener.hear([[noise(3.0), tone(3.0)]])[0]
-    assert heard.words == [[], []]
-    assert heard.doubted == 2
+    heard = listener.hear([[noise(3.0)]])[0]
+    assert heard.words == [[]]
+    assert heard.doubted == 1
     assert heard.language is None
 
 
@@ -168,7 +168,7 @@ def test_times_are_those_of_the_library_without_a_second_pass_of_the_encoder(spe
 
 def test_one_language_for_the_whole_of_a_sound(tmp_path):
     listener = WhisperListener(saved(scripted_whisper(), tmp_path))
-    heard = listener.hear([[noise(4.0, seed) for seed in range(5)]])[0]
+    heard = listener.hear([[noise(4.0, seed) for seed in range(3)]])[0]
     assert len({text(words) for words in heard.words}) == 1
     told = WhisperListener(listener.found, language="German").hear([[noise(4.0)]])[0]
     assert told.language == "de"
