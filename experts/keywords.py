@@ -55,7 +55,7 @@ STOP = frozenset(  # a list of 400 quoted words would be harder to read
     why will with within without won't would wouldn't yeah yes yet you you'd you'll you're you've your yours
     yourself yourselves hundred thousand million billion four five six seven eight nine ten second third
     especially usually generally currently absolutely definitely literally totally completely quickly slowly
-    """.split()  # noqa: SIM905
+    """.split()
 )
 
 
