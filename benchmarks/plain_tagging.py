@@ -4,14 +4,10 @@ One video after another, one library after another; each opens the file itself, 
 reader and works picture by picture. Models and thresholds are those of the run it is compared with,
 and so is the code that makes spans of findings. `read_*` take a path, `tell_*` what was read: so that
 the same frames can be given to both sides when their tags are compared.
-
-Run in a process of its own: `python -m benchmarks.plain_tagging ORDER.json`, an answer in JSON.
 """
 
 from __future__ import annotations
 
-import json
-import sys
 import time
 from collections import defaultdict
 from dataclasses import dataclass
@@ -304,23 +300,3 @@ def _rate(path: Path) -> tuple[int, float, float]:
     video = cv2.VideoCapture(str(path))
     rate = float(video.get(cv2.CAP_PROP_FPS))
     return round(rate), video.get(cv2.CAP_PROP_FRAME_COUNT) / rate, rate
-
-
-def main(order_file: str) -> None:
-    from benchmarks.tagging import cpu_seconds, make_experts
-
-    order = json.loads(Path(order_file).read_text(encoding="utf-8"))
-    experts = make_experts(order)
-    plain = Plain(order["weights"], experts)
-    plain.video(Path(order["warm_up"]))
-    plain.seconds.clear()
-    cpu, begun = cpu_seconds(), time.perf_counter()
-    tags = {path: plain.video(Path(path)) for path in order["videos"]}
-    wall = time.perf_counter() - begun
-    counted = {name: sum(len(each[name]) for each in tags.values()) for name in experts}
-    answer = {"seconds": wall, "cpu": cpu_seconds() - cpu, "stages": dict(plain.seconds), "tags": counted}
-    print(json.dumps(answer))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])

@@ -54,9 +54,9 @@ def measure(options: dict[str, str]) -> dict[str, Any]:
         "batch": int(options.get("batch", 8)),
         "experts": _present(options.get("only")),
     }
-    ours = _in_a_process("benchmarks.tagging", "run", order)
-    plain = _in_a_process("benchmarks.plain_tagging", None, order)
-    check = _in_a_process("benchmarks.tagging", "check", order)
+    ours = _in_a_process("ours", order)
+    plain = _in_a_process("plain", order)
+    check = _in_a_process("check", order)
     return {
         "values": {
             "speedup": round(plain["seconds"] / ours["seconds"], 3),
@@ -99,7 +99,7 @@ def cpu_seconds() -> float:
     return float(sum(sum(each.cpu_times()[:4]) for each in (me, *me.children(recursive=True))))
 
 
-def run(order: dict[str, Any]) -> dict[str, Any]:
+def run_ours(order: dict[str, Any]) -> dict[str, Any]:
     """Our side: the panel over all videos."""
     from experts.panel import Panel
 
@@ -128,6 +128,24 @@ def run(order: dict[str, Any]) -> dict[str, Any]:
         "overhead_share": 1 - (spent[0] + whole) / wall,
         "bound_by": max(stages, key=lambda name: stages[name]),
         "tags": tags,
+    }
+
+
+def run_plain(order: dict[str, Any]) -> dict[str, Any]:
+    """The other side: the plain script over all videos."""
+    from benchmarks.plain_tagging import Plain
+
+    plain = Plain(order["weights"], make_experts(order))
+    plain.video(Path(order["warm_up"]))
+    plain.seconds.clear()
+    cpu, begun = cpu_seconds(), time.perf_counter()
+    tags = [plain.video(Path(path)) for path in order["videos"]]
+    wall = time.perf_counter() - begun
+    return {
+        "seconds": wall,
+        "cpu": cpu_seconds() - cpu,
+        "stages": dict(plain.seconds),
+        "tags": {name: sum(len(each[name]) for each in tags) for name in order["experts"]},
     }
 
 
@@ -245,12 +263,12 @@ def _present(only: str | None) -> list[str]:
     return [name for name in chosen if find_spec(BUILT_IN[name].partition(":")[0]) is not None]
 
 
-def _in_a_process(module: str, part: str | None, order: dict[str, Any]) -> dict[str, Any]:
+def _in_a_process(part: str, order: dict[str, Any]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "order.json"
         file.write_text(json.dumps(order), encoding="utf-8")
         done = subprocess.run(
-            [sys.executable, "-m", module, *([part] if part else []), str(file)],
+            [sys.executable, "-m", "benchmarks.tagging", part, str(file)],
             check=True,
             stdout=subprocess.PIPE,
             text=True,
@@ -263,4 +281,4 @@ def _in_a_process(module: str, part: str | None, order: dict[str, Any]) -> dict[
 if __name__ == "__main__":
     asked, order_file = sys.argv[1:]
     given_order = json.loads(Path(order_file).read_text(encoding="utf-8"))
-    print(json.dumps({"run": run, "check": check}[asked](given_order)))
+    print(json.dumps({"ours": run_ours, "plain": run_plain, "check": check}[asked](given_order)))
