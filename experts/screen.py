@@ -32,6 +32,7 @@ Box = tuple[float, float, float, float]  # x, y, width, height as shares of the 
 BLOCK = 8  # pixels; pictures are compared by the means of squares of this side
 STILL = 8.0  # of 255; no square differs more: the same picture, but for what compression did to it
 ALIKE = 0.8  # least share of equal characters of two readings of one line
+SHORT, SURE = 4, 0.9  # lines of fewer letters need this score: folds and leaves look like "66"
 THREADS = 2  # of one reader
 
 
@@ -189,7 +190,9 @@ class ScreenExpert(WeighedExpert):
         for time, lines in zip(view.times, frames, strict=True):
             for line in lines:
                 text, score = line.reading()
-                if score >= s.min_score and sum(map(str.isalnum, text)) >= s.min_letters:
+                letters = sum(map(str.isalnum, text))
+                least = s.min_score if letters >= SHORT else max(s.min_score, SURE)
+                if score >= least and letters >= s.min_letters:
                     sightings.append(Sighting(shorten(text, s.longest), score, float(time), line.box))
         sightings = merge_readings(sightings)
         notes = unseen(len(view.times), self.name)
