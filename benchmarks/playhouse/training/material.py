@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from random import Random
@@ -19,10 +19,13 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.playhouse import language, stage
+from benchmarks.playhouse.cast import held_out
 from benchmarks.playhouse.looks import PERSONS
 from benchmarks.playhouse.motions import MOTIONS
-from benchmarks.playhouse.props import OBJECTS
-from benchmarks.playhouse.scenario import SPLIT_BASES, Scenario, scenario
+from benchmarks.playhouse.props import OBJECTS, OUTDOOR_ONLY
+from benchmarks.playhouse.scenario import SPLIT_BASES, Prop, Scenario, Shot, scenario
+from benchmarks.playhouse.scenario import _crowd as people
+from benchmarks.playhouse.scenario import _prop as prop
 from benchmarks.playhouse.scenes import SCENES
 from benchmarks.playhouse.sets import VERSION
 from experts.digest import cache_home
@@ -32,8 +35,8 @@ PLACES = tuple(SCENES)
 DEEDS = tuple(MOTIONS)
 VISIBLE = 0.3  # share of a thing that must show before a detector is asked for it
 LONGER = 320  # pixels of the longer side of the frames
-SIDE = 112  # pixels of either side of the windows' frames
-LENGTH, STEP = 12, 0.2  # frames of a window, seconds between them
+SIDE = 80  # pixels of either side of the windows' frames
+LENGTH, STEP = 8, 0.25  # frames of a window, seconds between them
 SHARD = 250  # seeds of one file
 
 # Sentences about what one picture can show. What is said or written is nobody's to see in it.
@@ -63,15 +66,13 @@ class Windows:
 
 def frames(split: str, seeds: int, jobs: int | None = None) -> list[Frame]:
     """A frame of every shot of the first so many seeds of a split."""
-    found = []
-    for path in _shards("frames", split, seeds, _draw_frames, jobs):
-        with np.load(path, allow_pickle=False) as shard:
-            groups = {key: shard[key] for key in shard.files}
-        for row in json.loads(groups.pop("labels").tobytes().decode()):
-            picture = groups[row["group"]][row["at"]]
-            boxes = np.array(row["boxes"], np.float32).reshape(-1, 5)
-            found.append(Frame(picture, boxes, row["scene"], tuple(row["texts"])))
-    return found
+    return list(_read_frames(_shards("frames", split, seeds, _draw_frames, jobs)))
+
+
+def crowds(split: str, seeds: int, jobs: int | None = None) -> list[Frame]:
+    """A frame of each seed with many more persons and things than a video has: a detector learns from
+    each of them, so it learns sooner. Who never meets in training videos never meets here."""
+    return list(_read_frames(_shards("crowds", split, seeds, _draw_crowds, jobs)))
 
 
 def windows(split: str, seeds: int, jobs: int | None = None) -> Windows:
@@ -114,31 +115,81 @@ def _shards(
     return paths
 
 
+def _read_frames(paths: Iterable[Path]) -> Iterator[Frame]:
+    for path in paths:
+        with np.load(path, allow_pickle=False) as shard:
+            groups = {key: shard[key] for key in shard.files}
+        for row in json.loads(groups.pop("labels").tobytes().decode()):
+            picture = groups[row["group"]][row["at"]]
+            boxes = np.array(row["boxes"], np.float32).reshape(-1, 5)
+            yield Frame(picture, boxes, row["scene"], tuple(row["texts"]))
+
+
+class _Frames:
+    """Frames on their way into a file: pictures of one shape together, labels as text."""
+
+    def __init__(self) -> None:
+        self.groups: dict[str, list[Pictures]] = {}
+        self.labels: list[dict[str, Any]] = []
+
+    def add(self, world: Scenario, shot: Shot, rng: Random, captions: Sequence[language.Caption]) -> None:
+        """The picture at a random moment of a shot of the world."""
+        number = round(rng.uniform(shot.start, shot.end) * world.fps - 0.5)
+        time = min(max(number / world.fps, shot.start), shot.end - 1e-6)
+        drawn = np.asarray(stage.picture(world, time, number))
+        picture = _fitted(next(compressed([drawn], world, rng)), LONGER)
+        name = f"pictures-{picture.shape[0]}x{picture.shape[1]}"
+        group = self.groups.setdefault(name, [])
+        texts = [c.text for c in captions if c.focus in LOOKED_AT and c.start <= time < c.end]
+        self.labels.append(
+            {
+                "group": name,
+                "at": len(group),
+                "boxes": _boxes(world, time),
+                "scene": PLACES.index(shot.scene),
+                "texts": list(dict.fromkeys(texts)),
+            }
+        )
+        group.append(picture)
+
+    def save(self, path: Path) -> None:
+        labels = np.frombuffer(json.dumps(self.labels).encode(), np.uint8)
+        _save(path, labels=labels, **{name: np.stack(group) for name, group in self.groups.items()})
+
+
 def _draw_frames(seeds: Sequence[int], path: Path) -> None:
-    groups: dict[str, list[Pictures]] = {}
-    labels: list[dict[str, Any]] = []
+    made = _Frames()
     for seed in seeds:
         world, rng = scenario(seed), Random(f"frames {seed}")
         captions = language.captions(seed)
         for shot in world.shots:
-            number = round(rng.uniform(shot.start, shot.end) * world.fps - 0.5)
-            time = min(max(number / world.fps, shot.start), shot.end - 1e-6)
-            picture = next(compressed([np.asarray(stage.picture(world, time, number))], world, rng))
-            picture = _fitted(picture, LONGER)
-            group = groups.setdefault(f"pictures-{picture.shape[0]}x{picture.shape[1]}", [])
-            group.append(picture)
-            texts = [c.text for c in captions if c.focus in LOOKED_AT and c.start <= time < c.end]
-            labels.append(
-                {
-                    "group": f"pictures-{picture.shape[0]}x{picture.shape[1]}",
-                    "at": len(group) - 1,
-                    "boxes": _boxes(world, time),
-                    "scene": PLACES.index(shot.scene),
-                    "texts": list(dict.fromkeys(texts)),
-                }
-            )
-    written = np.frombuffer(json.dumps(labels).encode(), np.uint8)
-    _save(path, labels=written, **{name: np.stack(group) for name, group in groups.items()})
+            made.add(world, shot, rng, captions)
+    made.save(path)
+
+
+def _draw_crowds(seeds: Sequence[int], path: Path) -> None:
+    made = _Frames()
+    for seed in seeds:
+        rng = Random(f"crowd {seed}")
+        world = scenario(seed)
+        shot = _crowded(world.shots[0], rng)
+        made.add(replace(world, width=400, height=224, shots=(shot,)), shot, rng, ())
+    made.save(path)
+
+
+def _crowded(shot: Shot, rng: Random) -> Shot:
+    """The shot with up to four persons and eight things, rare ones as often as common ones."""
+    crowd = [actor for _ in range(3) for actor in people(rng, False, False, shot.scene, None)][:4]
+    props: list[Prop] = []
+    taken = [actor.x for actor in crowd]
+    for name in rng.sample(OBJECTS, 12):
+        unfit = name in OUTDOOR_ONLY and SCENES[shot.scene].indoors
+        if unfit or any(held_out("person object", actor.kind, name) for actor in crowd):
+            continue
+        places = [rng.uniform(0.06, 0.94) for _ in range(5)]
+        taken.append(max(places, key=lambda x: min((abs(x - other) for other in taken), default=1.0)))
+        props.append(prop(rng, name, shot.scene, False, taken[-1]))
+    return replace(shot, actors=tuple(crowd), props=tuple(props[:8]))
 
 
 def _boxes(world: Scenario, time: float) -> list[list[float]]:
@@ -155,7 +206,7 @@ def _boxes(world: Scenario, time: float) -> list[list[float]]:
 def _draw_windows(seeds: Sequence[int], path: Path) -> None:
     pictures, shares = [], []
     for seed in seeds:
-        world, rng = scenario(seed), Random(f"windows {seed}")
+        world, rng = _halved(scenario(seed)), Random(f"windows {seed}")
         room = world.duration - LENGTH * STEP
         for part in (0, 0.5):
             start = rng.uniform(part * room, (part + 0.5) * room)
@@ -167,10 +218,15 @@ def _draw_windows(seeds: Sequence[int], path: Path) -> None:
     _save(path, pictures=np.stack(pictures), shares=np.stack(shares))
 
 
+def _halved(world: Scenario) -> Scenario:
+    """The same video with half as many pixels either way: more than a window's frames keep of it."""
+    return replace(world, width=world.width // 2, height=world.height // 2)
+
+
 def _shares(world: Scenario, times: Sequence[float]) -> npt.NDArray[np.float32]:
     """How much of what moves in a window is each motion: float32 [K] that sums to 1, or zeros."""
     found = np.zeros(len(DEEDS), np.float32)
-    for time in times[1::3]:
+    for time in times[1::2]:
         seen = {box.name for box in stage.boxes(world, time) if box.person and box.visible >= VISIBLE}
         for actor in world.shot_at(time).actors:
             if actor.kind in seen and actor.motion in DEEDS:
