@@ -89,6 +89,9 @@ class View:
     """The frames that one sampling asked for. For `Windows`, `length` neighbours belong together.
 
     frames: uint8 [T, H, W, 3]; times: seconds [T], the presentation times of the frames themselves.
+    Second 0 is where a player's clock starts: at the first picture or the first sound, whichever comes
+    first. What could not be read is left out (whole windows of `Windows`), so T may be less than asked
+    for; `Coverage` says so.
     """
 
     frames: Pictures

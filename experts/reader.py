@@ -147,7 +147,7 @@ class Reader:
     def _note(self, packet: Any, shift: Fraction) -> None:
         if len(self.table) < 8 and packet.has_sidedata("encryption_info"):
             raise Unreadable("is encrypted")
-        self.table.add(packet, round(shift / Fraction(packet.time_base)))
+        self.table.add(packet, round(shift / Fraction(packet.time_base)) if shift else 0)
         if self.video.codec_context.name == "hevc" and not self.layered:
             self.layered = in_upper_layer(memoryview(packet), self.video.codec_context.extradata or b"")
         if len(self.table) > self.rules.packets:
@@ -370,7 +370,8 @@ class _Walk:
                 raise NotExact
             # The packet after a wanted one may be the second field of the same picture.
             whole = self.position in self.asked or self.position - 1 in self.asked
-            self.codec.skip_frame = "NONREF" if self.skips and not whole else "DEFAULT"
+            if self.skips:
+                self.codec.skip_frame = "DEFAULT" if whole else "NONREF"
             self.position += 1
             self._receive(self.reader.decode(packet))
 
