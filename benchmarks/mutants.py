@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
+from statistics import fmean
 from typing import Any
 
 from benchmarks.synthetic import Recipe, make
@@ -65,10 +65,12 @@ def measure(options: dict[str, str]) -> dict[str, Any]:
 
 
 def growth(memory: list[int]) -> float:
-    """How much more memory is in use in the last fifth than in the second, as a share."""
-    fifth = max(1, len(memory) // 5)
-    early, late = median(memory[fifth : 2 * fifth] or memory), median(memory[-fifth:])
-    return late / early - 1.0
+    """How much more memory the second half takes than the first, after a tenth to warm up, as a share.
+
+    Means of halves, because children grow a little and are replaced every few hundred files.
+    """
+    tenth, half = len(memory) // 10, len(memory) // 2
+    return fmean(memory[half:]) / fmean(memory[tenth:half] or memory) - 1.0
 
 
 def _run(folder: Path, count: int, seed: int, jobs: int) -> tuple[Tally, int]:

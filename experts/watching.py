@@ -82,7 +82,9 @@ class _Watch:
             if self.canvas.size is None:
                 raise Unreadable(f"took longer than {self.limits['seconds']:.0f} s") from None
         if self.canvas.size is None:
-            raise Unreadable(f"has no picture that can be decoded ({len(self.reader.table)} are damaged)")
+            raise Unreadable(
+                f"has no picture that can be decoded ({len(self.reader.table)} are there, all damaged)"
+            )
         return self._describe(sound)
 
     def _take(self, tick: int, frame: Any, stamp: int) -> None:
@@ -129,7 +131,7 @@ class _Watch:
             self.notes.append("sound missing: none of it could be decoded")
             return "unreadable", None
         if track.errors or track.cut:
-            why = f"{track.errors} damaged packets" if track.errors else "it goes on too long"
+            why = counted(track.errors, "damaged packet") if track.errors else "it goes on too long"
             self.notes.append(f"sound incomplete: {why}")
             state = "partly"
         return state, {"samples": track.length, "start": float(track.start - zero)}
@@ -147,7 +149,7 @@ class _Watch:
             length, there = line.length * line.base, (line.broken - line.first) * line.base
             self.notes.append(f"the file breaks off after {float(there):.1f} of {float(length):.1f} seconds")
         if reader.errors:
-            self.notes.append(f"the file is damaged: {reader.errors} packets could not be read")
+            self.notes.append(f"the file is damaged: {counted(reader.errors, 'packet')} could not be read")
         if canvas.shrunk:
             self.notes.append(f"pictures scaled down to {canvas.shrunk} pixels to fit into memory")
         return {
@@ -177,10 +179,10 @@ class _Watch:
         reader, frame = self.reader, self.canvas.frame
         turned = rotation(frame)
         width, height = (frame.height, frame.width) if turned % 180 else (frame.width, frame.height)
-        counted = len(line.pts) / (((line.broken or line.end) - line.first) * line.base)
+        per_second = len(line.pts) / (((line.broken or line.end) - line.first) * line.base)
         rate = reader.video.average_rate
-        if not rate or not 0.95 < rate / counted < 1.05:  # some headers say anything
-            rate = counted.limit_denominator(1001)
+        if not rate or not 0.95 < rate / per_second < 1.05:  # some headers say anything
+            rate = per_second.limit_denominator(1001)
         codec = reader.video.codec_context
         tags = reader.container.metadata
         return {
@@ -196,6 +198,10 @@ class _Watch:
             "created": _created(tags),
             "start": float(zero),
         }
+
+
+def counted(number: int, thing: str) -> str:
+    return f"{number} {thing}{'s' if number != 1 else ''}"
 
 
 def _colour(primaries: int, curve: int) -> str:
