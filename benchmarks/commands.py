@@ -10,18 +10,21 @@ import click
 
 from benchmarks import records
 
+# Loaded when called.
+ELSEWHERE = {"playhouse": "benchmarks.playhouse.commands", "prepare": "benchmarks.datasets.commands"}
+
 
 class _Bench(click.Group):
-    """Also offers the playhouse's commands, loaded when called."""
+    """Also offers the commands of the playhouse and of the data sets."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*super().list_commands(ctx), "playhouse"]
+        return [*super().list_commands(ctx), *ELSEWHERE]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name != "playhouse":
+        if cmd_name not in ELSEWHERE:
             return super().get_command(ctx, cmd_name)
-        group: click.Command = import_module("benchmarks.playhouse.commands").playhouse
-        return group
+        command: click.Command = getattr(import_module(ELSEWHERE[cmd_name]), cmd_name)
+        return command
 
 
 @click.group(cls=_Bench)
@@ -32,6 +35,7 @@ def bench() -> None:
     tagline bench list                 every measurement, one line each
     tagline bench run startup          measure one and keep the record
     tagline bench show startup --json  the record
+    tagline bench prepare msvd ...     a data set's annotations into a catalog
     """
 
 

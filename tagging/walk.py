@@ -37,8 +37,10 @@ class Walk:
         *,
         include: Sequence[str] = (),
         exclude: Sequence[str] = (),
+        endings: frozenset[str] = ENDINGS,
     ) -> None:
         self.folders = [os.path.realpath(folder) for folder in folders]
+        self.endings = endings
         self.include = tuple(include)
         self.exclude = tuple(exclude)
         self.found = 0
@@ -69,7 +71,7 @@ class Walk:
                 continue
             if _is_folder(entry):
                 stack.append(iter(self._entries(entry.path)))
-            elif os.path.splitext(entry.name)[1].lower() in ENDINGS and self._wanted(below, entry.name):  # noqa: PTH122
+            elif os.path.splitext(entry.name)[1].lower() in self.endings and self._wanted(below, entry.name):  # noqa: PTH122
                 place = self._file(entry.path)
                 if place is not None:
                     self.found += 1

@@ -1,0 +1,1 @@
+"""Genuine annotation formats into a catalog: one file for each data set."""
