@@ -347,13 +347,13 @@ def test_a_child_that_dies_or_hangs_costs_one_file(tmp_path: Path) -> None:
     for name in ("crash", "hang"):
         (tmp_path / f"{name}.mp4").write_bytes(good.read_bytes())
     child = bad_child(tmp_path / "child.py")
-    with Decoder(jobs=2, limits=Limits(seconds=1.5), child=child) as decoder:
+    with Decoder(jobs=2, limits=Limits(seconds=6), child=child) as decoder:
         orders = [(tmp_path / f"{name}.mp4", (Uniform(1),)) for name in names]
         results = [result for _, result in decoder.read_all(orders)]
         assert decoder.replaced == 3
     assert [isinstance(result, Footage) for result in results] == [name == "good" for name in names]
     assert "crashed" in str(results[1])
-    assert str(results[3]) == "took longer than 2 s"
+    assert str(results[3]) == "took longer than 6 s"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems do not enforce these limits")
@@ -362,7 +362,7 @@ def test_a_child_that_dies_or_hangs_costs_one_file(tmp_path: Path) -> None:
     [
         ("list(bytearray(1 << 20) for _ in range(4000))", "needs more memory than the limit of 0.2 GB"),
         ("__import__('os')._exit(3)", "the decoder crashed on it (exit code 3)"),
-        ("sum(0 for _ in iter(int, 1))", "took longer than 1 s"),
+        ("sum(0 for _ in iter(int, 1))", "took longer than 5 s"),
         ("1 / 0", "cannot be decoded (ZeroDivisionError: division by zero)"),
     ],
 )
@@ -372,7 +372,7 @@ def test_why_a_child_failed_is_said_in_words(tmp_path: Path, deed: str, reason: 
         f"from experts import guard, watching\nwatching.watch = lambda *_: {deed}\nguard.main()\n"
     )
     path = shoot(tmp_path / "film", Film(count=5))
-    with Decoder(jobs=1, limits=Limits(seconds=1, memory=200 << 20), child=child) as decoder:
+    with Decoder(jobs=1, limits=Limits(seconds=5, memory=200 << 20), child=child) as decoder:
         with pytest.raises(Unreadable) as error:
             decoder.read(path, (Uniform(1),))
         assert str(error.value) == reason
