@@ -11,8 +11,21 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from benchmarks.datasets import create, didemo, lsmdc, msrvtt, msvd, pexel, plain, playhouse, webdataset
+from benchmarks.datasets import (
+    create,
+    didemo,
+    lsmdc,
+    msrvtt,
+    msvd,
+    pexel,
+    plain,
+    playhouse,
+    standin,
+    webdataset,
+)
 from benchmarks.datasets.importer import bring_in, prepared
 from benchmarks.datasets.shared import BadAnnotations, Count, Dataset, Item
 from experts.tags import Modality
@@ -405,6 +418,49 @@ def test_a_zip_that_is_none_is_named(vtt: Path) -> None:
         msrvtt.read(vtt)
 
 
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=5,
+)
+KEYS = "video video_id url caption sentences videos times split tags title start image seed captions sen_id"
+ROW = st.dictionaries(st.sampled_from([*KEYS.split(), "start time", "category", "description"]), ANYTHING)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    content=st.one_of(
+        ANYTHING,
+        st.lists(ROW, max_size=3),
+        st.fixed_dictionaries({"videos": st.lists(ROW, max_size=3), "sentences": st.lists(ROW, max_size=3)}),
+    )
+)
+def test_whatever_stands_in_a_json_file_is_read_or_refused_in_a_sentence(
+    tmp_path: Path, content: object
+) -> None:
+    said = []
+    for name, reader in {
+        "captions.json": plain,
+        "train.json": create,
+        "test.json": pexel,
+        "test_data.json": didemo,
+        "MSRVTT_data.json": msrvtt,
+        "captions_msvd.json": msvd,
+        "truth.json": playhouse,
+    }.items():
+        folder = tmp_path / name.partition(".")[0]
+        folder.mkdir(exist_ok=True)
+        (folder / "MSRVTT_JSFUSION_test.csv").write_text(JSFUSION)
+        (folder / name).write_text(json.dumps(content))
+        for split in ("train", "val", "test"):
+            (folder / f"{split}_list.txt").write_text("")
+        try:
+            reader.read(folder, **({"variant": "full"} if reader is msrvtt else {}))
+        except BadAnnotations as refused:
+            said.append(str(refused))
+    assert not any("\n" in sentence for sentence in said)
+
+
 # -- shards ----------------------------------------------------------------------------------------------
 
 
@@ -612,24 +668,59 @@ def test_an_uploaders_tags_are_learnt_from_and_a_person_overrules_them(
     assert list(uploads(catalog, "test")) == []
 
 
-def test_the_playhouse_brings_what_people_write_and_never_the_truth(tmp_path: Path, catalog: Catalog) -> None:
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The playhouse's smallest set with its real truth; the files are called like its videos."""
     from benchmarks.playhouse import sets
     from benchmarks.playhouse.truth import to_json, truth
 
     specs = sets.videos("tiny")
-    known = [truth(spec.seed) for spec in specs]
-    content = {"version": sets.VERSION, "set": "tiny", "seed": 0, "videos": [to_json(one) for one in known]}
-    folder = filmed(tmp_path / "tiny", *(spec.name for spec in specs))
+    videos = [to_json(truth(spec.seed)) for spec in specs]
+    folder = filmed(tmp_path_factory.mktemp("tiny"), *(spec.name for spec in specs))
+    content = {"version": sets.VERSION, "set": "tiny", "seed": 0, "videos": videos}
     (folder / sets.TRUTH).write_text(json.dumps(content))
-    made = playhouse.read(folder)
+    return folder
+
+
+def test_the_playhouse_brings_what_people_write_and_never_the_truth(tiny: Path, catalog: Catalog) -> None:
+    made = playhouse.read(tiny)
     assert all(count.ok is not False for count in made.counts)
-    assert bring_in(catalog, made, folder).whole
-    for (video_id, upload), spec, one in zip(uploads(catalog), specs, known, strict=True):
-        assert (upload.split, upload.key) == (spec.split, spec.name)
-        written = [Caption(c.text, c.start, c.end, spec.split) for c in one.captions]
+    assert bring_in(catalog, made, tiny).whole
+    known = json.loads((tiny / "truth.json").read_text())["videos"]
+    for (video_id, upload), one in zip(uploads(catalog), known, strict=True):
+        assert upload.split == one["split"]
+        written = [Caption(c["text"], c["start"], c["end"], one["split"]) for c in one["captions"]]
         assert catalog.captions(video_id) == written
         assert {tag.source for tag in catalog.tags(video_id)} == {UPLOADER}
-        assert {tag.text for tag in catalog.tags(video_id, raw=True)} == set(one.user_tags)
+        assert {tag.text for tag in catalog.tags(video_id, raw=True)} == set(one["user_tags"])
+        assert (catalog.words(video_id), catalog.sightings(video_id)) == ([], [])
+
+
+def test_a_stand_in_for_msrvtt_goes_the_whole_way_to_what_training_reads(
+    tiny: Path, tmp_path: Path, catalog: Catalog
+) -> None:
+    from table.batches import rows
+    from table.config import TagChoice
+
+    annotations, videos = standin.write(tiny, tmp_path / "vtt")
+    made = msrvtt.read(annotations)
+    assert bring_in(catalog, made, videos).whole
+    learnt, asked = rows(catalog, TagChoice(), "train"), rows(catalog, TagChoice(), "test")
+    assert {len(row.texts) for row in learnt} == {20}
+    assert [len(row.texts) for row in asked] == [1, 1]
+    assert (len(learnt), rows(catalog, TagChoice(), "val")) == (6, [])
+    assert not {row.key for row in learnt} & {row.key for row in asked}
+    found = {count.what: count.found for count in made.counts}
+    assert found["test sentences as an annotator wrote them"] == 2
+
+
+def test_tagging_takes_an_imported_file_for_known(vtt: Path, tmp_path: Path, catalog: Catalog) -> None:
+    from tagging.planning import plan
+
+    folder = filmed(tmp_path / "videos", "video0.mp4", "video3.mp4")
+    bring_in(catalog, msrvtt.read(vtt), folder)
+    made = plan(catalog, [folder], [])
+    assert (made.found, made.unchanged, made.jobs) == (2, 2, [])
 
 
 # -- the command -----------------------------------------------------------------------------------------

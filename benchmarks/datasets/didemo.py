@@ -2,7 +2,7 @@
 
 `train_data.json`, `val_data.json`, `test_data.json`: rows with a sentence, a file name, and for each of at
 least four annotators the first and last step that it speaks of. TABLE asks with all sentences of a video as
-one paragraph (`--protocol paragraph`): the catalog keeps them apart, each with its time.
+one paragraph, which its preset does: the catalog keeps them apart, each with its time.
 
 The time of a sentence is what most annotators said; where no answer leads, the medians of the first and of
 the last steps (the lower one of two). Steps 1 to 2 are the seconds 5 to 15.
@@ -100,7 +100,7 @@ def moment(steps: Sequence[tuple[int, int]]) -> tuple[float, float]:
 def _steps(value: Any, where: str) -> list[tuple[int, int]]:
     try:
         steps = [(int(first), int(last)) for first, last in value]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         steps = []
     if not steps or not all(0 <= first <= last < STEPS for first, last in steps):
         raise BadAnnotations(

@@ -122,9 +122,10 @@ def videos_of(shelf: Shelf) -> dict[str, Official]:
     for document, content in contents:
         for row in rows_of(content["sentences"], document.shown):
             key = text_of(row.get("video_id"), document.shown, "video_id")
-            number = row.get("sen_id", ("no number", len(seen)))
-            if key in videos and (key, number) not in seen:
-                seen.add((key, number))
+            number = row.get("sen_id")
+            numbered = isinstance(number, int | str)
+            if key in videos and not (numbered and (key, number) in seen):
+                seen.add((key, number) if numbered else None)
                 videos[key].sentences.append(text_of(row.get("caption"), document.shown, "caption"))
     return videos
 

@@ -132,10 +132,10 @@ def tags_of(value: Any, where: str) -> list[str]:
     """A list of tags, or one text with | or , between them."""
     if value is None:
         return []
-    listed = (
-        value if isinstance(value, list) else re.split(r"[|]" if "|" in str(value) else r"[,，、]", value)
-    )
-    return [tag for tag in (text_of(one, where, "a tag").strip() for one in listed) if tag]
+    if not isinstance(value, list):
+        text = text_of(value, where, "tags")
+        value = re.split(r"[|]" if "|" in text else r"[,，、]", text)
+    return [tag for tag in (text_of(one, where, "a tag").strip() for one in value) if tag]
 
 
 def _line(value: Any, where: str, what: str) -> str | None:

@@ -39,7 +39,7 @@ def read(where: Path) -> Dataset:
         ]
         items = [_item(spec.name, spec.split, row, document.shown) for spec, row in rows]
         name = str(content.get("set", ""))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise BadAnnotations(f"{document.shown} is not a playhouse's truth ({error!r})") from error
     sizes = {split: count for split, (count, _) in SIZES.get(name, {}).items()}
     counts = [

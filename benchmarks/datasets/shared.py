@@ -115,7 +115,7 @@ def seconds(value: Any, where: str) -> float | None:
         return None
     try:
         time = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         time = math.nan
     if not math.isfinite(time) or time < 0:
         raise BadAnnotations(f"{where} has the time {safe(str(value), 40)!r}; times are seconds from 0 on")
