@@ -46,7 +46,7 @@ def read(where: Path) -> Dataset:
         made.notes.append(f"the lists name videos that have no sentences, left out: {some(bare)}")
     spare = len(sentences) - len(items)
     if spare:
-        made.notes.append(f"{spare:,} videos with sentences are in none of the lists, left out")
+        made.notes.append(f"left out, because they are in none of the lists: {spare:,} with sentences")
     return made
 
 
