@@ -1,24 +1,32 @@
-"""What a model is and how it is trained, as data: frozen dataclasses, JSON, key=value settings."""
+"""What a model is and how it is trained, as data: frozen dataclasses and their presets."""
 
 from __future__ import annotations
 
-import difflib
-import hashlib
-import json
-from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, asdict, dataclass, field, fields, replace
-from importlib import resources
-from typing import Any, get_type_hints
+from dataclasses import MISSING, dataclass, field, fields, replace
+from typing import Any
 
 from experts.tags import Modality
+from tagging import configuring
+from tagging.configuring import BadConfig, as_dict, changed, digest, from_dict, one_of
+
+__all__ = [
+    "BadConfig",
+    "Config",
+    "ModelConfig",
+    "TagChoice",
+    "TrainConfig",
+    "as_dict",
+    "changed",
+    "digest",
+    "from_dict",
+    "preset",
+    "presets",
+    "without_tags",
+]
 
 PAPER_MODALITIES = ("object", "person", "scene", "motion", "speech")  # the paper's order of concatenation
 OPENAI_MEAN = (0.48145466, 0.4578275, 0.40821073)
 OPENAI_STD = (0.26862954, 0.26130258, 0.27577711)
-
-
-class BadConfig(ValueError):
-    """A configuration that cannot be used. The message says which key and what it may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +72,9 @@ class ModelConfig:
     std: tuple[float, ...] = OPENAI_STD
 
     def __post_init__(self) -> None:
-        _one_of("tag_tokens", self.tag_tokens, ("eos", "all"))
-        _one_of("residual", self.residual, ("mean", "frame"))
-        _one_of("vtm_text", self.vtm_text, ("eos", "tokens"))
+        one_of("tag_tokens", self.tag_tokens, ("eos", "all"))
+        one_of("residual", self.residual, ("mean", "frame"))
+        one_of("vtm_text", self.vtm_text, ("eos", "tokens"))
         for key, least in (("frames", 1), ("text_length", 3), ("tag_length", 3), ("layers", 0), ("heads", 1)):
             if getattr(self, key) < least:
                 raise BadConfig(f"{key} must be at least {least}, not {getattr(self, key)}")
@@ -115,7 +123,7 @@ class TrainConfig:
     compile: bool = False
 
     def __post_init__(self) -> None:
-        _one_of("protocol", self.protocol, ("single", "paragraph"))
+        one_of("protocol", self.protocol, ("single", "paragraph"))
         for key in ("epochs", "batch", "share", "accumulate", "evaluations"):
             if getattr(self, key) < 1:
                 raise BadConfig(f"{key} must be at least 1, not {getattr(self, key)}")
@@ -131,135 +139,18 @@ class Config:
     train: TrainConfig = field(default_factory=TrainConfig)
 
 
-def _one_of(key: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise BadConfig(f"{key} must be one of {', '.join(allowed)}, not {value!r}")
-
-
-# -- to and from data --------------------------------------------------------------------------------
-
-
-def as_dict(config: Any) -> dict[str, Any]:
-    """Plain JSON data: tuples as lists."""
-    found: dict[str, Any] = json.loads(json.dumps(asdict(config)))
-    return found
-
-
-def from_dict(kind: type[Any], data: Mapping[str, Any]) -> Any:
-    """One of the dataclasses above from JSON data. A key that is not its own is refused, never ignored."""
-    hints = get_type_hints(kind)
-    known = {f.name for f in fields(kind)}
-    values: dict[str, Any] = {}
-    for key, value in data.items():
-        if key not in known:
-            raise BadConfig(f"{kind.__name__} has no key {key!r}{_did_you_mean(key, known)}")
-        hint = hints[key]
-        if hint in (TagChoice, ModelConfig, TrainConfig):
-            values[key] = from_dict(hint, value)
-        else:
-            values[key] = _fit(key, value, hint)
-    return kind(**values)
-
-
-def _fit(key: str, value: Any, hint: Any) -> Any:
-    """The value in the type that the key has, or a sentence."""
-    text = str(hint)
-    if text.startswith("tuple") and isinstance(value, list | tuple):
-        return tuple(value)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if value is None and "None" in text:
-        return None
-    wanted = (str, dict) if "dict" in text else str if "str" in text else hint
-    # True is an int in Python; in a configuration it is a mistake.
-    fits = isinstance(wanted, type | tuple) and isinstance(value, wanted)
-    if not fits or (hint is int and isinstance(value, bool)):
-        raise BadConfig(f"{key} cannot be {value!r}; it is {_plain(hint)}")
-    return value
-
-
-def _plain(hint: Any) -> str:
-    names = {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}
-    return names.get(hint, str(hint))
-
-
-def _did_you_mean(key: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(key, list(known), n=1)
-    return f"; did you mean {near[0]!r}?" if near else f"; it has {', '.join(sorted(known))}"
-
-
 # -- presets -----------------------------------------------------------------------------------------
 
 
 def presets() -> list[str]:
     """The names of the presets that come with tagline."""
-    folder = resources.files("table") / "presets"
-    return sorted(
-        entry.name.removesuffix(".json") for entry in folder.iterdir() if entry.name.endswith(".json")
-    )
+    return configuring.presets("table")
 
 
 def preset(name: str) -> Config:
     """A preset by its name."""
-    if name not in presets():
-        raise BadConfig(f"there is no preset {name!r}; there are {', '.join(presets())}")
-    text = (resources.files("table") / "presets" / f"{name}.json").read_text(encoding="utf-8")
-    found: Config = from_dict(Config, json.loads(text))
+    found: Config = configuring.preset("table", Config, name)
     return found
-
-
-def changed(config: Config, settings: Iterable[str]) -> Config:
-    """The configuration with `key=value` settings applied.
-
-    A key is `model.frames`, `train.batch`, `model.tags.most`, or its last part where only one key ends so.
-    Values are JSON; what is no JSON is taken as a word, and words with commas as a list where one belongs.
-    """
-    data = as_dict(config)
-    paths = {".".join(path): path for path in _paths(data)}
-    for setting in settings:
-        key, equals, value = setting.partition("=")
-        if not equals:
-            raise BadConfig(f"a setting is key=value, not {setting!r}")
-        found = [name for name in paths if name == key or name.endswith("." + key)]
-        if not found:
-            raise BadConfig(f"there is no key {key!r}{_did_you_mean(key, _short(paths))}")
-        if len(found) > 1:
-            raise BadConfig(f"{key!r} could be {' or '.join(found)}; write it in full")
-        *above, last = paths[found[0]]
-        target = data
-        for part in above:
-            target = target[part]
-        target[last] = _value(value, target[last])
-    done: Config = from_dict(Config, data)
-    return done
-
-
-def _paths(data: Mapping[str, Any], above: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
-    found: list[tuple[str, ...]] = []
-    for key, value in data.items():
-        # A dictionary as architecture is one value.
-        nested = isinstance(value, dict) and key != "architecture"
-        found += _paths(value, (*above, key)) if nested else [(*above, key)]
-    return found
-
-
-def _short(paths: Iterable[str]) -> set[str]:
-    return {path.rpartition(".")[2] for path in paths}
-
-
-def _value(text: str, before: Any) -> Any:
-    if isinstance(before, list) and not text.lstrip().startswith("["):
-        return [part for part in (p.strip() for p in text.split(",")) if part]
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return text
-
-
-def digest(*parts: Any) -> str:
-    """sha256 over JSON data, keys sorted: the configuration's share of a fingerprint."""
-    text = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def without_tags(config: Config, *modalities: str) -> Config:

@@ -13,9 +13,9 @@ import torch.distributed as dist
 
 from table.batches import Row, Tokenizer, longest, padded, rows
 from table.frames import FrameCache, FrameSource
-from table.gathering import world
 from table.model import Table
 from table.ranking import Evaluation, Product, evaluate
+from tagging.gathering import world
 
 if TYPE_CHECKING:
     from table.saving import Saved

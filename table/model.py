@@ -14,9 +14,9 @@ from table import objective
 from table.config import ModelConfig
 from table.encoders import TextEncoder, build_towers, load_towers, normalise
 from table.fusion import TagGuide, mean_over
-from table.gathering import gather, mean_of_all, world
 from table.heads import MatchHead, WordHead
 from table.negatives import draw
+from tagging.gathering import gather, mean_of_all, world
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,42 +4,32 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import torch
 import torch.distributed as dist
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers import PrinterCallback, TrainerCallback, TrainingArguments
 
 from table.batches import Data, Lessons, Tokenizer, Units, collate
 from table.config import Config
 from table.evaluation import evaluate_model
-from table.gathering import world
 from table.model import Table
+from tagging.gathering import world
+from tagging.training import COMPLETE, EpochLoader, HouseTrainer, NonFinite
 
-COMPLETE = "complete"  # a file in a checkpoint that was written to its end
+__all__ = ["COMPLETE", "NonFinite", "TableTrainer"]
+
 PARTS = ("contrastive", "vtm", "mlm")
 LARGEST_SCALE = math.log(100)  # CLIP's bound on 1/τ
 
 
-class NonFinite(ArithmeticError):
-    """A loss or gradient that is no number. The message names the video and the step."""
-
-
-class _Loader(DataLoader[Any]):
-    """A data loader that tells its batches which epoch it is."""
-
-    def set_epoch(self, epoch: int) -> None:
-        assert isinstance(self.batch_sampler, Units)
-        self.batch_sampler.set_epoch(epoch)
-
-
-class TableTrainer(Trainer):
+class TableTrainer(HouseTrainer):
     """Trainer whose batches, losses, validation and checkpoints are those of TABLE."""
+
+    lower = "lr_fusion and lr_towers"
 
     def __init__(
         self,
@@ -51,7 +41,7 @@ class TableTrainer(Trainer):
         say: Callable[[str], None],
     ) -> None:
         self.settings, self.data, self.tokenizer, self.say = config, data, tokenizer, say
-        self.table = model  # the trainer's own `model` may be wrapped for several devices
+        self.table = self.network = model
         rank, ranks = world()
         train = config.train
         counts = [len(row.texts) for row in data.train]
@@ -72,26 +62,14 @@ class TableTrainer(Trainer):
         self.add_callback(_Bounds(model))
         self._parts: dict[str, Tensor] = {}
         self._counted, self._videos, self._since = 0, 0, time.perf_counter()
-        self._names: list[str] = []
-
-    def report_to(self, folder: Path, where: Sequence[str]) -> None:
-        """Send what is logged to TensorBoard (files in `folder`) or W&B as well."""
-        if "tensorboard" in where and self.is_world_process_zero():
-            from torch.utils.tensorboard import SummaryWriter
-            from transformers.integrations import TensorBoardCallback
-
-            self.add_callback(TensorBoardCallback(SummaryWriter(str(folder))))
-        if "wandb" in where:
-            from transformers.integrations import WandbCallback
-
-            self.add_callback(WandbCallback())
+        self.names = []
 
     # -- batches and optimiser -----------------------------------------------------------------------
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         """Our batches. They are cut for this rank already, so accelerate has nothing to prepare."""
         workers = self.args.dataloader_num_workers
-        return _Loader(
+        return EpochLoader(
             self.lessons,
             batch_sampler=self.units,
             collate_fn=collate,
@@ -131,7 +109,7 @@ class TableTrainer(Trainer):
     ) -> Any:
         """The sum of the losses of a batch. Stops if it is no number."""
         train = self.settings.train
-        self._names = inputs.pop("names")
+        self.names = inputs.pop("names")
         found = model(**inputs, vtm_weight=train.vtm_weight, mlm_weight=train.mlm_weight)
         self._check(found, inputs["video_of_text"])
         for part in PARTS:
@@ -139,51 +117,23 @@ class TableTrainer(Trainer):
                 value = found[part].detach()
                 self._parts[part] = self._parts[part] + value if part in self._parts else value
         self._counted += 1
-        self._videos += len(self._names) * world()[1]
+        self._videos += len(self.names) * world()[1]
         return (found["loss"], found) if return_outputs else found["loss"]
 
     def _check(self, found: dict[str, Tensor], video_of_text: Tensor) -> None:
-        """Say which video made the loss no number. All ranks stop together, or the others would wait."""
-        bad = (~torch.isfinite(found["loss"].detach())).float()
-        if world()[1] > 1:
-            dist.all_reduce(bad)
-        if not bad.item():
+        """Say which video made the loss no number."""
+        if self.check_finite(found["loss"]):
             return
         step = self.state.global_step + 1
-        for name, parameter in self.table.named_parameters():
-            if not bool(torch.isfinite(parameter).all()):
-                raise NonFinite(
-                    f"the weights ({name}) were no numbers any more before step {step}; "
-                    "lower lr_fusion and lr_towers, or turn bf16 off"
-                )
-        names = self._everyone(self._names)
+        names = self.everyone(self.names)
         videos = (~torch.isfinite(found["video_vectors"]).all(1)).nonzero().flatten().tolist()
-        of = torch.cat([video_of_text + i * len(self._names) for i in range(world()[1])]).tolist()
+        of = torch.cat([video_of_text + i * len(self.names) for i in range(world()[1])]).tolist()
         texts = (~torch.isfinite(found["text_vectors"]).all(1)).nonzero().flatten().tolist()
         guilty = dict.fromkeys([*(names[i] for i in videos), *(names[of[i]] for i in texts)])
         parts = [part for part in PARTS if part in found and not bool(torch.isfinite(found[part]))]
         who = ", ".join(guilty) or f"one of {', '.join(names)}"
         what = f" ({', '.join(parts)})" if parts else ""
         raise NonFinite(f"the loss{what} of step {step} is no number because of {who}; look, or remove it")
-
-    def _everyone(self, names: list[str]) -> list[str]:
-        ranks = world()[1]
-        if ranks == 1:
-            return names
-        parts: list[Any] = [None] * ranks
-        dist.all_gather_object(parts, names)
-        return [name for part in parts for name in part]
-
-    def _clip_grad_norm(self, model: nn.Module) -> Any:
-        norm = super()._clip_grad_norm(model)
-        # One step with such gradients and every weight is lost.
-        if norm is not None and not math.isfinite(float(norm)):
-            names = ", ".join(self._everyone(self._names))
-            raise NonFinite(
-                f"the gradient of step {self.state.global_step + 1} is no number; it came from {names}; "
-                "lower lr_fusion, or turn bf16 off"
-            )
-        return norm
 
     # -- validation ----------------------------------------------------------------------------------
 
@@ -221,25 +171,6 @@ class TableTrainer(Trainer):
             line = _line(self.state.global_step, self.state.max_steps, logs)
             if line:
                 self.say(line)
-
-    # -- checkpoints ---------------------------------------------------------------------------------
-
-    def _save(self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:
-        """Tensors only: the arguments that the trainer would pickle beside them are in `run.json`."""
-        if not self.args.should_save:
-            return
-        folder = Path(output_dir or self.args.output_dir or ".")
-        folder.mkdir(parents=True, exist_ok=True)
-        state = {name: value.detach().cpu().contiguous() for name, value in self.table.state_dict().items()}
-        save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
-
-    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        super()._save_checkpoint(model, trial)
-        self.accelerator.wait_for_everyone()
-        folder = Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}"
-        if self.args.should_save and folder.is_dir():
-            # A kill while a checkpoint is written leaves it without this; resuming takes the one before.
-            (folder / COMPLETE).touch()
 
 
 class _Bounds(TrainerCallback):

@@ -158,7 +158,7 @@ def test_a_loss_that_is_no_number_names_the_video(tmp_path: Path, monkeypatch: p
 def test_a_gradient_that_is_no_number_stops_before_the_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("table.trainer.Trainer._clip_grad_norm", lambda *_: torch.tensor(float("inf")))
+    monkeypatch.setattr("tagging.training.Trainer._clip_grad_norm", lambda *_: torch.tensor(float("inf")))
     with pytest.raises(NonFinite, match="gradient of step 1 is no number; it came from /videos/"):
         run(tmp_path / "run")
 
