@@ -18,6 +18,7 @@ def playhouse() -> None:
     \b
     tagline bench playhouse render tiny /tmp/tiny     eight videos and their truth
     tagline bench playhouse card demo --out /tmp/card what is in a set, and a sheet to look at
+    tagline bench playhouse experts --only scene      train the scene expert anew
     """
 
 
@@ -82,6 +83,46 @@ def card(name: str, seed: int, out: Path | None, as_json: bool) -> None:
         click.echo(json.dumps(parts, indent=2, ensure_ascii=False))
         return
     _print(parts)
+
+
+@playhouse.command()
+@click.option("--only", metavar="NAMES", help="Only these: object,person,scene,motion,clip.")
+@click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), help="Where to, if not into the package."
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the training.")
+@click.option("--minutes", type=click.FloatRange(0.1), help="So long at most for each, drawing not counted.")
+def experts(only: str | None, out: Path | None, seed: int, minutes: float | None) -> None:
+    """Train the experts' models anew, on train seeds, and put them where `--weights playhouse` finds them.
+
+    Object and person are one training. The time that it will take is said first; what is learned from
+    is drawn once and kept. With a GPU it is used.
+    """
+    import math
+    import os
+    import time
+
+    from benchmarks.playhouse.training import lessons
+
+    try:
+        chosen = lessons.chosen(only)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    for lesson in chosen:
+        wait = min(lesson.expected(), (minutes or math.inf) + lesson.material / 60)
+        name = ", ".join(lesson.makes)
+        click.echo(f"{name}: {lesson.what}, about {wait:.0f} minutes on {os.cpu_count()} cores", err=True)
+    for lesson in chosen:
+        begun, name = time.monotonic(), lesson.makes[0]
+        lesson.teach(
+            lessons.shelf(out),
+            seed,
+            minutes or math.inf,
+            lambda line, name=name: click.echo(f"{name}: {line}", err=True),  # type: ignore[misc]
+        )
+        took = (time.monotonic() - begun) / 60
+        for made in lesson.makes:
+            click.echo(f"{lessons.shelf(out) / made}  {took:.1f} min")
 
 
 def _print(parts: dict[str, Any]) -> None:

@@ -78,7 +78,7 @@ def _encode(world: Scenario, path: Path, title: str | None) -> None:
         audio: Any = None
         if heard is not None:
             audio = container.add_stream("aac", rate=RATE, layout="mono")
-            audio.bit_rate = 48_000
+            audio.bit_rate = 64_000
         for number, time in enumerate(stage.times(world)):
             frame = av.VideoFrame.from_image(stage.picture(world, time, number))
             frame.pts, frame.time_base = number, Fraction(1, world.fps)

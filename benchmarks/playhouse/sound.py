@@ -30,14 +30,16 @@ def sound(scenario: Scenario) -> Sound | None:
     rng = np.random.Generator(np.random.PCG64(scenario.seed))
     total = round(scenario.duration * RATE)
     mixed = np.zeros(total, np.int64)
+    # A general recogniser loses words to noise that people hardly notice, so it is softer under speech.
+    soft = 4 if scenario.said else 1
     for shot in scenario.shots:
         start, end = round(shot.start * RATE), min(round(shot.end * RATE), total)
-        loud = int(rng.integers(40, 200))
+        loud = int(rng.integers(120, 400)) // soft
         mixed[start:end] += level(_AMBIENCE[SCENES[shot.scene].sound](rng, end - start), loud)
         if shot.weather == "rain":
-            mixed[start:end] += level(_rain(rng, end - start), 90)
+            mixed[start:end] += level(_rain(rng, end - start), 200 // soft)
     if scenario.music:
-        mixed += level(tune(rng, total, scenario.music), 110 if scenario.said else 1100)
+        mixed += level(tune(rng, total, scenario.music), 90 if scenario.said else 1100)
     for said in scenario.said:
         start = round(said.start * RATE)
         spoken = voices.sound(said.line)[: total - start]
