@@ -41,18 +41,23 @@ class Plain:
         self.experts = experts
         self.models: dict[str, Any] = {}
         self.seconds: dict[str, float] = defaultdict(float)
-        threads = torch.get_num_threads()
+        self.threads = torch.get_num_threads()
         for name in experts:
             getattr(self, f"_load_{name}")(weights)
-        torch.set_num_threads(threads)  # silero's import leaves one
+        torch.set_num_threads(self.threads)
 
     def video(self, path: Path) -> dict[str, list[Tag]]:
         """The whole of the work on one video."""
+        import torch
+
         tags = {}
         for name in self.experts:
             begun = time.perf_counter()
             tags[name] = getattr(self, f"tell_{name}")(getattr(self, f"read_{name}")(path))
             self.seconds[name] += time.perf_counter() - begun
+            # silero's import and each predict of ultralytics leave the process with one thread on two
+            # cores. A plain script would not notice; here it must not decide the race.
+            torch.set_num_threads(self.threads)
         return tags
 
     # Objects and persons: ultralytics, YOLO(model)(path), one frame a second by its own stride.

@@ -81,7 +81,7 @@ def _video(home: Path, seconds: float, seed: int) -> Path:
     home.mkdir(parents=True, exist_ok=True)
     recipe = Recipe(640, 360, seconds, cut=4, seed=seed)
     caption = _caption(f"EPISODE {seed} OF THE SHOW") if seed % 3 == 0 else None
-    beside = path.with_name(f".{path.name}")
+    beside = path.with_name(f".{os.getpid()}-{path.name}")
     _write(beside, recipe, caption, _speech(seconds, seed))
     os.replace(beside, path)  # noqa: PTH105
     return path

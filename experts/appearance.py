@@ -46,20 +46,17 @@ class Towers:
         preparation: Preparation,
         fingerprint: str,
         device: str,
-        precision: str = "auto",
+        precision: str = "float32",
     ) -> None:
-        self.model = devices.settle(model, device)
+        # By what similarities are multiplied before a softmax over texts; read before numbers are shortened.
+        self.scale = float(model.logit_scale.detach().exp())
+        self.low = devices.low(device, precision)
+        self.model = devices.settle(model, device, bfloat16=self.low)
         self.tokenize = tokenize
         self.preparation = preparation
         self.fingerprint = fingerprint
         self.device = device
-        self.precision = precision
         self.at_once = devices.at_once(device, accelerator=128, cpu=8)
-
-    @property
-    def scale(self) -> float:
-        """By what similarities are multiplied before a softmax over texts."""
-        return float(self.model.logit_scale.exp())
 
     @property
     def dimensions(self) -> int:
@@ -85,15 +82,15 @@ class Towers:
         for start in range(0, len(order), TEXTS_AT_ONCE):
             some = [texts[i] for i in order[start : start + TEXTS_AT_ONCE]]
             tokens = self.tokenize(some).to(self.device)
-            with devices.computing(self.device, self.precision):
+            with devices.computing(self.device):
                 parts.append(_unit(encode_text(self.model, tokens)))
         vectors = np.concatenate(parts)
         return vectors[np.argsort(order)]
 
     def _see(self, fitted: torch.Tensor) -> Vectors:
         pictures = self.preparation.normalise(fitted, self.device)
-        with devices.computing(self.device, self.precision):
-            return _unit(self.model.encode_image(pictures))
+        with devices.computing(self.device):
+            return _unit(self.model.encode_image(pictures.bfloat16() if self.low else pictures))
 
 
 _loaded: dict[tuple[str, ...], Towers] = {}
@@ -106,7 +103,7 @@ def towers(
     *,
     collection: str = weights.PUBLIC,
     architecture: str | None = None,
-    precision: str = "auto",
+    precision: str = "float32",
     allow_pickle: bool = False,
 ) -> Towers:
     """The towers of these weights on this device, loaded once a process however many ask for them.

@@ -28,30 +28,45 @@ def at_once(device: str, *, accelerator: int, cpu: int) -> int:
     return cpu if device == "cpu" else accelerator
 
 
-@contextmanager
-def computing(device: str, precision: str = "auto") -> Iterator[None]:
-    """No gradients, and the arithmetic of `precision`.
+def low(device: str, precision: str = "auto") -> bool:
+    """Whether to compute in bfloat16. "auto": where the hardware does so natively.
 
-    "float32" everywhere by default: scores then agree between devices and batch sizes to rounding.
-    "bfloat16" makes transformers two to three times as fast on hardware that has it, and moves scores
-    by about a hundredth, so that findings near a threshold may differ.
+    Transformers and video networks are then two to four times as fast; scores move by about a
+    hundredth, so that a finding close to its threshold may fall on the other side of it.
     """
+    if precision not in ("auto", "float32", "bfloat16"):
+        raise ValueError(f"there is no precision {precision!r}; there are auto, float32, bfloat16")
+    if precision != "auto":
+        return precision == "bfloat16"
     import torch
 
-    low = precision == "bfloat16"
-    with torch.inference_mode(), torch.autocast(device.partition(":")[0], torch.bfloat16, enabled=low):
+    if device.startswith("cuda"):
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    known = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return device == "cpu" and known is not None and bool(known())
+
+
+@contextmanager
+def computing(device: str, autocast: bool = False) -> Iterator[None]:
+    """No gradients; with `autocast`, products of float32 models in bfloat16."""
+    import torch
+
+    with torch.inference_mode(), torch.autocast(device.partition(":")[0], torch.bfloat16, enabled=autocast):
         yield
 
 
-def settle(model: Any, device: str) -> Any:
+def settle(model: Any, device: str, *, bfloat16: bool = False) -> Any:
     """A model ready to look: on its device, frozen, convolutions in the order in which CPUs are quick.
 
-    Returns the same model.
+    `bfloat16` turns all its numbers into such, which suits transformers; with batch norms in it a model
+    is better left as it is and run under `computing(autocast=True)`. Returns the same model.
     """
     import torch
 
     ready()
     model = model.eval().requires_grad_(False).to(device)
+    if bfloat16:
+        model = model.to(torch.bfloat16)
     volumes = any(isinstance(part, torch.nn.Conv3d) for part in model.modules())
     return model.to(memory_format=torch.channels_last_3d if volumes else torch.channels_last)
 

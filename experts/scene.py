@@ -58,7 +58,7 @@ class SceneSettings:
     rate: float = 1.0
     most: int = 24
     side: int | None = 256
-    precision: str = "auto"
+    precision: str = "auto"  # "float32", "bfloat16"; "auto": the second where the hardware has it
     at_once: int | None = None
     allow_pickle: bool = False
 
@@ -247,11 +247,11 @@ class Classifier:
     def __init__(
         self, model: Any, names: Sequence[str], preparation: Preparation, device: str, precision: str = "auto"
     ) -> None:
-        self.model = devices.settle(model, device)
+        self.low = devices.low(device, precision)
+        self.model = devices.settle(model, device, bfloat16=self.low)
         self.labels = list(names)
         self.preparation = preparation
         self.device = device
-        self.precision = precision
 
     @classmethod
     def open(cls, path: Path, device: str, precision: str = "auto") -> Classifier:
@@ -272,7 +272,8 @@ class Classifier:
     def __call__(self, fitted: torch.Tensor) -> Shares:
         """uint8 [N, 3, h, w] to shares [N, labels]."""
         pictures = self.preparation.normalise(fitted, self.device)
-        with devices.computing(self.device, self.precision):
+        with devices.computing(self.device):
+            pictures = pictures.bfloat16() if self.low else pictures
             shares = self.model(pixel_values=pictures).logits.float().softmax(dim=-1)
         return shares.cpu().numpy()
 

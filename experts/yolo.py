@@ -227,6 +227,8 @@ class Detector:
 
         Coordinates are pixels of the fitted picture. pictures: uint8 [N, 3, h, w].
         """
+        # Where torchvision is not imported yet, ultralytics sorts boxes out in Python, ten times slower.
+        import torchvision  # noqa: F401
         from ultralytics.utils.nms import non_max_suppression
 
         with devices.computing(self.device):

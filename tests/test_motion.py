@@ -35,7 +35,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def expert(folder: Path) -> MotionExpert:
-    made = MotionExpert(weights=str(folder), confidence=0.1)
+    made = MotionExpert(weights=str(folder), confidence=0.1, precision="float32")
     made.load("cpu")
     return made
 
@@ -49,6 +49,14 @@ def test_a_batch_of_videos_is_told_as_one_by_one(expert: MotionExpert) -> None:
         for tag in report.tags:
             assert 0 <= tag.start <= (tag.best or 0) <= tag.end <= (video.facts.duration or 0)
     assert together[-1].notes == ["no frame for the motion expert"]
+
+
+def test_low_precision_moves_scores_little(folder: Path, expert: MotionExpert) -> None:
+    low = MotionExpert(weights=str(folder), precision="bfloat16")
+    low.load("cpu")
+    windows = expert.watcher.fit(seeing.footage([expert]).windows(expert.sampling))
+    moved = np.abs(expert.watcher(windows) - low.watcher(windows))
+    assert 0 < moved.mean() < 0.03
 
 
 def test_it_asks_for_the_windows_its_model_was_trained_on(expert: MotionExpert) -> None:
@@ -119,7 +127,7 @@ def test_logits_and_shares_give_the_same_scores() -> None:
     def answering(values: torch.Tensor) -> Watcher:
         model = torch.nn.Module()
         model.forward = lambda pictures: values  # type: ignore[method-assign]
-        return Watcher(model, plan, "cpu")
+        return Watcher(model, plan, "cpu", "float32")
 
     nothing = torch.zeros(2, 3, 2, 4, 4, dtype=torch.uint8)
     np.testing.assert_allclose(

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import seeing
-import torch
 
 from benchmarks import random_weights
 from experts.pictures import Preparation
@@ -41,7 +40,7 @@ def nothing_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def loaded(**settings: Any) -> SceneExpert:
-    expert = SceneExpert(**settings)
+    expert = SceneExpert(**{"precision": "float32", **settings})
     expert.load("cpu")
     return expert
 
@@ -66,7 +65,7 @@ def test_the_classifier_says_what_transformers_own_pipeline_says(folders: dict[s
     from transformers import pipeline
 
     frames = seeing.frames(3, (90, 160))
-    judge = Classifier.open(Path(folders["classifier"]), "cpu")
+    judge = Classifier.open(Path(folders["classifier"]), "cpu", "float32")
     ours = judge(judge.preparation.fit(frames))
     theirs = pipeline("image-classification", model=folders["classifier"], device="cpu")
     for frame, row in zip(frames, ours, strict=True):
@@ -152,4 +151,8 @@ def test_low_precision_moves_scores_little(folders: dict[str, str]) -> None:
     assert low.classifier is not None
     fitted = plain.classifier.preparation.fit(frames)
     np.testing.assert_allclose(plain.classifier(fitted), low.classifier(fitted), atol=0.1)
-    assert torch.get_default_dtype() == torch.float32
+    assert plain.towers is not None
+    assert low.towers is not None
+    assert low.towers.scale == plain.towers.scale
+    alike = (plain.towers.encode_frames(frames) * low.towers.encode_frames(frames)).sum(axis=1)
+    assert alike.min() > 0.999
