@@ -23,6 +23,9 @@ from experts.children import Child, Gone
 from experts.footage import Coverage, Facts, Footage, Sampling, Sound, Unreadable, View, union
 from experts.guard import pack
 
+# Raise it when more files can be read, or others than before: what failed is then tried again.
+VERSION = "1"
+
 GIB = 1 << 30
 Order = tuple[Path, tuple[Sampling, ...]]
 

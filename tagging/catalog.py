@@ -86,7 +86,7 @@ class Catalog(Reading):
         created: str | None = None,
     ) -> int:
         """The id of the video with this content hash, made if it is new. What is None stays as it was."""
-        title = title if title is not None else facts.title if facts else None
+        own = facts.title if facts else None  # what the file calls itself; a title given by name goes first
         created = created if created is not None else facts.created if facts else None
         with self.transaction():
             self.connection.execute("INSERT OR IGNORE INTO video(hash, size) VALUES (?, ?)", (digest, size))
@@ -99,6 +99,10 @@ class Catalog(Reading):
             ):
                 if value is not None:
                     self.connection.execute(f"UPDATE video SET {column} = ? WHERE id = ?", (value, video_id))
+            if title is None and own:
+                self.connection.execute(
+                    "UPDATE video SET title = coalesce(title, ?) WHERE id = ?", (clean(own, 1_000), video_id)
+                )
             if facts is not None:
                 self.connection.execute(
                     "UPDATE video SET duration = ?, width = ?, height = ?, fps = ?, codec = ?, rotation = ?,"

@@ -615,3 +615,13 @@ def test_the_order_of_writing_does_not_show(tmp_path: Path) -> None:
             dumps.append(list(dump(catalog)))
     assert dumps[0] == dumps[1]
     assert len(dumps[0]) > 30
+
+
+def test_a_title_given_by_name_goes_before_what_the_file_calls_itself(tmp_path: Path) -> None:
+    with Catalog.open(tmp_path) as catalog:
+        facts = fakes.facts_of({"title": "MOV_0001"})
+        video_id = catalog.put_video("a" * 64, facts=facts)
+        assert catalog.video(video_id).title == "MOV_0001"  # type: ignore[union-attr]
+        catalog.put_video("a" * 64, title="A day at the sea")
+        catalog.put_video("a" * 64, facts=facts)
+        assert catalog.video(video_id).title == "A day at the sea"  # type: ignore[union-attr]
