@@ -1,18 +1,37 @@
-"""The tagger's architecture and training as data; the paper's ablations are values of these fields."""
+"""A tagger's architecture and training as data; ablations and rivals are values of these fields."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
 
+from tagging import configuring
+from tagging.configuring import BadConfig, as_dict, changed, digest, from_dict, one_of
+
+__all__ = [
+    "BadConfig",
+    "Config",
+    "TaggerConfig",
+    "TrainConfig",
+    "as_dict",
+    "changed",
+    "digest",
+    "from_dict",
+    "preset",
+    "presets",
+]
+
+# op-tsg: words under order prompts, or without them in another order; bin and asl: one yes or no a tag;
+# open-book: words that may be copied from the tags of similar videos.
+METHODS = ("op-tsg", "open-book", "bin", "asl")
 # How the tags of a training target are ordered. "prompts": by the order prompts (the method itself).
-Order = Literal["prompts", "frequent first", "rare first", "random"]
+ORDERS = ("prompts", "frequent first", "rare first", "random", "learned")
 
 
 @dataclass(frozen=True, slots=True)
 class TaggerConfig:
     """Sizes are the paper's; smaller ones train in minutes on two CPU cores."""
 
+    method: str = "op-tsg"
     frame_width: int = 512  # of the frozen CLIP frame features
     tag_width: int = 768  # of the frozen tag embeddings
     width: int = 768
@@ -28,7 +47,7 @@ class TaggerConfig:
     target_words: int = 128
 
     pad_weight: float = 0.3  # Table 5: lambda of equation 8
-    order: Order = "prompts"  # Table 7 B and the order-based rivals: any other value does without prompts
+    order: str = "prompts"  # Table 7 B and the order-based rivals: any other value does without prompts
     shuffle: bool = True  # Table 7 C
     learnable_tags: bool = False  # Table 7 D
     contrastive: bool = True  # Table 7 E
@@ -37,16 +56,81 @@ class TaggerConfig:
     use_frames: bool = True  # Table 8
     use_title: bool = True  # Table 8
 
+    neighbours: int = 5  # open-book: videos whose tags may be copied
+    hint_words: int = 60  # open-book: words of those tags
+    gamma_neg: float = 4.0  # asl: focus on the negatives, on the positives, and the shift of probabilities
+    gamma_pos: float = 1.0
+    clip: float = 0.05
+
     def __post_init__(self) -> None:
+        one_of("method", self.method, METHODS)
+        one_of("order", self.order, ORDERS)
         if not (self.use_frames or self.use_title):
-            raise ValueError("a tagger needs frames, titles or both")
+            raise BadConfig("a tagger needs frames, titles or both")
         if not 0.0 <= self.pad_weight <= 1.0:
-            raise ValueError(f"pad_weight must lie in 0..1, not {self.pad_weight}")
-        if self.width % self.heads:
-            raise ValueError(f"width {self.width} cannot be shared among {self.heads} heads")
-        if self.order != "prompts" and (self.prompt_labels or self.classify_prompts):
-            raise ValueError("prompt labels and prompt classification need order='prompts'")
+            raise BadConfig(f"pad_weight must lie in 0..1, not {self.pad_weight}")
+        if self.heads < 1 or self.width % self.heads:
+            raise BadConfig(f"width {self.width} cannot be shared among {self.heads} heads")
+        if not self.prompted and (self.prompt_labels or self.classify_prompts):
+            raise BadConfig("prompt labels and prompt classification need method='op-tsg', order='prompts'")
+        if self.method == "open-book" and self.order == "prompts":
+            raise BadConfig("open-book has no prompts; set order to 'frequent first', or another without")
+        for key, least in (("prompts", 1), ("frames", 1), ("title_words", 2), ("target_words", 2)):
+            if getattr(self, key) < least:
+                raise BadConfig(f"{key} must be at least {least}, not {getattr(self, key)}")
 
     @property
     def prompted(self) -> bool:
-        return self.order == "prompts"
+        return self.method == "op-tsg" and self.order == "prompts"
+
+
+@dataclass(frozen=True, slots=True)
+class TrainConfig:
+    """How a tagger is trained, and what it is given to learn from."""
+
+    # The frozen model that embeds tags: "auto", "minilm", "clip", "letters", or a folder of BERT.
+    language: str = "auto"
+    vocabulary: int = 8000  # words learned from the library's own tags and titles
+    title_weights: str | None = None  # a folder of BERT: its tokenizer, and its first layers for titles
+    vectors: str = "appearance"  # source of the frame vectors in the catalog; made where they are missing
+    towers: str | None = None  # weights of the CLIP towers; None: the collection's default
+    collection: str = "public"
+    modalities: tuple[str, ...] = ("human",)  # whose tags are learned: what uploaders and people said
+    least: int = 1  # videos that a tag must have to be learned
+
+    epochs: int = 20
+    batch: int = 64  # videos in a step, over all devices; the paper: 512
+    lr: float = 2e-4
+    weight_decay: float = 0.002
+    warmup: float = 0.1  # share of all steps
+    clip_norm: float = 1.0
+    accumulate: int = 1
+    validation: float = 0.1  # share of the training videos that chooses the checkpoint
+    validation_most: int = 1000
+    evaluations: int = 1  # in an epoch
+    seed: int = 0
+    bf16: bool = True  # where the device can
+
+    def __post_init__(self) -> None:
+        for key in ("epochs", "batch", "accumulate", "evaluations", "least", "vocabulary"):
+            if getattr(self, key) < 1:
+                raise BadConfig(f"{key} must be at least 1, not {getattr(self, key)}")
+        if not 0 < self.validation < 1:
+            raise BadConfig(f"validation must lie between 0 and 1, not {self.validation}")
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    model: TaggerConfig = field(default_factory=TaggerConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+
+
+def presets() -> list[str]:
+    """The names of the presets that come with tagline."""
+    return configuring.presets("tagging.generator")
+
+
+def preset(name: str) -> Config:
+    """A preset by its name."""
+    found: Config = configuring.preset("tagging.generator", Config, name)
+    return found

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from tagging.generator.drafts import Drafter
+from tagging.generator.encoder import Seen
 from tagging.generator.layers import Cache
-from tagging.generator.model import Seen, Tagger
+from tagging.generator.model import Tagger
 
 
 @dataclass(slots=True)
@@ -25,6 +26,7 @@ class Written:
     logps: list[list[float]]
     passes: int  # runs of the decoder
     margins: list[float] = field(default_factory=list)  # smallest lead of a chosen word over the next, a row
+    work: int = 0  # rows that were in these runs, all runs together
 
 
 class Decoding(Protocol):
@@ -35,23 +37,28 @@ class _Rows:
     """The rows of a batch that are still being written, with their memory and cache."""
 
     def __init__(self, tagger: Tagger, seen: Seen) -> None:
-        memory, self.mask = tagger.memory(seen, kept=tagger.meant(seen.prompts))
         self.decoder = tagger.decoder
-        self.memory = self.decoder.memory(memory)
-        self.cache: Cache = self.decoder.cache(len(memory), memory)
-        self.numbers = list(range(len(memory)))  # which row of the batch each of ours is
+        self.held = tagger.hold(seen, kept=tagger.meant(seen.prompts))
+        self.cache: Cache = self.decoder.cache()
+        self.device = self.held.mask.device
+        self.numbers = list(range(len(self.held.mask)))  # which row of the batch each of ours is
 
-    def logits(self, words: Tensor, places: Tensor) -> Tensor:
-        return self.decoder(words, places, self.memory, self.mask, self.cache)
+    def best(self, words: Tensor, places: Tensor) -> tuple[list[list[list[float]]], list[list[list[int]]]]:
+        """The two likeliest next words at each place: log-probabilities and numbers, each [B][S][2]."""
+        found = self.logps(words, places).topk(2)
+        return found.values.tolist(), found.indices.tolist()
+
+    def logps(self, words: Tensor, places: Tensor) -> Tensor:
+        """[B, S, V]"""
+        return self.decoder(words, places, self.held, self.cache).float().log_softmax(-1)
 
     def keep(self, rows: Sequence[int]) -> None:
         """Go on with these rows alone, so that a finished row costs nothing."""
         if list(rows) == list(range(len(self.numbers))):
             return
-        index = torch.tensor(list(rows), dtype=torch.long, device=self.mask.device)
+        index = torch.tensor(list(rows), dtype=torch.long, device=self.device)
         self.cache.select(index)
-        self.memory = [(keys[index], values[index]) for keys, values in self.memory]
-        self.mask = self.mask[index]
+        self.held = self.held.select(index)
         self.numbers = [self.numbers[row] for row in rows]
 
 
@@ -61,21 +68,20 @@ class Greedy:
     @torch.no_grad()
     def __call__(self, tagger: Tagger, seen: Seen) -> Written:
         rows = _Rows(tagger, seen)
-        count, words = len(rows.numbers), tagger.words
-        written = Written([[] for _ in range(count)], [[] for _ in range(count)], 0, [float("inf")] * count)
-        last = torch.full((count, 1), words.start, device=rows.mask.device)
-        for place in range(tagger.config.target_words):
-            logps = rows.logits(last, torch.full_like(last, place))[:, -1].float().log_softmax(-1)
+        written = _empty(len(rows.numbers))
+        last = [tagger.words.start] * len(rows.numbers)
+        for place in range(tagger.settings.target_words):
+            if not rows.numbers:
+                break
+            given = torch.tensor(last, device=rows.device)[:, None]
+            logps, words = rows.best(given, torch.full_like(given, place))
             written.passes += 1
-            best = logps.topk(2)
+            written.work += len(rows.numbers)
             going = []
             for row, number in enumerate(rows.numbers):
-                _note(written, number, best.values[row], int(best.indices[row, 0]), words.end)
-                if int(best.indices[row, 0]) != words.end:
+                if _note(written, number, logps[row][-1], words[row][-1][0], tagger.words.end):
                     going.append(row)
-            if not going:
-                break
-            last = best.indices[going, :1]
+            last = [words[row][-1][0] for row in going]
             rows.keep(going)
         return written
 
@@ -95,24 +101,22 @@ class Drafted:
     def __call__(self, tagger: Tagger, seen: Seen) -> Written:
         rows = _Rows(tagger, seen)
         drafter = Drafter(tagger, seen.prompts)
-        count, words = len(rows.numbers), tagger.words
-        written = Written([[] for _ in range(count)], [[] for _ in range(count)], 0, [float("inf")] * count)
+        written, longest = _empty(len(rows.numbers)), tagger.settings.target_words
         while rows.numbers:
             drafts = []
             for number in rows.numbers:
                 so_far = written.words[number]
-                room = tagger.config.target_words - len(so_far) - 1
+                room = longest - len(so_far) - 1
                 drafts.append(drafter.propose(number, so_far)[: min(self.most, room)])
-            given, places = self._given(rows.numbers, drafts, written, words.start, rows.mask.device)
-            logps = rows.logits(given, places).float().log_softmax(-1)
+            given, places = self._given(rows.numbers, drafts, written, tagger.words.start, rows.device)
+            logps, words = rows.best(given, places)
             written.passes += 1
-            best = logps.topk(2)
+            written.work += len(rows.numbers)
             going = []
             for row, number in enumerate(rows.numbers):
-                if self._accept(written, number, drafts[row], best.values[row], best.indices[row], words.end):
+                if self._accept(written, number, drafts[row], logps[row], words[row], tagger.words.end):
                     going.append(row)
-            going = [r for r in going if len(written.words[rows.numbers[r]]) < tagger.config.target_words]
-            rows.keep(going)
+            rows.keep([r for r in going if len(written.words[rows.numbers[r]]) < longest])
         return written
 
     @staticmethod
@@ -135,16 +139,19 @@ class Drafted:
 
     @staticmethod
     def _accept(
-        written: Written, number: int, draft: list[int], values: Tensor, indices: Tensor, end: int
+        written: Written,
+        number: int,
+        draft: list[int],
+        logps: list[list[float]],
+        words: list[list[int]],
+        end: int,
     ) -> bool:
         """Take the words that greedy decoding would write. False once the end was written."""
         for step, guess in enumerate([*draft, None]):
-            word = int(indices[step, 0])
-            _note(written, number, values[step], word, end)
-            if word == end:
+            if not _note(written, number, logps[step], words[step][0], end):
                 return False
-            if word != guess:
-                return True
+            if words[step][0] != guess:
+                break
         return True
 
 
@@ -159,8 +166,8 @@ class Beam:
     @torch.no_grad()
     def __call__(self, tagger: Tagger, seen: Seen) -> Written:
         written = Written([], [], 0)
-        for row in range(len(seen.features)):
-            one = Seen(seen.features[row : row + 1], seen.mask[row : row + 1], seen.prompts[row : row + 1])
+        for number in range(len(seen.features)):
+            one = seen.row(number)
             words, logps, passes = self._search(tagger, one)
             written.words.append(words)
             written.logps.append(logps)
@@ -173,10 +180,10 @@ class Beam:
         beams: list[tuple[list[int], list[float]]] = [([], [])]
         done: list[tuple[list[int], list[float]]] = []
         passes = 0
-        for place in range(tagger.config.target_words):
+        for place in range(tagger.settings.target_words):
             last = torch.tensor([[b[0][-1] if b[0] else tagger.words.start] for b in beams])
-            last = last.to(rows.mask.device)
-            logps = rows.logits(last, torch.full_like(last, place))[:, -1].float().log_softmax(-1)
+            last = last.to(rows.device)
+            logps = rows.logps(last, torch.full_like(last, place))[:, -1]
             passes += 1
             sums = torch.tensor([[sum(b[1])] for b in beams], device=logps.device)
             top = (sums + logps).flatten().topk(min(2 * self.width, len(beams) * size))
@@ -200,9 +207,15 @@ class Beam:
         return words, scores[: len(words)], passes
 
 
-def _note(written: Written, row: int, values: Tensor, word: int, end: int) -> None:
-    """Write one word down; values: the log-probabilities of the best word and of the next."""
-    written.margins[row] = min(written.margins[row], float(values[0] - values[1]))
-    if word != end:
-        written.words[row].append(word)
-        written.logps[row].append(float(values[0]))
+def _empty(rows: int) -> Written:
+    return Written([[] for _ in range(rows)], [[] for _ in range(rows)], 0, [float("inf")] * rows)
+
+
+def _note(written: Written, row: int, logps: list[float], word: int, end: int) -> bool:
+    """Write one word down; logps: of the best word and of the next. False if it is the end."""
+    written.margins[row] = min(written.margins[row], logps[0] - logps[1])
+    if word == end:
+        return False
+    written.words[row].append(word)
+    written.logps[row].append(logps[0])
+    return True

@@ -6,6 +6,9 @@ right. Both use the same `Cache`, so that both compute the same numbers.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -42,23 +45,47 @@ class Attention(nn.Module):
 class Cache:
     """Keys and values of the words so far. keys, values: [B, heads, room, width / heads] for each layer."""
 
-    def __init__(self, rows: int, room: int, like: Tensor, layers: int, heads: int) -> None:
-        shape = (rows, heads, room, like.shape[-1] // heads)
-        self.keys = [like.new_zeros(shape) for _ in range(layers)]
-        self.values = [like.new_zeros(shape) for _ in range(layers)]
+    def __init__(self, room: int, layers: int) -> None:
+        self.room = room
+        self.keys: list[Tensor | None] = [None] * layers
+        self.values: list[Tensor | None] = [None] * layers
 
     def put(self, layer: int, keys: Tensor, values: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
         """Write new words at `places` [B, S] and give everything up to the last place written."""
+        held, meant = self.keys[layer], self.values[layer]
+        if held is None or meant is None:  # only now is it known in which precision they come
+            shape = (*keys.shape[:2], self.room, keys.shape[-1])
+            held, meant = keys.new_zeros(shape), values.new_zeros(shape)
+            self.keys[layer], self.values[layer] = held, meant
         where = places[:, None, :, None].expand_as(keys)
-        self.keys[layer].scatter_(2, where, keys)
-        self.values[layer].scatter_(2, where, values)
+        held.scatter_(2, where, keys)
+        meant.scatter_(2, where, values)
         end = int(places.max()) + 1
-        return self.keys[layer][:, :, :end], self.values[layer][:, :, :end]
+        return held[:, :, :end], meant[:, :, :end]
 
     def select(self, rows: Tensor) -> None:
         """Keep the given rows, in the given order (beams that are continued, rows that go on)."""
-        self.keys = [keys[rows] for keys in self.keys]
-        self.values = [values[rows] for values in self.values]
+        self.keys = [None if keys is None else keys[rows] for keys in self.keys]
+        self.values = [None if values is None else values[rows] for values in self.values]
+
+
+@dataclass(slots=True)
+class Held:
+    """What the decoder looks at in every pass: each layer's cross keys and values, computed once."""
+
+    layers: list[tuple[Tensor, Tensor]]
+    mask: Tensor  # bool [B, M], True: something is there
+    hints: Tensor | None = None  # int [B, H], words that may be copied
+    hint_mask: Tensor | None = None  # bool [B, H]
+
+    def select(self, rows: Tensor) -> Held:
+        return replace(
+            self,
+            layers=[(keys[rows], values[rows]) for keys, values in self.layers],
+            mask=self.mask[rows],
+            hints=None if self.hints is None else self.hints[rows],
+            hint_mask=None if self.hint_mask is None else self.hint_mask[rows],
+        )
 
 
 class Layer(nn.Module):
@@ -128,22 +155,18 @@ class WordDecoder(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.dropout = nn.Dropout(dropout)
 
-    def memory(self, memory: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """Every layer's cross keys and values, computed once for all passes."""
-        return [layer.across.keys_values(memory) for layer in self.layers if isinstance(layer, Layer)]
+    def hold(self, memory: Tensor, mask: Tensor) -> Held:
+        """memory: [B, M, width]; mask: bool [B, M]."""
+        return Held([layer.across.keys_values(memory) for layer in self._layers()], mask)
 
-    def cache(self, rows: int, like: Tensor) -> Cache:
-        return Cache(rows, self.room, like, len(self.layers), self.heads)
+    def cache(self) -> Cache:
+        return Cache(self.room, len(self.layers))
 
-    def forward(
-        self,
-        words: Tensor,
-        places: Tensor,
-        memory: list[tuple[Tensor, Tensor]],
-        memory_mask: Tensor,
-        cache: Cache | None = None,
-    ) -> Tensor:
-        """words, places: int [B, S]; memory_mask: bool [B, M]. Returns logits over words: [B, S, V].
+    def _layers(self) -> Sequence[Layer]:
+        return [layer for layer in self.layers if isinstance(layer, Layer)]
+
+    def hidden(self, words: Tensor, places: Tensor, held: Held, cache: Cache | None = None) -> Tensor:
+        """words, places: int [B, S]. Returns what is known at each word of the next one: [B, S, width].
 
         A word sees the words at its own place and before it: with a cache all that was ever put there,
         without one the words given.
@@ -154,8 +177,13 @@ class WordDecoder(nn.Module):
         else:
             columns = torch.arange(int(places.max()) + 1, device=words.device)
             visible = columns[None, None, :] <= places[:, :, None]  # [B, S, columns]
-        across = memory_mask[:, None, None, :]
-        for number, layer in enumerate(self.layers):
-            held = None if cache is None else (cache, number, places)
-            x = layer(x, memory[number], across, visible[:, None], held)
-        return F.linear(self.norm(x), self.words.weight)
+        across = held.mask[:, None, None, :]
+        for number, layer in enumerate(self._layers()):
+            store = None if cache is None else (cache, number, places)
+            x = layer(x, held.layers[number], across, visible[:, None], store)
+        out: Tensor = self.norm(x)
+        return out
+
+    def forward(self, words: Tensor, places: Tensor, held: Held, cache: Cache | None = None) -> Tensor:
+        """Logits over the next word at each place: [B, S, V]."""
+        return F.linear(self.hidden(words, places, held, cache), self.words.weight)

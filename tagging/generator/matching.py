@@ -9,30 +9,56 @@ from torch import Tensor
 
 NO_TAG = -1  # a prompt that is aligned with [PAD]
 
+Aligned = npt.NDArray[np.int64]
+
 
 @torch.no_grad()
-def match(prompts: Tensor, tags: Tensor, pad: Tensor) -> npt.NDArray[np.int64]:
+def match(prompts: Tensor, tags: Tensor, pad: Tensor) -> Aligned:
     """Align every prompt with one tag or with [PAD], so that the summed cosine similarity is greatest.
 
     prompts: [N, D]; tags: [L, D]; pad: [D], the embedding of [PAD]. Returns for each prompt the number of
     its tag, or NO_TAG. Exactly min(N, L) prompts get a tag, each another one.
     """
+    return match_all(prompts[None], tags[None], pad, [len(tags)])[0]
+
+
+@torch.no_grad()
+def match_all(prompts: Tensor, tags: Tensor, pad: Tensor, counts: list[int]) -> Aligned:
+    """`match` for a batch: prompts [B, N, D]; tags [B, L, D], of which row b has the first counts[b].
+
+    Returns int64 [B, N]. The similarities leave the device once.
+    """
+    rows, count = prompts.shape[:2]
+    aligned = np.full((rows, count), NO_TAG, np.int64)
+    if count == 0 or tags.shape[1] == 0:
+        return aligned
+    near = _unit(prompts)
+    similarity = _finite(near @ _unit(tags).transpose(1, 2))  # [B, N, L]
+    to_pad = _finite(near @ _unit(pad))  # [B, N]
+    for row, own in enumerate(counts):
+        aligned[row] = _assign(similarity[row, :, :own], to_pad[row])
+    return aligned
+
+
+def _assign(similarity: npt.NDArray[np.float64], to_pad: npt.NDArray[np.float64]) -> Aligned:
+    """The best alignment of one video, from similarity [N, L] to tags and [N] to [PAD].
+
+    With more prompts than tags, the prompts left over gain their similarity to [PAD], whichever of the
+    equal [PAD]s they get. So what counts of a tag is what it gains over [PAD], and L columns are enough.
+    """
     from scipy.optimize import linear_sum_assignment
 
-    count = len(prompts)
-    aligned = np.full(count, NO_TAG, np.int64)
-    if count == 0 or len(tags) == 0:
-        return aligned
-    similarity = _unit(prompts) @ _unit(tags).T  # [N, L]
-    padding = max(0, count - len(tags))
-    to_pad = (_unit(prompts) @ _unit(pad))[:, None].expand(-1, padding)  # [N, N - L]
-    gains = torch.cat([similarity, to_pad], dim=1).double().cpu().numpy()
-    # A prompt that is not finite (an overflow in half precision) must not decide over the others.
-    gains = np.nan_to_num(gains, nan=-1.0, posinf=1.0, neginf=-1.0)
+    prompts, tags = similarity.shape
+    aligned = np.full(prompts, NO_TAG, np.int64)
+    gains = similarity - to_pad[:, None] if prompts > tags else similarity
     rows, columns = linear_sum_assignment(gains, maximize=True)
-    meant = columns < len(tags)
-    aligned[rows[meant]] = columns[meant]
+    aligned[rows] = columns
     return aligned
+
+
+def _finite(gains: Tensor) -> npt.NDArray[np.float64]:
+    # A prompt that is not finite (an overflow in half precision) must not decide over the others.
+    return np.nan_to_num(gains.double().cpu().numpy(), nan=-1.0, posinf=1.0, neginf=-1.0)
 
 
 def _unit(x: Tensor) -> Tensor:

@@ -11,221 +11,197 @@ title words [B, L] ─────────┘              │              
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tagging.gathering import gather, mean_of_all
 from tagging.generator.config import TaggerConfig
-from tagging.generator.layers import CrossEncoder, WordDecoder
-from tagging.generator.matching import NO_TAG, match
+from tagging.generator.encoder import Batch, HybridEncoder, Seen, start_small
+from tagging.generator.layers import CrossEncoder, Held, WordDecoder
+from tagging.generator.matching import NO_TAG, match_all
 from tagging.generator.objective import generation, prompt_tag_contrast
+from tagging.generator.ordering import learned_order
 from tagging.generator.targets import Targets, TargetWriter
 from tagging.generator.words import Words
 
-
-@dataclass(slots=True)
-class Batch:
-    """Videos as tensors. Tags are numbers into the tagger's tag table; they are absent at inference."""
-
-    frames: Tensor  # float [B, T, frame_width]
-    frame_mask: Tensor  # bool [B, T], True where there is a frame
-    title: Tensor  # int [B, L]
-    title_mask: Tensor  # bool [B, L]
-    tags: list[Tensor] | None = None  # B tensors of int [number of tags]
-
-    def to(self, device: str | torch.device) -> Batch:
-        tags = None if self.tags is None else [t.to(device) for t in self.tags]
-        frames, frame_mask = self.frames.to(device), self.frame_mask.to(device)
-        return Batch(frames, frame_mask, self.title.to(device), self.title_mask.to(device), tags)
-
-    def __len__(self) -> int:
-        return len(self.frames)
-
-
-@dataclass(slots=True)
-class Seen:
-    """What the encoders made of a batch."""
-
-    features: Tensor  # [B, L, width]
-    mask: Tensor  # bool [B, L]
-    prompts: Tensor  # [B, N, tag_width]; N = 0 without order prompts
+__all__ = ["Batch", "Seen", "Tagger"]
 
 
 class Tagger(nn.Module):
     """The whole model. The tag table holds a frozen embedding for every training tag and for [PAD]."""
 
     draft_threshold: Tensor
+    decoder: WordDecoder
 
     def __init__(
         self,
         config: TaggerConfig,
         words: Words,
-        tags: list[str],
+        tags: Sequence[str],
         tag_vectors: Tensor,
-        frequency: list[int] | None = None,
-        title_encoder: nn.Module | None = None,
+        frequency: Sequence[int] | None = None,
     ) -> None:
         """tag_vectors: [len(tags) + 1, tag_width], the last row that of [PAD]; `frequency` in training."""
         super().__init__()
-        self.config, self.words, self.tags = config, words, tags
-        self.targets = TargetWriter(config, words, tags, frequency or [1] * len(tags))
+        if tuple(tag_vectors.shape) != (len(tags) + 1, config.tag_width):
+            shape = list(tag_vectors.shape)
+            raise ValueError(f"tag vectors {shape} do not fit {len(tags)} tags of width {config.tag_width}")
+        self.settings, self.words, self.tags = config, words, list(tags)
+        words.know(tags)
+        self.targets = TargetWriter(config, words, self.tags, list(frequency or [1] * len(self.tags)))
         width, heads, dropout = config.width, config.heads, config.dropout
 
-        self.tag_vectors = nn.Parameter(tag_vectors.clone(), requires_grad=config.learnable_tags)
-        self.title_encoder = title_encoder or bert(config, len(words))
-        self.frame_in = nn.Linear(config.frame_width, width)
-        self.frame_places = nn.Embedding(config.frames, width)
-        # Always there to look at, so that a video without frames is no division by zero.
-        self.nothing = nn.Parameter(torch.zeros(1, 1, width))
-        self.hybrid = CrossEncoder(width, heads, config.hybrid_layers, dropout)
-
-        count = config.prompts if config.prompted else 0
-        self.queries = nn.Parameter(torch.randn(1, count, width) * 0.02)
-        self.prompt_encoder = CrossEncoder(width, heads, config.prompt_layers if count else 0, dropout)
-        self.to_prompt = nn.Linear(width, config.tag_width)
-        self.from_prompt = nn.Linear(config.tag_width, width)
-        self.prompt_places = nn.Embedding(max(count, 1), width)
-        self.log_temperature = nn.Parameter(torch.tensor(math.log(0.07)))
+        self.prompt_encoder: CrossEncoder | None = None
+        if config.prompted:
+            self.queries = nn.Parameter(torch.randn(1, config.prompts, width) * 0.02)
+            self.prompt_encoder = CrossEncoder(width, heads, config.prompt_layers, dropout)
+            self.to_prompt = nn.Linear(width, config.tag_width)
+        # What a variant does not use is not there: several processes wait for every gradient.
         self.is_tag = nn.Linear(config.tag_width, 1) if config.prompt_labels else None
         self.which_tag = nn.Linear(config.tag_width, len(tags) + 1) if config.classify_prompts else None
-        self.decoder = WordDecoder(
-            len(words), width, heads, config.decoder_layers, dropout, config.target_words + 1
+        if not config.classify_prompts:
+            if config.prompted:
+                self.from_prompt = nn.Linear(config.tag_width, width)
+                self.prompt_places = nn.Embedding(config.prompts, width)
+            self.decoder = self.make_decoder()
+        self.apply(start_small)
+        self.encoder = HybridEncoder(config, words)
+        self.log_temperature = (
+            nn.Parameter(torch.tensor(math.log(0.07))) if config.prompted and config.contrastive else None
         )
+        self.tag_vectors = nn.Parameter(tag_vectors.detach().clone(), requires_grad=config.learnable_tags)
         # How near a tag must lie to a prompt for a draft to name it; fitted after training, on validation.
         self.register_buffer("draft_threshold", torch.tensor(0.5))
-        self.apply(_start_small)
+
+    def make_decoder(self) -> WordDecoder:
+        c = self.settings
+        return WordDecoder(len(self.words), c.width, c.heads, c.decoder_layers, c.dropout, c.target_words + 1)
 
     def see(self, batch: Batch) -> Seen:
         """Encode frames and titles, and turn the learnable queries into this batch's order prompts."""
-        config = self.config
-        title, title_mask = batch.title, batch.title_mask
-        if not config.use_title:
-            # [CLS] [SEP] alone: the hybrid encoder still needs queries.
-            title, title_mask = title[:, :2].clone(), title_mask[:, :2] | True
-            title[:, 0], title[:, 1] = self.words.start, self.words.end
-        text = self.title_encoder(input_ids=title, attention_mask=title_mask.long()).last_hidden_state
+        features, mask = self.encoder(batch)
+        if self.prompt_encoder is None:
+            return Seen(features, mask, features.new_zeros(len(batch), 0, self.settings.tag_width))
+        queries = self.queries.expand(len(batch), -1, -1)
+        return Seen(features, mask, self.to_prompt(self.prompt_encoder(queries, features, None, mask)))
 
-        rows = len(batch)
-        memory = self.nothing.expand(rows, -1, -1)
-        memory_mask = torch.ones(rows, 1, dtype=torch.bool, device=memory.device)
-        if config.use_frames:
-            places = torch.arange(batch.frames.shape[1], device=memory.device)
-            frames = self.frame_in(batch.frames) + self.frame_places(places)
-            memory = torch.cat([memory, frames], dim=1)
-            memory_mask = torch.cat([memory_mask, batch.frame_mask], dim=1)
-        features = self.hybrid(text, memory, title_mask, memory_mask)
-
-        queries = self.queries.expand(rows, -1, -1)
-        prompts = self.to_prompt(self.prompt_encoder(queries, features, None, title_mask))
-        return Seen(features, title_mask, prompts)
-
-    def memory(
-        self, seen: Seen, order: Tensor | None = None, kept: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def hold(self, seen: Seen, order: Tensor | None = None, kept: Tensor | None = None) -> Held:
         """What the decoder looks at: the prompts in `order` [B, N] with their place, then the features.
 
-        `kept` [B, N], True for prompts that the decoder may see (prompt labels). Returns [B, N + L, width]
-        and its mask.
+        `kept` [B, N], True for prompts that the decoder may see (prompt labels).
         """
         rows, count = seen.prompts.shape[:2]
+        if count == 0:
+            return self.decoder.hold(seen.features, seen.mask)
         prompts = seen.prompts
         if order is not None:
             prompts = prompts.gather(1, order[..., None].expand_as(prompts))
         places = torch.arange(count, device=prompts.device)
         there = torch.ones(rows, count, dtype=torch.bool, device=prompts.device) if kept is None else kept
         inner = self.from_prompt(prompts) + self.prompt_places(places)
-        return torch.cat([inner, seen.features], dim=1), torch.cat([there, seen.mask], dim=1)
+        return self.decoder.hold(
+            torch.cat([inner, seen.features], dim=1), torch.cat([there, seen.mask], dim=1)
+        )
 
     def meant(self, prompts: Tensor) -> Tensor | None:
         """Which prompts stand for a tag, by the prompt labels: bool [B, N]; None without such labels."""
         return None if self.is_tag is None else self.is_tag(prompts).squeeze(-1) > 0
 
-    def losses(self, batch: Batch, generator: torch.Generator | None = None) -> dict[str, Tensor]:
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """The losses by name and their sum, "loss" (equation 10)."""
+        losses = self.losses(batch)
+        return {"loss": torch.stack(list(losses.values())).sum(), **losses}
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Every loss by its name; the training loss is their sum (equation 10)."""
         assert batch.tags is not None, "training needs tags"
         seen = self.see(batch)
-        if not self.config.prompted:
-            targets = self.targets.ranked(batch.tags, generator)
-            return {"generation": self.word_loss(seen, targets, None)}
+        if not self.settings.prompted:
+            return {"generation": self.word_loss(seen, self._ranked(seen, batch), None)}
 
         aligned = self.align(seen.prompts, batch.tags)
         losses = {}
-        if self.config.contrastive:
+        if self.log_temperature is not None:
             losses["contrast"] = self.contrast(seen.prompts, batch.tags, aligned)
         if self.which_tag is not None:
-            losses["class"] = self._class_loss(seen.prompts, batch.tags, aligned)
+            losses["class"] = self._class_loss(self.which_tag, seen.prompts, batch.tags, aligned)
             return losses
-        shuffle = self.config.shuffle and self.training
-        targets = self.targets.prompted(batch.tags, aligned, shuffle=shuffle, generator=generator)
+        shuffle = self.settings.shuffle and self.training
+        targets = self.targets.prompted(batch.tags, aligned, batch.draws, shuffle=shuffle)
         kept = None
         if self.is_tag is not None:
             meant = aligned != NO_TAG
             said = self.is_tag(seen.prompts).squeeze(-1)
-            losses["label"] = F.binary_cross_entropy_with_logits(said, meant.to(said))
+            losses["label"] = F.binary_cross_entropy_with_logits(said.float(), meant.float())
             kept = meant.gather(1, targets.order)
         losses["generation"] = self.word_loss(seen, targets, kept)
         return losses
 
-    def align(self, prompts: Tensor, tags: list[Tensor]) -> Tensor:
+    def _ranked(self, seen: Seen, batch: Batch) -> Targets:
+        assert batch.tags is not None
+        if self.settings.order != "learned":
+            return self.targets.ranked(batch.tags, batch.draws)
+        was = self.training
+        self.eval()  # its own opinion, without dropout
+        with torch.no_grad():
+            ordered = learned_order(self.decoder, self.hold(seen), self.targets, batch.tags)
+        self.train(was)
+        return self.targets.as_given(ordered)
+
+    def align(self, prompts: Tensor, tags: Sequence[Tensor]) -> Tensor:
         """For each prompt of each video the place of its tag among the video's tags, or NO_TAG: [B, N]."""
-        table, pad = self.tag_vectors.detach()[:-1], self.tag_vectors.detach()[-1]
-        rows = [
-            torch.from_numpy(match(p, table[t], pad)) for p, t in zip(prompts.detach(), tags, strict=True)
-        ]
-        return torch.stack(rows).to(prompts.device)
+        counts = [len(own) for own in tags]
+        padded = nn.utils.rnn.pad_sequence(list(tags), batch_first=True)  # [B, longest]
+        table = self.tag_vectors.detach()
+        aligned = match_all(prompts.detach(), table[padded.long()], table[-1], counts)
+        return torch.from_numpy(aligned).to(prompts.device)
 
-    def contrast(self, prompts: Tensor, tags: list[Tensor], aligned: Tensor) -> Tensor:
-        row, place = (aligned != NO_TAG).nonzero(as_tuple=True)
-        tag_of = (
-            torch.stack([tags[r][aligned[r, n]] for r, n in zip(row, place, strict=True)])
-            if len(row)
-            else row
-        )
-        prompt_of = row * aligned.shape[1] + place
+    def contrast(self, prompts: Tensor, tags: Sequence[Tensor], aligned: Tensor) -> Tensor:
+        """Over all videos of the batch, those of other processes too."""
+        assert self.log_temperature is not None
+        numbers = gather(self._numbers(tags, aligned)).flatten()  # of the tag of each prompt
+        prompts = gather(prompts.float()).flatten(0, 1)
+        prompt_of = (numbers != NO_TAG).nonzero()[:, 0]
+        tag_of = numbers[prompt_of]
         temperature = self.log_temperature.exp().clamp(min=0.01)
-        return prompt_tag_contrast(
-            prompts.flatten(0, 1), self.tag_vectors[tag_of], tag_of, prompt_of, temperature
-        )
+        return prompt_tag_contrast(prompts, self.tag_vectors[tag_of], tag_of, prompt_of, temperature)
 
-    def _class_loss(self, prompts: Tensor, tags: list[Tensor], aligned: Tensor) -> Tensor:
-        assert self.which_tag is not None
-        target = torch.full_like(aligned, len(self.tags))
-        for row, own in enumerate(tags):
-            meant = aligned[row] != NO_TAG
-            target[row, meant] = own[aligned[row, meant]]
-        weight = prompts.new_ones(len(self.tags) + 1)
-        weight[-1] = self.config.pad_weight
-        return F.cross_entropy(self.which_tag(prompts).flatten(0, 1), target.flatten(), weight=weight)
+    def _numbers(self, tags: Sequence[Tensor], aligned: Tensor) -> Tensor:
+        """For each prompt the number of its tag in the tag table, or NO_TAG: int [B, N]."""
+        padded = nn.utils.rnn.pad_sequence(list(tags), batch_first=True).long()
+        if padded.shape[1] == 0:
+            return aligned
+        return torch.where(aligned == NO_TAG, NO_TAG, padded.gather(1, aligned.clamp(min=0)))
+
+    def _class_loss(
+        self, head: nn.Module, prompts: Tensor, tags: Sequence[Tensor], aligned: Tensor
+    ) -> Tensor:
+        numbers = self._numbers(tags, aligned).flatten()
+        target = torch.where(numbers == NO_TAG, len(self.tags), numbers)
+        weight = torch.where(numbers == NO_TAG, self.settings.pad_weight, 1.0)
+        loss = F.cross_entropy(head(prompts).flatten(0, 1).float(), target, reduction="none")
+        return mean_of_all((loss * weight).sum(), weight.sum())
 
     def word_loss(self, seen: Seen, targets: Targets, kept: Tensor | None) -> Tensor:
-        memory, mask = self.memory(seen, targets.order, kept)
-        places = torch.arange(targets.given.shape[1], device=memory.device).expand_as(targets.given)
-        logits = self.decoder(targets.given, places, self.decoder.memory(memory), mask)
-        return generation(logits, targets.wanted, self.words.pad, self.config.pad_weight)
+        held = self.hold(seen, targets.order, kept)
+        places = torch.arange(targets.given.shape[1], device=held.mask.device).expand_as(targets.given)
+        logits = self.decoder(targets.given, places, held)
+        return generation(logits, targets.wanted, self.words.pad, self.settings.pad_weight)
 
-
-def bert(config: TaggerConfig, words: int) -> nn.Module:
-    """The first layers of BERT, at random; `transformers` loads trained ones into the same class."""
-    from transformers import BertConfig, BertModel
-
-    shape = BertConfig(
-        vocab_size=words,
-        hidden_size=config.width,
-        num_hidden_layers=config.title_layers,
-        num_attention_heads=config.heads,
-        intermediate_size=4 * config.width,
-        max_position_embeddings=max(config.title_words, 2),
-        hidden_dropout_prob=config.dropout,
-        attention_probs_dropout_prob=config.dropout,
-    )
-    encoder: nn.Module = BertModel(shape, add_pooling_layer=False)
-    return encoder
-
-
-def _start_small(module: nn.Module) -> None:
-    if isinstance(module, nn.Linear | nn.Embedding):
-        nn.init.normal_(module.weight, std=0.02)
-        if isinstance(module, nn.Linear) and module.bias is not None:
-            nn.init.zeros_(module.bias)
+    @torch.no_grad()
+    def classify(self, seen: Seen) -> list[list[tuple[str, float]]]:
+        """Table 7 G: each prompt's likeliest tag with its probability, each tag once, the surest first."""
+        assert self.which_tag is not None
+        probabilities, numbers = self.which_tag(seen.prompts).float().softmax(-1).max(-1)
+        found = []
+        for row, own in zip(probabilities.tolist(), numbers.tolist(), strict=True):
+            best: dict[str, float] = {}
+            for probability, number in zip(row, own, strict=True):
+                if number < len(self.tags):
+                    tag = self.tags[number]
+                    best[tag] = max(probability, best.get(tag, 0.0))
+            found.append(sorted(best.items(), key=lambda item: (-item[1], item[0])))
+        return found

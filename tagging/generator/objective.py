@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tagging.gathering import mean_of_all
+
 IGNORE = -100
 
 
@@ -21,8 +23,10 @@ def prompt_tag_contrast(
     there are no tags.
     """
     if len(tags) == 0:
-        return prompts.sum() * 0.0
-    logits = F.normalize(tags, dim=-1) @ F.normalize(prompts, dim=-1).T / temperature  # [K, P]
+        return (prompts.sum() + temperature) * 0.0
+    # In half precision cosines divided by a temperature of 0.01 would be off by a tenth and more.
+    with torch.autocast(prompts.device.type, enabled=False):
+        logits = _unit(tags) @ _unit(prompts).T / temperature  # [K, P]
     rows = torch.arange(len(tags), device=tags.device)
     twins = tag_of[:, None] == tag_of[None, :]  # [K, K]
     twins[rows, rows] = False
@@ -42,9 +46,13 @@ def generation(logits: Tensor, targets: Tensor, pad_word: int, pad_weight: float
 
     logits: [B, S, V]; targets: [B, S], IGNORE beyond the end of a sequence. The paper sums over words and
     videos; the mean over words is the same up to a factor that Adam does not see, and does not grow with the
-    batch.
+    batch. With several processes it is the mean over the words of all of them.
     """
-    loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORE, reduction="none")
-    weights = torch.where(targets.flatten() == pad_word, pad_weight, 1.0)
-    counted = (targets.flatten() != IGNORE).float()
-    return (loss * weights * counted).sum() / counted.sum().clamp(min=1.0)
+    flat = targets.flatten()
+    loss = F.cross_entropy(logits.flatten(0, 1).float(), flat, ignore_index=IGNORE, reduction="none")
+    weights = torch.where(flat == pad_word, pad_weight, 1.0)
+    return mean_of_all((loss * weights).sum(), (flat != IGNORE).sum())
+
+
+def _unit(x: Tensor) -> Tensor:
+    return F.normalize(x if x.dtype == torch.float64 else x.float(), dim=-1)

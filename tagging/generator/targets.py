@@ -33,38 +33,46 @@ class TargetWriter:
         self.tag_words = [words.encode(tag) for tag in tags]
 
     def prompted(
-        self, tags: list[Tensor], aligned: Tensor, *, shuffle: bool, generator: torch.Generator | None = None
+        self, tags: Sequence[Tensor], aligned: Tensor, draws: Tensor | None = None, *, shuffle: bool
     ) -> Targets:
         """Targets in the order of the prompts. Shuffled prompts take their tags with them (equation 6).
 
-        tags: the numbers of each video's tags; aligned: int [B, N], for each prompt a place in that list.
+        tags: the numbers of each video's tags; aligned: int [B, N], for each prompt a place in that list;
+        draws: float [B, N or more], chance numbers whose order is the order of the prompts.
         """
         rows, count = aligned.shape
         order = torch.arange(count, device=aligned.device).expand(rows, -1)
         if shuffle:
-            order = torch.rand(rows, count, generator=generator).to(aligned.device).argsort(dim=1)
+            draws = torch.rand(rows, count) if draws is None else draws
+            order = draws[:, :count].argsort(dim=1).to(aligned.device)
+        moved = aligned.gather(1, order).tolist()  # one wait for the device, not one a prompt
         sequences = []
-        for row, own in enumerate(tags):
-            numbers = aligned[row, order[row]].tolist()
-            said = [None if n == NO_TAG else self.tag_words[int(own[n])] for n in numbers]
+        for places, own in zip(moved, _lists(tags), strict=True):
+            said = [None if n == NO_TAG else self.tag_words[own[n]] for n in places]
             if self.config.prompt_labels:
                 said = [words for words in said if words is not None]
             sequences.append(self.words.sequence(said, self.config.target_words))
         return self._targets(sequences, order)
 
-    def ranked(self, tags: list[Tensor], generator: torch.Generator | None = None) -> Targets:
+    def ranked(self, tags: Sequence[Tensor], draws: Tensor | None = None) -> Targets:
         """Targets without prompts: frequent first, rare first, or in any order, drawn anew each time."""
-        sequences = []
-        for own in tags:
-            numbers = own.tolist()
+        ordered = []
+        for row, numbers in enumerate(_lists(tags)):
             if self.config.order == "random":
-                numbers = [numbers[i] for i in torch.randperm(len(numbers), generator=generator).tolist()]
+                chance = (torch.rand(len(numbers)) if draws is None else draws[row]).tolist()
+                # More tags than chance numbers: the last ones share theirs.
+                keys = [chance[min(i, len(chance) - 1)] for i in range(len(numbers))]
+                numbers = [numbers[i] for i in sorted(range(len(numbers)), key=keys.__getitem__)]
             else:
                 sign = -1 if self.config.order == "frequent first" else 1
                 numbers.sort(key=lambda n: (sign * self.frequency[n], self.tags[n]))
-            sequences.append(
-                self.words.sequence([self.tag_words[n] for n in numbers], self.config.target_words)
-            )
+            ordered.append(torch.tensor(numbers, dtype=torch.long, device=tags[row].device))
+        return self.as_given(ordered)
+
+    def as_given(self, tags: Sequence[Tensor]) -> Targets:
+        """Targets without prompts, the tags in the order in which they come."""
+        room = self.config.target_words
+        sequences = [self.words.sequence([self.tag_words[n] for n in own], room) for own in _lists(tags)]
         return self._targets(sequences, tags[0].new_empty(len(tags), 0))
 
     def _targets(self, sequences: Sequence[Sequence[int]], order: Tensor) -> Targets:
@@ -75,3 +83,7 @@ class TargetWriter:
             wanted[row, : len(words)] = torch.tensor(words)
             given[row, 1 : len(words)] = torch.tensor(words[:-1])
         return Targets(given.to(order.device), wanted.to(order.device), order)
+
+
+def _lists(tags: Sequence[Tensor]) -> list[list[int]]:
+    return [own.tolist() for own in tags]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -12,6 +13,10 @@ from tokenizers.decoders import WordPiece as WordPieceDecoder
 UNKNOWN, START, END, PAD, COMMA = "[UNK]", "[CLS]", "[SEP]", "[PAD]", ","
 SPECIAL = [PAD, UNKNOWN, START, END, COMMA]
 
+# Between two Han, Kana or Hangul characters a space is the tokenizer's, not the writer's.
+_WIDE = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+_SPLIT = re.compile(f"(?<=[{_WIDE}]) (?=[{_WIDE}])")
+
 
 class Words:
     """Text to word numbers and back. Works in any script: what is not known as a word is cut into pieces.
@@ -21,7 +26,11 @@ class Words:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.tokenizer = tokenizer
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
         self.pad, self.unknown, self.start, self.end, self.comma = map(self._special, SPECIAL)
+        self._marks = {self.pad, self.start, self.end, self.comma}
+        self._known: dict[tuple[int, ...], str] = {}
 
     def _special(self, word: str) -> int:
         number = self.tokenizer.token_to_id(word)
@@ -50,10 +59,20 @@ class Words:
     def __len__(self) -> int:
         return int(self.tokenizer.get_vocab_size())
 
+    def know(self, tags: Iterable[str]) -> None:
+        """Remember how these tags are spelt: a tokenizer forgets spaces, as in "t-shirt"."""
+        for tag in tags:
+            self._known.setdefault(tuple(self.encode(tag)), tag)
+
     def encode(self, text: str, most: int | None = None) -> list[int]:
-        # A comma inside a tag or title would end the tag; it reads as a space.
-        ids: list[int] = self.tokenizer.encode(text.replace(COMMA, " "), add_special_tokens=False).ids
-        return ids[:most]
+        # A comma inside a tag or title would end the tag, the word [SEP] the whole sequence; both are left
+        # out, also where a normal form makes them of another letter.
+        ids = self.tokenizer.encode(text, add_special_tokens=False).ids
+        return [int(word) for word in ids if word not in self._marks][:most]
+
+    def title(self, text: str | None, room: int) -> list[int]:
+        """A title as its encoder reads it: [CLS], words, [SEP], at most `room` in all."""
+        return [self.start, *self.encode(text or "", room - 2), self.end]
 
     def sequence(self, tags: Sequence[Sequence[int] | None], room: int) -> list[int]:
         """Equation 6: the tags (word numbers; None for [PAD]) joined by commas, then the end.
@@ -71,16 +90,28 @@ class Words:
 
     def tags(self, ids: Iterable[int]) -> list[str]:
         """Split at commas up to the end, drop [PAD] and empty pieces, each tag once, in order."""
-        found: dict[str, None] = {}
+        return list(dict.fromkeys(text for text, _ in self.places(ids)))
+
+    def places(self, ids: Iterable[int]) -> list[tuple[str, slice]]:
+        """Every tag that was written with the places of its words, [PAD] and empty pieces left out."""
+        found: list[tuple[str, slice]] = []
         piece: list[int] = []
-        for word in [*ids, self.end]:
+        for place, word in enumerate([*ids, self.end]):
             if word not in (self.comma, self.end):
                 piece.append(word)
                 continue
             if piece and self.pad not in piece:
-                found.setdefault(self.tokenizer.decode(piece, skip_special_tokens=True).strip())
+                text = self._text(piece)
+                if text:
+                    found.append((text, slice(place - len(piece), place)))
             piece = []
             if word == self.end:
                 break
-        found.pop("", None)
-        return list(found)
+        return found
+
+    def _text(self, piece: list[int]) -> str:
+        known = self._known.get(tuple(piece))
+        if known is not None:
+            return known
+        text: str = self.tokenizer.decode(piece, skip_special_tokens=True).strip()
+        return _SPLIT.sub("", text)

@@ -1,0 +1,49 @@
+"""Scores that mean something: how sure a tagger sounds, turned into how often it is then right."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+GROUPS = 20
+FEWEST = 20  # tags in a group
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """A rising line through points: what the model says (0..1) against the precision that was seen."""
+
+    said: tuple[float, ...] = (0.0, 1.0)
+    right: tuple[float, ...] = (0.0, 1.0)
+
+    def __call__(self, score: float) -> float:
+        return float(np.clip(np.interp(score, self.said, self.right), 0.0, 1.0))
+
+    def __post_init__(self) -> None:
+        if len(self.said) != len(self.right) or not self.said:
+            raise ValueError("a calibration needs as many precisions as scores")
+        if any(np.diff(self.said) <= 0) or any(np.diff(self.right) < 0):
+            raise ValueError("a calibration must rise")
+
+
+def calibrate(scores: Sequence[float], right: Sequence[bool]) -> Calibration:
+    """Isotonic regression of precision on score.
+
+    Tags are put into groups of like scores first, each with half a right and half a wrong one added, so
+    that no score of a small validation set is 0 or 1. Too few tags to say: scores stay as they are.
+    """
+    from scipy.optimize import isotonic_regression
+
+    if len(scores) < FEWEST:
+        return Calibration()
+    order = np.argsort(np.asarray(scores, float), kind="stable")
+    said, hit = np.asarray(scores, float)[order], np.asarray(right, float)[order]
+    cuts = np.array_split(np.arange(len(said)), max(1, min(GROUPS, len(said) // FEWEST)))
+    middles = np.array([said[cut].mean() for cut in cuts])
+    seen = np.array([(hit[cut].sum() + 0.5) / (len(cut) + 1) for cut in cuts])
+    risen = isotonic_regression(seen, weights=np.array([len(cut) for cut in cuts])).x
+    kept = np.concatenate([[True], np.diff(middles) > 1e-9])  # equal scores make one point
+    points = {float(s): float(r) for s, r in zip(middles[kept], risen[kept], strict=True)}
+    return Calibration(tuple(points), tuple(points.values()))

@@ -1,0 +1,308 @@
+"""What a tagger learns from: examples out of a catalog or plain lists, their splits, and batches."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.utils.data import Dataset, Sampler
+
+from tagging.configuring import BadConfig
+from tagging.generator.config import Config, TaggerConfig
+from tagging.generator.encoder import Batch
+from tagging.generator.words import Words
+
+if TYPE_CHECKING:
+    from experts.appearance import Towers
+    from tagging.catalog import Catalog
+
+Frames = npt.NDArray[np.float32]  # [T, D], frame features of one video
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One video: what it is called, what it shows, how people tagged it."""
+
+    name: str  # what people know it by: its path
+    key: str  # its content hash
+    title: str = ""
+    tags: tuple[str, ...] = ()
+    frames: Frames | None = field(default=None, compare=False)
+
+
+@dataclass(slots=True)
+class Examples:
+    """What a run learns from and what chooses its checkpoint."""
+
+    train: list[Example]
+    validation: list[Example]
+    left_out: list[tuple[str, str]] = field(default_factory=list)  # (video, why)
+    frames_by: str = ""  # hash of the towers that made the frame features; "": not known
+
+
+def from_lists(
+    titles: Sequence[str],
+    tags: Sequence[Sequence[str]],
+    frames: Sequence[Frames | None] | None = None,
+    names: Sequence[str] | None = None,
+) -> list[Example]:
+    """Examples from lists of equal length."""
+    names = names or [str(i) for i in range(len(titles))]
+    frames = frames if frames is not None else [None] * len(titles)
+    return [
+        Example(name, name, title, tuple(dict.fromkeys(own)), seen)
+        for name, title, own, seen in zip(names, titles, tags, frames, strict=True)
+    ]
+
+
+def carve(whole: Sequence[Example], share: float, most: int, seed: int = 0) -> Examples:
+    """Split examples into train and validation by a hash of each key, so that a video stays on its side."""
+    order = sorted(range(len(whole)), key=lambda i: _hash(whole[i].key, seed))
+    count = min(most, max(1, round(share * len(whole)))) if len(whole) > 1 else 0
+    chosen = set(order[:count])
+    kept = [one for i, one in enumerate(whole) if i not in chosen]
+    return Examples(kept, [whole[i] for i in sorted(chosen)])
+
+
+def from_catalog(catalog: Catalog, config: Config, device: str = "cpu") -> Examples:
+    """The examples of a library: titles, what people said, frame vectors.
+
+    A video of the split "test" is never used, "val" is validation; where there
+    is none, validation is carved from the rest. A video without frames that the model needs is left out.
+    """
+    train, source = config.train, config.train.vectors
+    left_out: list[tuple[str, str]] = []
+    made_by = ""
+    chosen: dict[int, tuple[Example, str]] = {}
+    for video in catalog.videos():
+        split = _split(catalog, video.id)
+        title = video.title or str(_told(catalog, video.id).get("title") or "")
+        said = dict.fromkeys(t.text for t in catalog.tags(video.id) if t.modality in train.modalities)
+        if split == "test" or not said:
+            continue
+        name = video.paths[0] if video.paths else video.hash
+        chosen[video.id] = (Example(name, video.hash, title, tuple(said)), split)
+    if not chosen:
+        raise BadConfig(
+            f"{catalog.name} has no tags that people gave; add some with `tagline tags add`, "
+            "or bring them in with `tagline import`"
+        )
+    frames: dict[int, Frames] = {}
+    if config.model.use_frames:
+        if source == "appearance":
+            made_by, left_out = fill(catalog, list(chosen), config, device)
+        frames = read_frames(catalog, source, set(chosen), made_by)
+    sides: dict[str, list[Example]] = {"train": [], "val": []}
+    for video_id, (one, split) in chosen.items():
+        if config.model.use_frames and video_id not in frames:
+            if one.name not in {name for name, _ in left_out}:
+                left_out.append((one.name, f"the catalog has no {source} vectors of it"))
+            continue
+        sides[split].append(Example(one.name, one.key, one.title, one.tags, frames.get(video_id)))
+    if sides["val"]:
+        return Examples(sides["train"], sides["val"], left_out, made_by)
+    found = carve(sides["train"], train.validation, train.validation_most, train.seed)
+    found.left_out, found.frames_by = left_out, made_by
+    return found
+
+
+def _split(catalog: Catalog, video_id: int) -> str:
+    """ "test" wins over "val", and that over "train": what was tested on once must not be learned from."""
+    splits = {caption.split for caption in catalog.captions(video_id)}
+    splits.add(str(_told(catalog, video_id).get("split", "")))
+    return "test" if "test" in splits else "val" if "val" in splits else "train"
+
+
+def _told(catalog: Catalog, video_id: int) -> dict[str, Any]:
+    """What a data set says of a video beside its tags: its split, its title."""
+    return next((run.facts for run in catalog.runs(video_id) if run.expert == "uploader"), {})
+
+
+def read_frames(catalog: Catalog, source: str, wanted: set[int], made_by: str = "") -> dict[int, Frames]:
+    """The frame vectors of the wanted videos, in the order of their times."""
+    vectors = catalog.vectors(source, fingerprint=made_by or None)
+    found: dict[int, Frames] = {}
+    edges = np.flatnonzero(np.diff(vectors.ids, prepend=-1))
+    for start, end in zip(edges, [*edges[1:], len(vectors.ids)], strict=True):
+        video_id = int(vectors.ids[start])
+        if video_id in wanted:
+            found[video_id] = vectors.values[start:end]
+    return found
+
+
+def fill(
+    catalog: Catalog, wanted: Sequence[int], config: Config, device: str
+) -> tuple[str, list[tuple[str, str]]]:
+    """Decode and encode the frames of videos that have no vectors of these towers yet.
+
+    Returns the towers' hash, and the videos that could not be read, with the reason.
+    """
+    from experts.appearance import towers
+    from experts.decoder import Decoder
+    from experts.footage import PerSecond, Unreadable
+
+    found = towers(config.train.towers, device, collection=config.train.collection)
+    have = set(catalog.vectors("appearance", fingerprint=found.fingerprint).ids.tolist())
+    sampling = PerSecond(1.0, config.model.frames, frame_side(found))
+    of_path: dict[Path, int] = {}
+    left_out = []
+    for video_id in wanted:
+        video = catalog.video(video_id)
+        if video is None or video_id in have:
+            continue
+        if video.paths:
+            of_path[Path(video.paths[0])] = video_id
+        else:
+            left_out.append((video.hash, "none of its files is there"))
+    with Decoder() as decoder:
+        for path, footage in decoder.read_all((path, (sampling,)) for path in of_path):
+            if isinstance(footage, Unreadable):
+                left_out.append((str(path), str(footage)))
+                continue
+            try:
+                _keep(catalog, of_path[path], footage.view(sampling), found)
+            finally:
+                footage.close()
+    return found.fingerprint, left_out
+
+
+def frame_side(towers: Towers) -> int:
+    """To how many pixels frames are scaled down before the towers see them: no less than those want."""
+    return max(towers.preparation.size)
+
+
+def _keep(catalog: Catalog, video_id: int, view: object, towers: Towers) -> None:
+    from experts.footage import View
+    from experts.tags import Embedding
+
+    assert isinstance(view, View)
+    vectors = towers.encode_frames(view.frames)
+    made = [Embedding(float(t), float(t) + 1.0, v) for t, v in zip(view.times, vectors, strict=True)]
+    catalog.put_vectors(video_id, "appearance", towers.fingerprint, made)
+
+
+def tag_table(examples: Sequence[Example], least: int = 1) -> tuple[list[str], list[int]]:
+    """The tags to learn, the most frequent first, and how many videos have each."""
+    counts = Counter(tag for one in examples for tag in set(one.tags))
+    tags = sorted((tag for tag in counts if counts[tag] >= least), key=lambda tag: (-counts[tag], tag))
+    return tags, [counts[tag] for tag in tags]
+
+
+# -- batches -----------------------------------------------------------------------------------------
+
+
+class Turn(NamedTuple):
+    """An example in a batch, with the seed of all chance that it meets there."""
+
+    example: int
+    seed: int
+
+
+class Batches(Sampler[list[Turn]]):
+    """Every example once in an epoch, in an order that follows from (seed, epoch) alone.
+
+    batch: examples over all ranks; each rank gets its slice of the same global batch. Examples that make
+    no full batch at the end of an epoch wait for the next one, where the order is another.
+    """
+
+    def __init__(self, count: int, batch: int, seed: int, rank: int = 0, ranks: int = 1) -> None:
+        self.count, self.seed, self.rank, self.epoch = count, seed, rank, 0
+        self.each = min(batch, count) // ranks
+        if not self.each:
+            raise BadConfig(f"{count} videos in batches of {batch} are too few for {ranks} processes")
+        self.batch = self.each * ranks
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.count // self.batch
+
+    def __iter__(self) -> Iterator[list[Turn]]:
+        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.count)
+        for number in range(len(self)):
+            start = number * self.batch + self.rank * self.each
+            own = order[start : start + self.each].tolist()
+            yield [Turn(i, _hash(f"{self.epoch}:{i}", self.seed) >> 1) for i in own]
+
+
+class Lessons(Dataset[tuple[Example, int]]):
+    """Examples by turn."""
+
+    def __init__(self, examples: Sequence[Example]) -> None:
+        self.examples = examples
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def __getitem__(self, turn: Turn) -> tuple[Example, int]:
+        return self.examples[turn.example], turn.seed
+
+
+class Collator:
+    """Examples to one `Batch`. Tags that are not in the tagger's table are left out."""
+
+    def __init__(self, config: TaggerConfig, words: Words, tags: Sequence[str]) -> None:
+        self.config, self.words = config, words
+        self.number = {tag: i for i, tag in enumerate(tags)}
+
+    def __call__(self, turns: Sequence[tuple[Example, int]]) -> dict[str, Batch]:
+        """For training: with tags and chance numbers, in the form that a trainer hands on."""
+        batch = self.batch([one for one, _ in turns])
+        room = max(self.config.prompts, 1)
+        chance = [torch.rand(room, generator=torch.Generator().manual_seed(seed)) for _, seed in turns]
+        batch.draws = torch.stack(chance)
+        return {"batch": batch}
+
+    def batch(self, examples: Sequence[Example]) -> Batch:
+        """For reading: everything but chance numbers."""
+        titles = [self.words.title(one.title, self.config.title_words) for one in examples]
+        longest = max(map(len, titles))
+        title = torch.full((len(titles), longest), self.words.pad)
+        mask = torch.zeros(len(titles), longest, dtype=torch.bool)
+        for row, ids in enumerate(titles):
+            title[row, : len(ids)] = torch.tensor(ids)
+            mask[row, : len(ids)] = True
+        frames, frame_mask = self._frames(examples)
+        tags = [
+            torch.tensor([self.number[t] for t in one.tags if t in self.number], dtype=torch.long)
+            for one in examples
+        ]
+        return Batch(frames, frame_mask, title, mask, tags, names=[one.name for one in examples])
+
+    def _frames(self, examples: Sequence[Example]) -> tuple[torch.Tensor, torch.Tensor]:
+        width = self.config.frame_width
+        chosen = [self._spread(one) for one in examples] if self.config.use_frames else []
+        longest = max((len(found) for found in chosen), default=0)
+        frames = torch.zeros(len(examples), longest, width)
+        mask = torch.zeros(len(examples), longest, dtype=torch.bool)
+        for row, found in enumerate(chosen):
+            frames[row, : len(found)] = torch.from_numpy(found)
+            mask[row, : len(found)] = True
+        return frames, mask
+
+    def _spread(self, one: Example) -> Frames:
+        """At most as many frames as the tagger has places, evenly spread."""
+        if one.frames is None or len(one.frames) == 0:
+            return np.zeros((0, self.config.frame_width), np.float32)
+        found = np.asarray(one.frames, np.float32)
+        if found.shape[1] != self.config.frame_width:
+            raise BadConfig(
+                f"{one.name} has frame vectors of {found.shape[1]} numbers, the tagger reads "
+                f"{self.config.frame_width}; set model.frame_width, or tag with the towers it was trained on"
+            )
+        most = self.config.frames
+        if len(found) > most:
+            found = found[[(2 * i + 1) * len(found) // (2 * most) for i in range(most)]]
+        return np.ascontiguousarray(found)
+
+
+def _hash(key: str, seed: int) -> int:
+    return int.from_bytes(hashlib.sha256(f"{seed}:{key}".encode("utf-8", "replace")).digest()[:8], "big")

@@ -1,0 +1,194 @@
+"""A tagger as a folder: weights, configuration, words, tags with frequencies, card; here or on the hub."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from experts import safe
+from experts.digest import hash_file, write_whole
+from tagging.configuring import BadConfig, as_dict, digest, from_dict
+from tagging.generator.calibration import Calibration
+from tagging.generator.config import TaggerConfig
+from tagging.generator.data import Collator
+from tagging.generator.methods import Model, build, collator
+from tagging.generator.words import Words
+from tagging.rivals.openbook import Shelf
+
+WEIGHTS, CONFIG, WORDS, TAGS, CARD = "model.safetensors", "config.json", "words.json", "tags.json", "card.md"
+FILES = (WEIGHTS, CONFIG, WORDS, TAGS, CARD)
+KIND = "tagline-tagger"
+VERSION = 1  # of the folder's layout
+KEYS = ("kind", "version", "model", "calibration", "frames_by", "towers", "language", "results")
+WORD_KEYS = (
+    "version truncation padding added_tokens normalizer pre_tokenizer post_processor decoder model".split()
+)
+TAG_KEYS = ("tags", "frequency")
+
+
+class NotATagger(BadConfig):
+    """A folder that cannot be loaded. The message says why and what to do."""
+
+
+@dataclass(slots=True)
+class Trained:
+    """A tagger with everything that is known of it."""
+
+    model: Model
+    frequency: Sequence[int]
+    calibration: Calibration = field(default_factory=Calibration)
+    towers: str | None = None  # the towers' name, for whoever has to find them
+    frames_by: str = ""  # and their hash; "": frames came from elsewhere, or there are none
+    language: str = ""  # identity of the frozen language model
+    results: dict[str, Any] = field(default_factory=dict)
+
+    def collator(self, shelf: Shelf | None = None) -> Collator:
+        return collator(self.model, shelf)
+
+
+def save_pretrained(trained: Trained, folder: Path) -> str:
+    """Write everything that a user needs to use or continue the tagger. Returns its fingerprint."""
+    folder.mkdir(parents=True, exist_ok=True)
+    model = trained.model
+    state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    save_file(state, folder / WEIGHTS, metadata={"format": "pt"})
+    model.words.save(folder / WORDS)
+    _write(folder / TAGS, {"tags": model.tags, "frequency": list(trained.frequency)})
+    (folder / CARD).write_text(card(trained), encoding="utf-8")
+    # Last: a folder with a configuration is whole.
+    _write(
+        folder / CONFIG,
+        {
+            "kind": KIND,
+            "version": VERSION,
+            "model": as_dict(model.settings),
+            "calibration": {k: list(v) for k, v in asdict(trained.calibration).items()},
+            "towers": trained.towers,
+            "frames_by": trained.frames_by,
+            "language": trained.language,
+            "results": trained.results,
+        },
+    )
+    return fingerprint(folder)
+
+
+def fingerprint(folder: Path) -> str:
+    """sha256 over configuration, language model, towers, calibration, words, tags and weights."""
+    config = _config(folder)
+    facts = [config.get(key) for key in ("model", "calibration", "frames_by", "language")]
+    return digest(*facts, *(hash_file(folder / name) for name in (WEIGHTS, WORDS, TAGS)))
+
+
+def from_pretrained(name: str | Path, *, revision: str | None = None, device: str = "cpu") -> Trained:
+    """Load a folder, or a repository of the hub by its name."""
+    folder = Path(name).expanduser()
+    if not folder.is_dir():
+        folder = _fetch(str(name), revision)
+    config = _config(folder)
+    try:
+        safe.check_file(folder / WEIGHTS)
+        safe.read_config(folder / WORDS, allowed=WORD_KEYS)
+        table = safe.read_config(folder / TAGS, allowed=TAG_KEYS)
+        tags, frequency = [str(tag) for tag in table["tags"]], [int(n) for n in table["frequency"]]
+        if len(tags) != len(frequency):
+            raise ValueError("as many frequencies as tags are needed")
+        model_config: TaggerConfig = from_dict(TaggerConfig, config["model"])
+        words = Words.load(folder / WORDS)
+        told = config.get("calibration") or {}
+        calibration = Calibration(*(tuple(map(float, told[key])) for key in ("said", "right")))
+    except safe.Unsafe as error:
+        raise NotATagger(str(error)) from error
+    except BadConfig:
+        raise
+    except Exception as error:  # the tokenizers library raises plain ones
+        raise NotATagger(f"{folder} cannot be read as a tagger ({error}); fetch it again") from error
+    model = build(model_config, words, tags, torch.zeros(len(tags) + 1, model_config.tag_width), frequency)
+    state = load_file(folder / WEIGHTS)
+    wanted = {key: value.shape for key, value in model.state_dict().items()}
+    wrong = sorted(key for key in wanted | state if key not in state or state[key].shape != wanted.get(key))
+    if wrong:
+        raise NotATagger(f"{folder / WEIGHTS} does not fit its configuration ({wrong[0]}); save it again")
+    model.load_state_dict(state)
+    return Trained(
+        model.to(device).eval(),
+        frequency,
+        calibration,
+        config.get("towers"),
+        config.get("frames_by", ""),
+        config.get("language", ""),
+        config.get("results", {}),
+    )
+
+
+def push_to_hub(folder: Path, repository: str, *, private: bool = True, token: str | None = None) -> str:
+    """Upload a saved tagger; returns its address. Private unless told otherwise: a library's own."""
+    from huggingface_hub import HfApi
+
+    fingerprint(folder)  # refuse what is no tagger before anything is created
+    api = HfApi(token=token)
+    api.create_repo(repository, private=private, exist_ok=True)
+    found = api.upload_folder(repo_id=repository, folder_path=folder, allow_patterns=list(FILES))
+    return str(found)
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    try:
+        data = safe.read_config(folder / CONFIG, allowed=KEYS)
+    except safe.Unsafe as error:
+        raise NotATagger(str(error)) from error
+    if data.get("kind") != KIND:
+        raise NotATagger(f"{folder} is no tagger; train one with `tagline train tagger`")
+    if data.get("version", 0) > VERSION:
+        raise NotATagger(f"{folder} was written by a newer tagline; update with `pip install -U tagline`")
+    return data
+
+
+def _fetch(name: str, revision: str | None) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        return Path(snapshot_download(name, revision=revision, allow_patterns=list(FILES)))
+    except HFValidationError:
+        raise NotATagger(f"there is no folder {name}; name one that `tagline train tagger` wrote") from None
+    except Exception as error:
+        reason = str(error).splitlines()[0]
+        raise NotATagger(f"there is no folder {name}, and the hub did not give it: {reason}") from error
+
+
+def _write(path: Path, data: Mapping[str, Any]) -> None:
+    write_whole(path, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+
+
+def card(trained: Trained) -> str:
+    """The model card: what it is, what it learned from, how good it was, how to load it."""
+    model, config = trained.model, trained.model.settings
+    reads = [name for name, used in (("frames", config.use_frames), ("titles", config.use_title)) if used]
+    lines = [
+        "# A tagger",
+        "",
+        "Writes tags of videos in words of its own (Order-Prompted Tag Sequence Generation, 2023).",
+        "",
+        f"- method: {config.method}, order of tags: {config.order}",
+        f"- reads: {' and '.join(reads)}",
+        f"- learned: {len(model.tags):,} tags, {len(model.words):,} words",
+        f"- parameters: {sum(p.numel() for p in model.parameters()):,}",
+        f"- tags embedded by: {trained.language or 'nothing'}",
+        "",
+        "```python",
+        "from tagging.generator.saving import from_pretrained",
+        "",
+        'trained = from_pretrained("THIS FOLDER")',
+        "```",
+    ]
+    flat = {key: value for key, value in trained.results.items() if isinstance(value, int | float)}
+    if flat:
+        lines += ["", "| measured on held-out videos | |", "|---|---|"]
+        lines += [f"| {key} | {value:.4g} |" for key, value in flat.items()]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,170 @@
+"""Training a tagger: from examples to a folder that holds the best model on held-out videos."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+from experts.digest import write_whole
+from tagging import training
+from tagging.configuring import BadConfig, as_dict, digest, from_dict
+from tagging.curve import draw_curve
+from tagging.gathering import world
+from tagging.generator import language, saving
+from tagging.generator.config import Config
+from tagging.generator.data import Examples, tag_table
+from tagging.generator.fitting import fit_drafts, fit_scores
+from tagging.generator.methods import build, collator, predict_all
+from tagging.generator.model import Tagger
+from tagging.generator.saving import Trained
+from tagging.generator.titles import load_bert, words_of_bert
+from tagging.generator.trainer import TaggerTrainer, score
+from tagging.generator.words import Words
+from tagging.rivals.openbook import OpenBook, Shelf
+from tagging.scoring import Score
+from tagging.training import BOARD, MODEL, Say, reports
+
+DRAFTED = 64  # validation videos on which drafts are tried
+FEWEST = 4  # videos: two to learn from, one to validate with, and one to spare
+LOSSES = (
+    ("loss", "sum"),
+    ("generation", "generation"),
+    ("contrast", "prompt-tag contrast"),
+    ("label", "prompt labels"),
+    ("class", "classes"),
+)
+FIGURES = (
+    ("eval_f1", "F1 over videos"),
+    ("eval_label_f1", "F1 over tags"),
+    ("eval_rare_f1", "F1 over rare tags"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a run: the best tagger on the validation videos, and how it got there."""
+
+    trained: Trained
+    validation: dict[str, Score]  # "full", "rare", "common", "example"
+    history: list[dict[str, Any]]  # what was logged: losses, rates, figures, by step
+    folder: Path  # the saved tagger
+    fingerprint: str
+    shelf: Shelf | None = None  # open-book: the videos whose tags may be copied
+
+
+def train(
+    config: Config | Mapping[str, Any],
+    examples: Examples,
+    folder: Path,
+    *,
+    report: Sequence[str] | None = None,
+    device: str | None = None,
+    say: Say = print,
+) -> Outcome:
+    """Train a tagger; in a folder where the same run was interrupted, go on from its last checkpoint.
+
+    report: where figures are sent besides `history`: "tensorboard", "wandb"; None: what is installed.
+    device: "cpu" keeps off GPUs. The result is the checkpoint with the best example-based F1 on
+    `examples.validation`, saved as `folder/model`.
+    """
+    found: Config = config if isinstance(config, Config) else from_dict(Config, config)
+    settings = found.train
+    tags, frequency = tag_table(examples.train, settings.least)
+    _enough(examples, tags, settings.least)
+    arguments = training.arguments(folder, settings, device)
+    first = arguments.process_index == 0
+    data = [(one.key, one.title, one.tags) for one in (*examples.train, *examples.validation)]
+    run = {"config": as_dict(found), "data": digest(data, examples.frames_by)}
+    tell = say if first else training.silent
+    checkpoint = training.claim(run, folder, saving.CONFIG, tell, "videos, titles or tags")
+
+    words = _words(found, examples, tags, folder, first)
+    embedded = language.embed(tags, settings.language, collection=settings.collection)
+    vectors = torch.from_numpy(embedded.values)
+    torch.manual_seed(settings.seed)
+    model = build(_fitted(found, examples, vectors.shape[1]).model, words, tags, vectors, frequency)
+    if settings.title_weights is not None:
+        load_bert(model.encoder.title_encoder, settings.title_weights)
+    shelf = Shelf(examples.train) if isinstance(model, OpenBook) else None
+    make = collator(model, shelf)
+
+    trainer = TaggerTrainer(model, arguments, found, examples, make, say)
+    trainer.report_to(folder / BOARD, reports() if report is None else report)
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+
+    said = predict_all(model, make, examples.validation, batch=settings.batch)
+    if isinstance(model, Tagger):
+        model.eval()
+        with torch.no_grad():
+            some = make.batch(examples.validation[:DRAFTED]).to(arguments.device)
+            fit_drafts(model, model.see(some))
+    scores = score(examples.train, examples.validation, said)
+    trained = Trained(
+        model,
+        frequency,
+        fit_scores(said, examples.validation),
+        settings.towers,
+        examples.frames_by,
+        embedded.identity,
+        {f"validation_{name}_f1": value.f1 for name, value in scores.items()},
+    )
+    history = trainer.state.log_history
+    mark = ""
+    if trainer.is_world_process_zero():
+        mark = saving.save_pretrained(trained, folder / MODEL)
+        write_whole(folder / "history.json", json.dumps(history, indent=1) + "\n")
+        draw_curve(history, folder / "curve.png", LOSSES, FIGURES, "share")
+    trainer.accelerator.wait_for_everyone()
+    return Outcome(trained, scores, history, folder / MODEL, mark, shelf)
+
+
+def _enough(examples: Examples, tags: Sequence[str], least: int) -> None:
+    own, held = len(examples.train), len(examples.validation)
+    if own + held < FEWEST or own < 2 or not held:
+        raise BadConfig(
+            f"{own} videos to learn from and {held} to validate with are too few; tag {FEWEST} or more"
+        )
+    if not tags:
+        raise BadConfig(f"no tag is used by {least} videos or more; lower least, or tag more videos")
+
+
+def _words(config: Config, examples: Examples, tags: Sequence[str], folder: Path, first: bool) -> Words:
+    """The tokenizer of this run, made by the first process once and read by all, also when it goes on.
+
+    Two trainings of a tokenizer need not agree on words that are equally frequent.
+    """
+    path = folder / saving.WORDS
+    if first and not path.exists():
+        if config.train.title_weights is not None:
+            words = words_of_bert(config.train.title_weights)
+        else:
+            texts = [tag for one in examples.train for tag in one.tags]
+            texts += [one.title for one in examples.train]
+            words = Words.learn(texts, config.train.vocabulary)
+        beside = path.with_suffix(".part")
+        words.save(beside)
+        beside.replace(path)
+    if world()[1] > 1:
+        dist.barrier()
+    return Words.load(path)
+
+
+def _fitted(config: Config, examples: Examples, tag_width: int) -> Config:
+    """The configuration with the widths that the data has."""
+    model = replace(config.model, tag_width=tag_width)
+    if model.use_frames:
+        widths = {one.frames.shape[1] for one in examples.train if one.frames is not None and len(one.frames)}
+        if not widths:
+            raise BadConfig("none of the videos has frame vectors; set use_frames=false to learn from titles")
+        if len(widths) > 1:
+            raise BadConfig(
+                f"the videos have frame vectors of {len(widths)} different lengths; tag them again"
+            )
+        model = replace(model, frame_width=widths.pop())
+    return replace(config, model=model)

@@ -1,0 +1,141 @@
+"""Open-Book: tags are written word by word, and words may be copied from the tags of similar videos.
+
+Read from Zhang et al., Open-book video captioning (2021): retrieve, copy, generate. Retrieved are the
+training videos nearest in title and frames, by frozen features, never the video itself. Their tags' words
+are hints. At each word a gate decides between the vocabulary and a pointer at the hints:
+
+    p(word) = (1 - gate) · p_vocabulary(word) + gate · sum of the pointer's weights on hints of that word
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tagging.generator.config import TaggerConfig
+from tagging.generator.data import Collator, Example
+from tagging.generator.encoder import Batch, Seen
+from tagging.generator.language import Letters
+from tagging.generator.layers import Cache, Held, WordDecoder
+from tagging.generator.model import Tagger
+from tagging.generator.words import Words
+
+Vectors = npt.NDArray[np.float32]
+
+
+class CopyingDecoder(WordDecoder):
+    """A decoder that may point at hints."""
+
+    def __init__(self, words: int, width: int, heads: int, layers: int, dropout: float, room: int) -> None:
+        super().__init__(words, width, heads, layers, dropout, room)
+        self.point = nn.Linear(width, width)
+        self.hint = nn.Linear(width, width)
+        self.gate = nn.Linear(2 * width, 1)
+
+    def forward(self, words: Tensor, places: Tensor, held: Held, cache: Cache | None = None) -> Tensor:
+        """Logarithms of the mixed probabilities: [B, S, V]."""
+        hidden = self.hidden(words, places, held, cache)
+        own = F.linear(hidden, self.words.weight).float().log_softmax(-1)
+        assert held.hints is not None
+        assert held.hint_mask is not None
+        hints = self.words(held.hints)  # [B, H, width]
+        scores = self.point(hidden) @ self.hint(hints).transpose(1, 2) / hidden.shape[-1] ** 0.5  # [B, S, H]
+        # A row without hints must not divide by zero; its gate is shut below.
+        scores = scores.float().masked_fill(~held.hint_mask[:, None], -1e4)
+        weights = scores.softmax(-1)
+        context = weights.to(hints) @ hints  # [B, S, width]
+        gate = self.gate(torch.cat([hidden, context], dim=-1)).float().sigmoid()  # [B, S, 1]
+        gate = gate * held.hint_mask.any(1).float()[:, None, None] * 0.999
+        where = held.hints[:, None].expand(-1, hidden.shape[1], -1)
+        copied = torch.zeros_like(own).scatter_add(-1, where, weights)  # [B, S, V]
+        return ((1 - gate) * own.exp() + gate * copied).clamp(min=1e-12).log()
+
+
+class OpenBook(Tagger):
+    """A tagger without prompts that reads what similar videos are tagged with."""
+
+    def make_decoder(self) -> WordDecoder:
+        c = self.settings
+        room = c.target_words + 1
+        return CopyingDecoder(len(self.words), c.width, c.heads, c.decoder_layers, c.dropout, room)
+
+    def see(self, batch: Batch) -> Seen:
+        assert batch.hints is not None, "open-book needs the tags of similar videos"
+        return replace(super().see(batch), hints=batch.hints, hint_mask=batch.hint_mask)
+
+    def hold(self, seen: Seen, order: Tensor | None = None, kept: Tensor | None = None) -> Held:
+        return replace(super().hold(seen, order, kept), hints=seen.hints, hint_mask=seen.hint_mask)
+
+
+class Shelf:
+    """The training videos, to find those that are most like another."""
+
+    def __init__(self, examples: Sequence[Example]) -> None:
+        self.keys = [one.key for one in examples]
+        self.tags = [one.tags for one in examples]
+        self.titles, self.frames = describe(examples)
+
+    def nearest(self, examples: Sequence[Example], count: int) -> list[list[int]]:
+        """The numbers of the `count` most similar videos of each, itself (the same key) left out."""
+        if not self.keys:
+            return [[] for _ in examples]
+        titles, frames = describe(examples)
+        similarity = titles @ self.titles.T  # [B, M]
+        if frames.shape[1] and frames.shape[1] == self.frames.shape[1]:
+            similarity = similarity + frames @ self.frames.T
+        found = []
+        for one, row in zip(examples, similarity, strict=True):
+            order = np.argsort(-row, kind="stable")[: count + 1 + self.keys.count(one.key)]
+            found.append([int(i) for i in order if self.keys[i] != one.key][:count])
+        return found
+
+
+class HintingCollator(Collator):
+    """Batches with hints: the words of similar videos' tags, the nearest video's first."""
+
+    def __init__(self, config: TaggerConfig, words: Words, tags: Sequence[str], shelf: Shelf) -> None:
+        super().__init__(config, words, tags)
+        self.shelf = shelf
+        self._of: dict[str, list[int]] = {}
+
+    def batch(self, examples: Sequence[Example]) -> Batch:
+        batch = super().batch(examples)
+        rows = [self._hints(one) for one in examples]
+        longest = max(1, *map(len, rows))
+        batch.hints = torch.zeros(len(rows), longest, dtype=torch.long)
+        batch.hint_mask = torch.zeros(len(rows), longest, dtype=torch.bool)
+        for row, ids in enumerate(rows):
+            batch.hints[row, : len(ids)] = torch.tensor(ids, dtype=torch.long)
+            batch.hint_mask[row, : len(ids)] = True
+        return batch
+
+    def _hints(self, one: Example) -> list[int]:
+        if one.key not in self._of:
+            near = self.shelf.nearest([one], self.config.neighbours)[0]
+            tags = dict.fromkeys(tag for number in near for tag in self.shelf.tags[number])
+            ids = [word for tag in tags for word in self.words.encode(tag)]
+            self._of[one.key] = ids[: self.config.hint_words]
+        return self._of[one.key]
+
+
+def describe(examples: Sequence[Example]) -> tuple[Vectors, Vectors]:
+    """What videos are compared by: letters of the titles [B, D], mean frame [B, F], each of length 1 or 0."""
+    titles = Letters().encode([one.title for one in examples])
+    titles = titles * np.array([[bool(one.title)] for one in examples], np.float32)
+    width = max((one.frames.shape[1] for one in examples if one.frames is not None), default=0)
+    frames = np.zeros((len(examples), width), np.float32)
+    for row, one in enumerate(examples):
+        if one.frames is not None and len(one.frames):
+            frames[row] = np.asarray(one.frames, np.float32).mean(0)
+    return _unit(titles), _unit(frames)
+
+
+def _unit(x: Vectors) -> Vectors:
+    found: Vectors = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
+    return found

@@ -1,0 +1,91 @@
+"""A world in which tags can be learned: titles name one tag, frames show the others. Also a program.
+
+`python tagger_world.py OUT [die=STEP]` trains on it and writes OUT/losses.json; started by the tests that
+need another process: one that is killed, two that train together.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from tagging.generator.config import Config, TaggerConfig, TrainConfig
+from tagging.generator.data import Example, Examples
+from tagging.generator.train import Outcome, train
+
+SEEN = ("beach", "red car", "dog", "snow man", "guitar")
+NAMED = ("paris", "rome", "t-shirt")
+WIDTH = 12
+
+
+def world(videos: int = 48, seed: int = 0) -> list[Example]:
+    rng = np.random.default_rng(seed)
+    directions = np.random.default_rng(99).normal(size=(len(SEEN), WIDTH))
+    found = []
+    for i in range(videos):
+        shown = rng.choice(len(SEEN), rng.integers(1, 3), replace=False)
+        named = NAMED[int(rng.integers(len(NAMED)))]
+        frames = directions[shown].sum(0) + 0.1 * rng.normal(size=(3, WIDTH))
+        tags = (*(SEEN[n] for n in shown), named)
+        found.append(
+            Example(f"/videos/v{i}.mp4", f"k{i}", f"a day in {named}", tags, frames.astype(np.float32))
+        )
+    return found
+
+
+def examples() -> Examples:
+    rows = world()
+    return Examples(rows[:40], rows[40:])
+
+
+def config(changes: dict[str, object] | None = None, **train_changes: object) -> Config:
+    model = TaggerConfig(
+        frame_width=WIDTH, width=32, heads=4, title_layers=1, hybrid_layers=1, prompt_layers=1,
+        decoder_layers=2, dropout=0.1, prompts=5, frames=4, title_words=8, target_words=32,
+    )  # fmt: skip
+    settings = TrainConfig(
+        language="letters", vocabulary=200, epochs=2, batch=8, lr=3e-3, evaluations=2, bf16=False
+    )
+    return Config(replace(model, **(changes or {})), replace(settings, **train_changes))  # type: ignore[arg-type]
+
+
+def run(folder: Path, changes: dict[str, object] | None = None, **train_changes: object) -> Outcome:
+    return train(
+        config(changes, **train_changes), examples(), folder, report=(), device="cpu", say=lambda _: None
+    )
+
+
+def losses(history: list[dict[str, float]]) -> dict[int, dict[str, float]]:
+    """What was logged of each step: losses and validation figures, without times."""
+    wanted = ("loss", "contrast", "generation", "class", "eval_f1", "grad_norm")
+    found: dict[int, dict[str, float]] = {}
+    for entry in history:
+        kept = {key: entry[key] for key in wanted if key in entry}
+        found.setdefault(int(entry["step"]), {}).update(kept)
+    return {step: kept for step, kept in found.items() if kept}
+
+
+if __name__ == "__main__":
+    changes: dict[str, object] = {}
+    if len(sys.argv) > 2 and sys.argv[2].startswith("die="):
+        from tagging.generator.trainer import TaggerTrainer
+
+        last, real = int(sys.argv[2].partition("=")[2]), TaggerTrainer.compute_loss
+
+        def dying(self, *arguments, **keywords):  # type: ignore[no-untyped-def]
+            if self.state.global_step == last:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return real(self, *arguments, **keywords)
+
+        TaggerTrainer.compute_loss = dying  # type: ignore[method-assign]
+    elif len(sys.argv) > 2:  # chance differs between processes: dropout must be off to compare them
+        changes = {"dropout": 0.0}
+    outcome = run(Path(sys.argv[1]), changes)
+    if os.environ.get("RANK", "0") == "0":
+        Path(sys.argv[1], "losses.json").write_text(json.dumps(losses(outcome.history)))

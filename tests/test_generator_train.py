@@ -1,0 +1,181 @@
+"""Taggers in training: it learns, resumes exactly, is the same on two processes, stops on no numbers."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tagger_world import config, examples, losses, run, world
+
+from tagging.configuring import BadConfig
+from tagging.generator import saving
+from tagging.generator.data import Batches, Examples, carve, from_lists
+from tagging.generator.decoding import Greedy
+from tagging.generator.methods import predict_all
+from tagging.generator.train import Outcome, train
+from tagging.training import COMPLETE, NonFinite
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    """An uninterrupted run of one process."""
+    return run(tmp_path_factory.mktemp("whole") / "run")
+
+
+def program(folder: Path, *more: str, **environment: str) -> subprocess.Popen[str]:
+    path = os.pathsep.join([str(HERE.parent), str(HERE)])
+    return subprocess.Popen(
+        [sys.executable, str(HERE / "tagger_world.py"), str(folder), *more],
+        env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def test_a_run_leaves_a_folder_that_loads_and_says_the_same(whole: Outcome) -> None:
+    folder = whole.folder.parent
+    assert {p.name for p in whole.folder.iterdir()} == set(saving.FILES)
+    assert (folder / "curve.png").stat().st_size > 5000
+    loaded = saving.from_pretrained(whole.folder)
+    assert loaded.calibration == whole.trained.calibration
+    assert list(loaded.frequency) == list(whole.trained.frequency)
+    assert saving.fingerprint(whole.folder) == whole.fingerprint
+    held = examples().validation
+    for way in (None, Greedy()):
+        told = [predict_all(t.model, t.collator(), held, decoding=way) for t in (whole.trained, loaded)]
+        assert told[0] == told[1]
+
+
+def test_the_saved_tagger_is_the_best_on_validation(whole: Outcome) -> None:
+    tested = [entry["eval_f1"] for entry in whole.history if "eval_f1" in entry]
+    assert len(tested) == 5  # twice in each of two epochs of five steps, and at the end
+    assert whole.validation["example"].f1 == pytest.approx(max(tested))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"method": "open-book", "order": "frequent first"}, {"method": "bin"}, {"method": "asl"}],
+    ids=["op-tsg", "open-book", "bin", "asl"],
+)
+def test_every_method_learns(tmp_path: Path, changes: dict[str, object]) -> None:
+    found = run(tmp_path / "run", {"dropout": 0.0, **changes}, epochs=30, lr=6e-3, evaluations=1)
+    assert found.validation["example"].f1 > 0.6
+    loaded = saving.from_pretrained(found.folder)
+    assert loaded.model.settings.method == changes.get("method", "op-tsg")
+
+
+def test_a_run_killed_in_the_middle_goes_on_to_the_same_losses(whole: Outcome, tmp_path: Path) -> None:
+    wanted = losses(whole.history)
+    steps = max(wanted)
+    killed = program(tmp_path / "run", f"die={steps - 3}")
+    output, _ = killed.communicate(timeout=240)
+    assert killed.returncode == -9, output
+    # As if it had been killed while it wrote the next checkpoint: that one is passed over.
+    half = tmp_path / "run" / "checkpoints" / f"checkpoint-{steps - 1}"
+    half.mkdir()
+    assert not (half / COMPLETE).exists()
+    said: list[str] = []
+    again = train(config(), examples(), tmp_path / "run", report=(), device="cpu", say=said.append)
+    assert said[0].startswith("going on from step ")
+    found = losses(again.history)
+    assert set(found) == set(wanted)
+    for step, entry in wanted.items():
+        assert found[step] == pytest.approx(entry, rel=1e-5), step
+    state = again.trained.model.state_dict()
+    for name, value in whole.trained.model.state_dict().items():
+        torch.testing.assert_close(state[name], value, rtol=1e-4, atol=1e-6)
+
+
+def test_two_processes_are_one_with_the_same_global_batch(tmp_path: Path) -> None:
+    alone = run(tmp_path / "alone", {"dropout": 0.0})
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    meeting = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "LOCAL_WORLD_SIZE": "2"}
+    both = [program(tmp_path / "run", "still", RANK=str(i), LOCAL_RANK=str(i), **meeting) for i in range(2)]
+    outputs = [one.communicate(timeout=280)[0] for one in both]
+    assert [one.returncode for one in both] == [0, 0], "\n".join(outputs)
+    kept = json.loads((tmp_path / "run" / "losses.json").read_text())
+    found = {int(step): entry for step, entry in kept.items()}
+    wanted = losses(alone.history)
+    assert set(found) == set(wanted)
+    for step, entry in wanted.items():
+        for part in ("loss", "contrast", "generation"):
+            if part in entry:
+                assert found[step][part] == pytest.approx(entry[part], rel=5e-3, abs=5e-3), (step, part)
+
+
+def test_a_loss_that_is_no_number_names_the_video(tmp_path: Path) -> None:
+    rows = examples()
+    broken = np.full((3, 12), np.nan, np.float32)
+    rows.train[5] = replace(rows.train[5], frames=broken)
+    with pytest.raises(NonFinite, match=r"because of /videos/v5\.mp4;"):
+        train(config(), rows, tmp_path / "run", report=(), device="cpu", say=lambda _: None)
+
+
+def test_mistakes_are_sentences(whole: Outcome, tmp_path: Path) -> None:
+    with pytest.raises(BadConfig, match="finished"):
+        run(whole.folder.parent)
+    with pytest.raises(BadConfig, match="other configuration"):
+        run(whole.folder.parent, epochs=3)
+    rows = world(4)
+    with pytest.raises(BadConfig, match="too few"):
+        train(config(), Examples(rows[:1], rows[1:2]), tmp_path / "a", device="cpu")
+    blind = [replace(one, frames=None) for one in world(8)]
+    with pytest.raises(BadConfig, match="use_frames=false"):
+        train(config(), Examples(blind[:6], blind[6:]), tmp_path / "b", device="cpu", say=lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "what"),
+    [
+        ("config.json", '{"kind": "tagline-tagger", "version": 9}', "newer tagline"),
+        ("config.json", '{"kind": "tagline-tagger", "auto_map": {}}', "auto_map"),
+        ("tags.json", '{"tags": ["a"], "frequency": [1, 2]}', "frequencies"),
+        ("words.json", '{"version": "1.0"}', "cannot be read"),
+    ],
+)
+def test_a_foreign_folder_is_judged_before_it_is_loaded(
+    whole: Outcome, tmp_path: Path, name: str, text: str, what: str
+) -> None:
+    for path in whole.folder.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / name).write_text(text)
+    with pytest.raises(saving.NotATagger, match=what):
+        saving.from_pretrained(tmp_path)
+
+
+# Data
+
+
+def test_batches_follow_from_seed_and_epoch_and_ranks_share_them() -> None:
+    one = Batches(20, 6, seed=3)
+    one.set_epoch(2)
+    alone = list(one)
+    assert len(alone) == 3
+    assert len({turn.example for batch in alone for turn in batch}) == 18
+    ranks = [Batches(20, 6, seed=3, rank=rank, ranks=2) for rank in range(2)]
+    for rank in ranks:
+        rank.set_epoch(2)
+    together = [a + b for a, b in zip(*map(list, ranks), strict=True)]
+    assert together == alone
+
+
+def test_carving_keeps_videos_on_their_side() -> None:
+    rows = from_lists(["t"] * 50, [["a"]] * 50)
+    before = {one.key for one in carve(rows, 0.2, 100).validation}
+    after = carve(rows[:45], 9 / 45 * 10 / 10, 100)
+    assert len(before) == 10
+    assert len({one.key for one in after.validation} & before) >= 7
+    assert not {one.key for one in after.validation} & {one.key for one in after.train}
