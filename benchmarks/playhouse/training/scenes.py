@@ -44,7 +44,8 @@ def learn(frames: Sequence[Frame], course: Course, seed: int, tell: Tell) -> Any
         id2label=dict(enumerate(PLACES)),
         label2id={name: number for number, name in enumerate(PLACES)},
     )
-    model: Any = ViTForImageClassification(config).to(where).train()
+    model: Any = ViTForImageClassification(config)
+    model = model.to(where).train()
     optim, mean = optimiser(model, RATE), Mean(model, reach=200.0)
     pictures, scenes = squeezed(frames, SIDE), np.array([frame.scene for frame in frames])
     order = endless(len(frames), BATCH, rng)
