@@ -19,6 +19,12 @@ MEASUREMENTS = {
     "tagging": ("benchmarks.tagging:measure", "a tagging run against a plain script with the same models"),
     "kill9": ("benchmarks.kill9:measure", "kill -9 at random moments: nothing lost, nothing doubled"),
     "mutants": ("benchmarks.mutants:measure", "mutated files against the decoder"),
+    "msrvtt-words": ("benchmarks.msrvtt_words:measure", "taggers on real words: titles and tags of MSR-VTT"),
+    "generator-decoding": ("benchmarks.generator_decoding:measure", "drafted decoding against greedy"),
+    "playhouse-experts": (
+        "benchmarks.playhouse_experts:measure",
+        "the experts with the playhouse's weights on test videos, against the truth",
+    ),
     "evaluation": ("benchmarks.evaluation:measure", "all retrieval metrics of a 1000 x 1000 matrix"),
 }
 
