@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tagging.generator.commands import tagger
+
 if TYPE_CHECKING:
     from table.train import Outcome
 
@@ -21,8 +23,12 @@ def train() -> None:
     \b
     tagline train table --data ~/Videos                      find videos by sentences like yours
     tagline train table --data ~/Videos --set epochs=10      with another setting
+    tagline train tagger --data ~/Videos                     write tags like those that people gave
     tagline train settings playhouse                         what can be set, and to what it is
     """
+
+
+train.add_command(tagger)
 
 
 @train.command()

@@ -203,7 +203,8 @@ def test_half_precision_trains_and_writes(changes: dict[str, object]) -> None:
     words = Words.learn([*tags, "a title"], size=100)
     rows = from_lists(["a title", "", "dog"], [tags, [], ["sea"]])
     torch.manual_seed(0)
-    model = build(TaggerConfig(**{**SIZES, **changes}), words, tags, torch.from_numpy(embed(tags, "letters").values))  # type: ignore[arg-type]  # fmt: skip
+    vectors = torch.from_numpy(embed(tags, "letters").values)
+    model = build(TaggerConfig(**{**SIZES, **changes}), words, tags, vectors)  # type: ignore[arg-type]
     make = collator(model, Shelf(rows))
     with torch.autocast("cpu", torch.bfloat16):
         losses = model(make([(one, i) for i, one in enumerate(rows)])["batch"])

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from experts.appearance import Towers
     from tagging.catalog import Catalog
 
+LOOKS, SIDE = 60, 256  # frames a video, at one a second, and their shorter side, as the expert reads them
+
 Frames = npt.NDArray[np.float32]  # [T, D], frame features of one video
 
 
@@ -150,7 +152,7 @@ def fill(
 
     found = towers(config.train.towers, device, collection=config.train.collection)
     have = set(catalog.vectors("appearance", fingerprint=found.fingerprint).ids.tolist())
-    sampling = PerSecond(1.0, config.model.frames, frame_side(found))
+    sampling = PerSecond(1.0, LOOKS, SIDE)
     of_path: dict[Path, int] = {}
     left_out = []
     for video_id in wanted:
@@ -171,11 +173,6 @@ def fill(
             finally:
                 footage.close()
     return found.fingerprint, left_out
-
-
-def frame_side(towers: Towers) -> int:
-    """To how many pixels frames are scaled down before the towers see them: no less than those want."""
-    return max(towers.preparation.size)
 
 
 def _keep(catalog: Catalog, video_id: int, view: object, towers: Towers) -> None:

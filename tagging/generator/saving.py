@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,10 +14,12 @@ from safetensors.torch import load_file, save_file
 
 from experts import safe
 from experts.digest import hash_file, write_whole
+from experts.weights import weights_home
 from tagging.configuring import BadConfig, as_dict, digest, from_dict
 from tagging.generator.calibration import Calibration
 from tagging.generator.config import TaggerConfig
 from tagging.generator.data import Collator
+from tagging.generator.expert import INSTALLED
 from tagging.generator.methods import Model, build, collator
 from tagging.generator.words import Words
 from tagging.rivals.openbook import Shelf
@@ -135,6 +138,19 @@ def push_to_hub(folder: Path, repository: str, *, private: bool = True, token: s
     api.create_repo(repository, private=private, exist_ok=True)
     found = api.upload_folder(repo_id=repository, folder_path=folder, allow_patterns=list(FILES))
     return str(found)
+
+
+def install(folder: Path) -> Path:
+    """Make a saved tagger the one that `tagline tag` uses. Returns where it lies now."""
+    target = weights_home() / INSTALLED
+    fingerprint(folder)
+    target.mkdir(parents=True, exist_ok=True)
+    (target / CONFIG).unlink(missing_ok=True)  # without it the folder is none, until all of it is there
+    for name in (WEIGHTS, WORDS, TAGS, CARD, CONFIG):
+        beside = target / f".{name}.part"
+        shutil.copyfile(folder / name, beside)
+        beside.replace(target / name)
+    return target
 
 
 def _config(folder: Path) -> dict[str, Any]:

@@ -1,0 +1,75 @@
+"""`tagline train tagger`: a thin skin over tagging.generator.train."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+PARTLY = 3
+
+
+@click.command()
+@click.option("--data", "library", required=True, metavar="LIBRARY", help="A folder that people tagged.")
+@click.option("--preset", default="small", show_default=True, metavar="NAME", help="Where settings start.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change one setting.")
+@click.option("--out", metavar="FOLDER", help="Where the tagger goes; by default beside the catalog.")
+@click.option("--device", metavar="NAME", help="cpu keeps off the GPU.")
+@click.option("--show", is_flag=True, help="Only show the settings of the preset, and stop.")
+@click.pass_context
+def tagger(
+    ctx: click.Context,
+    library: str,
+    preset: str,
+    settings: tuple[str, ...],
+    out: str | None,
+    device: str | None,
+    show: bool,
+) -> None:
+    """Train a tagger on the tags that people gave, to write such tags for other videos.
+
+    It learns from titles, frames, and the tags of uploaders and people; videos of the split "test" are
+    never looked at. The tagger that comes of it is the one that `tagline tag --only generated` uses.
+    The same command again goes on where a run was interrupted. Several GPUs: start it with torchrun.
+
+    \b
+    tagline train tagger --data ~/Videos
+    tagline train tagger --data ~/Videos --preset paper
+    tagline train tagger --data ~/Videos --set use_frames=false --set epochs=40 --out models/titles
+    """
+    from tagging.configuring import BadConfig, as_dict, changed
+    from tagging.generator.config import preset as named
+
+    try:
+        config = changed(named(preset), settings)
+    except BadConfig as error:
+        raise click.UsageError(str(error)) from None
+    if show:
+        click.echo(json.dumps(as_dict(config), indent=2))
+        return
+    from experts.weights import WeightsMissing
+    from tagging.catalog import Catalog, CatalogError
+    from tagging.generator.data import from_catalog
+    from tagging.generator.saving import install
+    from tagging.generator.train import train as run
+    from tagging.training import NonFinite, to_stderr
+
+    try:
+        with Catalog.open(library, create=False) as catalog:
+            assert catalog.file is not None
+            folder = Path(out).expanduser() if out else catalog.file.parent / "models" / f"tagger-{preset}"
+            examples = from_catalog(catalog, config, device or "cpu")
+        outcome = run(config, examples, folder, device=device, say=to_stderr)
+        install(outcome.folder)
+    except (BadConfig, CatalogError, NonFinite, WeightsMissing) as error:
+        raise click.ClickException(str(error)) from None
+    for name in ("example", "full", "rare"):
+        found = outcome.validation[name]
+        words = {"example": "over videos", "full": "over tags", "rare": "over rare tags"}[name]
+        click.echo(f"F1 {words} {100 * found.f1:.1f}  of {found.count}")
+    click.echo(str(outcome.folder))
+    for path, why in examples.left_out:
+        click.echo(f"skipping {path}: {why}", err=True)
+    if examples.left_out:
+        ctx.exit(PARTLY)

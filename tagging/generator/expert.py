@@ -1,0 +1,164 @@
+"""The expert "generated": tags that a tagger trained on this library's own tags writes for a video."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from experts import safe, weights
+from experts.footage import Footage, PerSecond, Sampling
+from experts.pictures import unseen
+from experts.tags import Modality, Report, Tag
+
+if TYPE_CHECKING:
+    from experts.appearance import Towers
+    from tagging.generator.data import Collator
+    from tagging.generator.saving import Trained
+
+COMMAND = "tagline train tagger --data LIBRARY"
+INSTALLED = "tagger"  # the folder in weights_home() that holds the tagger in use
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratedSettings:
+    """What can be set of the generated expert."""
+
+    collection: str = weights.PUBLIC
+    weights: str | None = None  # a tagger's folder, or a name of the weights table
+    towers: str | None = None  # weights of the CLIP towers, if not those that the tagger names
+    decoding: str = "drafted"  # or "greedy", "beam"
+    min_score: float = 0.0  # of a calibrated score
+    most: int = 30  # tags a video
+    rate: float = 1.0
+    frames: int = 60
+    side: int | None = 256
+
+
+class GeneratedExpert:
+    """Reads frames and the title in the file; writes tags about the whole video with calibrated scores."""
+
+    name: ClassVar[str] = "generated"
+    modality: ClassVar[Modality] = Modality.GENERATED
+    version: ClassVar[str] = "1"
+
+    def __init__(self, **settings: Any) -> None:
+        known = [field.name for field in fields(GeneratedSettings)]
+        for key in settings:
+            if key not in known:
+                raise ValueError(f"{self.name} has no setting {key!r}; it has {', '.join(known)}")
+        s = self.settings = GeneratedSettings(**settings)
+        if s.decoding not in ("drafted", "greedy", "beam"):
+            raise ValueError(f"decoding must be drafted, greedy or beam, not {s.decoding!r}")
+        self.sampling = PerSecond(s.rate, s.frames, s.side)
+        self.needs: tuple[Sampling, ...] = (self.sampling,)
+        self.trained: Trained | None = None
+        self.towers: Towers | None = None
+
+    def find(self) -> weights.Found:
+        """The tagger's folder. Raises WeightsMissing with the sentence for people."""
+        chosen = self.settings.weights
+        if chosen is None and self.settings.collection != weights.PUBLIC:
+            chosen = weights.for_expert(self.name, self.settings.collection)
+        folder = Path(chosen) if chosen else weights.weights_home() / INSTALLED
+        if chosen is None and not (folder / "config.json").is_file():
+            raise weights.WeightsMissing(f"no tagger is trained yet; run `{COMMAND}`")
+        return weights.find(chosen or folder)
+
+    def missing(self) -> str | None:
+        """Why it cannot run here, as one sentence; None if it can."""
+        try:
+            config = self._config(self.find())
+            if self._sees(config):
+                weights.find(self._towers_of(config))
+        except (weights.WeightsMissing, safe.Unsafe) as error:
+            return f"not run: {error}"
+        return None
+
+    def fingerprint(self) -> str:
+        """sha256 over name, version, settings, the tagger and the towers."""
+        told = {
+            k: v for k, v in asdict(self.settings).items() if k not in ("collection", "weights", "towers")
+        }
+        held: list[str | None] = [None, None]
+        try:
+            found = self.find()
+            held[0] = found.sha256
+            config = self._config(found)
+            held[1] = weights.find(self._towers_of(config)).sha256 if self._sees(config) else None
+        except (weights.WeightsMissing, safe.Unsafe):
+            pass
+        text = json.dumps([self.name, self.version, told, held], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def load(self, device: str) -> None:
+        from experts.appearance import towers
+        from tagging.generator.saving import from_pretrained
+
+        found = self.find()
+        self.trained = from_pretrained(found.path, device=device)
+        self.make: Collator = self.trained.collator()
+        self.towers = None
+        if self.trained.model.settings.use_frames:
+            self.towers = towers(self._towers_of(self._config(found)), device)
+            if self.trained.frames_by not in ("", self.towers.fingerprint):
+                raise weights.WeightsMissing(
+                    f"the tagger was trained with other towers than {self.settings.towers or 'these'}; "
+                    f"run `{COMMAND}` again"
+                )
+
+    def __call__(self, batch: Sequence[Footage]) -> list[Report]:
+        from tagging.generator.data import Example
+        from tagging.generator.methods import predict_all
+
+        assert self.trained is not None
+        views = [footage.view(self.sampling) for footage in batch]
+        frames: Sequence[Any] = [None] * len(views)
+        if self.towers is not None:
+            frames = self.towers.encode_videos([view.frames for view in views])
+        examples = [
+            Example(footage.path, footage.path, footage.facts.title or "", (), seen)
+            for footage, seen in zip(batch, frames, strict=True)
+        ]
+        said = predict_all(self.trained.model, self.make, examples, decoding=self._decoding())
+        return [
+            Report(tags=self._tags(tags, footage, view.times), notes=self._notes(footage, len(view.times)))
+            for tags, footage, view in zip(said, batch, views, strict=True)
+        ]
+
+    def _tags(self, said: Sequence[tuple[str, float]], footage: Footage, times: Any) -> list[Tag]:
+        assert self.trained is not None
+        end = footage.facts.duration or (float(times[-1]) if len(times) else 0.0)
+        scored = [(text, self.trained.calibration(score)) for text, score in said]
+        # The order of writing says nothing; the surest first, and as said among equals.
+        scored.sort(key=lambda item: -item[1])
+        kept = [(t, s) for t, s in scored if s >= self.settings.min_score][: self.settings.most]
+        return [Tag(text, self.modality, score, 0.0, end, self.name) for text, score in kept]
+
+    def _notes(self, footage: Footage, frames: int) -> list[str]:
+        assert self.trained is not None
+        config = self.trained.model.settings
+        notes = unseen(frames, self.name) if config.use_frames else []
+        if config.use_title and not footage.facts.title:
+            notes = [*notes, "the file names no title, so tags come from its frames alone"]
+        return notes
+
+    def _decoding(self) -> Any:
+        from tagging.generator.decoding import Beam, Drafted, Greedy
+
+        return {"drafted": Drafted, "greedy": Greedy, "beam": Beam}[self.settings.decoding]()
+
+    def _towers_of(self, config: dict[str, Any]) -> str:
+        chosen = self.settings.towers or config.get("towers")
+        return chosen or weights.for_expert("appearance", self.settings.collection)
+
+    @staticmethod
+    def _config(found: weights.Found) -> dict[str, Any]:
+        return safe.read_config(found.path / "config.json")
+
+    @staticmethod
+    def _sees(config: dict[str, Any]) -> bool:
+        return bool(config.get("model", {}).get("use_frames", True))
