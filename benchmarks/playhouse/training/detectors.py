@@ -64,8 +64,15 @@ YAML: dict[str, Any] = {
 }
 
 
-def learn(crowds: Sequence[Frame], frames: Sequence[Frame], course: Course, seed: int, tell: Tell) -> Any:
-    """A DetectionModel that knows all THINGS."""
+def learn(
+    crowds: Sequence[Frame],
+    frames: Sequence[Frame],
+    course: Course,
+    seed: int,
+    tell: Tell,
+    start: Any = None,
+) -> Any:
+    """A DetectionModel that knows all THINGS; `start` is one to go on from."""
     import torch
     from ultralytics.utils.loss import v8DetectionLoss
 
@@ -73,7 +80,8 @@ def learn(crowds: Sequence[Frame], frames: Sequence[Frame], course: Course, seed
 
     torch.manual_seed(seed)
     where = device()
-    model = build_yolo(YAML, len(material.THINGS)).to(where, memory_format=torch.channels_last).train()
+    model = start or build_yolo(YAML, len(material.THINGS))
+    model = model.to(where, memory_format=torch.channels_last).train()
     model.args = SimpleNamespace(box=7.5, cls=0.5, dfl=1.5)
     measure = v8DetectionLoss(model)
     optim, mean = optimiser(model, RATE, 0.02), Mean(model)
