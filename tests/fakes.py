@@ -197,6 +197,7 @@ def use_fakes(monkeypatch: Any) -> type[FakeDecoder]:
     stand_in.VERSION = FakeDecoder.VERSION  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "experts.decoder", stand_in)
     monkeypatch.setattr(experts.panel, "BUILT_IN", dict(EXPERTS))
+    monkeypatch.setattr(experts.panel, "entry_points", lambda group: ())
     monkeypatch.setattr(FakeDecoder, "read_paths", [])
     monkeypatch.setattr(FakeExpert, "looked", [])
     return FakeDecoder

@@ -8,6 +8,7 @@ from tagging import configuring
 from tagging.configuring import BadConfig, as_dict, changed, digest, from_dict, one_of
 
 __all__ = [
+    "INSTALLED",
     "BadConfig",
     "Config",
     "TaggerConfig",
@@ -19,6 +20,8 @@ __all__ = [
     "preset",
     "presets",
 ]
+
+INSTALLED = "tagger"  # the folder of weights_home() that holds the tagger in use
 
 # op-tsg: words under order prompts, or without them in another order; bin and asl: one yes or no a tag;
 # open-book: words that may be copied from the tags of similar videos.

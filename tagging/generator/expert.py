@@ -13,6 +13,7 @@ from experts import safe, weights
 from experts.footage import Footage, PerSecond, Sampling
 from experts.pictures import unseen
 from experts.tags import Modality, Report, Tag
+from tagging.generator.config import INSTALLED
 
 if TYPE_CHECKING:
     from experts.appearance import Towers
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from tagging.generator.saving import Trained
 
 COMMAND = "tagline train tagger --data LIBRARY"
-INSTALLED = "tagger"  # the folder in weights_home() that holds the tagger in use
 
 
 @dataclass(frozen=True, slots=True)

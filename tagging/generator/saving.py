@@ -17,9 +17,8 @@ from experts.digest import hash_file, write_whole
 from experts.weights import weights_home
 from tagging.configuring import BadConfig, as_dict, digest, from_dict
 from tagging.generator.calibration import Calibration
-from tagging.generator.config import TaggerConfig
+from tagging.generator.config import INSTALLED, TaggerConfig
 from tagging.generator.data import Collator
-from tagging.generator.expert import INSTALLED
 from tagging.generator.methods import Model, build, collator
 from tagging.generator.words import Words
 from tagging.rivals.openbook import Shelf
