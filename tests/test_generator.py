@@ -258,7 +258,9 @@ def test_drafted_decoding_writes_what_greedy_writes(trained: Tagger, words: Word
     assert drafted.words == greedy.words
     for fast, plain in zip(drafted.logps, greedy.logps, strict=True):
         assert fast == pytest.approx(plain, abs=1e-4)
-    assert drafted.passes < greedy.passes * 0.6
+    # A single row that goes on and on decides over the passes of a batch; the work counts every row.
+    assert drafted.work < greedy.work * 0.6
+    assert drafted.passes <= greedy.passes
 
 
 def test_drafts_of_an_untrained_tagger_cost_passes_but_change_nothing(words: Words) -> None:
