@@ -42,7 +42,10 @@ CHECKED = 3  # videos on which the tags are compared
 
 
 def measure(options: dict[str, str]) -> dict[str, Any]:
-    """`videos` (24), `seconds` of each (10), `batch` (8), `only`: experts by name; keys as promised."""
+    """`videos` (24), `seconds` of each (10), `batch` (8), `precision` ("auto"), `only`: experts by name.
+
+    The plain script computes in float32, as its libraries do by themselves.
+    """
     from benchmarks import tagging_stage
 
     count, seconds = int(options.get("videos", 24)), float(options.get("seconds", 10))
@@ -53,6 +56,7 @@ def measure(options: dict[str, str]) -> dict[str, Any]:
         "weights": stage.weights,
         "batch": int(options.get("batch", 8)),
         "experts": _present(options.get("only")),
+        "precision": options.get("precision", "auto"),
     }
     ours = _in_a_process("ours", order)
     plain = _in_a_process("plain", order)
@@ -71,6 +75,7 @@ def measure(options: dict[str, str]) -> dict[str, Any]:
             "seconds_each": seconds,
             "batch": order["batch"],
             "experts": order["experts"],
+            "precision": order["precision"],
             "settings": SETTINGS,
             "untrained_weights": stage.untrained,
         },
@@ -86,6 +91,8 @@ def make_experts(order: dict[str, Any]) -> dict[str, Any]:
     made = {}
     for name in order["experts"]:
         given = {setting: order["weights"][role] for setting, role in GIVEN[name].items()}
+        if name in ("scene", "motion"):
+            given["precision"] = order["precision"]
         made[name] = build(name, {**SETTINGS[name], **given})
         made[name].load("cpu")
     return made
@@ -101,7 +108,7 @@ def cpu_seconds() -> float:
 
 def run_ours(order: dict[str, Any]) -> dict[str, Any]:
     """Our side: the panel over all videos."""
-    from experts.panel import Panel
+    from experts.panel import Failed, Panel
 
     experts = make_experts(order)
     panel = Panel(list(experts.values()), batch=order["batch"])
@@ -114,7 +121,9 @@ def run_ours(order: dict[str, Any]) -> dict[str, Any]:
         tags = dict.fromkeys(names, 0)
         for seen in panel.watch((Path(path), names) for path in order["videos"]):
             for name, report in seen.reports.items():
-                tags[name] += len(report.tags)  # type: ignore[union-attr]
+                if isinstance(report, Failed):
+                    raise RuntimeError(f"{name} failed on {seen.path.name}: {report.reason}")
+                tags[name] += len(report.tags)
         wall = time.perf_counter() - begun
         cpu = cpu_seconds() - cpu
     # Speech and screen keep their own time: for them the whole of their call is their model's.
@@ -158,9 +167,9 @@ def _model_clock() -> Iterator[list[float]]:
     plain = devices.computing
 
     @contextmanager
-    def timed(*arguments: Any) -> Iterator[None]:
+    def timed(*arguments: Any, **keywords: Any) -> Iterator[None]:
         begun = time.perf_counter()
-        with plain(*arguments):
+        with plain(*arguments, **keywords):
             yield
         spent[0] += time.perf_counter() - begun
 
