@@ -48,6 +48,7 @@ def tagger(
     if show:
         click.echo(json.dumps(as_dict(config), indent=2))
         return
+    from experts.devices import pick
     from experts.weights import WeightsMissing
     from tagging.catalog import Catalog, CatalogError
     from tagging.generator.data import from_catalog
@@ -59,7 +60,7 @@ def tagger(
         with Catalog.open(library, create=False) as catalog:
             assert catalog.file is not None
             folder = Path(out).expanduser() if out else catalog.file.parent / "models" / f"tagger-{preset}"
-            examples = from_catalog(catalog, config, device or "cpu")
+            examples = from_catalog(catalog, config, pick(device or "auto"))
         outcome = run(config, examples, folder, device=device, say=to_stderr)
         install(outcome.folder)
     except (BadConfig, CatalogError, NonFinite, WeightsMissing) as error:
