@@ -13,6 +13,8 @@ import numpy.typing as npt
 
 Vector = npt.NDArray[np.float32]
 
+HUMAN_SOURCE = "human"  # who says what a person said; there is an expert called "person"
+
 
 class Modality(StrEnum):
     """Which sense a tag comes from. The order is the order in which TABLE reads them."""
@@ -37,7 +39,7 @@ class Tag:
     score: float  # 0..1
     start: float  # seconds
     end: float  # seconds, never before start
-    source: str  # who said so: an expert's name, or "person"
+    source: str  # who said so: an expert's name, or HUMAN_SOURCE
     best: float | None = None  # the second at which it is seen or heard most clearly
 
 

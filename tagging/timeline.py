@@ -6,9 +6,9 @@ import math
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from experts.tags import Modality, Tag
+from experts.tags import HUMAN_SOURCE, Modality, Tag
 from tagging.names import safe
-from tagging.verdicts import ORDER, PERSON
+from tagging.verdicts import ORDER
 
 # (text, style) pieces of one line; styles are rich's names
 Line = list[tuple[str, str]]
@@ -56,7 +56,7 @@ class Lane:
 
     @property
     def by_person(self) -> bool:
-        return self.accepted or any(tag.source == PERSON for tag in self.spans)
+        return self.accepted or any(tag.source == HUMAN_SOURCE for tag in self.spans)
 
 
 def clock(seconds: float) -> str:
@@ -136,7 +136,7 @@ def axis(end: float, width: int) -> str:
     for number in range(math.ceil(end / step)):
         label = clock(number * step)
         at = int(number * step / end * width)
-        if at + len(label) + 1 < width - len(last):
+        if label != last and at + len(label) + 1 < width - len(last):
             line[at : at + len(label)] = label
     line[width - len(last) :] = last[-width:]
     return "".join(line)[:width]

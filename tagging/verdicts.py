@@ -6,11 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from experts.tags import Modality, Tag
+from experts.tags import HUMAN_SOURCE, Modality, Tag
 from tagging.records import Verdict
 from tagging.vocabulary import clean, normal
 
-PERSON = "person"  # the source of a tag that a person said
 ORDER = {modality: place for place, modality in enumerate(Modality)}
 EVERYWHERE = ("rename", "merge", "alias")
 
@@ -120,7 +119,7 @@ def _by_hand(verdict: Verdict, modality: Modality, renames: Renames, duration: f
     text = renames.of(verdict.text, modality, since=verdict.id)
     start = verdict.start if verdict.start is not None else 0.0
     end = verdict.end if verdict.end is not None else max(duration or 0.0, start)
-    return Tag(text, modality, 1.0, start, end, PERSON)
+    return Tag(text, modality, 1.0, start, end, HUMAN_SOURCE)
 
 
 def _join(tags: Iterable[Tag]) -> list[Tag]:
@@ -172,7 +171,7 @@ class Decisions:
         spans = [
             tag
             for tag in dict.fromkeys(found)  # an earlier rejection must not hide what is accepted now
-            if tag.source != PERSON
+            if tag.source != HUMAN_SOURCE
             and normal(tag.text, tag.modality) == normal(text, tag.modality)
             and (modality is None or tag.modality == modality)
         ]

@@ -74,7 +74,7 @@ def sheet(*some: Tag, **more: Any) -> Sheet:
 sheets = st.lists(tags(), max_size=6).map(lambda some: sheet(*some))
 DOG = Tag("dog", Modality.OBJECT, 0.875, 1.5, 4.25, "object", 2.0)
 CAT = Tag("cat", Modality.OBJECT, 0.5, 0.0, 1.0, "object", 0.5)
-ANNA = Tag("Anna", Modality.HUMAN, 1.0, 0.0, 9.0, "person")
+ANNA = Tag("Anna", Modality.HUMAN, 1.0, 0.0, 9.0, "human")
 
 
 def one(module: Any) -> tuple[Callable[[Sheet, bytes | None], bytes], Callable[[bytes], Any]]:

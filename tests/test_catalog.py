@@ -228,16 +228,16 @@ def test_accepted_stays_where_no_expert_says_it_any_more(catalog: Catalog) -> No
     catalog.decide.accept(video_id, "dog")
     assert [t.score for t in catalog.tags(video_id) if t.text == "dog"] == [1.0]
     video(catalog, look(tag("cat"), version="2"))
-    assert Tag("dog", OBJECT, 1.0, 1, 3, "person") in catalog.tags(video_id)
+    assert Tag("dog", OBJECT, 1.0, 1, 3, "human") in catalog.tags(video_id)
 
 
 def test_an_added_tag_keeps_its_spelling_and_its_span(catalog: Catalog) -> None:
     video_id = video(catalog, look(tag("dog")))
     catalog.decide.add(video_id, "Anna", span=(2, 4))
     catalog.decide.add(video_id, "holiday")
-    assert [t for t in catalog.tags(video_id) if t.source == "person"] == [
-        Tag("holiday", HUMAN, 1.0, 0, 10, "person"),
-        Tag("Anna", HUMAN, 1.0, 2, 4, "person"),
+    assert [t for t in catalog.tags(video_id) if t.source == "human"] == [
+        Tag("holiday", HUMAN, 1.0, 0, 10, "human"),
+        Tag("Anna", HUMAN, 1.0, 2, 4, "human"),
     ]
     catalog.decide.reject(video_id, "anna")
     assert "Anna" not in texts(catalog, video_id)

@@ -302,7 +302,7 @@ def test_what_people_did_in_other_programs_comes_in(run: Run, library: Path) -> 
     with Catalog.open(library) as catalog:
         tags = {tag.text: tag for tag in catalog.tags(1)}
         assert "sky" not in tags
-        assert tags["Grandpa"].source == "person"
+        assert tags["Grandpa"].source == "human"
         assert tags["Grandpa"].end == 125.0
     assert "added" not in run("import", library).output
     run("export", "-f", "xmp")

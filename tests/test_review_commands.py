@@ -178,7 +178,7 @@ def test_add_with_and_without_a_span(run: Run, library: Path) -> None:
     assert run("add", "holiday", "cake", "-m", "object").exit_code == 0
     assert run("add", "holiday", "end", "--from", "2:00").exit_code == 0
     with Catalog.open(library) as catalog:
-        said = {t.text: (t.modality, t.start, t.end) for t in catalog.tags(1) if t.source == "person"}
+        said = {t.text: (t.modality, t.start, t.end) for t in catalog.tags(1) if t.source == "human"}
     assert said == {
         "Anna": (Modality.HUMAN, 65.0, 80.0),
         "cake": (Modality.OBJECT, 0.0, 125.0),

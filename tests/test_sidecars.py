@@ -146,10 +146,10 @@ def test_cues_of_others_stay_in_a_metadata_track() -> None:
 
 def test_a_tag_that_somebody_wrote_into_the_track_is_a_persons_word() -> None:
     data = webvtt.merge(sheet(DOG), None) + b'\n00:05.000 --> 00:06.500\n{"text": "Anna"}\n'
-    assert webvtt.read(data).tags == [DOG, Tag("Anna", Modality.HUMAN, 1.0, 5.0, 6.5, "person")]
+    assert webvtt.read(data).tags == [DOG, Tag("Anna", Modality.HUMAN, 1.0, 5.0, 6.5, "human")]
     assert webvtt.read(webvtt.merge(sheet(DOG, ANNA), data)).tags[1:] == [
         DOG,
-        Tag("Anna", Modality.HUMAN, 1.0, 5.0, 6.5, "person"),
+        Tag("Anna", Modality.HUMAN, 1.0, 5.0, 6.5, "human"),
     ]
 
 
@@ -182,9 +182,9 @@ def test_rows_of_a_person_stay_and_count_as_theirs() -> None:
     data = ("\n".join(lines) + "\n").encode()
     found = read(data)
     assert found.tags == [
-        replace(DOG, score=0.88, source="person"),
+        replace(DOG, score=0.88, source="human"),
         CAT,
-        Tag("Anna", Modality.HUMAN, 1.0, 3.0, 4.0, "person"),
+        Tag("Anna", Modality.HUMAN, 1.0, 3.0, 4.0, "human"),
     ]
     assert found.keywords == [("Oslo", Modality.HUMAN)]
     again = read(merge(sheet(CAT), data))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from experts.tags import Modality, Tag
+from experts.tags import HUMAN_SOURCE, Modality, Tag
 from tagging.timeline import PLAIN, Lane, Signs, axis, bars, cells, clock, fit, lanes, timeline
 
 DOG = Tag("dog", Modality.OBJECT, 0.9, 10.0, 20.0, "object", 12.0)
@@ -72,7 +72,7 @@ def test_the_order_is_people_first_then_the_surest() -> None:
         Tag("cat", Modality.OBJECT, 0.4, 0, 1, "object"),
         DOG,
         Tag("beach", Modality.SCENE, 0.99, 0, 1, "scene"),
-        Tag("Anna", Modality.OBJECT, 1.0, 0, 1, "person"),
+        Tag("Anna", Modality.OBJECT, 1.0, 0, 1, "human"),
         Tag("bird", Modality.OBJECT, 0.2, 5, 6, "object"),
     ]
     found = lanes(tags, {(Modality.OBJECT, "bird")})
@@ -123,3 +123,11 @@ def test_fitting_gives_exactly_the_width(text: str, width: int) -> None:
     shown = fit(safe(text), width)
     assert cells(shown) == width
     assert shown.rstrip() == safe(text).rstrip() or signs.cut in shown
+
+
+def test_what_the_person_expert_says_is_not_what_a_person_says() -> None:
+    seen = Tag("man", Modality.PERSON, 0.9, 0, 1, "person")
+    said = Tag("Anna", Modality.PERSON, 1.0, 0, 1, HUMAN_SOURCE)
+    lane_of = {lane.text: lane for lane in lanes([seen, said])[Modality.PERSON]}
+    assert not lane_of["man"].by_person
+    assert lane_of["Anna"].by_person

@@ -18,13 +18,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from experts.tags import Modality, Report, Tag
+from experts.tags import HUMAN_SOURCE, Modality, Report, Tag
 from tagging.catalog import Catalog, Look, VerdictRow, Video
 from tagging.names import safe
 from tagging.sidecars import FORMATS, Format, files
 from tagging.sidecars.files import Refused
 from tagging.sidecars.safexml import MOST_BYTES
-from tagging.sidecars.sheet import PERSON, Found, Unusable
+from tagging.sidecars.sheet import Found, Unusable
 from tagging.vocabulary import clean, normal
 
 IMPORTED = "imported"  # version and fingerprint of such a look: a real run always finds it stale
@@ -136,7 +136,9 @@ def apply(catalog: Catalog, video: Video, found: Found, taken: Taken) -> None:
         rows = _take_experts(catalog, video, found.tags, taken)
         heard = Heard(catalog, video)
         for tag in found.tags:
-            if tag.source == PERSON and heard.lacks(tag.text, tag.modality, taken, (tag.start, tag.end)):
+            if tag.source == HUMAN_SOURCE and heard.lacks(
+                tag.text, tag.modality, taken, (tag.start, tag.end)
+            ):
                 rows.append(("add", video.id, tag.modality, clean(tag.text), None, tag.start, tag.end))
         for text, modality in found.keywords:
             if heard.lacks(text, modality, taken, None):
@@ -156,7 +158,7 @@ def _take_experts(catalog: Catalog, video: Video, tags: Sequence[Tag], taken: Ta
     names: list[VerdictRow] = []
     by_expert: dict[str, list[Tag]] = defaultdict(list)
     for tag in tags:
-        if tag.source != PERSON and clean(tag.text):
+        if tag.source != HUMAN_SOURCE and clean(tag.text):
             by_expert[clean(tag.source)].append(tag)
     done = catalog.done(video.id)
     for expert, said in by_expert.items():

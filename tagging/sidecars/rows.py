@@ -10,8 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from experts.tags import HUMAN_SOURCE
 from tagging.names import safe
-from tagging.sidecars.sheet import PERSON, Found, Sheet, Unusable, seal, tag_from_dict, tag_to_dict
+from tagging.sidecars.sheet import Found, Sheet, Unusable, seal, tag_from_dict, tag_to_dict
 
 FIELDS = ("video", "path", "text", "modality", "score", "start", "end", "best", "source", "seal")
 MOST_BYTES = 512 * 1024 * 1024
@@ -83,7 +84,7 @@ def found(rows: Iterable[Row]) -> list[Found]:
         if is_ours(row):
             videos[key].tags.append(tag_from_dict(row))
             continue
-        tag = replace(tag_from_dict(row), source=PERSON)
+        tag = replace(tag_from_dict(row), source=HUMAN_SOURCE)
         if row.get("start") in (None, "") and row.get("end") in (None, ""):
             videos[key].keywords.append((tag.text, tag.modality))
         else:

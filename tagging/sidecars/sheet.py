@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from experts.tags import Modality, Sighting, Tag, Word
+from experts.tags import HUMAN_SOURCE, Modality, Sighting, Tag, Word
 
 LONGEST_TEXT = 1000  # characters; the catalog caps again, at its own length
 
@@ -20,7 +20,6 @@ ODD = re.compile(
     + "".join(f"{chr(plane << 16 | 0xFFFE)}{chr(plane << 16 | 0xFFFF)}" for plane in range(17))
     + "]"
 )
-PERSON = "person"  # who says what nobody else is known to have said
 
 
 class Unusable(ValueError):
@@ -83,7 +82,7 @@ def tag_from_dict(values: Mapping[str, Any]) -> Tag:
         modality = Modality(values.get("modality") or Modality.HUMAN)
     except ValueError:
         raise Unusable(f"names a modality {values.get('modality')!r}, which there is not") from None
-    source = values.get("source") or PERSON
+    source = values.get("source") or HUMAN_SOURCE
     if not isinstance(source, str):
         raise Unusable("holds a tag whose source is no text")
     best = None if values.get("best") in (None, "") else number(values, "best", 0.0)

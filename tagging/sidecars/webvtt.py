@@ -12,10 +12,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
-from experts.tags import Tag
+from experts.tags import HUMAN_SOURCE, Tag
 from tagging.sidecars.safexml import MOST_BYTES
 from tagging.sidecars.sheet import (
-    PERSON,
     Found,
     Sheet,
     Unusable,
@@ -68,7 +67,7 @@ def merge(sheet: Sheet, old: bytes | None) -> bytes:
     ours = [
         cue(tag.start, tag.end, compact_json(tag_to_dict(tag)))
         for tag in sheet.tags
-        if replace(tag, source=PERSON) not in kept
+        if replace(tag, source=HUMAN_SOURCE) not in kept
     ]
     return serialise(replace_ours(track, ours, sheet.video))
 
@@ -90,7 +89,7 @@ def _tag(cue: Cue) -> Tag | None:
         return None
     if cue.ours:
         return tag_from_dict(values)
-    return replace(tag_from_dict({"start": cue.start, "end": cue.end, **values}), source=PERSON)
+    return replace(tag_from_dict({"start": cue.start, "end": cue.end, **values}), source=HUMAN_SOURCE)
 
 
 def parse(data: bytes) -> Track:
