@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -69,8 +70,13 @@ def tag_counts(tag_lists: Iterable[Iterable[str]]) -> Counter[str]:
 
 
 def slope(uses: Counter[str], ranks: tuple[int, int] = ZIPF_RANKS) -> tuple[float, float]:
-    """Of log uses over log rank between the ranks: the slope of the straight line, and its R squared."""
+    """Of log uses over log rank between the ranks: the slope of the straight line, and its R squared.
+
+    Not a number for a set so small that all of these tags are used equally often.
+    """
     frequency = np.array(sorted(uses.values(), reverse=True), float)[ranks[0] - 1 : ranks[1]]
+    if len(frequency) < 2 or frequency[0] == frequency[-1]:
+        return math.nan, math.nan
     rank = np.arange(ranks[0], ranks[0] + len(frequency), dtype=float)
     x, y = np.log(rank), np.log(frequency)
     line = np.polyfit(x, y, 1)
