@@ -55,8 +55,8 @@ def chosen(only: str | None) -> tuple[Lesson, ...]:
     if only is None:
         return offered
     wanted = {name.strip() for name in only.split(",")}
-    known = {name for lesson in offered for name in lesson.makes}
-    if unknown := wanted - known:
+    known = [name for lesson in offered for name in lesson.makes]
+    if unknown := wanted.difference(known):
         raise ValueError(f"there is no playhouse expert {sorted(unknown)[0]!r}; there are {', '.join(known)}")
     return tuple(lesson for lesson in offered if wanted & set(lesson.makes))
 

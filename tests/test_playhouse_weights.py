@@ -1,0 +1,130 @@
+"""The weights that come with the package: whole, loaded by the ordinary experts, and they find something."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from benchmarks import playhouse_experts
+from benchmarks.playhouse.commands import playhouse
+from benchmarks.playhouse.render import render, spec
+from benchmarks.playhouse.scenario import SPLIT_BASES, scenario
+from benchmarks.playhouse.sighted import sighted
+from benchmarks.playhouse.training import choosing, lessons, loop, material
+from experts import digest, weights
+from experts.panel import Panel, build
+from experts.tags import Modality, Report, Tag
+
+HELD_OUT = SPLIT_BASES["test"] + 700_000
+FOLDERS = sorted(path.parent.name for path in weights.PLAYHOUSE_FOLDER.glob("*/entry.json"))
+
+
+def test_every_folder_is_what_some_lesson_makes() -> None:
+    made = {name for lesson in lessons.lessons() for name in lesson.makes}
+    assert {"object", "person", "scene", "clip"} <= set(FOLDERS) <= made
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_a_folder_is_what_its_entry_says(name: str) -> None:
+    folder = weights.PLAYHOUSE_FOLDER / name
+    entry = json.loads((folder / "entry.json").read_text())
+    for file, expected in entry["sha256"].items():
+        assert digest.hash_file(folder / file, fresh=True) == expected
+    inside = {path.name for path in folder.iterdir()}
+    assert inside == {*entry["sha256"], "entry.json", "card.md"}
+    assert weights.find(f"playhouse-{name}").path == folder
+    card = (folder / "card.md").read_text()
+    assert f"experts --only {name} --seed" in card
+    assert entry["licence"] in card
+
+
+def test_all_of_them_are_small() -> None:
+    size = sum(path.stat().st_size for path in weights.PLAYHOUSE_FOLDER.rglob("*") if path.is_file())
+    assert size < 40e6
+
+
+def test_on_videos_that_nothing_was_trained_on_the_experts_find_the_scene(tmp_path: Path) -> None:
+    names = tuple(name for name in ("object", "person", "scene", "motion") if name in FOLDERS)
+    seeds = range(HELD_OUT, HELD_OUT + 3)
+    panel = Panel([build(name, {"collection": "playhouse"}) for name in names], jobs=1)
+    assert [expert.missing() for expert in panel.experts] == [None] * len(names)
+    work = [(render(spec(seed), tmp_path), names) for seed in seeds]
+    found = 0
+    for seed, seen in zip(seeds, panel.watch(work), strict=True):
+        assert set(seen.reports) == set(names)
+        assert panel.broken == {}
+        reports = {name: report for name, report in seen.reports.items() if isinstance(report, Report)}
+        assert set(reports) == set(names)
+        true = {shot.scene for shot in scenario(seed).shots}
+        found += bool(true & {tag.text for tag in reports["scene"].tags})
+        assert {sighting.text for sighting in reports["person"].sightings} <= {"man", "woman", "boy", "girl"}
+        assert all(len(vector.values) == 192 for vector in reports["scene"].vectors)
+        assert len(reports["scene"].vectors) >= 6
+    assert found >= 2
+
+
+def test_what_is_plainly_visible_is_also_visible() -> None:
+    for seed in range(HELD_OUT, HELD_OUT + 8):
+        for persons in (True, False):
+            plain = sighted(seed, persons)
+            assert plain.must <= plain.may
+
+
+def test_spans_overlap_as_sets() -> None:
+    assert playhouse_experts.overlap([(0, 4)], [(2, 6)]) == pytest.approx(2 / 6)
+    assert playhouse_experts.overlap([(0, 1), (2, 3)], [(0, 3)]) == pytest.approx(2 / 3)
+    assert playhouse_experts.overlap([], [(0, 3)]) == 0.0
+
+
+def test_reports_that_say_the_truth_score_one_and_silence_scores_none() -> None:
+    seeds = range(HELD_OUT, HELD_OUT + 12)
+    perfect, silent = {}, {}
+    for seed in seeds:
+        world = scenario(seed)
+        scene = [Tag(shot.scene, Modality.SCENE, 0.9, shot.start, shot.end, "scene") for shot in world.shots]
+        things = [
+            Tag(name, Modality.OBJECT, 0.9, 0.0, world.duration, "object")
+            for name in sighted(seed, False).must
+        ]
+        shown = [Tag(s.text, Modality.SCREEN, 0.9, s.start, s.end, "screen") for s in world.shown]
+        perfect[seed] = {"object": Report(things), "scene": Report(scene), "screen": Report(shown)}
+        silent[seed] = {name: Report() for name in perfect[seed]}
+    values, _ = playhouse_experts.score(perfect)
+    assert values == {"object_f1": 1.0, "scene_accuracy": 1.0, "screen_recall": 1.0}
+    values, _ = playhouse_experts.score(silent)
+    assert values == {"object_f1": 0.0, "scene_accuracy": 0.0, "screen_recall": 0.0}
+
+
+def test_a_shift_moves_the_threshold() -> None:
+    moved = choosing.shift(0.2, 0.4)
+    logit = math.log(0.2 / 0.8) + moved
+    assert 1 / (1 + math.exp(-logit)) == pytest.approx(0.4)
+
+
+def test_a_course_ends_after_its_steps_and_falls() -> None:
+    rates = list(loop.Course(50, 1e-3))
+    assert len(rates) == 50
+    assert max(rates) == pytest.approx(1e-3, rel=0.05)
+    assert rates[-1] < 1e-4 < rates[5]
+
+
+def test_every_number_comes_once_a_round() -> None:
+    order = loop.endless(10, 4, np.random.default_rng(0))
+    seen = np.concatenate([next(order) for _ in range(5)])
+    assert sorted(seen.tolist()) == sorted([*range(10), *range(10)])
+
+
+def test_nothing_is_drawn_of_test_seeds_for_training() -> None:
+    with pytest.raises(ValueError, match="test seeds"):
+        material.frames("test", 10)
+
+
+def test_the_command_names_the_experts_that_there_are() -> None:
+    answer = CliRunner().invoke(playhouse, ["experts", "--only", "nose"])
+    assert answer.exit_code == 2
+    assert "object, person, scene, motion, clip" in answer.output
