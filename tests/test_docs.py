@@ -12,7 +12,7 @@ import fakes
 import numpy as np
 import pytest
 
-from benchmarks.records import MEASUREMENTS
+from benchmarks.records import MEASUREMENTS, read
 from experts.footage import Footage, View
 from experts.panel import Expert
 from retrieval.cli import cli
@@ -84,3 +84,23 @@ def test_the_example_of_an_own_expert_works() -> None:
     footage = Footage("x.mp4", fakes.facts_of({}), {expert.needs[0]: view}, None)
     [report] = expert([footage])
     assert [(tag.text, tag.start, tag.end) for tag in report.tags] == [("smoke", 0.0, 2.0)]
+
+
+def test_figures_in_the_readme_are_those_of_the_records() -> None:
+    """A row that names a measurement shows its keys with their values: `lost` 0."""
+    rows = [
+        line for line in (ROOT / "README.md").read_text(encoding="utf-8").splitlines() if "bench run" in line
+    ]
+    assert rows
+    for row in rows:
+        name = re.search(r"bench run ([\w-]+)", row)
+        assert name, row
+        record = read(name[1])
+        assert record is not None, f"the README shows {name[1]}, but it was never measured"
+        for key, shown in re.findall(r"`(\w+)` (-?[\d.]*\d|true|false)", row):
+            value = record["values"][key]
+            if isinstance(value, bool):
+                assert shown == str(value).lower(), row
+            else:
+                digits = len(shown.partition(".")[2])
+                assert round(float(value), digits) == pytest.approx(float(shown)), f"{row}: {key} is {value}"
