@@ -43,6 +43,11 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
             click.option(
                 "--weights", metavar="COLLECTION", help="Whose weights to use: public or playhouse."
             ),
+            click.option(
+                "--allow-pickle",
+                is_flag=True,
+                help="Read pickled weights that tagline.toml names. They can run code.",
+            ),
             click.option("--retry", is_flag=True, help="Try again what failed before."),
             click.option("--json", "as_json", is_flag=True, help="Answer in JSON."),
         )
@@ -113,6 +118,7 @@ def _tag(
     include: Sequence[str],
     exclude: Sequence[str],
     weights: str | None,
+    allow_pickle: bool,
     retry: bool,
     as_json: bool,
     device: str | None,
@@ -126,7 +132,7 @@ def _tag(
     _all_there(folders, home)
     chosen = settings.load(config, home.root)
     wanted = [name.strip() for name in (only or "").split(",") if name.strip()]
-    experts, not_run = chosen.panel(wanted, collection=weights)
+    experts, not_run = chosen.panel(wanted, collection=weights, allow_pickle=allow_pickle)
     if home.notice and not as_json:
         click.echo(home.notice, err=True)
 

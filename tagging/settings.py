@@ -62,15 +62,24 @@ class Settings:
         order = list(dict.fromkeys([*known(), *self.experts]))
         return tuple(sorted(names, key=order.index))
 
-    def build(self, name: str, *, collection: str | None = None) -> Expert:
-        """One expert, set as the configuration says; `collection` names the weights of all experts."""
+    def build(self, name: str, *, collection: str | None = None, allow_pickle: bool = False) -> Expert:
+        """One expert, set as the configuration says.
+
+        `collection` names the weights of all experts, `allow_pickle` lets them read a person's own pickles.
+        """
         options = dict(self.experts.get(name, {}))
+        common: dict[str, Any] = {}
+        if collection is not None and "collection" not in options and "weights" not in options:
+            common["collection"] = collection
+        if allow_pickle:
+            common["allow_pickle"] = True
         try:
-            if collection is not None and "collection" not in options and "weights" not in options:
+            # Not every expert knows both; what else is wrong comes up again without them.
+            for known_ones in (common, *({key: common[key]} for key in common)):
                 try:
-                    return build(name, {**options, "collection": collection})
+                    return build(name, {**options, **known_ones})
                 except (TypeError, ValueError):
-                    pass  # an expert without collections; if it is something else, it comes up again below
+                    continue
             return build(name, options)
         except (TypeError, ValueError) as error:
             if isinstance(error, UnknownExpert):
@@ -79,14 +88,14 @@ class Settings:
             raise SettingsError(f"{where}: the expert {safe(name)} cannot be set so: {error}") from error
 
     def panel(
-        self, only: Iterable[str] = (), *, collection: str | None = None
+        self, only: Iterable[str] = (), *, collection: str | None = None, allow_pickle: bool = False
     ) -> tuple[list[Expert], dict[str, str]]:
         """The chosen experts, and those that cannot even be built here, with the reason."""
         experts: list[Expert] = []
         absent: dict[str, str] = {}
         for name in self.chosen(only):
             try:
-                experts.append(self.build(name, collection=collection))
+                experts.append(self.build(name, collection=collection, allow_pickle=allow_pickle))
             except ImportError as error:
                 absent[name] = f"not run: {error}; run `pip install 'tagline[all]'`"
         names = [expert.name for expert in experts]

@@ -325,3 +325,22 @@ def test_ctrl_c_once_finishes_what_is_in_hand_and_twice_stops(tmp_path: Path, ti
     with Catalog.open(films) as catalog:
         written = len(list(catalog.videos()))
     assert written == (1 if times == 1 else 0), "the first batch is one video"
+
+
+def test_a_pickle_needs_a_person_who_says_so(
+    films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    class Trusting(fakes.FakeObjects):
+        def __init__(self, *, allow_pickle: bool = False, **settings: Any) -> None:
+            asked.append(allow_pickle)
+            super().__init__(**settings)
+
+    monkeypatch.setattr(fakes, "FakeObjects", Trusting)
+    assert tagline("tag", films, "--only", "object").exit_code == 0
+    assert asked[-1] is False
+    assert (
+        tagline("tag", films, "--only", "object", "--allow-pickle", "--weights", "playhouse").exit_code == 0
+    )
+    assert asked[-1] is True
