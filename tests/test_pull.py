@@ -82,6 +82,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[hub.Place
         monkeypatch.setenv(variable, str(tmp_path / variable))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     monkeypatch.setattr(weights, "_public", lambda: ENTRIES)
+    monkeypatch.setattr(weights, "PLAYHOUSE_FOLDER", tmp_path / "no shelf")
     monkeypatch.setattr(fetch, "PAUSE", 0.001)
     monkeypatch.setattr(pull, "convert", without_a_child)
     with hub.serve() as server:
