@@ -11,7 +11,7 @@ from pathlib import Path
 
 QUESTIONS = [
     "a girl dancing on the beach",
-    "somebody talks about a volcano",
+    "somebody talks about insurance",
     "a dog in the snow",
     "a boy running in the city at night",
 ]

@@ -25,9 +25,9 @@ WORD = re.compile(r"\w+")
 # Words that say nothing of what is wanted.
 EMPTY = frozenset(
     """
-    a an and are at be by clip for from has have he her him his i in is it its me my of on or our she show
-    some somebody someone something that the their them there they this to video videos was we were where
-    which while who with you your
+    a about an and are at be by clip for from has have he her him his i in is it its me my of on or our she
+    show some somebody someone something speak speaks talk talking talks that the their them there they this
+    to video videos was we were where which while who with you your
     """.split()
 )
 
