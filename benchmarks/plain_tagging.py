@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from experts.footage import Windows
-from experts.pictures import frame_spans, topmost, within
+from experts.seeing.pictures import frame_spans, topmost, within
 from experts.tags import Modality, Sighting, Tag, Word, to_spans
 
 BOXES = ("object", "person")
@@ -63,7 +63,7 @@ class Plain:
     # Objects and persons: ultralytics, YOLO(model)(path), one frame a second by its own stride.
 
     def _load_object(self, weights: dict[str, str], name: str = "object") -> None:
-        from experts.yolo import load_yolo, ultralytics
+        from experts.seeing.yolo import load_yolo, ultralytics
 
         model, names, imgsz = load_yolo(Path(weights[name]))
         wrapped = ultralytics().YOLO("yolo11n.yaml", verbose=False)
@@ -216,7 +216,7 @@ class Plain:
     def _load_speech(self, weights: dict[str, str]) -> None:
         import silero_vad
 
-        from experts.listeners import load_whisper
+        from experts.hearing.listeners import load_whisper
         from experts.weights import find
 
         self.models["speech"] = (load_whisper(find(weights["whisper"])), silero_vad.load_silero_vad())
@@ -237,8 +237,8 @@ class Plain:
         import silero_vad
         import whisper
 
+        from experts.hearing.voice import Stretch, joined
         from experts.speech import PAUSE
-        from experts.voice import Stretch, joined
 
         listener, voice = self.models["speech"]
         expert = self.experts["speech"]

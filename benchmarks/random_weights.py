@@ -41,7 +41,7 @@ def detector(
     """A YOLO of that many classes."""
     import torch
 
-    from experts import yolo
+    from experts.seeing import yolo
 
     torch.manual_seed(seed)
     model = yolo.build_yolo(yaml, len(names))
@@ -58,8 +58,8 @@ def classifier(folder: Path, names: Sequence[str], *, seed: int = 0, **config: A
     import torch
     from transformers import ViTConfig, ViTForImageClassification
 
-    from experts.pictures import Preparation
     from experts.scene import save_classifier
+    from experts.seeing.pictures import Preparation
 
     torch.manual_seed(seed)
     labels = dict(enumerate(names))
@@ -172,7 +172,7 @@ def whisper(folder: Path, size: str, sentence: str, *, seed: int = 0) -> Path:
     from whisper.model import ModelDimensions, Whisper
     from whisper.tokenizer import get_tokenizer
 
-    from experts.listeners import save_whisper
+    from experts.hearing.listeners import save_whisper
 
     torch.manual_seed(seed)
     width, heads, layers = {"tiny": (384, 6, 4), "base": (512, 8, 6), "small": (768, 12, 12)}[size]

@@ -13,7 +13,8 @@ import numpy as np
 
 from benchmarks import random_weights
 from benchmarks.synthetic import Recipe, pictures
-from experts import digest, weights
+from experts import weights
+from experts.stock import digest
 from experts.weighed import labels
 
 ENCODING = {"preset": "veryfast", "crf": "23"}

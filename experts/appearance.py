@@ -26,7 +26,7 @@ import numpy.typing as npt
 
 from experts import devices, weights
 from experts.footage import Pictures
-from experts.pictures import Preparation, batched
+from experts.seeing.pictures import Preparation, batched
 
 if TYPE_CHECKING:
     import torch

@@ -84,8 +84,8 @@ def pull(ctx: click.Context, targets: tuple[str, ...], yes: bool, again: bool, a
     tagline models pull whisper-small --yes
     tagline models pull all --always
     """
-    from experts import pull as puller
     from experts import weights
+    from experts.stock import pull as puller
 
     if always is not None:
         puller.agree(always)
@@ -154,7 +154,8 @@ def bundle(out: Path, names: tuple[str, ...]) -> None:
     \b
     tagline models bundle weights.tar object speech
     """
-    from experts import bundles, weights
+    from experts import weights
+    from experts.stock import bundles
 
     chosen = _chosen(names) if names else [e for e in weights.table().values() if weights.here(e)]
     carried = [entry.name for entry in chosen if entry.collection == weights.PUBLIC]
@@ -175,7 +176,7 @@ def import_(source: Path) -> None:
     \b
     tagline models import weights.tar
     """
-    from experts import bundles
+    from experts.stock import bundles
 
     try:
         entries = bundles.unbundle(source)

@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from experts.children import Child, Gone
+from experts.decoding.children import Child, Gone
+from experts.decoding.guard import pack
 from experts.footage import Coverage, Facts, Footage, Sampling, Sound, Unreadable, View, union
-from experts.guard import pack
 
 # Raise it when more files can be read, or others than before: what failed is then tried again.
 VERSION = "1"
@@ -64,7 +64,7 @@ class Decoder:
     ) -> None:
         self.jobs = jobs or min(8, cores())
         self.limits = limits
-        self.child = child or Path(__file__).with_name("guard.py")
+        self.child = child or Path(__file__).parent / "decoding" / "guard.py"
         self.replaced = 0  # children that died or had to be killed
         self._idle: list[Child] = []
         self._all: set[Child] = set()

@@ -23,9 +23,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from experts import devices, safe, weights
+from experts import devices, weights
 from experts.footage import Footage, Sampling, View, Windows
-from experts.pictures import Preparation, batched, topmost, unseen, within
+from experts.seeing.pictures import Preparation, batched, topmost, unseen, within
+from experts.stock import safe
 from experts.tags import Modality, Report, Sighting, to_spans
 from experts.weighed import WeighedExpert, labels
 

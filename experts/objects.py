@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from experts import devices
 from experts.footage import Footage, PerSecond, Sampling, View
-from experts.pictures import batched, frame_spans, unseen
+from experts.seeing.pictures import batched, frame_spans, unseen
 from experts.tags import Modality, Report, Sighting
 from experts.weighed import WeighedExpert
 
@@ -48,7 +48,7 @@ class DetectorExpert(WeighedExpert):
         self.needs: tuple[Sampling, ...] = (self.sampling,)
 
     def load(self, device: str) -> None:
-        from experts.yolo import Detector
+        from experts.seeing.yolo import Detector
 
         self.detector = Detector.open(self.find("detector").path, device, imgsz=self.settings.imgsz)
         self.wanted = [self._wants(name) for name in self.detector.names]

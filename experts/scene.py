@@ -26,10 +26,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from experts import devices, safe, weights
+from experts import devices, weights
 from experts.appearance import Towers, towers
 from experts.footage import Footage, PerSecond, Sampling, View
-from experts.pictures import Preparation, batched, frame_spans, spacing, unseen
+from experts.seeing.pictures import Preparation, batched, frame_spans, spacing, unseen
+from experts.stock import safe
 from experts.tags import Embedding, Modality, Report, Sighting
 from experts.weighed import WeighedExpert, labels
 

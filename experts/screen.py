@@ -21,9 +21,9 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from experts import digest
 from experts.footage import Footage, PerSecond, Pictures, Sampling, View
-from experts.pictures import frame_spans, unseen
+from experts.seeing.pictures import frame_spans, unseen
+from experts.stock import digest
 from experts.tags import Modality, Report, Sighting
 from experts.weighed import WeighedExpert
 

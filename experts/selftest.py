@@ -17,8 +17,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from experts import hostile
 from experts.decoder import Decoder, Limits
+from experts.decoding import hostile
 from experts.footage import Footage, Sampling, Sound, Uniform, Unreadable
 
 Result = tuple[str, str, bool, str]  # id of the attack, the case, passed?, what was seen

@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from experts import keywords, listeners, weights
+from experts import weights
 from experts.footage import SOUND_RATE, Footage, Sampling, Sound
-from experts.keywords import Keyword, Keywords
-from experts.listeners import Heard, Listener
+from experts.hearing import keywords, listeners
+from experts.hearing.keywords import Keyword, Keywords
+from experts.hearing.listeners import Heard, Listener
+from experts.hearing.voice import Samples, Stretch, VoiceActivity, joined, numbers_only
 from experts.tags import Modality, Report, Tag, Word
-from experts.voice import Samples, Stretch, VoiceActivity, joined, numbers_only
 from experts.weighed import WeighedExpert
 
 PAUSE = 0.6  # seconds; speech with shorter pauses is heard as one stretch

@@ -19,7 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from experts import digest, safe
+from experts.stock import digest, safe
 
 PUBLIC = "public"
 PLAYHOUSE = "playhouse"

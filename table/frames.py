@@ -19,9 +19,9 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from experts.digest import cache_home
 from experts.footage import Footage, Uniform, Unreadable
-from experts.pictures import Preparation
+from experts.seeing.pictures import Preparation
+from experts.stock.digest import cache_home
 
 Frames = npt.NDArray[np.uint8]  # [T, 3, S, S], RGB
 

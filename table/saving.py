@@ -11,8 +11,8 @@ from typing import Any
 
 from safetensors.torch import load_file, save_file
 
-from experts import safe
-from experts.digest import hash_file, write_whole
+from experts.stock import safe
+from experts.stock.digest import hash_file, write_whole
 from table.batches import Tokenizer
 from table.config import BadConfig, ModelConfig, as_dict, digest, from_dict
 from table.model import Table

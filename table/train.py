@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from experts.digest import write_whole
+from experts.stock.digest import write_whole
 from table import batches, saving
 from table.batches import Data, Tokenizer
 from table.config import BadConfig, Config, as_dict, digest, from_dict

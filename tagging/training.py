@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from transformers import Trainer, TrainingArguments
 from transformers.utils import logging as transformers_logging
 
-from experts.digest import write_whole
+from experts.stock.digest import write_whole
 from tagging.configuring import BadConfig
 from tagging.gathering import world
 

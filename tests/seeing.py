@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks import random_weights
 from experts.footage import Facts, Footage, Pictures, View, Windows
-from experts.pictures import Preparation
+from experts.seeing.pictures import Preparation
 
 SMALL_CLIP: dict[str, Any] = {
     "embed_dim": 32,

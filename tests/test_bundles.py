@@ -17,7 +17,8 @@ import pytest
 from click.testing import CliRunner
 from safetensors.numpy import save, save_file
 
-from experts import bundles, commands, digest, fetch, weights
+from experts import commands, weights
+from experts.stock import bundles, digest, fetch
 from experts.weights import Entry
 
 FILES = ("config.json", "model.safetensors")

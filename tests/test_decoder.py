@@ -19,8 +19,8 @@ import pytest
 from filming import Film, picture, plain, shoot
 
 from experts.decoder import Decoder, Limits
+from experts.decoding.hostile import bad_child
 from experts.footage import Footage, PerSecond, PerShot, Sampling, Sound, Uniform, Unreadable, Windows
-from experts.hostile import bad_child
 
 DATA = os.environ.get("TAGLINE_TEST_DATA")
 ALL: tuple[Sampling, ...] = (Uniform(7), PerSecond(4.0), Windows(2, 5, 0.1), PerShot())

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experts.invented import LOOPS, believable, without_loops, without_noises
+from experts.hearing.invented import LOOPS, believable, without_loops, without_noises
 from experts.tags import Word
 
 

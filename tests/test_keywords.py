@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experts import keywords, weights
-from experts.keywords import Keywords, _candidates, _passages, choose, spans
+from experts import weights
+from experts.hearing import keywords
+from experts.hearing.keywords import Keywords, _candidates, _passages, choose, spans
 from experts.tags import Word
 
 LECTURE = """

@@ -11,7 +11,7 @@ from sounds import music, noise, read_sound, tone, words_right
 
 from experts import weights
 from experts.footage import SOUND_RATE
-from experts.listeners import (
+from experts.hearing.listeners import (
     SphinxListener,
     Trust,
     WhisperListener,

@@ -24,7 +24,7 @@ from experts.motion import (
     read_plan,
     save_motion,
 )
-from experts.pictures import Preparation
+from experts.seeing.pictures import Preparation
 from experts.weighed import labels
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from experts.pictures import Preparation, as_tensor, batched, frame_spans, within
+from experts.seeing.pictures import Preparation, as_tensor, batched, frame_spans, within
 from experts.tags import Modality, Sighting, Tag
 
 

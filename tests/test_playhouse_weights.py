@@ -16,8 +16,9 @@ from benchmarks.playhouse.render import render, spec
 from benchmarks.playhouse.scenario import SPLIT_BASES, scenario
 from benchmarks.playhouse.sighted import sighted
 from benchmarks.playhouse.training import choosing, lessons, loop, material
-from experts import digest, weights
+from experts import weights
 from experts.panel import Panel, build
+from experts.stock import digest
 from experts.tags import Modality, Report, Tag
 
 HELD_OUT = SPLIT_BASES["test"] + 700_000

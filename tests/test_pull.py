@@ -19,7 +19,8 @@ import pytest
 from click.testing import CliRunner
 from safetensors.torch import load_file, save
 
-from experts import commands, convert, fetch, pull, weights
+from experts import commands, weights
+from experts.stock import convert, fetch, pull
 from experts.weights import Entry
 
 torch = pytest.importorskip("torch")
@@ -267,7 +268,8 @@ def test_converted_weights_are_what_the_experts_read(place: hub.Place, tmp_path:
     """The real architectures, from checkpoints of the published form to models that answer alike."""
     from whisper.model import ModelDimensions, Whisper
 
-    from experts import listeners, motion
+    from experts import motion
+    from experts.hearing import listeners
 
     mover = motion.build_motion("x3d_xs").eval()
     place.files[STATE] = pickled({"model_state": mover.state_dict(), "epoch": 1})
@@ -334,7 +336,7 @@ def test_no_token_of_the_user_reaches_the_child(monkeypatch: pytest.MonkeyPatch)
 
 def test_yolo_gives_up_its_layers_and_nothing_else(tmp_path: Path) -> None:
     pytest.importorskip("ultralytics")
-    from experts import yolo
+    from experts.seeing import yolo
 
     model = yolo.build_yolo("yolo11n.yaml", classes=2)
     model.names = {0: "cat", 1: "dog"}  # type: ignore[assignment]

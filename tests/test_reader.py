@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from filming import Film, plain, shoot
 
-from experts import packets, reader
+from experts.decoding import packets, reader
+from experts.decoding.reader import Reader, Rules
+from experts.decoding.sampling import ticks_of
 from experts.footage import Uniform
-from experts.reader import Reader, Rules
-from experts.sampling import ticks_of
 
 
 def rules() -> Rules:

@@ -10,7 +10,6 @@ import pytest
 import seeing
 
 from benchmarks import random_weights
-from experts.pictures import Preparation
 from experts.scene import (
     Classifier,
     SceneExpert,
@@ -21,6 +20,7 @@ from experts.scene import (
     readable,
     save_classifier,
 )
+from experts.seeing.pictures import Preparation
 from experts.weighed import labels
 
 

@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 from sounds import footage, music, noise, read_sound, silence, tone, words_right
 
-from experts import listeners, speech
+from experts import speech
 from experts.footage import SOUND_RATE
-from experts.listeners import Heard
+from experts.hearing import listeners
+from experts.hearing.listeners import Heard
+from experts.hearing.voice import Stretch, numbers_only
 from experts.panel import Expert, build
 from experts.speech import SpeechExpert
 from experts.tags import Modality, Word
-from experts.voice import Stretch, numbers_only
 from experts.weighed import WrongSetting
 
 

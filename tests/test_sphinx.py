@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sounds import music, silence
 
-from experts import sphinx
+from experts.hearing import sphinx
 
 # A child that repeats how many samples it got; 13 samples kill it, 14 make it hang.
 REPEATS = """

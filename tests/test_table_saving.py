@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from table_fakes import model, pictures
 
-from experts import safe
+from experts.stock import safe
 from table import saving
 from table.batches import Tokenizer
 from table.config import BadConfig, TagChoice

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sounds import music, noise, read_sound, silence, tone
 
 from experts.footage import SOUND_RATE
-from experts.voice import BLOCK, Stretch, VoiceActivity, joined, numbers_only
+from experts.hearing.voice import BLOCK, Stretch, VoiceActivity, joined, numbers_only
 
 
 @pytest.fixture(scope="module")

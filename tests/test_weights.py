@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from experts import digest, panel, weights
+from experts import panel, weights
+from experts.stock import digest
 from experts.weights import Entry, WeightsChanged, WeightsMissing, WeightsRefused
 
 COMMIT = "a" * 40

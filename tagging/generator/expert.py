@@ -9,9 +9,10 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from experts import safe, weights
+from experts import weights
 from experts.footage import Footage, PerSecond, Sampling
-from experts.pictures import unseen
+from experts.seeing.pictures import unseen
+from experts.stock import safe
 from experts.tags import Modality, Report, Tag
 from tagging.generator.config import INSTALLED
 

@@ -13,8 +13,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from experts import keywords, safe, weights
-from experts.keywords import TextModel
+from experts import weights
+from experts.hearing import keywords
+from experts.hearing.keywords import TextModel
+from experts.stock import safe
 from tagging.configuring import BadConfig
 
 Vectors = npt.NDArray[np.float32]

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from experts import safe
-from experts.digest import hash_file, write_whole
+from experts.stock import safe
+from experts.stock.digest import hash_file, write_whole
 from experts.weights import weights_home
 from tagging.configuring import BadConfig, as_dict, digest, from_dict
 from tagging.generator.calibration import Calibration

@@ -7,7 +7,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from experts import safe, weights
+from experts import weights
+from experts.stock import safe
 from tagging.configuring import BadConfig
 from tagging.generator.words import Words
 

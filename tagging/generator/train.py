@@ -11,7 +11,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from experts.digest import write_whole
+from experts.stock.digest import write_whole
 from tagging import training
 from tagging.configuring import BadConfig, as_dict, digest, from_dict
 from tagging.curve import draw_curve

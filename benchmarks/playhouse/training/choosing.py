@@ -19,7 +19,7 @@ MARKS = np.round(np.arange(0.06, 0.75, 0.02), 2)
 
 def threshold(folder: Path, persons: bool, videos: int = VIDEOS) -> tuple[float, float]:
     """The score that gives the best F1 of a video's tags on validation videos, and that F1."""
-    from experts.yolo import Detector
+    from experts.seeing.yolo import Detector
 
     detector = Detector.open(folder, "cpu")
     right, wrong, missed = (np.zeros(len(MARKS)) for _ in range(3))

@@ -21,7 +21,7 @@ from benchmarks.playhouse.training.material import Frame
 TRAINED_AT = 256  # pixels of the longer side, before pictures are made larger and smaller at random
 IMGSZ = 320
 BATCH = 16
-STEPS = 6000
+STEPS = 10_000
 RATE = 2e-3
 THRESHOLD = 0.4  # of the detector experts
 # What a batch looks like, height and width: wide pictures, and all others. A processor's kernels are
@@ -76,7 +76,7 @@ def learn(
     import torch
     from ultralytics.utils.loss import v8DetectionLoss
 
-    from experts.yolo import build_yolo
+    from experts.seeing.yolo import build_yolo
 
     torch.manual_seed(seed)
     where = device()
@@ -181,7 +181,7 @@ def part(model: Any, keep: Sequence[int], shift: float = 0.0) -> Any:
     `shift` is added to what the last layer says of each class, so that the experts' threshold is the
     one that was best on validation videos.
     """
-    from experts.yolo import build_yolo
+    from experts.seeing.yolo import build_yolo
 
     own = build_yolo({**YAML, "nc": len(keep)}, len(keep))
     last = re.compile(r"model\.\d+\.cv3\.\d\.2\.(weight|bias)")  # of the head, for each of its scales

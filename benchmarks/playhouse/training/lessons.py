@@ -17,9 +17,9 @@ from benchmarks.playhouse.training import choosing, detectors, material, motions
 from benchmarks.playhouse.training import shipping as ships
 from benchmarks.playhouse.training.loop import Course, Tell
 from experts import weights
-from experts.pictures import Preparation
+from experts.seeing.pictures import Preparation
 
-CROWDS, FRAMES, WINDOWS = 2000, 3000, 3000  # train seeds of each kind of material
+CROWDS, FRAMES, WINDOWS = 4000, 3250, 3000  # train seeds of each kind of material
 VAL_FRAMES, VAL_WINDOWS = 500, 250  # val seeds
 
 
@@ -74,7 +74,7 @@ def teach_detectors(out: Path, seed: int, minutes: float, tell: Tell) -> None:
 
 
 def keep_detectors(model: Any, out: Path, course: ships.Course, tell: Tell) -> None:
-    from experts.yolo import save_yolo
+    from experts.seeing.yolo import save_yolo
 
     for name, title, classes in (
         ("object", "Things of the playhouse", OBJECTS),

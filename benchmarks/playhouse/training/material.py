@@ -28,7 +28,7 @@ from benchmarks.playhouse.scenario import _crowd as people
 from benchmarks.playhouse.scenario import _prop as prop
 from benchmarks.playhouse.scenes import SCENES
 from benchmarks.playhouse.sets import VERSION
-from experts.digest import cache_home
+from experts.stock.digest import cache_home
 
 THINGS = (*OBJECTS, *PERSONS)  # what a detector is asked for, persons last
 PLACES = tuple(SCENES)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from experts import digest
+from experts.stock import digest
 
 OURS = "Apache-2.0"
 AGPL = "AGPL-3.0"  # as everything made with ultralytics

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from experts import digest, safe, weights
-from experts.convert import ConvertFailed, convert
-from experts.fetch import FetchFailed, fetch, mirrored, room_for
+from experts import weights
+from experts.stock import digest, safe
+from experts.stock.convert import ConvertFailed, convert
+from experts.stock.fetch import FetchFailed, fetch, mirrored, room_for
 from experts.weights import Entry, Found, WeightsMissing
 
 # name of the weights and of the file, bytes that are here, bytes in all where known

@@ -10,12 +10,12 @@ from typing import Any
 import av
 import numpy as np
 
-from experts.canvas import Canvas, Store, rotation, upright
+from experts.decoding.canvas import Canvas, Store, rotation, upright
+from experts.decoding.formats import sound_is_read
+from experts.decoding.reader import OutOfTime, Reader, Rules
+from experts.decoding.sampling import SHOT_SIDE, Timeline, looks, shots_of, ticks_of
+from experts.decoding.soundtrack import Samples, Soundtrack
 from experts.footage import PerShot, Sound, Unreadable
-from experts.formats import sound_is_read
-from experts.reader import OutOfTime, Reader, Rules
-from experts.sampling import SHOT_SIDE, Timeline, looks, shots_of, ticks_of
-from experts.soundtrack import Samples, Soundtrack
 
 SHARE_OF_TIME = 0.8  # of the time limit: after that, what is there so far is handed over
 

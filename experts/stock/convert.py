@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from experts import safe
+from experts.stock import safe
 
 SECONDS = 900
 OUTPUT_MOST = 4  # times the input, at most: halves become floats, nothing else grows
@@ -28,7 +28,7 @@ def convert(source: Path, folder: Path, form: str, name: str) -> None:
     """Write config.json and model.safetensors into `folder` from the pickle `source`."""
     folder.mkdir(parents=True, exist_ok=True)
     start = (
-        f"import sys; sys.path.insert(0, {str(Path(__file__).parents[1])!r}); "
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parents[2])!r}); "
         "from experts import convert; convert.child(*sys.argv[1:])"
     )
     with tempfile.TemporaryDirectory() as home:
@@ -52,7 +52,7 @@ def child(source: str, folder: str, form: str, name: str) -> None:
 
     torch.set_num_threads(1)
     if form == "yolo":
-        from experts.yolo import ultralytics
+        from experts.seeing.yolo import ultralytics
 
         ultralytics()
     readers = {"yolo": _yolo, "whisper": _whisper, "state": _state}
@@ -136,7 +136,7 @@ def _whisper(source: Path, folder: Path, name: str) -> None:
 
 def _yolo(source: Path, folder: Path, name: str) -> None:
     """An ultralytics checkpoint: the averaged model if there is one, else the model."""
-    from experts.yolo import save_yolo
+    from experts.seeing.yolo import save_yolo
 
     found = _load(source, _layers(source))
     model = found.get("ema") or found["model"]

@@ -17,7 +17,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from experts import digest, weights
+from experts import weights
+from experts.stock import digest
 from experts.tags import Word
 
 Vectors = npt.NDArray[np.float32]

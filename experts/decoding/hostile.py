@@ -200,7 +200,7 @@ def bad_child(path: Path) -> Path:
     """A decoding process that dies over crash.mp4, hangs over hang.mp4, and reads the rest as ever."""
     path.write_text("""
 import base64, json, os, signal, socket, sys, time
-from experts import guard, sandbox
+from experts.decoding import guard, sandbox
 
 sandbox.ignore_interrupts()
 sandbox.die_with(int(sys.argv[2]))
@@ -224,7 +224,7 @@ def doors(folder: Path) -> str:
     """Tries, in a process that has closed its doors, what it should not be able to do."""
     program = """
 import os, socket, subprocess, sys
-from experts import sandbox
+from experts.decoding import sandbox
 if not sandbox.close_the_doors():
     sys.exit("not available")
 def tries(what, deed):
@@ -245,7 +245,7 @@ open("old").close()
 sys.exit("shut")
 """
     (folder / "old").write_text("old")
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     done = subprocess.run(
         [sys.executable, "-P", "-c", program], cwd=folder, env=environment, stderr=subprocess.PIPE, text=True
     )

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from experts.guard import LENGTH
+from experts.decoding.guard import LENGTH
 
 
 class Gone(Exception):
@@ -28,7 +28,7 @@ class Child:
         with there:
             environment = {
                 **{name: value for name, value in os.environ.items() if not name.startswith("PYTHON")},
-                "PYTHONPATH": str(Path(__file__).resolve().parents[1]),
+                "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
                 "OPENBLAS_NUM_THREADS": "1",  # its threads' stacks count as memory
                 "OMP_NUM_THREADS": "1",
                 "MALLOC_ARENA_MAX": "1",

@@ -24,10 +24,10 @@ import av
 import numpy as np
 from av.stream import Disposition
 
+from experts.decoding.formats import CONTAINERS, PICTURES, SKIPPABLE, SOUNDS, STARTABLE
+from experts.decoding.packets import Clock, Table, in_upper_layer, packets_of, stamps_of
+from experts.decoding.sampling import Timeline, lost
 from experts.footage import Unreadable
-from experts.formats import CONTAINERS, PICTURES, SKIPPABLE, SOUNDS, STARTABLE
-from experts.packets import Clock, Table, in_upper_layer, packets_of, stamps_of
-from experts.sampling import Timeline, lost
 
 KEPT_PACKETS = 128 << 20  # bytes of packets that are kept rather than read again
 WORTH_A_SEEK = 4 << 20  # bytes; below that, reading on is cheaper

@@ -18,9 +18,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from experts import digest, safe, weights
-from experts.fetch import FetchFailed, room_for
-from experts.pull import swap_in, write_lock
+from experts import weights
+from experts.stock import digest, safe
+from experts.stock.fetch import FetchFailed, room_for
+from experts.stock.pull import swap_in, write_lock
 from experts.weights import Entry
 
 FORMAT = 1

@@ -16,7 +16,8 @@ import struct
 import sys
 from typing import Any
 
-from experts import footage, sandbox
+from experts import footage
+from experts.decoding import sandbox
 from experts.footage import Sampling, Unreadable
 
 KINDS = {
@@ -43,7 +44,7 @@ def main() -> None:
     sandbox.die_with(int(sys.argv[2]))
     import av
 
-    from experts import watching  # noqa: F401  all is loaded before the doors close
+    from experts.decoding import watching  # noqa: F401  all is loaded before the doors close
 
     av.codec.codecs_available  # noqa: B018
     sandbox.limit_memory(int(sys.argv[3]))
@@ -91,8 +92,8 @@ def answer(order: dict[str, Any]) -> tuple[dict[str, Any], int | None]:
     """What becomes of one order: (what lies where, descriptor), or (why not, None)."""
     import av
 
-    from experts.canvas import Store
-    from experts.watching import watch
+    from experts.decoding.canvas import Store
+    from experts.decoding.watching import watch
 
     path = os.fsdecode(base64.b64decode(order["path"]))
     samplings = [KINDS[name](*values) for name, values in order["samplings"]]

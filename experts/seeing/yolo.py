@@ -26,8 +26,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from experts import devices, digest
+from experts import devices
 from experts.footage import Pictures
+from experts.stock import digest
 
 if TYPE_CHECKING:
     import torch

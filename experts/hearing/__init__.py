@@ -1,0 +1,1 @@
+"""What the speech expert hears with: voice activity, recognisers, keywords."""

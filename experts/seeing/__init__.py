@@ -1,0 +1,1 @@
+"""What the experts that look share: fitting of pictures, the detector."""
