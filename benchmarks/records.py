@@ -19,6 +19,8 @@ MEASUREMENTS = {
     "tagging": ("benchmarks.tagging:measure", "a tagging run against a plain script with the same models"),
     "kill9": ("benchmarks.kill9:measure", "kill -9 at random moments: nothing lost, nothing doubled"),
     "mutants": ("benchmarks.mutants:measure", "mutated files against the decoder"),
+    "tagger-table": ("benchmarks.tagger_table:measure", "taggers on the user tags of the playhouse"),
+    "tagger-ablation": ("benchmarks.tagger_table:ablation", "what each part of OP-TSG is worth there"),
     "msrvtt-words": ("benchmarks.msrvtt_words:measure", "taggers on real words: titles and tags of MSR-VTT"),
     "generator-decoding": ("benchmarks.generator_decoding:measure", "drafted decoding against greedy"),
     "playhouse-experts": (
@@ -26,6 +28,7 @@ MEASUREMENTS = {
         "the experts with the playhouse's weights on test videos, against the truth",
     ),
     "evaluation": ("benchmarks.evaluation:measure", "all retrieval metrics of a 1000 x 1000 matrix"),
+    "query-bank": ("benchmarks.query_bank:measure", "what a bank of other queries is worth to a live one"),
 }
 
 

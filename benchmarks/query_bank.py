@@ -1,0 +1,100 @@
+"""What a bank of other queries is worth to a live one: R@1 with hubs made smaller, over plain.
+
+Half of the queries of a real matrix are the bank, the other half are live, forty times. `gain` is that of
+the setting that `retrieval.bank.fit` chooses for each half anew, by the bank's own right answers: nothing of
+the live half is looked at. The figures of each method at a setting that was fixed beforehand stand beside it.
+
+The bank knows what was asked of its own videos, and these are among the candidates: a part of the gain is
+that knowledge. `gain_strangers` is the gain where the bank's videos are no candidates, as with captions of
+another collection.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+HALVES = 40
+REAL = Path("matrices", "msrvtt_titles_matrix.npy")  # in the data folder; rows are texts
+
+
+def measure(options: Mapping[str, str]) -> dict[str, Any]:
+    """Options: matrix=FILE.npy (rows are texts, the diagonal is right), halves, seed."""
+    from retrieval.bank import METHODS, Setting
+
+    scores, name = _matrix(options)
+    halves, seed = int(options.get("halves", HALVES)), int(options.get("seed", 0))
+    fixed = {method: Setting(method) for method in METHODS if method != "plain"}
+    fixed["inverted_whole"] = Setting("inverted", damping=1.0)
+    gains: dict[str, list[float]] = {}
+    chosen: dict[str, int] = {}
+    for half in range(halves):
+        order = np.random.default_rng([seed, half]).permutation(len(scores))
+        bank, live = np.sort(order[: len(scores) // 2]), np.sort(order[len(scores) // 2 :])
+        found, setting = one_half(scores, bank, live, fixed)
+        for key, gain in found.items():
+            gains.setdefault(key, []).append(gain)
+        said = f"{setting.method} {setting.temperature:.0f} × {setting.damping}"
+        chosen[said] = chosen.get(said, 0) + 1
+    means = {key: float(np.mean(values)) for key, values in gains.items()}
+    return {
+        "values": {
+            "gain": round(means["fitted"], 2),
+            "plain_r1": round(means.pop("plain"), 2),
+            **{f"gain_{key}": round(value, 2) for key, value in means.items() if key != "fitted"},
+        },
+        "configuration": {
+            "matrix": name,
+            "shape": list(scores.shape),
+            "halves": halves,
+            "fixed": {"temperature": Setting().temperature, "damping": Setting().damping},
+        },
+        "seeds": [seed],
+        "details": {
+            "deviation": {key: round(float(np.std(values)), 2) for key, values in gains.items()},
+            "chosen": dict(sorted(chosen.items(), key=lambda pair: -pair[1])),
+        },
+    }
+
+
+def one_half(
+    scores: npt.NDArray[Any], bank: npt.NDArray[Any], live: npt.NDArray[Any], fixed: Mapping[str, Any]
+) -> tuple[dict[str, float], Any]:
+    """Gains over plain by method, and the setting that the bank chose. bank, live: rows of the scores."""
+    from retrieval.bank import fit, normalise
+
+    known, asked = scores[bank], scores[live]
+    plain = _r1(asked, live)
+    found = {"plain": plain}
+    for key, setting in fixed.items():
+        found[key] = _r1(normalise(asked, known, setting), live) - plain
+    setting = fit(known, bank)
+    found["fitted"] = _r1(normalise(asked, known, setting), live) - plain
+    # Without the bank's videos among the candidates. The bank then has no right answers, so the setting is
+    # the one that was fixed beforehand.
+    places = np.arange(len(live))
+    among = normalise(asked[:, live], known[:, live], fixed["inverted"])
+    found["strangers"] = _r1(among, places) - _r1(asked[:, live], places)
+    return found, setting
+
+
+def _r1(scores: npt.NDArray[Any], right: npt.NDArray[Any]) -> float:
+    from table.ranking import metrics, ranks
+
+    return metrics(ranks(scores, right)).r1
+
+
+def _matrix(options: Mapping[str, str]) -> tuple[npt.NDArray[np.float64], str]:
+    folder = os.environ.get("TAGLINE_TEST_DATA")
+    if "matrix" not in options and not folder:
+        raise ValueError("say which matrix: --set matrix=FILE.npy, or TAGLINE_TEST_DATA=FOLDER")
+    path = Path(options["matrix"]) if "matrix" in options else Path(folder or "") / REAL
+    scores = np.load(path, allow_pickle=False).astype(np.float64)
+    if scores.ndim != 2 or scores.shape[0] != scores.shape[1]:
+        raise ValueError(f"{path.name} must be square, with right answers on the diagonal")
+    return scores, path.name
