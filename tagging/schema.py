@@ -167,8 +167,21 @@ CREATE VIRTUAL TABLE found USING fts5(
 );
 """
 
+EMBEDDINGS = """
+-- which videos were embedded for search, by which model, and what else than the pictures it read; the vectors
+-- themselves are rows of vector with source 'video' (one a video) and 'span'
+CREATE TABLE embedded(
+    video_id INTEGER NOT NULL REFERENCES video(id) ON DELETE CASCADE,
+    fingerprint TEXT NOT NULL,      -- of the model and of the way in which spans are cut
+    upstream TEXT NOT NULL,         -- hash of the tags that the model read
+    revision INTEGER NOT NULL,      -- counts up with every write, so that an index knows what it has not seen
+    at TEXT NOT NULL,
+    PRIMARY KEY (video_id, fingerprint)
+) WITHOUT ROWID;
+"""
+
 # In order. A step is never edited once it has been released: add another.
-MIGRATIONS: tuple[str, ...] = (FIRST,)
+MIGRATIONS: tuple[str, ...] = (FIRST, EMBEDDINGS)
 
 
 def upgrade(connection: sqlite3.Connection, name: str) -> None:

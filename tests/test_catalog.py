@@ -450,7 +450,7 @@ def test_an_older_catalog_is_brought_up_to_date_in_order(
 ) -> None:
     with Catalog.open(tmp_path) as catalog:
         video(catalog, look(tag("dog")))
-    steps = (schema.FIRST, "CREATE TABLE later(a)", "INSERT INTO later VALUES (7)")
+    steps = (*schema.MIGRATIONS, "CREATE TABLE later(a)", "INSERT INTO later VALUES (7)")
     monkeypatch.setattr(schema, "MIGRATIONS", steps)
     for _ in range(2):
         with Catalog.open(tmp_path) as catalog:
