@@ -132,7 +132,29 @@ class Decoder:
                 result = Unreadable(f"could not be decoded: {type(error).__name__}: {error}")
             queue.done(job, result)
 
+    def preview(
+        self, path: Path, start: float, seconds: float, *, zero: float = 0.0, side: int = 360
+    ) -> bytes:
+        """A stretch as an MP4 that any browser plays, `zero` being `Facts.start`. Raises `Unreadable`.
+
+        Times in seconds. The shorter side has at most `side` pixels; there is at most 30 pictures a second.
+        """
+        wanted = {"start": start, "seconds": seconds, "zero": zero, "side": side}
+        answered = self._ask(Path(path), {"samplings": [], "preview": wanted})
+        if isinstance(answered, Unreadable):
+            raise answered
+        reply, fd = answered
+        with os.fdopen(fd, "rb") as memory:
+            return memory.read(int(reply["size"]))
+
     def _decode(self, path: Path, samplings: tuple[Sampling, ...]) -> Footage | Unreadable:
+        answered = self._ask(path, {"samplings": pack(samplings)})
+        if isinstance(answered, Unreadable):
+            return answered
+        return unfold(path, samplings, *answered)
+
+    def _ask(self, path: Path, what: dict[str, Any]) -> tuple[dict[str, Any], int] | Unreadable:
+        """Let a child carry out an order: its reply and a descriptor of the memory that it speaks of."""
         reason = refusal(path)
         if reason is not None:
             return Unreadable(reason)
@@ -142,8 +164,8 @@ class Decoder:
             return Unreadable(f"could not be decoded: no decoder could be started ({error})")
         order = {
             "path": base64.b64encode(os.fsencode(os.path.abspath(path))).decode(),  # noqa: PTH100
-            "samplings": pack(samplings),
             "limits": asdict(self.limits),
+            **what,
         }
         try:
             reply, fd = child.ask(order, self.limits.seconds)
@@ -156,7 +178,7 @@ class Decoder:
         self._give_back(child)
         if fd is None:
             return Unreadable(reply.get("unreadable", "could not be decoded"))
-        return unfold(path, samplings, reply, fd)
+        return reply, fd
 
     def _borrow(self) -> Child:
         with self._lock:

@@ -44,7 +44,7 @@ def main() -> None:
     sandbox.die_with(int(sys.argv[2]))
     import av
 
-    from experts.decoding import watching  # noqa: F401  all is loaded before the doors close
+    from experts.decoding import previewing, watching  # noqa: F401  all is loaded before the doors close
 
     av.codec.codecs_available  # noqa: B018
     sandbox.limit_memory(int(sys.argv[3]))
@@ -93,6 +93,7 @@ def answer(order: dict[str, Any]) -> tuple[dict[str, Any], int | None]:
     import av
 
     from experts.decoding.canvas import Store
+    from experts.decoding.previewing import preview
     from experts.decoding.watching import watch
 
     path = os.fsdecode(base64.b64decode(order["path"]))
@@ -102,6 +103,8 @@ def answer(order: dict[str, Any]) -> tuple[dict[str, Any], int | None]:
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116  it may have changed since the parent looked
             raise Unreadable("is not a regular file")
+        if "preview" in order:
+            return preview(path, order["preview"], order["limits"], store, said), store.fd
         return watch(path, samplings, order["limits"], store, said), store.fd
     except Unreadable as error:
         reason = str(error)

@@ -53,6 +53,11 @@ class Rules:
     rate: float
     started: float = field(default_factory=time.monotonic)
 
+    @classmethod
+    def of(cls, limits: dict[str, Any], seconds: float) -> Rules:
+        names = ("pixels", "streams", "packets", "duration", "rate")
+        return cls(**{name: limits[name] for name in names}, seconds=seconds)
+
     def check_time(self) -> None:
         if time.monotonic() - self.started > self.seconds:
             raise OutOfTime

@@ -30,22 +30,15 @@ def watch(
 
     said: is filled with what FFmpeg said while it opened the file.
     """
-    rules = Rules(
-        pixels=limits["pixels"],
-        streams=limits["streams"],
-        packets=limits["packets"],
-        duration=limits["duration"],
-        rate=limits["rate"],
-        seconds=limits["seconds"] * SHARE_OF_TIME,
-    )
-    reader = _open(path, rules, said)
+    reader = opened(path, Rules.of(limits, limits["seconds"] * SHARE_OF_TIME), said)
     try:
         return _Watch(reader, samplings, limits, store).run()
     finally:
         reader.close()
 
 
-def _open(path: str, rules: Rules, said: list[str]) -> Reader:
+def opened(path: str, rules: Rules, said: list[str]) -> Reader:
+    """A reader on a file; what FFmpeg says meanwhile goes into `said`."""
     av.logging.set_level(av.logging.ERROR)
     av.logging.set_skip_repeated(False)  # or the reason would depend on which file came before
     try:
