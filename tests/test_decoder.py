@@ -369,7 +369,7 @@ def test_a_child_that_dies_or_hangs_costs_one_file(tmp_path: Path) -> None:
 def test_why_a_child_failed_is_said_in_words(tmp_path: Path, deed: str, reason: str) -> None:
     child = tmp_path / "child.py"
     child.write_text(
-        f"from experts import guard, watching\nwatching.watch = lambda *_: {deed}\nguard.main()\n"
+        f"from experts.decoding import guard, watching\nwatching.watch = lambda *_: {deed}\nguard.main()\n"
     )
     path = shoot(tmp_path / "film", Film(count=5))
     with Decoder(jobs=1, limits=Limits(seconds=5, memory=200 << 20), child=child) as decoder:
@@ -398,7 +398,7 @@ def test_a_child_is_not_believed(tmp_path: Path, answer: str) -> None:
     child = tmp_path / "child.py"
     child.write_text(
         "import json, os, socket, sys\n"
-        "from experts import canvas, guard\n"
+        "from experts.decoding import canvas, guard\n"
         "channel = socket.socket(fileno=int(sys.argv[1]))\n"
         "while guard.receive(channel) is not None:\n"
         "    store = canvas.Store()\n"

@@ -31,7 +31,7 @@ SLOWEST = 30.0  # … and this many more for each second of sound; a thousandth 
 
 # Nothing is imported from the folder that we happen to stand in: it may be somebody's videos.
 ROOT = str(Path(__file__).resolve().parents[2])
-CHILD = f"import sys; sys.path.insert(0, {ROOT!r}); from experts import sphinx; sphinx.main()"
+CHILD = f"import sys; sys.path.insert(0, {ROOT!r}); from experts.hearing import sphinx; sphinx.main()"
 
 Found = list[tuple[str, float, float, float]]  # word, start and end in seconds, probability
 

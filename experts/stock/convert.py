@@ -29,7 +29,7 @@ def convert(source: Path, folder: Path, form: str, name: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     start = (
         f"import sys; sys.path.insert(0, {str(Path(__file__).parents[2])!r}); "
-        "from experts import convert; convert.child(*sys.argv[1:])"
+        "from experts.stock import convert; convert.child(*sys.argv[1:])"
     )
     with tempfile.TemporaryDirectory() as home:
         command = [sys.executable, "-I", "-c", start, str(source), str(folder), form, name]
