@@ -322,7 +322,7 @@ def test_the_child_that_converts_can_reach_nothing(tmp_path: Path) -> None:
         }
         (tmp_path / "precious").touch()
         for name, code in tries.items():
-            whole = f"from experts import convert\nconvert._guard(10)\n{code}\nprint('done')"
+            whole = f"from experts.stock import convert\nconvert._guard(10)\n{code}\nprint('done')"
             done = subprocess.run([sys.executable, "-c", whole], capture_output=True, text=True)
             assert done.returncode != 0, name
             assert "done" not in done.stdout
