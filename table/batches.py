@@ -111,6 +111,14 @@ def carve(whole: Sequence[Row], share: float, most: int, seed: int = 0) -> tuple
     return kept, [one_text(whole[i], seed) for i in sorted(chosen)]
 
 
+def some(whole: Sequence[Row], most: int | None) -> list[Row]:
+    """So many rows at most, the same ones every time: a hash of each video's key decides."""
+    if most is None or len(whole) <= most:
+        return list(whole)
+    chosen = set(sorted(range(len(whole)), key=lambda i: _hash(whole[i].key, 0))[:most])
+    return [row for i, row in enumerate(whole) if i in chosen]
+
+
 def one_text(row: Row, seed: int = 0) -> Row:
     return replace(row, texts=(row.texts[_hash(row.key, seed + 1) % len(row.texts)],))
 

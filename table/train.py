@@ -54,15 +54,23 @@ class Outcome:
 # -- data --------------------------------------------------------------------------------------------
 
 
-def load(catalog: Catalog, config: Config, *, frames: FrameCache | None = None, say: Say = print) -> Data:
+def load(
+    catalog: Catalog,
+    config: Config,
+    *,
+    frames: FrameCache | None = None,
+    most: int | None = None,
+    say: Say = print,
+) -> Data:
     """Rows of a catalog's training videos, their frames decoded into the cache.
 
     A video that cannot be decoded is left out and listed; it never becomes frames of zeros. Validation
     videos are those of the split "val", or are carved from the training videos; "test" is not read.
+    most: learn from so many videos at most, chosen by a hash of what they hold.
     """
     model, train = config.model, config.train
     own = batches.rows(catalog, model.tags, "val", train.protocol)
-    whole = batches.rows(catalog, model.tags, "train", train.protocol)
+    whole = batches.some(batches.rows(catalog, model.tags, "train", train.protocol), most)
     if not whole:
         raise BadConfig(
             f"{catalog.name} has no captions to learn from; bring some in with `tagline import captions.csv`"

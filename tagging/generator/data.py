@@ -37,6 +37,8 @@ class Example:
     title: str = ""
     tags: tuple[str, ...] = ()
     frames: Frames | None = field(default=None, compare=False)
+    words: str = ""  # what is said in it and written in its pictures
+    sound: Frames | None = field(default=None, compare=False)
 
 
 @dataclass(slots=True)
@@ -73,46 +75,80 @@ def carve(whole: Sequence[Example], share: float, most: int, seed: int = 0) -> E
     return Examples(kept, [whole[i] for i in sorted(chosen)])
 
 
-def from_catalog(catalog: Catalog, config: Config, device: str = "cpu") -> Examples:
+def from_catalog(
+    catalog: Catalog, config: Config, device: str = "cpu", *, most: int | None = None
+) -> Examples:
     """The examples of a library: titles, what people said, frame vectors.
 
     A video of the split "test" is never used, "val" is validation; where there
     is none, validation is carved from the rest. A video without frames that the model needs is left out.
+    most: learn from so many videos at most, chosen by a hash of what they hold.
     """
-    train, source = config.train, config.train.vectors
-    left_out: list[tuple[str, str]] = []
-    made_by = ""
-    chosen: dict[int, tuple[Example, str]] = {}
-    for video in catalog.videos():
-        split = _split(catalog, video.id)
-        title = video.title or str(_told(catalog, video.id).get("title") or "")
-        said = dict.fromkeys(t.text for t in catalog.tags(video.id) if t.modality in train.modalities)
-        if split == "test" or not said:
-            continue
-        name = video.paths[0] if video.paths else video.hash
-        chosen[video.id] = (Example(name, video.hash, title, tuple(said)), split)
+    train = config.train
+    chosen = _tagged(catalog, config, ("train", "val"), most)
     if not chosen:
         raise BadConfig(
             f"{catalog.name} has no tags that people gave; add some with `tagline tags add`, "
             "or bring them in with `tagline import`"
         )
-    frames: dict[int, Frames] = {}
-    if config.model.use_frames:
-        if source == "appearance":
-            made_by, left_out = fill(catalog, list(chosen), config, device)
-        frames = read_frames(catalog, source, set(chosen), made_by)
+    found, left_out, made_by = _with_frames(catalog, config, chosen, device)
     sides: dict[str, list[Example]] = {"train": [], "val": []}
-    for video_id, (one, split) in chosen.items():
-        if config.model.use_frames and video_id not in frames:
-            if one.name not in {name for name, _ in left_out}:
-                left_out.append((one.name, f"the catalog has no {source} vectors of it"))
-            continue
-        sides[split].append(Example(one.name, one.key, one.title, one.tags, frames.get(video_id)))
+    for one, split in found:
+        sides[split].append(one)
     if sides["val"]:
         return Examples(sides["train"], sides["val"], left_out, made_by)
-    found = carve(sides["train"], train.validation, train.validation_most, train.seed)
-    found.left_out, found.frames_by = left_out, made_by
-    return found
+    carved = carve(sides["train"], train.validation, train.validation_most, train.seed)
+    carved.left_out, carved.frames_by = left_out, made_by
+    return carved
+
+
+def examples_of_test(
+    catalog: Catalog, config: Config, device: str = "cpu", *, most: int | None = None
+) -> tuple[list[Example], list[tuple[str, str]]]:
+    """The tagged videos of the split "test", for measuring alone, and those that could not be read."""
+    chosen = _tagged(catalog, config, ("test",), most)
+    found, left_out, _ = _with_frames(catalog, config, chosen, device)
+    return [one for one, _ in found], left_out
+
+
+def _tagged(
+    catalog: Catalog, config: Config, splits: Sequence[str], most: int | None
+) -> dict[int, tuple[Example, str]]:
+    """The tagged videos of some splits, without their frames: (example, split) by video id."""
+    chosen: dict[int, tuple[Example, str]] = {}
+    for video in catalog.videos():
+        split = _split(catalog, video.id)
+        title = video.title or str(_told(catalog, video.id).get("title") or "")
+        said = dict.fromkeys(t.text for t in catalog.tags(video.id) if t.modality in config.train.modalities)
+        if split not in splits or not said:
+            continue
+        name = video.paths[0] if video.paths else video.hash
+        chosen[video.id] = (Example(name, video.hash, title, tuple(said)), split)
+    if most is None or len(chosen) <= most:
+        return chosen
+    kept = set(sorted(chosen, key=lambda video_id: _hash(chosen[video_id][0].key, 0))[:most])
+    return {video_id: one for video_id, one in chosen.items() if video_id in kept}
+
+
+def _with_frames(
+    catalog: Catalog, config: Config, chosen: dict[int, tuple[Example, str]], device: str
+) -> tuple[list[tuple[Example, str]], list[tuple[str, str]], str]:
+    """The chosen examples with frame vectors where the model reads them; those left out; the towers' hash."""
+    source, made_by = config.train.vectors, ""
+    left_out: list[tuple[str, str]] = []
+    if not config.model.use_frames:
+        return list(chosen.values()), [], ""
+    if source == "appearance":
+        made_by, left_out = fill(catalog, list(chosen), config, device)
+    frames = read_frames(catalog, source, set(chosen), made_by)
+    known = {name for name, _ in left_out}
+    found = []
+    for video_id, (one, split) in chosen.items():
+        if video_id in frames:
+            found.append((Example(one.name, one.key, one.title, one.tags, frames[video_id]), split))
+        elif one.name not in known:
+            left_out.append((one.name, f"the catalog has no {source} vectors of it"))
+    return found, left_out, made_by
 
 
 def _split(catalog: Catalog, video_id: int) -> str:

@@ -1,0 +1,1 @@
+"""The papers' tables: what they print, and a run that trains and tests the same lines on a data set here."""

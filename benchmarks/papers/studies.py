@@ -1,0 +1,222 @@
+"""Which of the papers' tables are made on which data set, with which settings, and what `--set` may change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.taggers import METHODS
+from benchmarks.papers.published import Printed, printed
+from tagging.configuring import BadConfig
+
+if TYPE_CHECKING:
+    from table.config import Config as TableConfig
+    from tagging.generator.config import Config as TaggerConfig
+
+OURS = ("table", "op-tsg")
+ALONE = ("vtm=false", "mlm=false")
+PLAIN = ("modalities=[]", "residual=frame", "video_projection=false", *ALONE)  # CLIP4Clip
+
+# What a line of a table changes in the preset.
+VARIANTS: dict[str, tuple[str, ...]] = {
+    "table": (),
+    "meanp": ("layers=0", *PLAIN),
+    "seqtransf": PLAIN,
+    "no-tags": ("modalities=[]", *ALONE),
+    "object": ("modalities=object", *ALONE),
+    "person": ("modalities=object,person", *ALONE),
+    "motion": ("modalities=object,person,motion", *ALONE),
+    "scene": ("modalities=object,person,motion,scene", *ALONE),
+    "speech": ALONE,
+    "vtm": ("mlm=false",),
+    "op-tsg": (),
+    **{
+        name: tuple(f"{key}={value}" for key, value in METHODS[name].items())
+        for name in ("bin", "asl", "open-book")
+    },
+    "order-free": tuple(f"{key}={value}" for key, value in METHODS["order-free"].items()),
+    **{f"prompts-{count}": (f"prompts={count}",) for count in (5, 10, 15, 20, 30, 50)},
+    **{f"pad-{weight}": (f"pad_weight={weight}",) for weight in (0.1, 0.3, 0.5, 0.8, 1.0)},
+    **{f"layers-{count}": (f"prompt_layers={count}",) for count in (1, 2, 4, 6, 8)},
+    "no-prompts": ("order=frequent first",),
+    "no-shuffle": ("shuffle=false",),
+    "learnable": ("learnable_tags=true",),
+    "no-contrast": ("contrastive=false",),
+    "prompt-labels": ("prompt_labels=true",),
+    "prompt-classes": ("classify_prompts=true",),
+    "video-only": ("use_title=false",),
+    "title-only": ("use_frames=false",),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """A data set with the tables that are made of it. The first table of each model is its main one."""
+
+    name: str
+    tables: tuple[Printed, ...]
+    presets: Mapping[str, str]  # of each model
+    settings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    weights: str | None = None  # collection of the experts' weights
+    note: str = ""
+
+
+def _tables(paper: str, *numbers: int, elsewhere: bool = False) -> tuple[Printed, ...]:
+    found = (printed(f"{paper}-{number}") for number in numbers)
+    return tuple(table.elsewhere() if elsewhere else table for table in found)
+
+
+STUDIES: dict[str, Study] = {
+    study.name: study
+    for study in (
+        Study("msrvtt", _tables("table", 1, 5), {"table": "msrvtt"}),
+        Study("msvd", _tables("table", 2), {"table": "msvd"}),
+        Study("lsmdc", _tables("table", 3), {"table": "lsmdc"}),
+        Study("didemo", _tables("table", 4), {"table": "didemo"}),
+        Study("create", _tables("op-tsg", 1, 3, 4, 5, 6, 7, 8), {"tagger": "paper"}),
+        Study(
+            "pexel",
+            _tables("op-tsg", 2),
+            {"tagger": "paper"},
+            {"tagger": ("use_frames=false",)},
+            note="Still pictures cannot be watched yet, so the tagger reads titles alone.",
+        ),
+        Study(
+            "playhouse",
+            (
+                *_tables("table", 1, 5, elsewhere=True),
+                *_tables("op-tsg", 1, 4, 5, 6, 7, 8, elsewhere=True),
+            ),
+            {"table": "playhouse", "tagger": "playhouse"},
+            weights="playhouse",
+        ),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """One line of a table to be trained and tested: which model, what it is called, its configuration."""
+
+    model: str
+    variant: str
+    config: Any  # TableConfig or TaggerConfig; the seed is set by the run
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A study as somebody wants it run."""
+
+    study: Study
+    tables: tuple[Printed, ...]
+    units: tuple[Unit, ...]
+    seeds: tuple[int, ...]
+    train: int | None  # videos to learn from, at most; None: all
+    test: int | None
+    weights: str | None
+    tag: bool  # whether the experts are to look first
+    given: Mapping[str, str]
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing was made smaller or changed."""
+        harmless = {"weights", "tag", "tables", "rivals"}
+        return not set(self.given) - harmless and len(self.seeds) >= 3
+
+
+KEYS = ("seeds", "tables", "rivals", "train", "test", "weights", "tag")
+
+
+def order(name: str, given: Mapping[str, str]) -> Order:
+    """What `--set` says about a study. Raises BadConfig with a sentence.
+
+    seeds=0,1,2 tables=table-1,table-5 rivals=true train=N test=N weights=playhouse tag=no;
+    table.preset=NAME and table.KEY=VALUE, tagger.preset=NAME and tagger.KEY=VALUE for the models.
+    """
+    study = STUDIES[name]
+    for key in given:
+        model, dot, _ = key.partition(".")
+        if key not in KEYS and not (dot and model in study.presets):
+            models = " and ".join(f"{model}.KEY" for model in study.presets)
+            raise BadConfig(f"{name} has no option {key!r}; it has {', '.join(KEYS)} and {models}")
+    mains = {table.model: table for table in reversed(study.tables)}
+    tables = _chosen_tables(study, given.get("tables"), tuple(reversed(mains.values())))
+    rivals = _yes(given, "rivals", False)
+    units: dict[tuple[str, str], Unit] = {}
+    for table in tables:
+        wanted = table.variants()
+        if table.key == mains[table.model].key and not rivals:
+            wanted = [variant for variant in wanted if variant in OURS]
+        for variant in wanted:
+            units.setdefault((table.model, variant), _unit(study, table.model, variant, given))
+    return Order(
+        study,
+        tables,
+        tuple(units.values()),
+        _numbers(given.get("seeds", "0,1,2")),
+        _most(given, "train"),
+        _most(given, "test"),
+        given.get("weights", study.weights),
+        _yes(given, "tag", True),
+        dict(given),
+    )
+
+
+def _chosen_tables(study: Study, wanted: str | None, mains: tuple[Printed, ...]) -> tuple[Printed, ...]:
+    if wanted is None:
+        return mains
+    known = {table.key: table for table in study.tables}
+    if wanted == "all":
+        return study.tables
+    for key in (keys := wanted.split(",")):
+        if key not in known:
+            raise BadConfig(f"{study.name} has no table {key!r}; it has {', '.join(known)}, or all")
+    return tuple(known[key] for key in keys)
+
+
+def _unit(study: Study, model: str, variant: str, given: Mapping[str, str]) -> Unit:
+    from table.config import changed
+    from table.config import preset as table_preset
+    from tagging.generator.config import preset as tagger_preset
+
+    name = given.get(f"{model}.preset", study.presets[model])
+    config: TableConfig | TaggerConfig = table_preset(name) if model == "table" else tagger_preset(name)
+    own = [
+        f"{key.partition('.')[2]}={value}"
+        for key, value in given.items()
+        if key.startswith(f"{model}.") and not key.endswith(".preset")
+    ]
+    try:
+        return Unit(
+            model, variant, changed(config, [*study.settings.get(model, ()), *own, *VARIANTS[variant]])
+        )
+    except BadConfig as error:
+        raise BadConfig(f"{variant} cannot be trained so: {error}") from error
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    try:
+        found = tuple(dict.fromkeys(int(part) for part in text.split(",")))
+    except ValueError:
+        raise BadConfig(f"seeds are whole numbers with commas, not {text!r}") from None
+    return found
+
+
+def _most(given: Mapping[str, str], key: str) -> int | None:
+    text = given.get(key)
+    if text is None:
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise BadConfig(f"{key} is a number of videos, not {text!r}")
+    return int(text)
+
+
+def _yes(given: Mapping[str, str], key: str, usual: bool) -> bool:
+    words = {"yes": True, "true": True, "no": False, "false": False}
+    text = given.get(key)
+    if text is None:
+        return usual
+    if text not in words:
+        raise BadConfig(f"{key} is yes or no, not {text!r}")
+    return words[text]

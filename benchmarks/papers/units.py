@@ -1,0 +1,221 @@
+"""One line of a table with one seed: a model trained, then tested on the test split, kept when it is done.
+
+A unit's folder is named after everything that its figures depend on (configuration, what is learnt from and
+tested on), so the same run again finds what is done, and another run never mistakes it for its own. A
+training that was interrupted goes on from its last checkpoint.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.papers.studies import Order, Unit
+from experts.stock.digest import write_whole
+from tagging.configuring import BadConfig, as_dict, digest
+
+if TYPE_CHECKING:
+    from table.batches import Data, Row
+    from table.ranking import Evaluation
+    from tagging.catalog import Catalog
+    from tagging.generator.data import Example, Examples
+
+Say = Callable[[str], None]
+FIGURES = "figures.json"
+VERSION = 1  # of what stands in figures.json
+
+
+def done(catalog: Catalog, unit: Unit, seed: int, order: Order, home: Path, say: Say) -> dict[str, Any]:
+    """The figures of a unit: as they were kept, or after training and testing it now."""
+    config = replace(unit.config, train=replace(unit.config.train, seed=seed))
+    work = _retrieval if unit.model == "table" else _tagging
+    found: dict[str, Any] = work(catalog, config, order, home, say)
+    return {**found, "variant": unit.variant, "model": unit.model, "seed": seed}
+
+
+def _kept(folder: Path) -> dict[str, Any] | None:
+    path = folder / FIGURES
+    if not path.is_file():
+        return None
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found if found.get("version") == VERSION else None
+
+
+def _keep(folder: Path, found: Mapping[str, Any]) -> dict[str, Any]:
+    told = {"version": VERSION, "folder": folder.name, **found}
+    write_whole(folder / FIGURES, json.dumps(told, ensure_ascii=False) + "\n")
+    # The model stays; the states of its optimiser are several times as large and nobody needs them now.
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    return told
+
+
+# -- TABLE ---------------------------------------------------------------------------------------------
+
+
+def _retrieval(catalog: Catalog, config: Any, order: Order, home: Path, say: Say) -> dict[str, Any]:
+    from table.batches import rows, some
+    from table.train import load
+
+    data = load(catalog, config, most=order.train, say=say)
+    tested = some(rows(catalog, config.model.tags, "test", config.train.protocol), order.test)
+    if not tested:
+        raise BadConfig(
+            f"{catalog.name} has no captioned videos of the split test; prepare the data set first"
+        )
+    tested, bad = _readable(data, tested)
+    sides = [[(r.key, r.texts, r.tags) for r in side] for side in (data.train, data.validation, tested)]
+    folder = home / f"table-seed{config.train.seed}-{digest(as_dict(config), sides)[:10]}"
+    found = _kept(folder)
+    if found is not None:
+        return found
+    begun = time.perf_counter()
+    model, tokenizer = _trained_table(config, data, folder, say)
+    learned = time.perf_counter() - begun
+    from table.evaluation import evaluate_model
+
+    evaluation = evaluate_model(model, tested, data.frames, tokenizer)
+    of = [row.key for row in tested for _ in row.texts]
+    return _keep(
+        folder,
+        {
+            "figures": retrieval_figures(evaluation),
+            "intervals": retrieval_figures(evaluation, intervals=True),
+            "ranks": _ranks(evaluation),
+            "of": [digest(key)[:16] for key in of],  # which queries belong to one video
+            "videos": {"train": len(data.train), "val": len(data.validation), "test": len(tested)},
+            "tagged": sum(bool(row.tags) for row in tested),
+            "left_out": [list(map(str, one)) for one in (*data.left_out, *bad)],
+            "seconds": {"training": round(learned, 1), "all": round(time.perf_counter() - begun, 1)},
+            "config": as_dict(config),
+        },
+    )
+
+
+def _readable(data: Data, tested: list[Row]) -> tuple[list[Row], list[tuple[str, str]]]:
+    from table.frames import FrameCache
+
+    assert isinstance(data.frames, FrameCache)
+    work = [(row.key, row.path) for row in tested if row.path is not None]
+    bad = {key: (str(path), why) for key, path, why in data.frames.fill(work) if why is not None}
+    return [row for row in tested if row.key not in bad], list(bad.values())
+
+
+def _trained_table(config: Any, data: Data, folder: Path, say: Say) -> tuple[Any, Any]:
+    """The trained model; where the training had ended already, as it was saved."""
+    from table.saving import CONFIG, from_pretrained
+    from table.train import train
+    from tagging.training import MODEL
+
+    if (folder / MODEL / CONFIG).exists():
+        saved = from_pretrained(folder / MODEL)
+        return saved.model, saved.tokenizer
+    outcome = train(config, data, folder, say=say)
+    return outcome.model, outcome.tokenizer
+
+
+def retrieval_figures(found: Evaluation, *, intervals: bool = False) -> dict[str, Any]:
+    """Figures by column: "t2v_r1", and "dual_t2v_r1" with the inference strategy; or their intervals."""
+    told: dict[str, Any] = {}
+    for before, evaluation in (("", found), ("dual_", found.dual)):
+        if evaluation is None:
+            continue
+        for way, metrics in (("t2v", evaluation.t2v), ("v2t", evaluation.v2t)):
+            for name in ("r1", "r5", "r10", "mdr", "mnr"):
+                if not intervals:
+                    told[f"{before}{way}_{name}"] = getattr(metrics, name)
+                elif name in metrics.intervals:
+                    limits = metrics.intervals[name]
+                    told[f"{before}{way}_{name}"] = [limits.low, limits.high]
+    return told
+
+
+def _ranks(found: Evaluation) -> dict[str, list[float]]:
+    told = {"t2v": found.t2v_ranks.tolist(), "v2t": found.v2t_ranks.tolist()}
+    if found.dual is not None:
+        told["dual_t2v"] = found.dual.t2v_ranks.tolist()
+    return told
+
+
+# -- OP-TSG ------------------------------------------------------------------------------------------
+
+
+def _tagging(catalog: Catalog, config: Any, order: Order, home: Path, say: Say) -> dict[str, Any]:
+    from experts.devices import pick
+    from tagging.generator.data import from_catalog, examples_of_test
+
+    if config.train.towers is None and order.weights is not None:
+        config = replace(config, train=replace(config.train, collection=order.weights))
+    device = pick("auto")
+    examples = from_catalog(catalog, config, device, most=order.train)
+    tested, bad = examples_of_test(catalog, config, device, most=order.test)
+    if not tested:
+        raise BadConfig(f"{catalog.name} has no tagged videos of the split test; prepare the data set first")
+    sides = [
+        [(e.key, e.title, e.tags) for e in side] for side in (examples.train, examples.validation, tested)
+    ]
+    mark = digest(as_dict(config), sides, examples.frames_by)[:10]
+    folder = home / f"tagger-seed{config.train.seed}-{mark}"
+    found = _kept(folder)
+    if found is not None:
+        return found
+    begun = time.perf_counter()
+    trained, shelf = _trained_tagger(config, examples, folder, say)
+    learned = time.perf_counter() - begun
+    figures, said = _tested(trained, shelf, examples.train, tested)
+    return _keep(
+        folder,
+        {
+            "figures": figures,
+            "said": said,
+            "truth": [list(one.tags) for one in tested],
+            "videos": {
+                "train": len(examples.train),
+                "val": len(examples.validation),
+                "test": len(tested),
+            },
+            "left_out": [list(map(str, one)) for one in (*examples.left_out, *bad)],
+            "seconds": {"training": round(learned, 1), "all": round(time.perf_counter() - begun, 1)},
+            "config": as_dict(config),
+        },
+    )
+
+
+def _trained_tagger(config: Any, examples: Examples, folder: Path, say: Say) -> tuple[Any, Any]:
+    from tagging.generator.saving import CONFIG, from_pretrained
+    from tagging.generator.train import train
+    from tagging.rivals.openbook import OpenBook, Shelf
+    from tagging.training import MODEL
+
+    if (folder / MODEL / CONFIG).exists():
+        trained = from_pretrained(folder / MODEL)
+        return trained, Shelf(examples.train) if isinstance(trained.model, OpenBook) else None
+    outcome = train(config, examples, folder, say=say)
+    return outcome.trained, outcome.shelf
+
+
+def _tested(
+    trained: Any, shelf: Any, train: list[Example], tested: list[Example]
+) -> tuple[dict[str, float], list[list[tuple[str, float]]]]:
+    """The papers' columns in percent, and what was said of each video with calibrated scores."""
+    from tagging.generator.methods import predict_all
+    from tagging.generator.trainer import score
+    from tagging.reliability import reliability
+
+    said = predict_all(trained.model, trained.collator(shelf), tested)
+    figures = {
+        f"{part}_{key}": 100 * getattr(found, key)
+        for part, found in score(train, tested, said).items()
+        for key in ("precision", "recall", "f1")
+    }
+    sure = [[(tag, trained.calibration(value)) for tag, value in tags] for tags in said]
+    pairs = [(value, tag in one.tags) for tags, one in zip(sure, tested, strict=True) for tag, value in tags]
+    figures["ece"] = reliability([score for score, _ in pairs], [right for _, right in pairs]).ece
+    known = {tag for one in train for tag in one.tags}
+    figures["tags_said"] = sum(map(len, said)) / len(said)
+    figures["novel_said"] = sum(tag not in known for tags in said for tag, _ in tags) / len(said)
+    return figures, [[(tag, round(value, 4)) for tag, value in tags] for tags in sure]
