@@ -26,6 +26,7 @@ def measure(options: dict[str, str]) -> dict[str, Any]:
     import torch
 
     from benchmarks.msrvtt_words import read_annotations, settings, split_rows
+    from benchmarks.taggers import varied
     from tagging.generator.decoding import Drafted, Greedy
     from tagging.generator.methods import build, collator
     from tagging.generator.model import Tagger
@@ -33,7 +34,7 @@ def measure(options: dict[str, str]) -> dict[str, Any]:
     rows = split_rows(read_annotations(options))
     held = rows["validate"][: int(options.get("videos", "497"))]
     seed, batch, runs = (int(options.get(k, d)) for k, d in (("seed", "0"), ("batch", "8"), ("runs", "3")))
-    config = settings("op-tsg", seed, {"preset": "paper", **options})
+    config = varied(settings({"preset": "paper", **options}), {}, seed)
     model, make = _tagger(options, config, rows["train"][: int(options.get("train", "7000"))], held)
     assert isinstance(model, Tagger)
     asl = replace(model.settings, method="asl")

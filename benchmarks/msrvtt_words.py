@@ -10,8 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
-import time
+import sys
 import zipfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -20,65 +19,46 @@ from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
+from benchmarks import taggers
 from benchmarks.chunks import concepts
+from benchmarks.taggers import METHODS
 
 if TYPE_CHECKING:
     from tagging.generator.config import Config
     from tagging.generator.data import Example
-    from tagging.generator.train import Outcome
 
 FOLDER = Path("annotations", "msrvtt")
 FILES = ("train_val_annotation.zip", "test_videodatainfo.json.zip")
 AGREEING = 3  # annotators
-
-# What differs between the methods; encoders, schedule and data are the same.
-METHODS: dict[str, dict[str, Any]] = {
-    "bin": {"method": "bin"},
-    "asl": {"method": "asl"},
-    "frequent-first": {"order": "frequent first"},
-    "rare-first": {"order": "rare first"},
-    "order-free": {"order": "learned"},
-    "open-book": {"method": "open-book", "order": "frequent first"},
-    "op-tsg": {},
-}
+EPOCHS = 20
 
 
 def measure(options: dict[str, str]) -> dict[str, Any]:
     """folder=ANNOTATIONS methods=op-tsg,asl seeds=0,1,2 preset=small epochs=20 train=N test=N set.KEY=VALUE.
 
-    methods=none prints the statistics of the tag set and trains nothing.
+    methods=none prints the statistics of the tag set and trains nothing. What was trained before is kept.
     """
+    from tagging.configuring import as_dict
+
     rows = split_rows(read_annotations(options))
     for side, key in (("train", "train"), ("test", "test")):
         if key in options:
             rows[side] = rows[side][: int(options[key])]
     figures = statistics(rows["train"], rows["test"])
-    print(json.dumps(figures), flush=True)
+    print(json.dumps(figures), file=sys.stderr, flush=True)
     names = [name for name in options.get("methods", ",".join(METHODS)).split(",") if name != "none"]
-    seeds = [int(seed) for seed in options.get("seeds", "0,1,2").split(",")]
-    values: dict[str, Any] = dict(figures)
-    details: dict[str, Any] = {}
-    for name in names:
-        runs = [_run(name, seed, rows, options) for seed in seeds]
-        details[name] = runs
-        keys = runs[0].keys()
-        values |= {f"{name}_{key}": round(mean(run[key] for run in runs), 4) for key in keys}
-    _rare(values, names)
+    seeds = taggers.seeds_of(options)
+    config = settings(options)
+    data = taggers.Rows(rows["train"], rows["validate"], rows["test"])
+    values, runs = taggers.table({name: METHODS[name] for name in names}, seeds, config, data)
+    values = {**figures, **values}
+    taggers.rare(values, names)
     return {
         "values": values,
-        "configuration": {"agreeing": AGREEING, "methods": names, "preset": options.get("preset", "small")},
+        "configuration": {"agreeing": AGREEING, "methods": names, "config": as_dict(config)},
         "seeds": seeds,
-        "details": details,
+        "details": runs,
     }
-
-
-def _rare(values: dict[str, Any], names: Sequence[str]) -> None:
-    """The number that matters: rare tags, ours and the best rival's."""
-    rivals = [values[f"{name}_rare_f1"] for name in names if name != "op-tsg"]
-    if "op-tsg" in names:
-        values["rare_f1_optsg"] = values["op-tsg_rare_f1"]
-    if rivals:
-        values["rare_f1_best_rival"] = max(rivals)
 
 
 def read_annotations(options: Mapping[str, str]) -> dict[str, tuple[str, list[str]]]:
@@ -130,21 +110,9 @@ def example(video: str, captions: Sequence[str]) -> tuple[str, tuple[str, ...]]:
 
 
 def statistics(train: Sequence[Example], test: Sequence[Example]) -> dict[str, float]:
-    """The tag set in numbers, as the supplement of OP-TSG prints them."""
-    from tagging.scoring import tag_sets
-
-    sets = tag_sets([one.tags for one in train], [one.tags for one in test])
-    every = {tag for one in (*train, *test) for tag in one.tags}
-    return {
-        "train_videos": len(train),
-        "test_videos": len(test),
-        "tags": len(every),
-        "tags_both": len(sets.full),
-        "tags_common": len(sets.common),
-        "tags_rare": len(sets.rare),
-        "tags_a_video": round(mean(len(one.tags) for one in (*train, *test)), 2),
-        "tags_in_title": round(mean(_in_title(one) for one in test), 3),
-    }
+    """The tag set in numbers, and what titles say already."""
+    named = round(mean(_in_title(one) for one in test), 3)
+    return {**taggers.statistics(train, test), "tags_in_title": named}
 
 
 def _in_title(one: Example) -> float:
@@ -153,49 +121,7 @@ def _in_title(one: Example) -> float:
     return sum(tag in named for tag in one.tags) / len(one.tags)
 
 
-def _run(
-    name: str, seed: int, rows: Mapping[str, Sequence[Example]], options: Mapping[str, str]
-) -> dict[str, float]:
-    from tagging.generator.data import Examples
-    from tagging.generator.train import train
-    from tagging.training import to_stderr
-
-    config = settings(name, seed, options)
-    begun = time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder:
-        examples = Examples(list(rows["train"]), list(rows["validate"]))
-        outcome = train(config, examples, Path(folder) / "run", report=(), say=to_stderr)
-    found = tested(outcome, rows["train"], rows["test"])
-    return {**found, "seconds": round(time.perf_counter() - begun, 1)}
-
-
-def settings(name: str, seed: int, options: Mapping[str, str]) -> Config:
-    """The configuration of a method. Titles only: there are no videos."""
-    from tagging.generator.config import changed, preset
-
-    config: Config = preset(options.get("preset", "small"))
-    config = changed(
-        config, [f"{key[4:]}={value}" for key, value in options.items() if key.startswith("set.")]
-    )
-    epochs = int(options.get("epochs", config.train.epochs))
-    model = replace(config.model, use_frames=False, **METHODS[name])
-    return replace(config, model=model, train=replace(config.train, seed=seed, epochs=epochs))
-
-
-def tested(outcome: Outcome, train: Sequence[Example], test: Sequence[Example]) -> dict[str, float]:
-    """The papers' columns on the test videos."""
-    from tagging.generator.methods import predict_all
-    from tagging.generator.trainer import score
-
-    trained = outcome.trained
-    make = trained.collator(outcome.shelf)
-    said = predict_all(trained.model, make, test)
-    scores = score(train, test, said)
-    found = {
-        f"{part}_{key}": getattr(s, key)
-        for part, s in scores.items()
-        for key in ("precision", "recall", "f1")
-    }
-    known = {tag for one in train for tag in one.tags}
-    new = [sum(tag not in known for tag, _ in tags) for tags in said]
-    return {**found, "tags_said": mean(map(len, said)), "novel_said": mean(new)}
+def settings(options: Mapping[str, str]) -> Config:
+    """The configuration of all methods. Titles only: there are no videos."""
+    config = taggers.base(options, "small", {"epochs": EPOCHS})
+    return replace(config, model=replace(config.model, use_frames=False))

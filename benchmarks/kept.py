@@ -1,0 +1,67 @@
+"""What a long measurement has done already, kept so that it goes on where it was interrupted.
+
+Figures are kept under everything that they depend on: configuration, data, and the code of the rooms that
+made them. After a change of any of these they are made anew; nothing needs to be deleted by hand.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from experts.stock.digest import cache_home, hash_path, write_whole
+from tagging.configuring import digest
+
+Array = npt.NDArray[Any]
+
+
+def figures(name: str, about: Any, make: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
+    """The figures of one run of the measurement `name`: those kept for the same `about`, or new ones.
+
+    about: JSON data, all that the figures depend on.
+    """
+    path = _folder(name) / f"{digest(about)[:32]}.json"
+    if path.is_file():
+        kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["figures"]
+        return kept
+    made = json.loads(json.dumps(make()))
+    write_whole(path, json.dumps({"about": about, "figures": made}, indent=1, ensure_ascii=False) + "\n")
+    return dict(made)
+
+
+def array_path(name: str, about: Any) -> Path:
+    """Where the array is kept, for those who make many at a time."""
+    key = digest(about)[:32]
+    return _folder(name) / key[:2] / f"{key[2:]}.npy"
+
+
+def put_array(path: Path, made: Array) -> None:
+    """Write an array, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=".part-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            np.save(file, made, allow_pickle=False)
+        Path(beside).replace(path)
+    except BaseException:
+        Path(beside).unlink(missing_ok=True)
+        raise
+
+
+@cache  # what runs is what was there when it was asked first
+def code(*packages: str) -> str:
+    """sha256 over the files of packages: what changed there may change figures."""
+    return digest(*(hash_path(Path(str(resources.files(package)))) for package in packages))
+
+
+def _folder(name: str) -> Path:
+    return cache_home() / "bench" / name

@@ -1,0 +1,183 @@
+"""What the tables of taggers share: methods, one run of one of them, and the papers' columns of figures."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import mean, stdev
+from typing import TYPE_CHECKING, Any
+
+from benchmarks import kept
+
+if TYPE_CHECKING:
+    from tagging.generator.config import Config
+    from tagging.generator.data import Example
+    from tagging.generator.methods import Said
+
+Figures = dict[str, float]
+# Further columns from what was said of the test videos: (tags of each, tags of training) to figures.
+More = Callable[[Sequence[Sequence[str]], set[str]], Figures]
+
+# What differs between the methods; encoders, schedule and data are the same.
+METHODS: dict[str, dict[str, Any]] = {
+    "bin": {"method": "bin"},
+    "asl": {"method": "asl"},
+    "frequent-first": {"order": "frequent first"},
+    "rare-first": {"order": "rare first"},
+    "order-free": {"order": "learned"},
+    "open-book": {"method": "open-book", "order": "frequent first"},
+    "op-tsg": {},
+}
+OURS = "op-tsg"
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What taggers are trained, chosen and tested on."""
+
+    train: Sequence[Example]
+    validation: Sequence[Example]
+    test: Sequence[Example]
+
+    def digest(self) -> str:
+        """Of everything that a tagger sees."""
+        from tagging.configuring import digest
+
+        def told(one: Example) -> list[Any]:
+            seen = [] if one.frames is None else [float(one.frames.sum()), *one.frames.shape]
+            return [one.key, one.title, one.tags, seen]
+
+        return digest(*([told(one) for one in own] for own in (self.train, self.validation, self.test)))
+
+
+def seeds_of(options: Mapping[str, str], default: str = "0,1,2") -> list[int]:
+    """seeds=0,1,2"""
+    return [int(seed) for seed in options.get("seeds", default).split(",")]
+
+
+def base(options: Mapping[str, str], preset: str, changes: Mapping[str, Any] | None = None) -> Config:
+    """preset=NAME with `changes`, then epochs=N and set.KEY=VALUE, which change the configuration for all."""
+    from tagging.generator import config as configs
+
+    found: Config = configs.preset(options.get("preset", preset))
+    if "preset" not in options:
+        found = configs.changed(found, [f"{key}={value}" for key, value in (changes or {}).items()])
+    found = configs.changed(
+        found, [f"{key[4:]}={value}" for key, value in options.items() if key.startswith("set.")]
+    )
+    epochs = int(options.get("epochs", found.train.epochs))
+    return replace(found, train=replace(found.train, epochs=epochs))
+
+
+def varied(config: Config, changes: Mapping[str, Any], seed: int) -> Config:
+    """The configuration with the model's `changes` and this seed."""
+    return replace(config, model=replace(config.model, **changes), train=replace(config.train, seed=seed))
+
+
+def kept_run(config: Config, rows: Rows, more: More | None = None, about: Any = None) -> Figures:
+    """`run`, unless the same run was done before. about: what `more` depends on."""
+    from tagging.configuring import as_dict
+
+    code = kept.code("tagging.generator", "tagging.rivals")
+    whole = {"config": as_dict(config), "data": rows.digest(), "code": code, "more": about}
+    return kept.figures("taggers", whole, lambda: run(config, rows, more))
+
+
+def run(config: Config, rows: Rows, more: More | None = None) -> Figures:
+    """Train one tagger and test it: the papers' columns, and whether it had finished learning."""
+    from tagging.generator.data import Examples
+    from tagging.generator.methods import predict_all
+    from tagging.generator.train import train
+    from tagging.training import to_stderr
+
+    begun, spent = time.perf_counter(), time.process_time()
+    with tempfile.TemporaryDirectory() as folder:
+        examples = Examples(list(rows.train), list(rows.validation))
+        outcome = train(config, examples, Path(folder) / "run", report=(), say=to_stderr)
+    trained = outcome.trained
+    said = predict_all(trained.model, trained.collator(outcome.shelf), rows.test)
+    found = columns(rows.train, rows.test, said)
+    if more is not None:
+        known = {tag for one in rows.train for tag in one.tags}
+        found |= more([[tag for tag, _ in tags] for tags in said], known)
+    found |= _course(outcome.history)
+    return found | {
+        "seconds": round(time.perf_counter() - begun, 1),
+        "core_seconds": round(time.process_time() - spent, 1),
+    }
+
+
+def columns(train: Sequence[Example], test: Sequence[Example], said: Sequence[Said]) -> Figures:
+    """Label-based on full, rare and common, example-based, and how much was said."""
+    from tagging.generator.trainer import score
+
+    found = {
+        f"{part}_{key}": getattr(s, key)
+        for part, s in score(train, test, said).items()
+        for key in ("precision", "recall", "f1")
+    }
+    known = {tag for one in train for tag in one.tags}
+    new = [sum(tag not in known for tag, _ in tags) for tags in said]
+    return {**found, "tags_said": mean(map(len, said)), "novel_said": mean(new)}
+
+
+def _course(history: Sequence[Mapping[str, Any]]) -> Figures:
+    """F1 on validation: the best, when it was reached, and what the last third of the run still gained."""
+    tested = [(entry["epoch"], entry["eval_f1"]) for entry in history if "eval_f1" in entry]
+    last = tested[-1][0]
+    best = max(f1 for _, f1 in tested)
+    before = max((f1 for epoch, f1 in tested if epoch <= 2 * last / 3), default=0.0)
+    when = next(epoch for epoch, f1 in tested if f1 == best)
+    return {"validation_f1": best, "best_epoch": when, "late_gain": best - before}
+
+
+def table(
+    names: Mapping[str, Mapping[str, Any]],
+    seeds: Sequence[int],
+    config: Config,
+    rows: Rows,
+    more: More | None = None,
+    about: Any = None,
+) -> tuple[dict[str, float], dict[str, list[Figures]]]:
+    """Each method or variant with each seed: (means and deviations by "NAME_COLUMN", all runs by name)."""
+    runs: dict[str, list[Figures]] = {name: [] for name in names}
+    for seed in seeds:  # seed by seed, so that an interrupted table has every row
+        for name, changes in names.items():
+            runs[name].append(kept_run(varied(config, changes, seed), rows, more, about))
+    values: dict[str, float] = {}
+    for name, own in runs.items():
+        for key in own[0]:
+            values[f"{name}_{key}"] = round(mean(one[key] for one in own), 4)
+            if len(own) > 1 and key.endswith("_f1"):
+                values[f"{name}_{key}_sd"] = round(stdev(one[key] for one in own), 4)
+    return values, runs
+
+
+def rare(values: dict[str, Any], names: Sequence[str]) -> None:
+    """The number that matters: rare tags, ours and the best rival's."""
+    rivals = {name: values[f"{name}_rare_f1"] for name in names if name != OURS}
+    if OURS in names:
+        values["rare_f1_optsg"] = values[f"{OURS}_rare_f1"]
+    if rivals:
+        values["rare_f1_best_rival"] = max(rivals.values())
+        values["best_rival"] = max(rivals, key=lambda name: rivals[name])
+
+
+def statistics(train: Sequence[Example], test: Sequence[Example]) -> dict[str, float]:
+    """The tag set in numbers, as the supplement of OP-TSG prints them."""
+    from tagging.scoring import tag_sets
+
+    sets = tag_sets([one.tags for one in train], [one.tags for one in test])
+    every = {tag for one in (*train, *test) for tag in one.tags}
+    return {
+        "train_videos": len(train),
+        "test_videos": len(test),
+        "tags": len(every),
+        "tags_both": len(sets.full),
+        "tags_common": len(sets.common),
+        "tags_rare": len(sets.rare),
+        "tags_a_video": round(mean(len(one.tags) for one in (*train, *test)), 2),
+    }
