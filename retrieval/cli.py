@@ -17,6 +17,7 @@ COMMANDS = {
     "show": ("tagging.review_commands:show", "Show what is in one video, and when."),
     "tags": ("tagging.review_commands:tags", "List, accept, reject, add and rename tags."),
     "search": ("retrieval.commands:search", "Find the moment that a sentence describes, and see why."),
+    "serve": ("retrieval.serve_commands:serve", "Show the library as a page in the browser."),
     "export": ("tagging.export_commands:export", "Write tags for other programs."),
     "import": ("tagging.export_commands:import_", "Read tags that other programs wrote."),
     "models": ("experts.commands:models", "See, fetch, verify and carry model weights."),

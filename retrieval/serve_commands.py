@@ -1,0 +1,120 @@
+"""`tagline serve`: the library as a page in the browser."""
+
+from __future__ import annotations
+
+import ipaddress
+
+import click
+
+from tagging.library import library_option
+
+LEAST_TOKEN = 16  # characters of a token that somebody chooses
+PORT = 8765
+EVERYWHERE = frozenset({"0.0.0.0", "::"})
+
+
+@click.command()
+@library_option
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=PORT,
+    show_default=True,
+    help="Where to listen; 0: any that is free.",
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="On which address to listen.")
+@click.option(
+    "--token",
+    envvar="TAGLINE_TOKEN",
+    metavar="SECRET",
+    help="What opens the page; else one is made up for each run. Needed with a --host that others can reach.",
+)
+@click.option(
+    "--open/--no-open", "opens", default=False, show_default=True, help="Open the page in the browser."
+)
+def serve(library: str | None, port: int, host: str, token: str | None, opens: bool) -> None:
+    """Show the library as a page: search, watch, see why, put tags right.
+
+    It is served to this computer alone, until Ctrl-C.
+
+    \b
+    tagline serve --open
+    tagline serve --library ~/Videos --port 9000
+    """
+    home_only = _is_loopback(host)
+    _check(host, token, home_only)
+    import secrets
+    from contextlib import closing
+
+    from retrieval import __version__
+    from retrieval.web.app import build
+    from retrieval.web.desk import Desk
+    from retrieval.web.doors import keys_for
+    from retrieval.web.server import listen
+    from retrieval.web.server import serve as run
+    from tagging import places
+    from tagging.catalog import CatalogError
+
+    try:
+        desk = Desk(places.find(library=library))
+    except CatalogError as error:
+        raise click.ClickException(str(error)) from error
+    with closing(desk):
+        try:
+            listening = listen(host, port)
+        except OSError as error:
+            raise click.ClickException(
+                f"cannot listen on {host}, port {port} ({(error.strerror or str(error)).lower()}); "
+                "choose another with --port, or 0 for any that is free"
+            ) from error
+        port = listening.getsockname()[1]
+        token = token or secrets.token_urlsafe(18)
+        keys = keys_for(_names(host), port, token, open_reading=home_only)
+        address = f"http://{_names(host)[0]}:{port}/?token={token}"
+
+        def ready() -> None:
+            click.echo(f"tagline is at {address} (Ctrl-C ends it)")
+            if opens:
+                click.launch(address)
+
+        run(build(desk, keys, __version__), listening, ready)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _check(host: str, token: str | None, home_only: bool) -> None:
+    if token is not None and (len(token) < LEAST_TOKEN or not token.isascii() or not token.isprintable()):
+        raise click.UsageError(f"a --token has {LEAST_TOKEN} characters or more, letters and digits best")
+    if not home_only and token is None:
+        raise click.UsageError(
+            f"--host {host} lets everybody who reaches this computer ask for your videos, in clear text. "
+            "If that is meant, say so with --token and a secret that you give to those who may"
+        )
+
+
+def _names(host: str) -> list[str]:
+    """The names under which this server may be addressed, the one to print first."""
+    import socket
+
+    if _is_loopback(host):
+        first = "[::1]" if host == "::1" else host
+        return list(dict.fromkeys([first, "127.0.0.1", "localhost", "[::1]"]))
+    if host in EVERYWHERE:
+        return [socket.gethostname(), *_own_addresses(), "127.0.0.1", "localhost", "[::1]"]
+    return [f"[{host}]" if ":" in host else host]
+
+
+def _own_addresses() -> list[str]:
+    """The addresses of this computer, as far as its own name tells them."""
+    import socket
+
+    try:
+        found = {info[4][0] for info in socket.getaddrinfo(socket.gethostname(), None)}
+    except OSError:
+        return []
+    return sorted(f"[{address}]" if ":" in str(address) else str(address) for address in found)

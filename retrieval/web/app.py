@@ -1,0 +1,162 @@
+"""The application: the table of routes, the static files and the bounds, as something that uvicorn serves."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import traceback
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio
+from anyio import CapacityLimiter
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route as Path_
+from starlette.types import ASGIApp
+
+from retrieval.web.contract import (
+    BODY_MOST,
+    PROBLEMS,
+    Problem,
+    Route,
+    openapi,
+    read_body,
+    read_query,
+)
+from retrieval.web.desk import Desk
+from retrieval.web.doors import Doors, Keys
+from retrieval.web.media import Made, answer
+from retrieval.web.schemas import SCHEMAS
+from retrieval.web.table import TABLE
+
+STATIC = Path(__file__).parent / "static"
+TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+PATIENCE = 10.0  # seconds for a body to arrive
+
+
+@dataclass
+class Gate:
+    """How much of one kind is done at once, and how much may wait for it; more is turned away with 429."""
+
+    at_once: int
+    waiting: int
+    inside: int = 0
+
+    def __post_init__(self) -> None:
+        self.limiter = CapacityLimiter(self.at_once)
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        if self.inside >= self.at_once + self.waiting:
+            raise Problem(429, "too much is asked at once; try again in a moment")
+        self.inside += 1
+        try:
+            yield
+        finally:
+            self.inside -= 1
+
+
+def gates() -> dict[str, Gate]:
+    return {"api": Gate(3, 60), "picture": Gate(4, 60), "media": Gate(8, 56)}
+
+
+def build(desk: Desk, keys: Keys, version: str) -> ASGIApp:
+    """The whole page over one library."""
+    kinds = gates()
+    routes = [Path_(route.path, _endpoint(route, desk, kinds), methods=[route.method]) for route in TABLE]
+    described = json.dumps(openapi(TABLE, SCHEMAS, version), indent=1).encode()
+    routes.append(Path_("/api/openapi.json", _fixed(described, "application/json")))
+    for path in sorted(STATIC.iterdir()):
+        address = "/" if path.name == "index.html" else f"/static/{path.name}"
+        routes.append(Path_(address, _fixed(path.read_bytes(), TYPES[path.suffix])))
+    handlers: dict[Any, Any] = {HTTPException: _unknown, Exception: _fault}
+
+    @asynccontextmanager
+    async def life(_: Starlette) -> AsyncIterator[None]:
+        yield
+        desk.close()
+
+    return Doors(Starlette(routes=routes, exception_handlers=handlers, lifespan=life), keys)
+
+
+def _fixed(body: bytes, kind: str) -> Callable[[Request], Awaitable[Response]]:
+    """Something that does not change while the server runs."""
+    tag = f'"{hashlib.sha256(body).hexdigest()[:20]}"'
+    headers = {"etag": tag, "cache-control": "no-cache"}
+
+    async def endpoint(request: Request) -> Response:
+        if request.headers.get("if-none-match") == tag:
+            return Response(status_code=304, headers=headers)
+        return Response(body, media_type=kind, headers=headers)
+
+    return endpoint
+
+
+def _endpoint(route: Route, desk: Desk, kinds: dict[str, Gate]) -> Callable[[Request], Awaitable[Response]]:
+    gate = kinds[route.kind]
+    readers = kinds["media"].limiter
+
+    async def endpoint(request: Request) -> Response:
+        try:
+            with gate.entered():
+                ask = {
+                    param.name: param.from_text(request.path_params[param.name]) for param in route.of("path")
+                }
+                ask |= read_query(route, request.query_params.multi_items())
+                if route.changes:
+                    ask |= read_body(route, await _body(request))
+                async with gate.limiter:
+                    if (
+                        not route.changes and await request.is_disconnected()
+                    ):  # somebody who types has already asked for more
+                        return Response(status_code=204)
+                    given = await anyio.to_thread.run_sync(route.run, desk, ask, limiter=CapacityLimiter(1))
+            return answer(request, given, readers) if isinstance(given, Made) else JSONResponse(given)
+        except Problem as problem:
+            return _said(problem)
+
+    return endpoint
+
+
+async def _body(request: Request) -> bytes:
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise Problem(415, "the body is to be application/json")
+    data = b""
+    try:
+        with anyio.fail_after(PATIENCE):
+            async for piece in request.stream():
+                data += piece
+                if len(data) > BODY_MOST:
+                    raise Problem(413, f"the body may have {BODY_MOST} bytes at most")
+    except TimeoutError:
+        raise Problem(400, "the body did not arrive in time") from None
+    return data
+
+
+def _said(problem: Problem) -> Response:
+    headers = {"retry-after": "1"} if problem.status == 429 else {}
+    return JSONResponse({"error": problem.message}, problem.status, headers)
+
+
+async def _unknown(request: Request, error: HTTPException) -> Response:
+    message = {404: "there is nothing here", 405: "that is not done here"}.get(error.status_code)
+    text = message or PROBLEMS.get(error.status_code, "that cannot be answered")
+    return JSONResponse({"error": text}, error.status_code, error.headers)
+
+
+async def _fault(request: Request, error: Exception) -> Response:
+    """A fault of this program: told to who runs it, not to who asks."""
+    traceback.print_exception(error, file=sys.stderr)
+    return JSONResponse({"error": "that went wrong here; the terminal of `tagline serve` says how"}, 500)
