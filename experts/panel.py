@@ -156,7 +156,7 @@ class Panel:
             size = 1  # grows, so that the models do not wait for a whole batch to be decoded at the start
             while not self.stopping() and (group := self._take(decoded, names_of, size)):
                 try:
-                    self._consult(group, by_name)
+                    self.consult(group)
                     for seen, _ in group:
                         yield seen
                         seen.close()
@@ -186,8 +186,10 @@ class Panel:
         self.clock.waiting += time.perf_counter() - asked
         return group
 
-    def _consult(self, group: list[tuple[Seen, tuple[str, ...]]], by_name: dict[str, Expert]) -> None:
-        for name, expert in by_name.items():
+    def consult(self, group: Sequence[tuple[Seen, Sequence[str]]]) -> None:
+        """Let the experts look at footage that is there: at each video those that are named with it."""
+        for expert in self.experts:
+            name = expert.name
             asked = [seen for seen, names in group if name in names]
             if not asked:
                 continue

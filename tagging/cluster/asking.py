@@ -1,0 +1,86 @@
+"""Questions to shards where they lie, without a catalog: who has a tag, and which tags there are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from tagging.cluster import shards
+from tagging.cluster.shards import Shelf
+from tagging.vocabulary import normal
+
+SUMS = ("videos", "looks", "tags", "vectors", "failures")
+
+
+def tagged(
+    url: str, text: str, *, modality: str | None = None, least: float = 0.0, limit: int = 100
+) -> Iterator[dict[str, Any]]:
+    """Spans whose tag has `text` for its normal form, the surest first: url, text, score, start, end, ..."""
+    import pyarrow.compute as pc
+
+    shelf = Shelf(url)
+    parts = shelf.parts()
+    # Experts say "Dogs" and "dog": each word may end otherwise, so the filter is wide and the test exact.
+    first = normal(text).split(" ")[0][:3]
+    where = (pc.field("score") >= least) & pc.match_substring(pc.field("text"), first, ignore_case=True)
+    if modality:
+        where = where & (pc.field("modality") == modality)
+    rows = shards.counting(shelf, "tags", where, parts).to_pylist()
+    hits = [row for row in rows if normal(row["text"], row["modality"]) == normal(text, row["modality"])]
+    hits.sort(key=lambda row: (-row["score"], row["hash"], row["start"]))
+    places = _places(shelf, parts, {row["hash"] for row in hits[:limit]})
+    for row in hits[:limit]:
+        yield {
+            "url": places.get(row["hash"], row["hash"]),
+            **{name: row[name] for name in ("text", "modality", "score", "start", "end", "expert", "hash")},
+        }
+
+
+def counts(url: str, *, modality: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
+    """Every tag as it was said, with the number of its videos and spans, the most used first."""
+    import pyarrow.compute as pc
+
+    shelf = Shelf(url)
+    where = pc.field("modality") == modality if modality else None
+    table = shards.counting(shelf, "tags", where)
+    groups = table.group_by(["text", "modality"]).aggregate([("hash", "count_distinct"), ("hash", "count")])
+    rows = [
+        {
+            "text": row["text"],
+            "modality": row["modality"],
+            "videos": row["hash_count_distinct"],
+            "spans": row["hash_count"],
+        }
+        for row in groups.to_pylist()
+    ]
+    rows.sort(key=lambda row: (-row["videos"], -row["spans"], row["text"]))
+    return rows[:limit]
+
+
+def summary(url: str) -> dict[str, int]:
+    """How many rows each table has, superseded looks not counted."""
+    shelf = Shelf(url)
+    parts = shelf.parts()
+    found = {"parts": len(parts)}
+    for table in SUMS:
+        if table == "videos":
+            column = shelf.dataset(table, parts).to_table(columns=["hash"])["hash"]
+            found[table] = len(column.unique())
+        elif table == "looks":
+            found[table] = len(shards.looks(shelf, parts, ()))
+        elif table == "failures":
+            found[table] = shelf.dataset(table, parts).count_rows()
+        else:
+            found[table] = shards.counting(shelf, table, None, parts).num_rows
+    return found
+
+
+def _places(shelf: Shelf, parts: set[str], digests: set[str]) -> dict[str, str]:
+    """Where each of these contents lies."""
+    import pyarrow.compute as pc
+
+    wanted: Sequence[str] = sorted(digests)
+    rows = shelf.dataset("videos", parts).to_table(
+        columns=["hash", "url"], filter=pc.field("hash").isin(wanted)
+    )
+    return {row["hash"]: row["url"] for row in rows.to_pylist()}

@@ -1,0 +1,263 @@
+"""The run on a cluster: what is still to do, the stages as a Ray Data pipeline, and a watch over them."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from experts.panel import Expert
+from tagging.cluster import ClusterError, pools, shards, stages
+from tagging.cluster.joining import Node, joined, nodes
+from tagging.cluster.pools import READ, Pool
+from tagging.cluster.shards import Shelf
+from tagging.cluster.sources import Listing, Source, from_text
+from tagging.cluster.stages import COLUMN, Known, Line, Looking, Order, Reading, Writing
+from tagging.settings import Settings
+
+Item = TypeVar("Item")
+
+PATIENCE = 900.0  # seconds without any result before the run is given up
+TOGETHER = 8  # sources that are handed on, and repeated after a loss, together
+LARGEST_PART = 1024  # videos in one part of the shards
+PARTS_AT_LEAST = 50  # so that a loss costs little even in a small run
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How a run ended."""
+
+    found: int
+    unchanged: int  # known with the same size and time, all experts done
+    seen: int = 0
+    looked: Counter[str] = field(default_factory=Counter)  # expert: videos
+    tags: Counter[str] = field(default_factory=Counter)
+    failures: list[tuple[str, str, str]] = field(default_factory=list)  # url, expert or "", reason
+    broken: dict[str, str] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))  # of work, by stage
+    wall: float = 0.0
+    pools: list[Pool] = field(default_factory=list)
+    troubles: list[str] = field(default_factory=list)
+
+    @property
+    def partly(self) -> bool:
+        return bool(self.failures or self.broken or self.troubles)
+
+    def add(self, line: Line) -> None:
+        self.seen += 1
+        self.looked.update(line.looked)
+        self.tags.update(line.tags)
+        self.failures += [(line.url, expert, reason) for expert, reason in line.failures]
+        self.broken.update(line.broken)
+        for stage, seconds in line.seconds.items():
+            self.seconds[stage] += seconds
+
+
+def order_of(
+    settings: Settings,
+    experts: Sequence[Expert],
+    names: Sequence[str],
+    *,
+    collection: str | None = None,
+    allow_pickle: bool = False,
+    device: str = "cpu",
+    retry: bool = False,
+) -> Order:
+    """What every node has to know. `names` are those that settings build `experts` by, in the same order."""
+    if [expert.name for expert in experts] != list(names):
+        raise ClusterError("on a cluster an expert must be called as the settings call it")
+    return Order(
+        settings,
+        tuple(names),
+        {expert.name: expert.fingerprint() for expert in experts},
+        {expert.name: tuple(expert.needs) for expert in experts},
+        collection,
+        allow_pickle,
+        device,
+        retry,
+    )
+
+
+def known(shelf: Shelf) -> tuple[Known, dict[str, float]]:
+    """What the shards hold already, and the seconds that each expert took for a video."""
+    parts = shelf.parts()
+    found = Known()
+    seconds: dict[str, list[float]] = defaultdict(list)
+    if not parts:
+        return found, {}
+    for row in shards.looks(shelf, parts, ("fingerprint", "seconds")):
+        found.done.setdefault(row["hash"], {})[row["expert"]] = row["fingerprint"]
+        seconds[row["expert"]].append(row["seconds"] or 0.0)
+    for row in shelf.dataset("failures", parts).to_table().to_pylist():
+        if row["hash"] is not None:
+            found.failed.setdefault(row["hash"], {})[row["expert"]] = row["fingerprint"]
+    columns = ["url", "size", "stamp", "hash", "at", "part"]
+    for row in shards.newest(shelf.dataset("videos", parts).to_table(columns=columns).to_pylist(), "url"):
+        if row["stamp"]:  # without one, nobody can tell whether it is still the same
+            found.places[from_text(row["url"]), row["size"], row["stamp"]] = row["hash"]
+    return found, {name: sum(some) / len(some) for name, some in seconds.items()}
+
+
+def to_do(sources: Iterable[Source], before: Known, order: Order) -> list[Source]:
+    """The sources that some expert still has to look at, or whose content is not known."""
+    left = []
+    for source in sources:
+        digest = before.places.get((source.url, source.size, source.stamp))
+        if digest is None or before.stale(digest, order):
+            left.append(source)
+    return left
+
+
+def run(
+    address: str,
+    listing: Listing,
+    order: Order,
+    out: str,
+    *,
+    chosen: Sequence[str] = (),
+    batch: int = pools.BATCH,
+    patience: float = PATIENCE,
+    on_line: Callable[[Line, Outcome], None] = lambda line, outcome: None,
+    say: Callable[[str], None] = lambda text: None,
+) -> Outcome:
+    """Tag what is left of the listing on the cluster at `address`, into the shards at `out`.
+
+    chosen: pools as people write them (see pools.parse). Whatever ends the run, the next one goes on.
+    """
+    wishes = pools.parse(chosen)
+    shelf = Shelf(out)
+    shelf.claim()
+    before, seconds = known(shelf)
+    left = to_do(listing.sources, before, order)
+    outcome = Outcome(len(listing.sources), len(listing.sources) - len(left), troubles=list(listing.troubles))
+    if not left:
+        return outcome
+    with joined(address) as machines:
+        outcome.pools = pools.plan(
+            order.names, machines, device=order.device, batch=batch, chosen=wishes, seconds=seconds
+        )
+        say(f"{len(left)} videos on {len(machines)} nodes: {describe(outcome.pools)}")
+        begun = time.monotonic()
+        for line in watched(_lines(left, before, order, shelf.url, outcome.pools), patience, say, machines):
+            outcome.add(line)
+            on_line(line, outcome)
+        outcome.wall = time.monotonic() - begun
+    if outcome.seen < len(left):
+        raise ClusterError(
+            f"{len(left) - outcome.seen} of {len(left)} videos came to no end; the same command goes on"
+        )
+    return outcome
+
+
+def describe(made: Sequence[Pool]) -> str:
+    return ", ".join(f"{pool.name} {pool.size} x {pool.batch}" for pool in made)
+
+
+def _lines(
+    left: Sequence[Source], before: Known, order: Order, out: str, made: Sequence[Pool]
+) -> Iterator[Line]:
+    """The pipeline at work; a line for each source, as parts are written."""
+    import ray
+
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.log_internal_stack_trace_to_stdout = False
+    blocks = max(1, min(-(-len(left) // TOGETHER), 100_000))
+    rows = [{COLUMN: cell.as_py()} for cell in stages.pack(left)[COLUMN]]
+    work: Any = ray.data.from_items(rows, override_num_blocks=blocks)
+    by_name = {pool.name: pool for pool in made}
+    work = _stage(work, Reading, by_name[READ], {"order": order, "known": before})
+    for place, name in enumerate(order.names):
+        pool, later = by_name[name], order.names[place + 1 :]
+        work = _stage(
+            work, Looking, pool, {"order": order, "name": name, "batch": pool.batch, "later": later}
+        )
+    part = max(1, min(LARGEST_PART, len(left) // PARTS_AT_LEAST))
+    claim = min(pools.SPARE / 4, by_name[READ].cpus * 4)
+    work = work.map_batches(
+        _write, batch_size=part, batch_format="pyarrow", num_cpus=claim, fn_kwargs={"out": out}
+    )
+    try:
+        for table in work.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
+            yield from stages.unpack(table)
+    except ray.exceptions.RayError as error:
+        raise ClusterError(_cause(error)) from error
+
+
+def _write(batch: Any, out: str) -> Any:
+    return Writing(out)(batch)
+
+
+def _stage(work: Any, kind: type, pool: Pool, arguments: dict[str, Any]) -> Any:
+    import ray
+
+    return work.map_batches(
+        kind,
+        batch_size=pool.batch,
+        batch_format="pyarrow",
+        compute=ray.data.ActorPoolStrategy(size=pool.size),
+        num_cpus=pool.cpus,
+        num_gpus=pool.gpus or None,
+        fn_constructor_kwargs=arguments,
+    )
+
+
+def _cause(error: Exception) -> str:
+    """The sentence inside what Ray wraps around an error of ours; the last line of anything else."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    ours = next((line for line in reversed(lines) if "ClusterError:" in line), None)
+    if ours is not None:
+        return ours.partition("ClusterError:")[2].strip()
+    why = lines[-1][:200] if lines else type(error).__name__
+    return f"the run on the cluster ended early ({why}); the same command goes on"
+
+
+def watched(
+    items: Iterable[Item], patience: float, say: Callable[[str], None], started: Sequence[Node] = ()
+) -> Iterator[Item]:
+    """The items, as they come. Says so where none comes for half of `patience` seconds; then gives up."""
+    arrived: queue.Queue[tuple[str, Any]] = queue.Queue()
+
+    def draw() -> None:
+        try:
+            for item in items:
+                arrived.put(("item", item))
+            arrived.put(("end", None))
+        except BaseException as error:
+            arrived.put(("error", error))
+
+    threading.Thread(target=draw, name="cluster run", daemon=True).start()
+    warned = False
+    while True:
+        try:
+            kind, value = arrived.get(timeout=patience / 2)
+        except queue.Empty:
+            if warned:
+                raise ClusterError(
+                    f"nothing has moved for {patience:.0f} s{_missing(started)}, so the run was given up; "
+                    "what was written stays, and the same command goes on"
+                ) from None
+            warned = True
+            say(f"nothing has moved for {patience / 2:.0f} s{_missing(started)}")
+            continue
+        warned = False
+        if kind == "end":
+            return
+        if kind == "error":
+            raise value
+        yield value
+
+
+def _missing(started: Sequence[Node]) -> str:
+    """How many nodes there still are, in words."""
+    if not started:
+        return ""
+    try:
+        left = len(nodes())
+    except Exception:  # the head itself is gone
+        return ", and the cluster does not answer"
+    return f" ({left} of {len(started)} nodes are there)"

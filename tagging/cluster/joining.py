@@ -1,0 +1,80 @@
+"""Joining a Ray cluster: a sentence where that cannot be, and what its nodes can carry."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from tagging.cluster import QUIET, ClusterError, required
+
+LOCAL = "local"  # in place of an address: a cluster of this machine alone, for the time of the command
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """What one machine of a cluster lends."""
+
+    cpus: float
+    gpus: float = 0.0
+
+
+@contextmanager
+def joined(address: str) -> Iterator[list[Node]]:
+    """A connection to the cluster at `address`, and its nodes. One that is there already is used and kept.
+
+    address: HOST:PORT, ray://HOST:PORT, "auto" for the cluster that this machine belongs to, or LOCAL.
+    """
+    required()
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    import ray
+
+    if ray.is_initialized():
+        yield nodes()
+        return
+    with ExitStack() as stack:
+        if address == LOCAL:
+            from tagging.cluster.local import started
+
+            address = stack.enter_context(started([os.cpu_count() or 1])).address
+        stack.callback(ray.shutdown)
+        _connect(address)
+        yield nodes()
+
+
+def _connect(address: str) -> None:
+    import ray
+
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except Exception as error:  # Ray raises plain ones, too
+        why = str(error).strip().splitlines()
+        raise ClusterError(
+            f"no Ray cluster can be joined at {address} ({why[0][:160] if why else type(error).__name__}); "
+            f"start one with `ray start --head`, or use this machine alone with --cluster {LOCAL}"
+        ) from error
+
+
+def nodes() -> list[Node]:
+    """The nodes that are alive."""
+    import ray
+
+    return [
+        Node(float(node["Resources"].get("CPU", 0.0)), float(node["Resources"].get("GPU", 0.0)))
+        for node in ray.nodes()
+        if node["Alive"]
+    ]
+
+
+def survivors(of: Iterable[Node]) -> Node:
+    """What is left when the largest node is lost; of a single node, itself."""
+    listed = list(of)
+    whole = Node(sum(node.cpus for node in listed), sum(node.gpus for node in listed))
+    if len(listed) < 2:
+        return whole
+    return Node(
+        whole.cpus - max(node.cpus for node in listed), whole.gpus - max(node.gpus for node in listed)
+    )

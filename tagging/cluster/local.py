@@ -1,0 +1,118 @@
+"""A Ray cluster of this machine alone: a head and further nodes, each a process group of its own.
+
+For `--cluster local`, for tests and for measurements that kill a node. Everything listens on the loopback
+only, lies in a temporary folder of its own, and is gone afterwards.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tagging.cluster import QUIET, ClusterError, required
+
+HERE = "127.0.0.2"  # of the loopback; for 127.0.0.1 Ray puts the address of the network card
+STORE = 256 << 20  # bytes of shared memory of a node
+PATIENCE = 240.0  # seconds for a node to come up on a busy machine
+AGENTS = ("dashboard-agent-grpc", "dashboard-agent-listen", "metrics-export", "runtime-env-agent")
+
+
+@dataclass(slots=True)
+class Local:
+    """A running cluster. nodes: the head first."""
+
+    address: str
+    folder: Path
+    environment: Mapping[str, str]
+    nodes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def add(self, cpus: int, *more: str) -> None:
+        """Start a node; returns when it has joined."""
+        before = len(self.nodes)
+        log = (self.folder / f"node{before}.log").open("wb")
+        # With ports given, a node does not wait for its helpers to say which they chose.
+        ports = [f"--{name}-port={port}" for name, port in zip(AGENTS, free_ports(len(AGENTS)), strict=True)]
+        command = [
+            *(sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats"),
+            *(
+                f"--num-cpus={cpus}",
+                "--num-gpus=0",
+                f"--object-store-memory={STORE}",
+                "--include-log-monitor=false",
+            ),
+            *(f"--node-ip-address={HERE}", *ports, *more),
+        ]
+        with log:
+            node = subprocess.Popen(
+                command,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                env=dict(self.environment),
+                start_new_session=True,
+            )
+        self.nodes.append(node)
+        deadline = time.monotonic() + PATIENCE
+        while b"Ray runtime started" not in Path(log.name).read_bytes():
+            if node.poll() is not None or time.monotonic() > deadline:
+                raise ClusterError(f"Ray did not start on this machine: {_last_line(Path(log.name))}")
+            time.sleep(0.1)
+
+    def kill(self, number: int) -> None:
+        """kill -9 of a node and all its processes, as if its plug were pulled."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.nodes[number].pid, signal.SIGKILL)
+        self.nodes[number].wait(30)
+
+
+@contextmanager
+def started(cpus: Sequence[int], *, environment: Mapping[str, str] | None = None) -> Iterator[Local]:
+    """A cluster of this machine with a node for each number of CPUs, the head first."""
+    required()
+    folder = Path(tempfile.mkdtemp(prefix="tl-"))  # short: the names of sockets may not be long
+    port, unused = free_ports(2)
+    cluster = Local(f"{HERE}:{port}", folder, {**os.environ, **QUIET, **(environment or {})})
+    try:
+        cluster.add(
+            cpus[0],
+            "--head",
+            f"--port={port}",
+            f"--ray-client-server-port={unused}",
+            "--include-dashboard=false",
+            f"--temp-dir={folder}",
+        )
+        for more in cpus[1:]:
+            cluster.add(more, f"--address={cluster.address}")
+        yield cluster
+    finally:
+        for node in reversed(cluster.nodes):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(node.pid, signal.SIGKILL)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                node.wait(30)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on at the moment."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind((HERE, 0))
+        return [one.getsockname()[1] for one in sockets]
+
+
+def _last_line(log: Path) -> str:
+    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    return lines[-1][:200] if lines else "it said nothing"

@@ -1,0 +1,344 @@
+"""The stages of a run on a cluster: read, one look for each expert, write. Plain callables that know no Ray.
+
+Between them travel parcels, one a video, as one column of bytes. A stage never fails because of a video.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import socket
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from experts.footage import Coverage, Facts, Footage, Sampling, Sound, Unreadable, union
+from experts.panel import Failed, Panel, Seen
+from tagging.cluster import ClusterError
+from tagging.cluster.shards import Rows, Shelf
+from tagging.cluster.sources import Source, Unfetched, fetched, to_text
+from tagging.folder import PASSING
+from tagging.planning import decoder_version
+from tagging.records import Look, checked, coverage_to_json, facts_to_row, to_json
+from tagging.settings import Settings
+from tagging.walk import same_file
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+COLUMN = "parcel"
+FACTS = ("duration", "width", "height", "fps", "codec", "rotation", "colour", "has_sound", "start")
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Which experts shall look, and what they must be: the same everywhere as where the run was started."""
+
+    settings: Settings
+    names: tuple[str, ...]
+    fingerprints: Mapping[str, str]
+    needs: Mapping[str, tuple[Sampling, ...]]
+    collection: str | None = None
+    allow_pickle: bool = False
+    device: str = "cpu"
+    retry: bool = False
+
+
+@dataclass(slots=True)
+class Known:
+    """What shards say has been done: {hash: {expert: fingerprint}}; "" stands for reading the file."""
+
+    done: dict[str, dict[str, str]] = field(default_factory=dict)
+    failed: dict[str, dict[str, str]] = field(default_factory=dict)
+    places: dict[tuple[str, int, str], str] = field(default_factory=dict)  # (url, size, stamp): hash
+
+    def stale(self, digest: str, order: Order) -> tuple[str, ...]:
+        """The experts that still have to look at this content."""
+        failed = {} if order.retry else self.failed.get(digest, {})
+        if failed.get("") == decoder_version():
+            return ()
+        done = self.done.get(digest, {})
+        return tuple(
+            name for name in order.names if order.fingerprints[name] not in (done.get(name), failed.get(name))
+        )
+
+
+@dataclass(slots=True)
+class Parcel:
+    """One video on its way through the stages."""
+
+    source: Source
+    digest: str | None = None
+    names: tuple[str, ...] = ()  # the experts that shall look
+    footage: Footage | None = None  # as much of it as the stages to come need
+    facts: Facts | None = None
+    coverage: Coverage = field(default_factory=Coverage)
+    reason: str | None = None  # why the content cannot be read
+    trouble: str | None = None  # why the source could not be opened: nothing is known of its content
+    looks: list[Look] = field(default_factory=list)
+    broken: dict[str, str] = field(default_factory=dict)  # experts that could not be loaded
+    seconds: dict[str, float] = field(default_factory=dict)  # of each stage
+
+
+def pack(parcels: Iterable[Any]) -> pa.Table:
+    import pyarrow as pa
+
+    data = [pickle.dumps(parcel, protocol=5) for parcel in parcels]
+    return pa.table({COLUMN: pa.array(data, pa.large_binary())})
+
+
+def unpack(batch: pa.Table) -> list[Any]:
+    return [pickle.loads(cell.as_buffer()) for cell in batch[COLUMN]]
+
+
+class Reading:
+    """Sources to parcels with footage: fetched, hashed, and decoded once for all experts still to look."""
+
+    def __init__(self, order: Order, known: Known) -> None:
+        from experts.decoder import Decoder
+
+        self.order, self.known = order, known
+        self.decoder = Decoder(jobs=1)  # one child for one actor: the pool is as large as it shall be
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        return pack([self.read(source) for source in unpack(batch)])
+
+    def read(self, source: Source) -> Parcel:
+        """Decode one source, or say why not."""
+        begun = time.perf_counter()
+        parcel = Parcel(source)
+        try:
+            with fetched(source) as (path, digest):
+                parcel.digest = digest
+                parcel.names = self.known.stale(digest, self.order)
+                if parcel.names:
+                    self._decode(path, parcel)
+                if source.place is not None and not same_file(source.place):
+                    raise Unfetched(
+                        "changed or went away while it was being read; the next run reads it again"
+                    )
+        except Unfetched as error:
+            parcel = Parcel(source, trouble=str(error))
+        parcel.seconds["read"] = time.perf_counter() - begun
+        return parcel
+
+    def _decode(self, path: Path, parcel: Parcel) -> None:
+        samplings = union(need for name in parcel.names for need in self.order.needs[name])
+        try:
+            footage = self.decoder.read(path, samplings)
+        except Unreadable as error:
+            if str(error).startswith(PASSING):
+                raise Unfetched(str(error)) from error
+            parcel.reason, parcel.names = str(error), ()
+            return
+        footage.path = parcel.source.url
+        parcel.footage, parcel.facts, parcel.coverage = footage, footage.facts, footage.coverage
+
+
+class Looking:
+    """One expert's stage: what the panel does with it, on parcels. `later`: the experts after it."""
+
+    def __init__(self, order: Order, name: str, batch: int, later: Sequence[str]) -> None:
+        self.order, self.name, self.later = order, name, tuple(later)
+        self.expert = order.settings.build(name, collection=order.collection, allow_pickle=order.allow_pickle)
+        here = self.expert.fingerprint()
+        if here != order.fingerprints[self.expert.name]:
+            absent = self.expert.missing()
+            raise ClusterError(
+                f"{self.expert.name} on the node {socket.gethostname()} is not the one that the run was "
+                f"started with ({absent or 'other weights, settings or version'}); "
+                "install the same on every node"
+            )
+        self.panel = Panel([self.expert], device=order.device, batch=batch)
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        parcels = unpack(batch)
+        self.look([parcel for parcel in parcels if self.expert.name in parcel.names and parcel.footage])
+        for parcel in parcels:
+            self._lighten(parcel)
+        return pack(parcels)
+
+    def look(self, parcels: Sequence[Parcel]) -> None:
+        """Add the expert's look to each parcel."""
+        if not parcels:
+            return
+        begun = time.perf_counter()
+        name = self.expert.name
+        group = [(Seen(Path(parcel.source.url), parcel.footage), (name,)) for parcel in parcels]
+        self.panel.consult(group)
+        spent = (time.perf_counter() - begun) / len(parcels)
+        for parcel, (seen, _) in zip(parcels, group, strict=True):
+            parcel.seconds[name] = spent
+            said = seen.reports.get(name)
+            if said is None:
+                parcel.broken[name] = self.panel.broken.get(name, "gave no report")
+                continue
+            look = Look(name, self.expert.modality, self.expert.version, self.order.fingerprints[name])
+            look.coverage, look.seconds = parcel.coverage, seen.seconds.get(name)
+            if isinstance(said, Failed):
+                look.reason = said.reason
+            else:
+                look.report = checked(said, self.expert.modality)
+            parcel.looks.append(look)
+
+    def _lighten(self, parcel: Parcel) -> None:
+        """Drop the views that nobody after this stage asks for."""
+        footage = parcel.footage
+        if footage is None:
+            return
+        needed = union(n for name in self.later if name in parcel.names for n in self.order.needs[name])
+        if not needed:
+            parcel.footage = None
+            return
+        footage.views = {
+            sampling: footage.views[sampling] for sampling in needed if sampling in footage.views
+        }
+        if Sound() not in needed:
+            footage.sound = None
+
+
+class Writing:
+    """Parcels to a part of the shards, and for each a line on what became of it."""
+
+    def __init__(self, out: str) -> None:
+        self.shelf = Shelf(out)
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        parcels: list[Parcel] = unpack(batch)
+        begun = time.perf_counter()
+        fresh = [parcel for parcel in parcels if _says(parcel)]
+        if fresh:
+            self.shelf.write(part_of(fresh), rows_of(fresh))
+        spent = (time.perf_counter() - begun) / max(len(parcels), 1)
+        return pack(_line(parcel, spent) for parcel in parcels)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What became of one source, as the run that was started hears it."""
+
+    url: str
+    looked: tuple[str, ...] = ()
+    tags: Mapping[str, int] = field(default_factory=dict)
+    failures: tuple[tuple[str, str], ...] = ()  # expert or "", reason
+    broken: Mapping[str, str] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+def _line(parcel: Parcel, writing: float) -> Line:
+    failures = [(look.expert, look.reason or "") for look in parcel.looks if look.report is None]
+    failures += [("", reason) for reason in (parcel.reason, parcel.trouble) if reason]
+    good = [look for look in parcel.looks if look.report is not None]
+    return Line(
+        parcel.source.url,
+        tuple(look.expert for look in good),
+        {look.expert: len(look.report.tags) for look in good if look.report is not None},
+        tuple(failures),
+        parcel.broken,
+        {**parcel.seconds, "write": writing},
+    )
+
+
+def _says(parcel: Parcel) -> bool:
+    """Whether there is anything to keep: also that a known content lies at this place."""
+    return parcel.digest is not None or parcel.trouble is not None
+
+
+def part_of(parcels: Sequence[Parcel]) -> str:
+    """A part's name, from what is in it: written again after a loss, it takes its own place."""
+    said = sorted(
+        to_json(
+            [
+                parcel.source.url,
+                parcel.digest,
+                parcel.reason or parcel.trouble,
+                [[look.expert, look.fingerprint, look.reason] for look in parcel.looks],
+            ]
+        )
+        for parcel in parcels
+    )
+    return hashlib.sha256("\n".join(said).encode()).hexdigest()[:32]
+
+
+def rows_of(parcels: Sequence[Parcel], now: Callable[[], str] | None = None) -> Rows:
+    """The rows of every table."""
+    at = now() if now else datetime.now(UTC).isoformat(timespec="microseconds")
+    rows: Rows = {
+        name: [] for name in ("videos", "looks", "tags", "sightings", "transcripts", "vectors", "failures")
+    }
+    for parcel in parcels:
+        source, digest = parcel.source, parcel.digest
+        url = to_text(source.url)
+        if digest is not None:
+            rows["videos"].append(_video_row(parcel, url, at))
+        if parcel.reason or parcel.trouble:
+            mark = decoder_version() if parcel.reason else ""
+            rows["failures"].append(
+                _failure(digest, "", url, mark, parcel.reason or parcel.trouble or "", at)
+            )
+        for look in parcel.looks:
+            if look.report is None:
+                rows["failures"].append(
+                    _failure(digest, look.expert, url, look.fingerprint, look.reason or "", at)
+                )
+            elif digest is not None:
+                _look_rows(rows, digest, look, at)
+    return rows
+
+
+def _failure(digest: str | None, expert: str, url: str, mark: str, reason: str, at: str) -> dict[str, Any]:
+    return {"hash": digest, "expert": expert, "url": url, "fingerprint": mark, "reason": reason, "at": at}
+
+
+def _video_row(parcel: Parcel, url: str, at: str) -> dict[str, Any]:
+    source, facts = parcel.source, parcel.facts
+    row = dict(zip(FACTS, facts_to_row(facts), strict=True))
+    if row["has_sound"] is not None:
+        row["has_sound"] = bool(row["has_sound"])
+    named = {"title": facts.title if facts else None, "created": facts.created if facts else None}
+    return {
+        **row,
+        **named,
+        "hash": parcel.digest,
+        "url": url,
+        "size": source.size,
+        "stamp": source.stamp,
+        "at": at,
+    }
+
+
+def _look_rows(rows: Rows, digest: str, look: Look, at: str) -> None:
+    report = look.report
+    assert report is not None
+    key = {"hash": digest, "expert": look.expert}
+    rows["looks"].append(
+        {
+            **key,
+            "modality": str(look.modality),
+            "version": look.version,
+            "fingerprint": look.fingerprint,
+            "seconds": look.seconds,
+            "coverage": coverage_to_json(look.coverage),
+            "at": at,
+            "notes": to_json(report.notes),
+            "facts": to_json(report.facts),
+        }
+    )
+    for t in report.tags:
+        row = {"modality": str(t.modality), "text": t.text, "score": t.score}
+        rows["tags"].append({**key, **row, "start": t.start, "end": t.end, "best": t.best})
+    for s in report.sightings:
+        box = dict(zip(("x", "y", "width", "height"), s.box or (None,) * 4, strict=True))
+        rows["sightings"].append(
+            {**key, "text": s.text, "score": float(s.score), "time": float(s.time), **box}
+        )
+    for w in report.words:
+        rows["transcripts"].append(
+            {**key, "text": w.text, "start": w.start, "end": w.end, "probability": w.probability}
+        )
+    for v in report.vectors:
+        spot = {"fingerprint": look.fingerprint, "start": float(v.start), "end": float(v.end)}
+        rows["vectors"].append({**key, **spot, "values": v.values.astype("<f4")})
