@@ -1,0 +1,75 @@
+"""What a person typed, taken apart: a sum of phrases, a day, a length."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from tagging.vocabulary import clean
+
+LONGEST = 10_000  # characters of a query; what follows is not read
+MOST_PHRASES = 16
+
+SIGN = re.compile(r"(?:^|(?<=\s))([+-])(?=\s|$)")
+UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+
+
+class NotUnderstood(ValueError):
+    """What was typed is no day or no length. The message says what would be one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A query: what it wants, phrase by phrase, and what it does not want."""
+
+    wanted: tuple[str, ...]
+    unwanted: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """What is wanted, as one sentence."""
+        return " ".join(self.wanted)
+
+
+def parse(query: str) -> Ask:
+    """A query is a sentence, or phrases with + and - between them: "beach + dog - person".
+
+    A sign counts only where it stands alone between spaces: "well-known" and "C++" are words. Nothing may
+    be left that is wanted: "- person" asks for nothing.
+    """
+    parts = SIGN.split(clean(query, LONGEST))
+    first = parts[0].strip()
+    phrases = [phrase.strip() for phrase in parts[2::2]]
+    signed = [pair for pair in zip(parts[1::2], phrases, strict=True) if pair[1]][:MOST_PHRASES]
+    wanted = tuple(phrase for phrase in (first, *(p for sign, p in signed if sign == "+")) if phrase)
+    return Ask(wanted, tuple(phrase for sign, phrase in signed if sign == "-"))
+
+
+def day(text: str) -> datetime:
+    """The beginning of a year, month or day: 2024, 2024-05, 2024-05-17; or a moment, 2024-05-17T20:15."""
+    given = text.strip()
+    for form in ("%Y", "%Y-%m", "%Y-%m-%d"):
+        try:
+            return datetime.strptime(given, form).replace(tzinfo=UTC)
+        except ValueError:
+            continue
+    try:
+        found = datetime.fromisoformat(given)
+    except ValueError:
+        raise NotUnderstood("a day is written 2024-05-17; a year or a month will do, too") from None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def seconds(text: str) -> float:
+    """A length: 90, 90s, 1.5m, 2h, 1:30, 1:02:03."""
+    given = text.strip().lower()
+    if re.fullmatch(r"\d{1,4}(:[0-5]?\d){1,2}", given):
+        found = 0
+        for part in given.split(":"):
+            found = found * 60 + int(part)
+        return float(found)
+    unit = re.fullmatch(r"(\d{1,9}(?:\.\d{1,6})?)\s*(s|m|min|h|)", given)
+    if not unit:
+        raise NotUnderstood("a length is written 90, 90s, 2m or 1:30")
+    return float(unit[1]) * UNITS[unit[2]]

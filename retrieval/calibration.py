@@ -1,0 +1,131 @@
+"""Calibration: from scores to probabilities that hold, and the line below which nothing is said."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+
+RIDGE = 0.01
+STEPS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Logistic:
+    """Platt's curve over one or more features: 1 / (1 + exp(-(weights · x + bias)))."""
+
+    weights: tuple[float, ...]
+    bias: float
+
+    def __call__(self, x: Floats) -> Floats:
+        """[N, F] to probabilities [N]."""
+        return _sigmoid(np.asarray(x, np.float64) @ np.array(self.weights) + self.bias)
+
+
+def fit_logistic(x: Floats, right: Sequence[bool] | npt.NDArray[np.bool_], ridge: float = RIDGE) -> Logistic:
+    """The curve that makes what happened most likely: Newton's method on features x [N, F].
+
+    Both outcomes count the same in all, however many of each there are; and, as Platt has it, no outcome
+    is taken as quite certain, so that few cases give no steep curve.
+    """
+    x, y = np.asarray(x, np.float64), np.asarray(right, bool)
+    if not y.any() or y.all():
+        raise ValueError("both outcomes are needed to learn from")
+    centre, spread = x.mean(axis=0), x.std(axis=0)
+    spread = np.where(spread > 1e-9, spread, 1.0)
+    design = np.column_stack([(x - centre) / spread, np.ones(len(x))])
+    yes, no = int(y.sum()), int((~y).sum())
+    target = np.where(y, (yes + 1) / (yes + 2), 1 / (no + 2))
+    count = np.where(y, len(y) / (2 * yes), len(y) / (2 * no))
+    hold = ridge * len(y) * np.eye(design.shape[1])
+    hold[-1, -1] = 1e-9
+    found = np.zeros(design.shape[1])
+    for _ in range(STEPS):
+        p = _sigmoid(design @ found)
+        slope = design.T @ (count * (p - target)) + hold @ found
+        bend = (design * (count * p * (1 - p))[:, None]).T @ design + hold
+        step = np.linalg.solve(bend, slope)
+        found -= np.clip(step, -4, 4)  # far from the answer the parabola leads too far
+        if np.abs(step).max() < 1e-10:
+            break
+    weights = found[:-1] / spread
+    return Logistic(tuple(map(float, weights)), float(found[-1] - weights @ centre))
+
+
+@dataclass(frozen=True, slots=True)
+class Isotonic:
+    """A rising staircase, joined by straight lines: the likeliest probabilities that never fall."""
+
+    at: tuple[float, ...]  # ascending
+    value: tuple[float, ...]  # never falling
+
+    def __call__(self, x: Floats) -> Floats:
+        """[N] to probabilities [N]."""
+        if not self.at:
+            return np.asarray(x, np.float64)
+        return np.asarray(np.interp(x, self.at, self.value))
+
+
+def fit_isotonic(x: Floats, right: Sequence[bool] | npt.NDArray[np.bool_]) -> Isotonic:
+    """Pool adjacent violators: neighbours whose shares fall are taken together until none falls.
+
+    x: scores [N]; equal scores are one step. Each end is pulled in by one case, as in Laplace's rule, so that
+    nothing is called certain after a few cases.
+    """
+    x, y = np.asarray(x, np.float64), np.asarray(right, np.float64)
+    if not len(x):
+        return Isotonic((), ())
+    order = np.argsort(x, kind="stable")
+    steps: list[list[float]] = []  # [sum of outcomes, cases, first x, last x]
+    for score, outcome in zip(x[order], y[order], strict=True):
+        if steps and steps[-1][3] == score:
+            steps[-1][0] += outcome
+            steps[-1][1] += 1
+        else:
+            steps.append([float(outcome), 1.0, float(score), float(score)])
+        while len(steps) > 1 and steps[-2][0] / steps[-2][1] >= steps[-1][0] / steps[-1][1]:
+            total, cases, _, last = steps.pop()
+            steps[-1][0] += total
+            steps[-1][1] += cases
+            steps[-1][3] = last
+    shares = [total / cases for total, cases, _, _ in steps]
+    for end, inward in ((0, 1), (-1, -2)):
+        total, cases = steps[end][:2]
+        if total in (0.0, cases):  # but never past the neighbour
+            pulled, next_to = (total + 0.5) / (cases + 1), shares[inward] if len(shares) > 1 else 0.5
+            shares[end] = min(pulled, next_to) if total == 0 else max(pulled, next_to)
+    curve = {
+        edge: share
+        for (_, _, first, last), share in zip(steps, shares, strict=True)
+        for edge in (first, last)
+    }
+    return Isotonic(tuple(curve), tuple(curve.values()))
+
+
+def line(answerable: Floats, refused: float = 0.04) -> float:
+    """The score below which a query is refused, so that at most this share of the answerable ones are.
+
+    answerable: scores of queries that have an answer. A query exactly on the line is answered.
+    """
+    ordered = np.sort(np.asarray(answerable, np.float64))
+    if not len(ordered):
+        return float("-inf")
+    return float(ordered[min(int(refused * len(ordered)), len(ordered) - 1)])
+
+
+def error(probability: Floats, right: Sequence[bool] | npt.NDArray[np.bool_], bins: int = 10) -> float:
+    """The expected calibration error: how far what was promised is from what happened, on average."""
+    p, y = np.asarray(probability, np.float64), np.asarray(right, np.float64)
+    if not len(p):
+        return float("nan")
+    place = np.minimum((p * bins).astype(int), bins - 1)
+    gaps = [abs(p[place == b].mean() - y[place == b].mean()) * np.mean(place == b) for b in np.unique(place)]
+    return float(np.sum(gaps))
+
+
+def _sigmoid(x: Floats) -> Floats:
+    return np.asarray(0.5 * (1 + np.tanh(0.5 * x)))

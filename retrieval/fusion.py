@@ -1,0 +1,118 @@
+"""Fusion: one order of the candidates from several, with weights that were fitted and not guessed.
+
+Each signal (words, picture, tags ...) gives a score to some of the candidates. It enters twice: as its score
+and as the reciprocal of its place, because places survive what scores do not, another model's scale for
+one, while scores know how far the first is ahead. Fitting finds weights of both kinds, none below zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+
+SIGNALS = ("words", "video", "span", "tags")  # in the order of the columns
+ABSOLUTE = frozenset({"words"})  # already a share from 0 to 1; the others have a scale of their model
+DAMPING = 10.0  # of reciprocal places: how little the first is ahead of the second
+RIDGE = 1e-3  # draws weights that nothing speaks for to zero
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """What each signal counts: for its score, and for the reciprocal of its place (times DAMPING + 1)."""
+
+    scores: tuple[float, ...]  # [signals], in the order of SIGNALS
+    places: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.scores) != len(SIGNALS) or len(self.places) != len(SIGNALS):
+            raise ValueError(f"weights are wanted for {', '.join(SIGNALS)}")
+
+    @property
+    def column(self) -> Floats:
+        return np.array([*self.scores, *self.places], np.float64)
+
+
+def table(signals: Mapping[str, Mapping[int, float]], candidates: Sequence[int]) -> Floats:
+    """What is weighed, [candidates, 2 · signals]: the scores of each signal, then its reciprocal places.
+
+    A signal that was not asked stays zero everywhere; a candidate that one did not find has its lowest
+    score and no place.
+    """
+    found = np.zeros((len(candidates), 2 * len(SIGNALS)))
+    for column, name in enumerate(SIGNALS):
+        given = signals.get(name)
+        if not given or not len(candidates):
+            continue
+        scores = np.array([given.get(one, np.nan) for one in candidates], np.float64)
+        here = np.isfinite(scores)
+        if not here.any():
+            continue
+        found[:, column] = _comparable(scores, here, name)
+        found[here, len(SIGNALS) + column] = (DAMPING + 1) / (DAMPING + places(scores[here]))
+    return found
+
+
+def places(scores: Floats) -> Floats:
+    """The place of each score, 1 is best; equal scores share the middle of their places."""
+    order = np.argsort(-scores, kind="stable")
+    found = np.empty(len(scores))
+    found[order] = np.arange(1, len(scores) + 1)
+    _, group = np.unique(scores, return_inverse=True)
+    return np.asarray((np.bincount(group, found) / np.bincount(group))[group])
+
+
+def _comparable(scores: Floats, here: npt.NDArray[np.bool_], name: str) -> Floats:
+    if name in ABSOLUTE:
+        return np.where(here, scores, 0.0)
+    known = scores[here]
+    spread = float(known.std())
+    return np.asarray(np.where(here, scores - known.mean(), known.min() - known.mean()) / max(spread, 1e-6))
+
+
+def fuse(found: Floats, weights: Weights) -> Floats:
+    """One score for each candidate; a softmax over them says how likely each is the one that was meant."""
+    return np.asarray(found @ weights.column)
+
+
+def fit(
+    tables: Sequence[Floats], right: Sequence[int], start: Weights, ridge: float = RIDGE, most: int = 200
+) -> Weights:
+    """The weights under which the right candidates are the least surprising.
+
+    tables: one for each query, from `table`; right: the row of its right candidate, -1 if it is not
+    among them: such a query can teach nothing. The problem is convex: there is one answer.
+    """
+    from scipy.optimize import minimize
+
+    taught = [(one, row) for one, row in zip(tables, right, strict=True) if row >= 0 and len(one) > 1]
+    if not taught:
+        return start
+    size = len(start.column)
+
+    def surprise(weights: Floats) -> tuple[float, Floats]:
+        value, slope = ridge * float(weights @ weights), 2 * ridge * weights
+        for one, row in taught:
+            logits = one @ weights
+            logits -= logits.max()
+            share = np.exp(logits)
+            total = share.sum()
+            value += float(np.log(total) - logits[row]) / len(taught)
+            slope = slope + (share @ one / total - one[row]) / len(taught)
+        return value, slope
+
+    done: Any = minimize(
+        surprise,
+        start.column,
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[(0, None)] * size,
+        options={"maxiter": most},
+    )
+    rounded = [round(float(weight), 4) for weight in done.x]
+    return Weights(tuple(rounded[: size // 2]), tuple(rounded[size // 2 :]))

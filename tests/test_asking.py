@@ -1,0 +1,58 @@
+"""What people type: sums of phrases, days, lengths; and whatever else, without a surprise."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from retrieval.asking import Ask, NotUnderstood, day, parse, seconds
+
+
+@pytest.mark.parametrize(
+    ("query", "wanted", "unwanted"),
+    [
+        ("a dog on the beach", ("a dog on the beach",), ()),
+        ("beach + dog - person", ("beach", "dog"), ("person",)),
+        ("beach - two people", ("beach",), ("two people",)),
+        ("+ beach", ("beach",), ()),
+        ("well-known C++ talk", ("well-known C++ talk",), ()),
+        ("-5 degrees", ("-5 degrees",), ()),
+        ("beach +", ("beach",), ()),
+        ("- person", (), ("person",)),
+        ("-", (), ()),
+        ("", (), ()),
+        ("5 - 3 + 1", ("5", "1"), ("3",)),
+    ],
+)
+def test_sums(query: str, wanted: tuple[str, ...], unwanted: tuple[str, ...]) -> None:
+    assert parse(query) == Ask(wanted, unwanted)
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_a_query(query: str) -> None:
+    found = parse(query)
+    assert all(phrase == phrase.strip() != "" for phrase in (*found.wanted, *found.unwanted))
+    assert len(found.wanted) + len(found.unwanted) <= 17
+
+
+def test_days() -> None:
+    assert day("2024") == datetime(2024, 1, 1, tzinfo=UTC)
+    assert day("2024-05") == datetime(2024, 5, 1, tzinfo=UTC)
+    assert day(" 2024-05-17 ") == datetime(2024, 5, 17, tzinfo=UTC)
+    assert day("2024-05-17T20:15") == datetime(2024, 5, 17, 20, 15, tzinfo=UTC)
+    assert day("2024-05-17T20:15+02:00") == datetime(2024, 5, 17, 18, 15, tzinfo=UTC)
+    for wrong in ("yesterday", "17.5.2024", "2024-13", ""):
+        with pytest.raises(NotUnderstood, match="2024-05-17"):
+            day(wrong)
+
+
+def test_lengths() -> None:
+    assert [seconds(text) for text in ("90", "90s", "1.5m", "2min", "1h", "1:30", "1:02:03")] == [
+        90, 90, 90, 120, 3600, 90, 3723,
+    ]  # fmt: skip
+    for wrong in ("long", "-5", "1:90", "1e9", "5 d", ""):
+        with pytest.raises(NotUnderstood, match="1:30"):
+            seconds(wrong)
