@@ -84,7 +84,12 @@ class Table(nn.Module):
     # -- encoders ------------------------------------------------------------------------------------
 
     def see(self, frames: Tensor) -> Tensor:
-        """uint8 [B, N, 3, S, S] to the projected [CLS] of every frame: [B, N, D], not normalised."""
+        """uint8 [B, N, 3, S, S] to the projected [CLS] of every frame: [B, N, D], not normalised.
+
+        Frames that a frozen visual tower saw before, float [B, N, D], stay what they are.
+        """
+        if frames.is_floating_point():
+            return frames
         batch, count = frames.shape[:2]
         pictures = normalise(frames.flatten(0, 1), self.mean, self.std)
         seen: Tensor = self.visual(pictures)
@@ -108,10 +113,20 @@ class Table(nn.Module):
     ) -> Videos:
         """Videos to unit vectors and to what the joint encoder reads.
 
-        frames: uint8 [B, N, 3, S, S], N at most `settings.frames`; frame_valid: bool [B, N], by default all;
+        frames: uint8 [B, N, 3, S, S], N at most `settings.frames`, or what `see` makes of them;
+        frame_valid: bool [B, N], by default all;
         tags: int [B, K]; tagged: bool [B], False where a video has no tags, which are then not looked at.
         """
-        seen = self.see(frames)
+        return self.videos_of(self.see(frames), frame_valid, tags, tagged)
+
+    def videos_of(
+        self,
+        seen: Tensor,
+        frame_valid: Tensor | None = None,
+        tags: Tensor | None = None,
+        tagged: Tensor | None = None,
+    ) -> Videos:
+        """The same from frames that `see` has seen, [B, N, D]: spans of a video share its frames."""
         if frame_valid is None:
             frame_valid = seen.new_ones(seen.shape[:2], dtype=torch.bool)
         if self.guide is None or self.settings.residual == "frame":

@@ -1,0 +1,256 @@
+"""The models that embed: CLIP alone, or a trained TABLE model that reads a video's tags as well.
+
+Both make of each video one vector for the whole and one for every span, and put texts and pictures into the
+same space. They need torch; what a plain text query needs of them is in reader.py.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from experts.footage import Footage, Pictures, Sampling
+from experts.tags import Embedding, Tag
+from retrieval import spans
+from retrieval.reader import Floats, NotPortable, Tower, pairs_tokenizer
+from tagging.configuring import digest
+
+APPEARANCE, TABLE = "appearance", "table"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which model a library's vectors are made by; kept in the catalog."""
+
+    kind: str  # APPEARANCE or TABLE
+    name: str  # weights of `tagline models list`, or a folder
+    fingerprint: str
+
+    def as_json(self) -> str:
+        return json.dumps([self.kind, self.name, self.fingerprint])
+
+    @classmethod
+    def of(cls, text: str) -> Choice:
+        kind, name, fingerprint = json.loads(text)
+        return cls(str(kind), str(name), str(fingerprint))
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What a model makes of one video."""
+
+    whole: Embedding
+    spans: list[Embedding]
+
+
+class Embedder(Protocol):
+    """A model at work on videos, texts and pictures. All vectors have length 1."""
+
+    choice: Choice
+    samplings: tuple[Sampling, ...]
+
+    def reads(self, tags: Sequence[Tag]) -> list[Tag]:
+        """Those of a video's tags that its vectors depend on."""
+
+    def embed(self, footage: Footage, tags: Sequence[Tag]) -> Made:
+        """One video. Raises ValueError, with a reason for people, where nothing of it could be seen."""
+
+    def texts(self, texts: Sequence[str]) -> Floats:
+        """float32 [N, D]"""
+
+    def picture(self, pixels: Pictures) -> Floats:
+        """uint8 [H, W, 3] to float32 [D]"""
+
+    def tower(self) -> Tower:
+        """Its text tower, taken apart. Raises NotPortable."""
+
+
+def load(kind: str, name: str, device: str = "cpu") -> Embedder:
+    """The model of that kind. Raises weights.WeightsMissing or table.config.BadConfig with a sentence."""
+    return Aligned(name, device) if kind == TABLE else Appearance(name, device)
+
+
+class Appearance:
+    """CLIP's towers: a video, and each of its spans, is the mean of its frames."""
+
+    def __init__(self, name: str, device: str = "cpu") -> None:
+        from experts.appearance import load_towers, towers
+        from experts.weights import find
+
+        self.towers = towers(name, device)
+        self._load = lambda: load_towers(find(name).path)
+        self._folder = find(name).path
+        side = self.towers.preparation.side
+        self.samplings: tuple[Sampling, ...] = (spans.sampling(side),)
+        made_by = digest(APPEARANCE, spans.VERSION, self.towers.fingerprint)
+        self.choice = Choice(APPEARANCE, name, made_by)
+
+    def reads(self, tags: Sequence[Tag]) -> list[Tag]:
+        return []
+
+    def embed(self, footage: Footage, tags: Sequence[Tag]) -> Made:
+        view = footage.view(self.samplings[0])
+        if not len(view.times):
+            raise ValueError("no frame could be read")
+        seen = self.towers.encode_frames(view.frames)
+        cuts = spans.spans(view.frames, view.times, footage.facts.duration)
+        whole = Embedding(0.0, cuts[-1].end, _unit(seen.mean(axis=0)))
+        return Made(
+            whole, [Embedding(s.start, s.end, _unit(seen[s.first : s.last].mean(axis=0))) for s in cuts]
+        )
+
+    def texts(self, texts: Sequence[str]) -> Floats:
+        return self.towers.encode_texts(texts)
+
+    def picture(self, pixels: Pictures) -> Floats:
+        seen: Floats = self.towers.encode_frames(pixels[None])[0]
+        return seen
+
+    def tower(self) -> Tower:
+        model = self.towers.model
+        own = self._folder if self._folder.is_dir() else self._folder.parent
+        if (own / "tokenizer.json").is_file():
+            tokenizer, clean = (own / "tokenizer.json").read_bytes(), False
+        else:
+            from open_clip.tokenizer import default_bpe
+
+            tokenizer, clean = _pairs(Path(default_bpe())), True
+        if hasattr(model, "text"):
+            return taken_apart(model.text, model.text.pool_type, tokenizer, clean)
+        return taken_apart(model, model.text_pool_type, tokenizer, clean)
+
+
+class Aligned:
+    """A TABLE model: frames, and the tags that the catalog has of the video or of the span."""
+
+    def __init__(self, name: str, device: str = "cpu") -> None:
+        from table.frames import FrameCache
+        from table.saving import from_pretrained
+
+        self.saved = from_pretrained(name, device=device)
+        self.model, self.settings = self.saved.model, self.saved.model.settings
+        whole = FrameCache(self.settings.frames, self.model.image_size)
+        self.preparation = whole.preparation
+        self.samplings: tuple[Sampling, ...] = (whole.sampling, spans.sampling(self.model.image_size))
+        self.choice = Choice(TABLE, name, digest(TABLE, spans.VERSION, self.saved.fingerprint))
+
+    def reads(self, tags: Sequence[Tag]) -> list[Tag]:
+        choice = self.settings.tags
+        return [tag for tag in tags if tag.modality in choice.modalities and tag.score >= choice.min_score]
+
+    def embed(self, footage: Footage, tags: Sequence[Tag]) -> Made:
+        whole, dense = (footage.view(sampling) for sampling in self.samplings)
+        if not len(whole.times) or not len(dense.times):
+            raise ValueError("no frame could be read")
+        cuts = spans.spans(dense.frames, dense.times, footage.facts.duration)
+        seen = self._see(np.concatenate([whole.frames, dense.frames]))
+        first, rest = seen[: len(whole.times)], seen[len(whole.times) :]
+        groups = [first, *(rest[_spread(s.first, s.last, self.settings.frames)] for s in cuts)]
+        inside = [tags, *([t for t in tags if t.start < s.end and t.end >= s.start] for s in cuts)]
+        vectors = self._fuse(groups, inside)
+        return Made(
+            Embedding(0.0, cuts[-1].end, vectors[0]),
+            [Embedding(s.start, s.end, vector) for s, vector in zip(cuts, vectors[1:], strict=True)],
+        )
+
+    def texts(self, texts: Sequence[str]) -> Floats:
+        from table.evaluation import embed_texts
+
+        return embed_texts(self.model, texts, self.saved.tokenizer)
+
+    def picture(self, pixels: Pictures) -> Floats:
+        found: Floats = self._fuse([self._see(pixels[None])], [[]])[0]
+        return found
+
+    def tower(self) -> Tower:
+        tokenizer = _pairs(self.saved.tokenizer.vocabulary)
+        text = self.model.text
+        return taken_apart(text, text.pool_type, tokenizer, True, self.settings.text_length)
+
+    def _see(self, frames: Pictures) -> Any:
+        """Frames uint8 [T, H, W, 3], some at a time, to [T, D] on the device."""
+        import torch
+
+        fitted = self.preparation.fit(frames)
+        with torch.inference_mode():
+            parts = [self.model.see(some[None].to(self.model.mean.device))[0] for some in fitted.split(64)]
+        return torch.cat(parts)
+
+    def _fuse(self, groups: Sequence[Any], tags: Sequence[Sequence[Tag]]) -> Floats:
+        """Groups of seen frames, each [n, D], with their tags, to unit vectors [groups, D]."""
+        import torch
+
+        from table.batches import longest, tag_text
+
+        device, settings = self.model.mean.device, self.settings
+        said = [tag_text(some, settings.tags) for some in tags]
+        ids = self.saved.tokenizer(said, settings.tag_length)
+        if settings.tag_tokens == "eos":
+            ids = ids[:, : longest(ids)]
+        found = []
+        for at in range(0, len(groups), 64):
+            some = groups[at : at + 64]
+            counts = torch.tensor([len(group) for group in some], device=device)
+            seen = torch.nn.utils.rnn.pad_sequence(list(some), batch_first=True)
+            valid = torch.arange(seen.shape[1], device=device) < counts[:, None]
+            tagged = torch.tensor([bool(text) for text in said[at : at + 64]], device=device)
+            with torch.inference_mode():
+                made = self.model.videos_of(seen, valid, ids[at : at + 64].to(device), tagged)
+            found.append(made.vectors.float().cpu().numpy())
+        return np.concatenate(found)
+
+
+def taken_apart(text: Any, pool: str, tokenizer: bytes, clean: bool, length: int | None = None) -> Tower:
+    """A causal text tower of open_clip whose overall vector is that of the end token."""
+    from torch import nn
+
+    block = text.transformer.resblocks[0]
+    activations = {"GELU": "gelu", "QuickGELU": "quick_gelu"}
+    activation = activations.get(type(block.mlp.gelu).__name__)
+    plain = isinstance(block.ls_1, nn.Identity) and isinstance(block.attn, nn.MultiheadAttention)
+    if pool != "argmax" or getattr(text, "attn_mask", None) is None or activation is None or not plain:
+        raise NotPortable("its text tower is not CLIP's")
+    parts = ("positional_embedding", "text_projection", "token_embedding.", "transformer.", "ln_final.")
+    tensors: dict[str, npt.NDArray[Any]] = {
+        key: value.detach().cpu().float().numpy()
+        for key, value in text.state_dict().items()
+        if key.startswith(parts)
+    }
+    if isinstance(text.text_projection, nn.Linear):
+        tensors["text_projection"] = tensors.pop("text_projection.weight").T
+    if "text_projection" not in tensors or "text_projection.bias" in tensors:
+        raise NotPortable("its text tower projects in another way than CLIP's")
+    return Tower(
+        tensors,
+        tokenizer,
+        layers=len(text.transformer.resblocks),
+        heads=int(block.attn.num_heads),
+        length=length or len(tensors["positional_embedding"]),
+        activation=activation,
+        epsilon=float(text.ln_final.eps),
+        clean=clean,
+    )
+
+
+def _pairs(vocabulary: Path) -> bytes:
+    with gzip.open(vocabulary, "rt", encoding="utf-8") as file:
+        lines = file.read().split("\n")
+    return pairs_tokenizer(lines[1 : 49152 - 256 - 2 + 1])
+
+
+def _spread(first: int, last: int, most: int) -> list[int]:
+    """At most so many of the frames first … last - 1, evenly spread."""
+    count = min(most, last - first)
+    return [first + (2 * i + 1) * (last - first) // (2 * count) for i in range(count)]
+
+
+def _unit(vector: Floats) -> Floats:
+    found: Floats = (vector / np.linalg.norm(vector)).astype(np.float32)
+    return found
