@@ -79,6 +79,8 @@ def _places(shelf: Shelf, parts: set[str], digests: set[str]) -> dict[str, str]:
     """Where each of these contents lies."""
     import pyarrow.compute as pc
 
+    if not digests:
+        return {}
     wanted: Sequence[str] = sorted(digests)
     rows = shelf.dataset("videos", parts).to_table(
         columns=["hash", "url"], filter=pc.field("hash").isin(wanted)

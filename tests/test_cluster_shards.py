@@ -1,0 +1,171 @@
+"""Shards: what stages write equals one machine, twice is once, and questions are answered where they lie."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import fakes
+import pytest
+from cluster_world import NAMES, order, walk_through
+
+from experts.panel import Panel
+from tagging.catalog import Catalog
+from tagging.cluster import ClusterError, asking, importing, job, shards
+from tagging.cluster.shards import Shelf
+from tagging.cluster.sources import Source, listed
+from tagging.cluster.stages import Parcel, part_of, rows_of
+from tagging.dump import dump
+from tagging.folder import run
+from tagging.planning import plan
+from tagging.settings import Settings
+
+
+@pytest.fixture
+def films(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Twelve stand-ins: one unreadable, one whose speech expert raises, two copies, an odd name."""
+    fakes.use_fakes(monkeypatch)
+    folder = tmp_path / "films"
+    for n in range(9):
+        tags = {"object": [f"thing {n}", ("Red Cars", 0.25 + n / 20, 1.0, 2.0)], "scene": ["beach"]}
+        fakes.write_video(folder / f"{n:02d}.mp4", tags=tags, words="hello there", salt=n)
+    fakes.write_video(folder / "broken.mp4", unreadable="is cut off")
+    fakes.write_video(folder / "deaf.mp4", tags={"object": ["dog"]}, raises={"speech": "no ears"})
+    (folder / "copy.mp4").write_bytes((folder / "03.mp4").read_bytes())
+    (folder / "odd\udcff.mp4").write_bytes((folder / "04.mp4").read_bytes() + b" ")
+    return folder
+
+
+def one_machine(films: Path, library: Path) -> list[str]:
+    with Catalog.open(library) as catalog:
+        made = plan(catalog, [films], fakes.experts())
+        run(made, Panel(made.experts))
+        return list(dump(catalog))
+
+
+def brought(out: Path, library: Path) -> list[str]:
+    with Catalog.open(library) as catalog:
+        for _ in importing.take(catalog, str(out)):
+            pass
+        return list(dump(catalog))
+
+
+def library(tmp_path: Path, name: str) -> Path:
+    (tmp_path / name).mkdir(exist_ok=True)
+    return tmp_path / name / "catalog.sqlite"
+
+
+def test_shards_brought_in_equal_one_machine_row_for_row(films: Path, tmp_path: Path) -> None:
+    lines = walk_through(listed([str(films)]).sources, tmp_path / "shards", order())
+    assert len(lines) == 13
+    wanted = one_machine(films, library(tmp_path, "one"))
+    assert len(wanted) > 100
+    assert brought(tmp_path / "shards", library(tmp_path, "many")) == wanted
+    assert brought(tmp_path / "shards", library(tmp_path, "many")) == wanted  # again changes nothing
+
+
+def test_a_second_run_does_only_what_is_left(films: Path, tmp_path: Path) -> None:
+    out, found = tmp_path / "shards", listed([str(films)]).sources
+    walk_through(found[:7], out, order())
+    before = len(fakes.FakeExpert.looked)
+    walk_through(found, out, order())
+    assert len(fakes.FakeExpert.looked) < 2 * before
+    walk_through(found, out, order())
+    looked = len(fakes.FakeExpert.looked)
+    assert walk_through(found, out, order()) == []
+    assert len(fakes.FakeExpert.looked) == looked
+    assert brought(out, library(tmp_path, "many")) == one_machine(films, library(tmp_path, "one"))
+
+
+def test_what_is_written_twice_counts_once(films: Path, tmp_path: Path) -> None:
+    """After a loss, parts are cut otherwise and what was in hand is written again."""
+    out, found = tmp_path / "shards", listed([str(films)]).sources
+    walk_through(found, out, order(), batch=3)
+    walk_through(found[2:9], out, order(), batch=5, known=job.Known())
+    walk_through(found[2:9], out, order(), batch=5, known=job.Known())
+    assert brought(out, library(tmp_path, "many")) == one_machine(films, library(tmp_path, "one"))
+    tags = shards.counting(Shelf(str(out)), "tags").num_rows
+    with Catalog.open(library(tmp_path, "one")) as catalog:
+        assert tags == catalog.connection.execute("SELECT count(*) FROM tag").fetchone()[0]
+
+
+def test_a_part_that_was_not_finished_does_not_count(films: Path, tmp_path: Path) -> None:
+    out, found = tmp_path / "shards", listed([str(films)]).sources
+    walk_through(found, out, order())
+    shelf = Shelf(str(out))
+    torn = sorted(shelf.parts())[0]
+    (out / "parts" / torn).unlink()
+    assert torn not in shelf.parts()
+    assert all(torn not in file for table in shards.TABLES for file in shelf.files(table))
+    walk_through(found, out, order())
+    assert brought(out, library(tmp_path, "many")) == one_machine(films, library(tmp_path, "one"))
+
+
+def test_another_version_of_an_expert_looks_again_and_its_look_counts(films: Path, tmp_path: Path) -> None:
+    out, found = tmp_path / "shards", listed([str(films)]).sources
+    walk_through(found, out, order())
+    newer = Settings(names=NAMES, experts={"object": {"version": "2", "confidence": 0.5}})
+    lines = walk_through(found, out, order(settings=newer))
+    assert {name for line in lines for name in line.looked} == {"object"}
+    kept = asking.counts(str(out), modality="object")
+    assert {row["text"]: row["videos"] for row in kept}["Red Cars"] == 4  # only scores from 0.5
+
+
+def test_failures_are_tried_again_when_asked(films: Path, tmp_path: Path) -> None:
+    out, found = tmp_path / "shards", listed([str(films)]).sources
+    first = walk_through(found, out, order())
+    assert sorted((Path(line.url).name, line.failures) for line in first if line.failures) == [
+        ("broken.mp4", (("", "is cut off"),)),
+        ("deaf.mp4", (("speech", "ValueError: no ears"),)),
+    ]
+    again = walk_through(found, out, order(retry=True))
+    assert sorted(Path(line.url).name for line in again) == ["broken.mp4", "deaf.mp4"]
+
+
+def test_questions_to_shards(films: Path, tmp_path: Path) -> None:
+    out = str(tmp_path / "shards")
+    walk_through(listed([str(films)]).sources, tmp_path / "shards", order())
+    hits = list(asking.tagged(out, "red car", least=0.4))
+    scores = [hit["score"] for hit in hits]
+    assert scores == sorted(scores, reverse=True)
+    assert {hit["text"] for hit in hits} == {"Red Cars"}
+    assert all(hit["score"] >= 0.4 and hit["url"].endswith(".mp4") for hit in hits)
+    assert list(asking.tagged(out, "zebra")) == []
+    facts = asking.summary(out)
+    assert facts["videos"] == 12
+    assert facts["vectors"] == 11
+
+
+def test_somebody_elses_folder_is_not_written_to(tmp_path: Path) -> None:
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "dear.txt").write_text("dear")
+    with pytest.raises(ClusterError, match="holds other files"):
+        Shelf(str(tmp_path / "letters")).claim()
+    with pytest.raises(ClusterError, match="there are no shards"):
+        Shelf(str(tmp_path / "nowhere")).parts()
+    newer = tmp_path / "newer"
+    newer.mkdir()
+    (newer / shards.HEAD).write_text(json.dumps({"tagline": "shards", "format": 99}))
+    with pytest.raises(ClusterError, match="newer tagline"):
+        Shelf(str(newer)).parts()
+
+
+def test_a_part_is_named_after_what_is_in_it() -> None:
+    parcels = [Parcel(Source(f"/v/{n}.mp4", n, "1"), digest=f"{n}") for n in range(4)]
+    assert part_of(parcels) == part_of(parcels[::-1])
+    assert part_of(parcels) != part_of(parcels[:3])
+    assert part_of(parcels) != part_of([*parcels[:3], replace(parcels[3], reason="is cut off")])
+    assert [row["size"] for row in rows_of(parcels)["videos"]] == [0, 1, 2, 3]
+
+
+def test_an_address_becomes_the_title_of_a_video_without_a_file(films: Path, tmp_path: Path) -> None:
+    parcel = Parcel(Source("s3://bucket/a.mp4", 5, "etag"), digest="ab" * 32)
+    shelf = Shelf(str(tmp_path / "shards"))
+    shelf.claim()
+    shelf.write(part_of([parcel]), rows_of([parcel]))
+    with Catalog.open(library(tmp_path, "many")) as catalog:
+        for _ in importing.take(catalog, shelf.url):
+            pass
+        [video] = catalog.videos()
+        assert (video.title, video.paths, video.gone) == ("s3://bucket/a.mp4", [], False)
