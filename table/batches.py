@@ -16,6 +16,7 @@ from experts.tags import Tag
 from table.config import ModelConfig, TagChoice
 from table.frames import Frames, FrameSource
 from table.masking import mask_words
+from table.tokens import Tokenizer as Tokenizer
 
 if TYPE_CHECKING:
     from tagging.catalog import Catalog
@@ -125,31 +126,6 @@ def one_text(row: Row, seed: int = 0) -> Row:
 
 def _hash(key: str, seed: int) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}:{key}".encode("utf-8", "replace")).digest()[:8], "big")
-
-
-# -- words to numbers --------------------------------------------------------------------------------
-
-
-class Tokenizer:
-    """CLIP's byte-pair tokenizer, which comes with open_clip, or the copy of it in a model's folder."""
-
-    def __init__(self, vocabulary: Path | None = None) -> None:
-        from open_clip.tokenizer import SimpleTokenizer, default_bpe
-
-        self.vocabulary = Path(vocabulary or default_bpe())
-        self._clip = SimpleTokenizer(bpe_path=str(self.vocabulary))
-        self.words = int(self._clip.sot_token_id)  # ids below are words
-
-    def __call__(self, texts: Sequence[str], length: int) -> torch.Tensor:
-        """int [B, length]: [SOS], words, [EOS], padding of 0. What is too long ends early, with [EOS]."""
-        if not texts:
-            return torch.zeros(0, length, dtype=torch.long)
-        found: torch.Tensor = self._clip(list(texts), context_length=length)
-        return found
-
-    def pieces(self, ids: Sequence[int]) -> list[str]:
-        """The text of each id, for people: "dog", "jump", "ing"."""
-        return [self._clip.decode([int(i)]).strip() for i in ids]
 
 
 # -- which captions go together ----------------------------------------------------------------------

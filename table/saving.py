@@ -13,11 +13,11 @@ from safetensors.torch import load_file, save_file
 
 from experts.stock import safe
 from experts.stock.digest import hash_file, write_whole
-from table.batches import Tokenizer
 from table.config import BadConfig, ModelConfig, as_dict, digest, from_dict
 from table.model import Table
+from table.tokens import CLIPS, OWN, Tokenizer
 
-WEIGHTS, CONFIG, VOCABULARY = "model.safetensors", "config.json", "vocabulary.txt.gz"
+WEIGHTS, CONFIG = "model.safetensors", "config.json"
 TOKENIZER, PREPARATION, CARD = "tokenizer_config.json", "preprocessor_config.json", "README.md"
 KIND = "tagline-table"
 VERSION = 1  # of the folder's layout
@@ -45,9 +45,10 @@ def save_pretrained(
     folder.mkdir(parents=True, exist_ok=True)
     state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
     save_file(state, folder / WEIGHTS, metadata={"format": "pt"})
-    shutil.copyfile(tokenizer.vocabulary, folder / VOCABULARY)
+    shutil.copyfile(tokenizer.vocabulary, folder / tokenizer.file)
     config = model.settings
-    _write(folder / TOKENIZER, {"tokenizer_class": "CLIPTokenizer", "model_max_length": config.text_length})
+    kind = "PreTrainedTokenizerFast" if tokenizer.own else "CLIPTokenizer"
+    _write(folder / TOKENIZER, {"tokenizer_class": kind, "model_max_length": config.text_length})
     size = {"height": model.image_size, "width": model.image_size}
     _write(
         folder / PREPARATION,
@@ -72,7 +73,8 @@ def save_pretrained(
 def fingerprint(folder: Path) -> str:
     """sha256 over the configuration, the choice of tags in it, and the weights."""
     config = safe.read_config(folder / CONFIG, allowed=KEYS)
-    return digest(config["model"], hash_file(folder / WEIGHTS), hash_file(folder / VOCABULARY))
+    words = folder / (OWN if (folder / OWN).is_file() else CLIPS)
+    return digest(config["model"], hash_file(folder / WEIGHTS), hash_file(words))
 
 
 def from_pretrained(name: str | Path, *, revision: str | None = None, device: str = "cpu") -> Saved:
@@ -97,7 +99,7 @@ def from_pretrained(name: str | Path, *, revision: str | None = None, device: st
     if wrong:
         raise NotAModel(f"{folder / WEIGHTS} does not fit its configuration ({wrong[0]}); save it again")
     model.load_state_dict(state)
-    tokenizer = Tokenizer(folder / VOCABULARY)
+    tokenizer = Tokenizer.of_folder(folder)
     return Saved(model.to(device).eval(), tokenizer, fingerprint(folder), data.get("results", {}))
 
 
@@ -108,7 +110,7 @@ def push_to_hub(folder: Path, repository: str, *, private: bool = True, token: s
     fingerprint(folder)  # refuse what is no model before anything is created
     api = HfApi(token=token)
     api.create_repo(repository, private=private, exist_ok=True)
-    names = [WEIGHTS, CONFIG, VOCABULARY, TOKENIZER, PREPARATION, CARD]
+    names = [WEIGHTS, CONFIG, CLIPS, OWN, TOKENIZER, PREPARATION, CARD]
     found = api.upload_folder(repo_id=repository, folder_path=folder, allow_patterns=names)
     return str(found)
 
@@ -118,9 +120,7 @@ def _fetch(name: str, revision: str | None) -> Path:
     from huggingface_hub.errors import HFValidationError
 
     try:
-        return Path(
-            snapshot_download(name, revision=revision, allow_patterns=["*.json", WEIGHTS, VOCABULARY])
-        )
+        return Path(snapshot_download(name, revision=revision, allow_patterns=["*.json", WEIGHTS, CLIPS]))
     except HFValidationError:
         raise NotAModel(f"there is no folder {name}; name one that `tagline train table` wrote") from None
     except Exception as error:

@@ -12,13 +12,14 @@ import torch
 
 from experts.stock.digest import write_whole
 from table import batches, saving
-from table.batches import Data, Tokenizer
+from table.batches import Data
 from table.config import BadConfig, Config, as_dict, digest, from_dict
 from table.encoders import architecture
 from table.evaluation import evaluate_model
 from table.frames import FrameCache
 from table.model import Table
 from table.ranking import Evaluation
+from table.tokens import Tokenizer
 from table.trainer import TableTrainer
 from tagging import training
 from tagging.curve import draw_curve
@@ -128,14 +129,15 @@ def train(
             f"are too few; caption {FEWEST} videos or more"
         )
     arguments = training.arguments(folder, found.train, device)
-    tokenizer = Tokenizer()
     rows = [(row.key, row.texts, row.tags) for row in (*data.train, *data.validation)]
     about = {"config": as_dict(found), "data": digest(rows)}
     first = say if arguments.process_index == 0 else training.silent
     checkpoint = training.claim(about, folder, saving.CONFIG, first, "videos, captions or tags")
 
     torch.manual_seed(found.train.seed)
-    model = Table.build(found.model, weights or first_weights(found.train.weights))
+    first_towers = weights or first_weights(found.train.weights)
+    tokenizer = Tokenizer.beside(first_towers)
+    model = Table.build(found.model, first_towers)
     if found.train.checkpointing:
         model.checkpoint()
     if found.train.compile:

@@ -1,0 +1,299 @@
+"""`table-ablation`: TABLE's Table 5 on the playhouse, row by row, and beyond it.
+
+Tags are those that trained experts gave, out of the catalog of the rendered set; captions are the truth's.
+All rows start from the playhouse's CLIP and share data, schedule and sizes. The visual tower is frozen and
+each frame goes through it once for all rows: the paper moves it at a rate of 1e-7, close to not at all.
+Intervals are bootstrapped over test videos, with the queries of all seeds of a video drawn together.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import mean, stdev
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from benchmarks import benchset, kept
+from benchmarks.benchset import Known
+
+if TYPE_CHECKING:
+    from experts.appearance import Towers
+    from experts.tags import Tag
+    from table.batches import Data, Row
+    from table.config import Config
+    from table.ranking import Evaluation
+
+# The preset `playhouse` with the sizes of a table of minutes. The text tower learns, so its rate is not
+# the paper's: that of a CLIP which has seen 400 million pairs would leave this one where it is.
+SIZES: dict[str, Any] = {
+    "text_length": 28,
+    "tag_length": 56,
+    "most": 6,
+    "epochs": 2,
+    "batch": 128,
+    "share": 2,
+    "lr_towers": 5e-4,
+    "lr_fusion": 1e-3,
+    "evaluations": 2,
+}
+CAPTIONS, TEXTS = 12, 4  # of each training video; of each test video, every one a query
+SIDE = 128  # pixels that frames are decoded at before CLIP's own preparation
+
+_TAGS = ("object", "person", "motion", "scene", "speech")  # in the order in which the paper adds them
+_ALONE = {"vtm": False, "mlm": False}
+ROWS: dict[str, dict[str, Any]] = {
+    "no_tags": {"modalities": (), **_ALONE},
+    **{name: {"modalities": _TAGS[: i + 1], **_ALONE} for i, name in enumerate(_TAGS)},
+    "vtm": {"modalities": _TAGS, "vtm": True, "mlm": False},
+    "mlm": {"modalities": _TAGS, "vtm": True, "mlm": True},
+    "screen": {"modalities": (*_TAGS, "screen"), "vtm": True, "mlm": True},
+    "generated": {"modalities": (*_TAGS, "screen", "generated"), "vtm": True, "mlm": True},
+}
+FULL = "mlm"  # the paper's whole model
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What all rows share."""
+
+    world: Mapping[str, Sequence[Known]]  # videos by split
+    tags: Mapping[str, Sequence[Tag]]  # by the file's name, as the experts gave them
+    frames: Mapping[str, Any]  # by the file's name: float32 [frames, D], as the frozen visual tower sees them
+    towers: str  # its fingerprint
+    captions: int  # of each training video
+    texts: int  # of each test video
+
+
+def measure(options: Mapping[str, str]) -> dict[str, Any]:
+    """folder=DIR library=DIR videos=N seeds=0,1,2 rows=no_tags,mlm epochs=N captions=N texts=N set.KEY=VALUE.
+
+    The row "generated" is there once the catalog has generated tags.
+    """
+    from table.config import as_dict
+
+    eyes = benchset.clip(options)
+    config = base(options, eyes)
+    given = given_of(options, eyes, config)
+    names = options["rows"].split(",") if "rows" in options else _rows(given)
+    seeds = [int(seed) for seed in options.get("seeds", "0,1,2").split(",")]
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
+    for seed in seeds:  # seed by seed, so that an interrupted table has every row
+        for name in names:
+            runs[name].append(_kept_run(varied(config, ROWS[name], seed), given))
+    return {
+        "values": _values(runs, [len(some(one, given.texts)) for one in given.world["test"]]),
+        "configuration": {
+            "config": as_dict(config),
+            "visual_tower": "frozen",
+            "towers": given.towers,
+            "captions_a_training_video": given.captions,
+            "queries_a_test_video": given.texts,
+            "tags_a_video": _counts(given),
+        },
+        "seeds": seeds,
+        "details": {name: [_without_ranks(one) for one in own] for name, own in runs.items()},
+    }
+
+
+# -- what is learned from ----------------------------------------------------------------------------
+
+
+def given_of(options: Mapping[str, str], eyes: Towers, config: Config) -> Given:
+    from experts.footage import Uniform
+    from tagging.training import to_stderr
+
+    world = benchset.read(options)
+    tags = _tags(options, world)
+    every = [one for own in world.values() for one in own]
+    sampling = Uniform(config.model.frames, side=SIDE)
+    return Given(
+        world,
+        tags,
+        benchset.vectors(every, sampling, eyes, to_stderr),
+        eyes.fingerprint,
+        int(options.get("captions", CAPTIONS)),
+        int(options.get("texts", TEXTS)),
+    )
+
+
+def _tags(options: Mapping[str, str], world: Mapping[str, Sequence[Known]]) -> dict[str, list[Tag]]:
+    """The tags of each video by its file's name, from the catalog that `tagline tag` filled."""
+    from tagging.catalog import Catalog
+
+    library = Path(options.get("library", benchset.home(options))).expanduser()
+    with Catalog.open(library, create=False) as catalog:
+        found = {Path(v.paths[0]).name: list(catalog.tags(v.id)) for v in catalog.videos() if v.paths}
+    absent = [one.name for own in world.values() for one in own if one.name not in found]
+    if absent:
+        raise ValueError(
+            f"{len(absent)} videos were not tagged, the first is {absent[0]}; "
+            f"run `tagline tag {library} --weights playhouse`"
+        )
+    return found
+
+
+def base(options: Mapping[str, str], eyes: Towers) -> Config:
+    """The preset `playhouse` on the towers of the given CLIP, with SIZES, epochs=N and set.KEY=VALUE."""
+    from table.config import changed, preset
+
+    found = preset("playhouse")
+    found = changed(found, [f"{key}={json.dumps(value)}" for key, value in SIZES.items()])
+    folder = towers_folder(options)
+    towers = json.loads((folder / "open_clip_config.json").read_text(encoding="utf-8"))
+    found = replace(
+        found,
+        model=replace(
+            found.model,
+            architecture=towers["model_cfg"],
+            heads=towers["model_cfg"]["text_cfg"]["heads"],
+            mean=tuple(eyes.preparation.mean),
+            std=tuple(eyes.preparation.std),
+        ),
+        train=replace(found.train, weights=str(folder)),
+    )
+    found = changed(found, [f"{k[4:]}={v}" for k, v in options.items() if k.startswith("set.")])
+    return replace(found, train=replace(found.train, epochs=int(options.get("epochs", found.train.epochs))))
+
+
+def towers_folder(options: Mapping[str, str]) -> Path:
+    """Where the CLIP lies that everything starts from."""
+    from experts import weights
+
+    path = weights.find(options.get("towers") or weights.for_expert("appearance", "playhouse")).path
+    return path if path.is_dir() else path.parent
+
+
+def data_of(given: Given, config: Config) -> tuple[Data, list[Row]]:
+    """Training and validation rows with their frames, and the rows of the test."""
+    from table.batches import Data, Row, one_text, tag_text
+    from table.frames import FramesHeld
+
+    def row(one: Known, texts: Sequence[str]) -> Row:
+        tags = tag_text(given.tags[one.name], config.model.tags)
+        return Row(one.name, one.name, tuple(texts), tags, one.path)
+
+    world = given.world
+    train = [row(one, some(one, given.captions)) for one in world["train"]]
+    validation = [one_text(row(one, [c.text for c in one.truth.captions])) for one in world["val"]]
+    test = [row(one, some(one, given.texts)) for one in world["test"]]
+    return Data(train, validation, FramesHeld(dict(given.frames))), test
+
+
+def some(one: Known, most: int) -> list[str]:
+    """So many captions of a video, each wording once, chosen by a hash."""
+    every = dict.fromkeys(caption.text for caption in one.truth.captions)
+    order = sorted(every, key=lambda text: hashlib.sha256(f"{one.name}:{text}".encode()).digest())
+    return order[:most]
+
+
+# -- one row -----------------------------------------------------------------------------------------
+
+
+def _rows(given: Given) -> list[str]:
+    written = any(tag.modality == "generated" for own in given.tags.values() for tag in own)
+    return [name for name in ROWS if name != "generated" or written]
+
+
+def varied(config: Config, changes: Mapping[str, Any], seed: int) -> Config:
+    """The configuration of a row with this seed."""
+    choice = replace(config.model.tags, modalities=tuple(changes["modalities"]))
+    model = replace(config.model, tags=choice, vtm=changes["vtm"], mlm=changes["mlm"])
+    return replace(config, model=model, train=replace(config.train, seed=seed))
+
+
+def _kept_run(config: Config, given: Given) -> dict[str, Any]:
+    from table.config import as_dict, digest
+
+    data, test = data_of(given, config)
+    rows = [(row.key, row.texts, row.tags) for row in (*data.train, *data.validation, *test)]
+    about = {
+        "config": as_dict(replace(config, train=replace(config.train, weights=None))),
+        "data": digest(rows),
+        "towers": given.towers,
+        "code": kept.code("table"),
+    }
+    return kept.figures("table-ablation", about, lambda: _run(config, data, test))
+
+
+def _run(config: Config, data: Data, test: Sequence[Row]) -> dict[str, Any]:
+    from table.evaluation import evaluate_model
+    from table.train import train
+    from tagging.training import to_stderr
+
+    begun, spent = time.perf_counter(), time.process_time()
+    with tempfile.TemporaryDirectory() as folder:
+        outcome = train(config, data, Path(folder) / "run", report=(), say=to_stderr)
+    found = evaluate_model(outcome.model, test, data.frames, outcome.tokenizer, resamples=0)
+    assert found.dual is not None
+    length = config.model.tag_length
+    ids = outcome.tokenizer([row.tags for row in test], length)
+    tested = [entry["eval_r1"] for entry in outcome.history if "eval_r1" in entry]
+    return {
+        **_figures(found, ""),
+        **_figures(found.dual, "dual_"),
+        "validation_r1": [round(r1, 2) for r1 in tested],
+        # Videos whose tags fill all places: some tags may have been cut.
+        "tags_cut": round(float((ids[:, -1] > 0).float().mean()), 3),
+        "seconds": round(time.perf_counter() - begun, 1),
+        "core_seconds": round(time.process_time() - spent, 1),
+    }
+
+
+def _figures(found: Evaluation, mark: str) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for way, m in (("t2v", found.t2v), ("v2t", found.v2t)):
+        flat |= {f"{mark}{way}_{key}": getattr(m, key) for key in ("r1", "r5", "r10", "mdr", "mnr")}
+    return {**flat, f"{mark}t2v_ranks": found.t2v_ranks.tolist()}
+
+
+# -- the table ---------------------------------------------------------------------------------------
+
+
+def _values(runs: Mapping[str, Sequence[Mapping[str, Any]]], texts: Sequence[int]) -> dict[str, Any]:
+    """Means over seeds, and of R@1 text to video the interval, for each row; then what must be shown."""
+    from table.ranking import intervals, paired
+
+    seeds = len(next(iter(runs.values())))
+    groups = np.tile(np.repeat(np.arange(len(texts)), texts), seeds)
+    places = {
+        (name, mark): np.concatenate([np.asarray(run[f"{mark}t2v_ranks"]) for run in own])
+        for name, own in runs.items()
+        for mark in ("", "dual_")
+    }
+    values: dict[str, Any] = {}
+    edges = {}
+    for name, own in runs.items():
+        for key, value in own[0].items():
+            if isinstance(value, float | int):
+                values[f"{name}_{key}"] = round(mean(run[key] for run in own), 2)
+        for mark in ("", "dual_"):
+            found = edges[name, mark] = intervals(places[name, mark], groups)["r1"]
+            values[f"{name}_{mark}t2v_r1_interval"] = [round(found.low, 2), round(found.high, 2)]
+        if seeds > 1:
+            values[f"{name}_t2v_r1_sd"] = round(stdev(run["t2v_r1"] for run in own), 2)
+    if "no_tags" in runs and FULL in runs:
+        values["r1_full"], values["r1_no_tags"] = values[f"{FULL}_t2v_r1"], values["no_tags_t2v_r1"]
+        values["ci_apart"] = bool(edges[FULL, ""].low > edges["no_tags", ""].high)
+        gain = paired(places["no_tags", ""], places[FULL, ""], groups=groups)
+        values["gain"] = [round(x, 2) for x in (gain.value, gain.low, gain.high)]
+    return values
+
+
+def _without_ranks(run: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in run.items() if not key.endswith("ranks")}
+
+
+def _counts(given: Given) -> dict[str, float]:
+    """How many different tags of each modality a video has."""
+    names = [one.name for own in given.world.values() for one in own]
+    said = [{(tag.modality, tag.text) for tag in given.tags[name]} for name in names]
+    whole = Counter(modality for own in said for modality, _ in own)
+    return {str(modality): round(count / len(names), 2) for modality, count in sorted(whole.items())}
