@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import json
 from importlib import import_module
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from benchmarks import records
+
+if TYPE_CHECKING:
+    from benchmarks.papers.runs import Result
+
+# The data sets on which the papers' tables are made: benchmarks/papers/studies.py.
+STUDIES = ("msrvtt", "msvd", "lsmdc", "didemo", "create", "pexel", "playhouse")
 
 # Loaded when called.
 ELSEWHERE = {"playhouse": "benchmarks.playhouse.commands", "prepare": "benchmarks.datasets.commands"}
@@ -35,6 +42,7 @@ def bench() -> None:
     tagline bench list                 every measurement, one line each
     tagline bench run startup          measure one and keep the record
     tagline bench show startup --json  the record
+    tagline bench run msrvtt --library MSRVTT/videos   a data set: tag, train, test, tables
     tagline bench prepare msvd ...     a data set's annotations into a catalog
     """
 
@@ -42,7 +50,12 @@ def bench() -> None:
 @bench.command("list")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def list_(as_json: bool) -> None:
-    """Name every measurement and say when it was last taken."""
+    """Name every measurement and say when it was last taken.
+
+    \b
+    tagline bench list
+    tagline bench list --json
+    """
     rows = []
     for name, (_, line) in records.MEASUREMENTS.items():
         record = records.read(name)
@@ -57,12 +70,48 @@ def list_(as_json: bool) -> None:
 
 @bench.command()
 @click.argument("name")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="An option of the measurement.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change an option.")
 @click.option("--seed", help="Short for --set seed=N.")
+@click.option("--library", metavar="FOLDER", help="Of a data set: where it was prepared.")
+@click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), help="Of a data set: results go here."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the whole record.")
-def run(name: str, settings: tuple[str, ...], seed: str | None, as_json: bool) -> None:
-    """Measure NAME and keep the record."""
+def run(
+    name: str,
+    settings: tuple[str, ...],
+    seed: str | None,
+    library: str | None,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Measure NAME and keep the record; or tag, train and test a data set for the papers' tables.
+
+    \b
+    tagline bench run startup
+    tagline bench run tagging --set videos=4 --set only=object,scene
+    tagline bench run msrvtt --library MSRVTT/videos
+    tagline bench run msrvtt --library MSRVTT/videos --set seeds=0 --set table.epochs=1 --set train=500
+    tagline bench run playhouse --library ~/playhouse --set tables=all --set rivals=yes
+
+    A data set (msrvtt, msvd, lsmdc, didemo, create, pexel, playhouse) was brought in by `tagline bench
+    prepare`. Three seeds, unless told otherwise; the same command again goes on where a run was interrupted.
+    The results lie beside the catalog: a page in Markdown, plots, and JSON. Options of a data set:
+
+    \b
+    seeds=0,1,2        tables=table-1,op-tsg-7 or all     rivals=yes   also train the rivals' lines
+    train=N  test=N    so many videos at most             tag=no       use the tags as they are
+    weights=playhouse  whose weights the experts use
+    table.preset=NAME  table.KEY=VALUE  tagger.preset=NAME  tagger.KEY=VALUE      settings of the models
+    """
     options = dict(_pair(setting) for setting in settings)
+    if name in STUDIES:
+        if seed is not None:
+            options["seeds"] = seed
+        _print_result(_study(name, library, options, out), as_json)
+        return
+    if library is not None or out is not None:
+        raise click.UsageError(f"--library and --out are for data sets: {', '.join(STUDIES)}")
     if seed is not None:
         options["seed"] = seed
     try:
@@ -72,19 +121,68 @@ def run(name: str, settings: tuple[str, ...], seed: str | None, as_json: bool) -
     _print(record, as_json)
 
 
+def _study(name: str, library: str | None, options: dict[str, str], out: Path | None) -> Result:
+    """Mistakes and mishaps end in a sentence."""
+    from benchmarks.papers.runs import run as run_study
+    from experts.weights import WeightsMissing
+    from tagging.catalog import CatalogError
+    from tagging.configuring import BadConfig
+    from tagging.training import NonFinite, to_stderr
+
+    try:
+        return run_study(name, library, options, out, to_stderr)
+    except (BadConfig, CatalogError, NonFinite, WeightsMissing) as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _print_result(result: Result, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(result.record, indent=2, ensure_ascii=False))
+        return
+    for variant, told in result.record["details"]["summary"].items():
+        key = "t2v_r1" if told["model"] == "table" else "example_f1"
+        what = "R@1 text to video" if told["model"] == "table" else "F1 over videos"
+        click.echo(f"{variant:<12} {what} {told['mean'][key]:.1f}")
+    click.echo(str(result.page))
+
+
 @bench.command()
 @click.argument("name")
+@click.option("--library", metavar="FOLDER", help="Of a data set: where it was prepared.")
 @click.option("--json", "as_json", is_flag=True, help="Print the whole record.")
 @click.pass_context
-def show(ctx: click.Context, name: str, as_json: bool) -> None:
-    """Show the record of NAME."""
-    if name not in records.MEASUREMENTS:
+def show(ctx: click.Context, name: str, library: str | None, as_json: bool) -> None:
+    """Show the record of NAME, or the page of results of a data set.
+
+    \b
+    tagline bench show tagging
+    tagline bench show evaluation --json
+    tagline bench show msrvtt --library MSRVTT/videos
+    """
+    if name in STUDIES and library is not None:
+        _show_study(ctx, name, library, as_json)
+        return
+    if name not in records.MEASUREMENTS and name not in STUDIES:
         raise click.UsageError(f"there is no measurement {name!r}; `tagline bench list` names them all")
     record = records.read(name)
     if record is None:
         click.echo(f"{name} has not been measured yet: `tagline bench run {name}`", err=True)
         ctx.exit(4)
     _print(record, as_json)
+
+
+def _show_study(ctx: click.Context, name: str, library: str, as_json: bool) -> None:
+    from benchmarks.papers.runs import PAGE, RESULTS, home_of
+    from tagging.library import opened
+
+    with opened(library) as catalog:
+        folder = home_of(catalog, name)
+    if not (folder / PAGE).is_file():
+        click.echo(f"{folder} holds no results; `tagline bench run {name} --library {library}`", err=True)
+        ctx.exit(4)
+    click.echo((folder / (RESULTS if as_json else PAGE)).read_text(encoding="utf-8"), nl=False)
+    if not as_json:
+        click.echo(f"\n{folder / PAGE}")
 
 
 def _pair(setting: str) -> tuple[str, str]:

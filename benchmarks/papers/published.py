@@ -12,7 +12,6 @@ from functools import cache
 
 RETRIEVAL = {"r1": "R@1", "r5": "R@5", "r10": "R@10", "mdr": "MdR", "mnr": "MnR"}
 TAGGING = {"precision": "P", "recall": "R", "f1": "F1"}
-LOWER_IS_BETTER = frozenset({"mdr", "mnr"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Which of the papers' tables are made on which data set, with which settings, and what `--set` may change."""
+"""Which of the papers' tables are made on which data set, with what settings, and what `--set` changes."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.taggers import METHODS
 from benchmarks.papers.published import Printed, printed
+from benchmarks.taggers import METHODS
 from tagging.configuring import BadConfig
 
 if TYPE_CHECKING:

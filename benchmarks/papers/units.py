@@ -146,7 +146,7 @@ def _ranks(found: Evaluation) -> dict[str, list[float]]:
 
 def _tagging(catalog: Catalog, config: Any, order: Order, home: Path, say: Say) -> dict[str, Any]:
     from experts.devices import pick
-    from tagging.generator.data import from_catalog, examples_of_test
+    from tagging.generator.data import examples_of_test, from_catalog
 
     if config.train.towers is None and order.weights is not None:
         config = replace(config, train=replace(config.train, collection=order.weights))
