@@ -9,6 +9,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -61,6 +62,11 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--device", metavar="NAME", help="cpu, cuda, mps or auto (the default).")
 @click.option("--jobs", type=click.IntRange(1, 64), metavar="N", help="Files decoded at the same time.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be done, as `tagline plan` does.")
+@click.option("--cluster", metavar="ADDRESS", help="Work on a Ray cluster: HOST:PORT, auto, or local.")
+@click.option("--shards", metavar="PLACE", help="Where a cluster puts its results: a folder, s3:// or gs://.")
+@click.option(
+    "--pool", "pools", multiple=True, metavar="NAME=SIZExBATCH", help="Actors of a cluster's stage."
+)
 @click.pass_context
 def tag(ctx: click.Context, **options: Any) -> None:
     """Watch, listen to and read the videos of a folder.
@@ -72,8 +78,16 @@ def tag(ctx: click.Context, **options: Any) -> None:
     tagline tag ~/Videos
     tagline tag ~/Videos --only object,speech --exclude '*.gif'
     tagline tag /mnt/films /mnt/series --library ~/films
+    tagline tag s3://bucket/films --cluster head:6379 --shards s3://bucket/shards
+
+    With --cluster, FOLDER may also be an address or a file that lists them; see docs/cluster.md.
     """
-    ctx.exit(_guarded(_tag, options))
+    cluster, shards, pools = (options.pop(name) for name in ("cluster", "shards", "pools"))
+    if cluster is None:
+        if shards or pools:
+            raise click.UsageError("--shards and --pool go with --cluster")
+        ctx.exit(_guarded(_tag, options))
+    ctx.exit(_guarded(_on_cluster, {**options, "cluster": cluster, "shards": shards, "pools": pools}))
 
 
 @click.command(short_help="Say what `tag` would do, why, and about how long.")
@@ -154,6 +168,33 @@ def _tag(
         if made.nothing_found:
             return _nothing(made, as_json)
         return _carry_out(made, chosen, device, jobs, as_json)
+
+
+def _on_cluster(
+    folders: Sequence[str], *, cluster: str, shards: str | None, pools: Sequence[str], **options: Any
+) -> int:
+    """`tag --cluster`: the same panel, on many machines."""
+    from tagging import settings
+    from tagging.cluster.commands import Wish, tag
+
+    for name in ("library", "include", "exclude", "jobs"):
+        if options[name]:
+            raise click.UsageError(f"--{name} does not go with --cluster")
+    local = [folder for folder in folders if "://" not in folder]
+    for folder in local:
+        if not os.path.lexists(folder):
+            raise click.UsageError(f"there is no folder, video or list {safe(folder)!r}")
+    root = Path(local[0]) if len(folders) == 1 and local and os.path.isdir(local[0]) else None  # noqa: PTH112
+    wanted = [name.strip() for name in (options["only"] or "").split(",") if name.strip()]
+    return tag(
+        Wish(cluster, folders, shards, pools, options["dry_run"], options["as_json"]),
+        settings.load(options["config"], root),
+        wanted,
+        options["device"],
+        collection=options["weights"],
+        allow_pickle=options["allow_pickle"],
+        retry=options["retry"],
+    )
 
 
 def _carry_out(made: Plan, chosen: Settings, device: str | None, jobs: int | None, as_json: bool) -> int:

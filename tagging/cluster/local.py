@@ -19,10 +19,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from secrets import token_hex
 
 from tagging.cluster import QUIET, ClusterError, required
 
-HERE = "127.0.0.2"  # of the loopback; for 127.0.0.1 Ray puts the address of the network card
+HERE = "127.0.0.1"
+# `ray start`, but a node that is told to be on the loopback stays there: Ray would take the network card.
+PROGRAM = """
+from ray._private import services
+from ray.scripts.scripts import main
+services.resolve_ip_for_localhost = lambda host: host
+main()
+"""
 STORE = 256 << 20  # bytes of shared memory of a node
 PATIENCE = 240.0  # seconds for a node to come up on a busy machine
 AGENTS = ("dashboard-agent-grpc", "dashboard-agent-listen", "metrics-export", "runtime-env-agent")
@@ -44,7 +52,7 @@ class Local:
         # With ports given, a node does not wait for its helpers to say which they chose.
         ports = [f"--{name}-port={port}" for name, port in zip(AGENTS, free_ports(len(AGENTS)), strict=True)]
         command = [
-            *(sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats"),
+            *(sys.executable, "-c", PROGRAM, "start", "--block", "--disable-usage-stats"),
             *(
                 f"--num-cpus={cpus}",
                 "--num-gpus=0",
@@ -82,6 +90,8 @@ def started(cpus: Sequence[int], *, environment: Mapping[str, str] | None = None
     required()
     folder = Path(tempfile.mkdtemp(prefix="tl-"))  # short: the names of sockets may not be long
     port, unused = free_ports(2)
+    # Ports of the loopback are open to everyone on this machine; a job on them needs the secret.
+    os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=os.environ.get("RAY_AUTH_TOKEN") or token_hex(32))
     cluster = Local(f"{HERE}:{port}", folder, {**os.environ, **QUIET, **(environment or {})})
     try:
         cluster.add(
