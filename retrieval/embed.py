@@ -1,22 +1,50 @@
-"""Embedding: every video and every span of it as a unit vector, and sentences and pictures beside them."""
+"""Embedding: every video and every span of it as a unit vector, and sentences and pictures beside them.
+
+The vectors lie in the catalog, under a fingerprint of the model and of the way in which spans are cut. A
+video is embedded anew when either is another, or when the tags that the model read of it have changed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from experts.tags import Embedding, Tag
+from retrieval import reader
+from retrieval.embedders import APPEARANCE, CHOICE, TABLE, Choice, Embedder, Made, load
+from tagging import embeddings
+from tagging.configuring import BadConfig, digest
+from tagging.folder import Progress
+from tagging.names import safe
+
 if TYPE_CHECKING:
+    from experts.footage import Footage, Pictures, Unreadable
     from tagging.catalog import Catalog
+    from tagging.reading import Reading
+    from tagging.records import Video
 
 Vectors = npt.NDArray[np.float32]  # [N, D], each of length 1
+
+NAME = "search"  # under which the catalog keeps what could not be embedded
+SAMPLE = 100  # queries by which an approximate index is tuned
+PICTURES = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
+MOST_PIXELS = 50_000_000
 
 
 class EncoderMissing(Exception):
     """The model that made the library's vectors is not here. One sentence that says what to do."""
+
+
+class BadPicture(Exception):
+    """A picture that cannot be read. One sentence for people."""
 
 
 class Encoder(Protocol):
@@ -28,12 +56,257 @@ class Encoder(Protocol):
         """Sentences to unit vectors: float32 [N, D]."""
 
     def image(self, path: Path) -> Vectors:
-        """A picture file to a unit vector: float32 [D]."""
+        """A picture file to a unit vector: float32 [D]. Raises BadPicture."""
 
 
-def open_encoder(catalog: Catalog) -> Encoder | None:
+def open_encoder(catalog: Reading) -> Encoder | None:
     """The encoder that fits the library's vectors; None where nothing was embedded yet.
 
     Raises EncoderMissing, whose message says what to do, where the model is not here any more.
     """
-    return None
+    choice = Choice.of_catalog(catalog)
+    return None if choice is None else _Encoder(choice)
+
+
+class _Encoder:
+    """Reads texts without the model where its reader is in the cache, and loads the model when it must."""
+
+    def __init__(self, choice: Choice, model: Embedder | None = None) -> None:
+        self.choice, self.fingerprint = choice, choice.fingerprint
+        self._model = model
+        self._reader = reader.read(reader.place(self.fingerprint))
+        if self._reader is None:
+            self._reader = _reader(self.model)
+
+    @property
+    def model(self) -> Embedder:
+        """The whole model, loaded when it is first asked for."""
+        if self._model is None:
+            self._model = model_of(self.choice)
+        return self._model
+
+    def texts(self, texts: Sequence[str]) -> Vectors:
+        return self._reader(texts) if self._reader is not None else self.model.texts(texts)
+
+    def image(self, path: Path) -> Vectors:
+        pixels = picture(path)
+        return self.model.picture(pixels)
+
+
+def model_of(choice: Choice, device: str = "cpu") -> Embedder:
+    """The model that made a library's vectors. Raises EncoderMissing if it is gone or another now."""
+    from experts.weights import WeightsMissing
+
+    again = "name one with `tagline index --model` or `--weights`"
+    try:
+        model = load(choice.kind, choice.name, device)
+    except (WeightsMissing, BadConfig, OSError) as error:
+        raise EncoderMissing(
+            f"the model of this library, {safe(choice.name)}, cannot be used: {error}; {again}"
+        ) from error
+    if model.choice.fingerprint != choice.fingerprint:
+        raise EncoderMissing(
+            f"the model {safe(choice.name)} is not the one that this library was embedded with; "
+            "run `tagline index` to embed it anew"
+        )
+    return model
+
+
+def _reader(model: Embedder) -> reader.Reader | None:
+    """The model's reader, written into the cache; None where only the model itself can read."""
+    try:
+        return reader.keep(model.tower(), model.texts(reader.PROBES), model.choice.fingerprint)
+    except (reader.NotPortable, OSError):
+        return None
+
+
+def picture(path: Path) -> Pictures:
+    """The pixels of a picture file, upright: uint8 [H, W, 3]. Raises BadPicture."""
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(path, formats=PICTURES) as image:
+            if image.width * image.height > MOST_PIXELS:
+                raise BadPicture(f"{safe(path)} has more than {MOST_PIXELS // 10**6} million pixels")
+            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise BadPicture(f"{safe(path)} is no picture that can be read ({', '.join(PICTURES)})") from error
+
+
+# -- embedding a library ---------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How embedding a library ended."""
+
+    choice: Choice
+    progress: Progress
+    spans: int = 0  # vectors of spans that were made
+    unchanged: int = 0
+    absent: int = 0  # videos none of whose files is there
+    failures: list[tuple[str, str]] = field(default_factory=list)  # (path, reason), earlier ones as well
+    stopped: bool = False
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    video: Video
+    path: Path
+    tags: list[Tag]
+    upstream: str
+
+
+def embed(
+    catalog: Catalog,
+    model: Embedder,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+    stop: threading.Event | None = None,
+    *,
+    retry: bool = False,
+    jobs: int | None = None,
+) -> Outcome:
+    """Embed what is new or stale. Each video is written down at once; what ends the run, the next goes on.
+
+    While a library is embedded by another model than before, search goes on with the old vectors until
+    the new ones are complete. `retry`: try again what failed before.
+    """
+    from experts.decoder import Decoder
+
+    begun = time.monotonic()
+    stop = stop or threading.Event()
+    outcome = Outcome(model.choice, Progress(0))
+    work = _stale(catalog, model, outcome, retry)
+    outcome.progress.total = len(work)
+    if Choice.of_catalog(catalog) is None:
+        catalog.set_meta(CHOICE, model.choice.as_json())
+    if work:
+        with Decoder(jobs=jobs) as decoder:
+            orders = ((job.path, model.samplings) for job in _until(work, stop))
+            with closing(decoder.read_all(orders)) as stream:  # type: ignore[type-var]
+                for job, (_, result) in zip(work, stream, strict=False):
+                    _one(catalog, model, job, result, outcome)
+                    on_progress(outcome.progress)
+    outcome.stopped = outcome.progress.done < outcome.progress.total
+    if not outcome.stopped:
+        catalog.set_meta(CHOICE, model.choice.as_json())
+        embeddings.keep_only(catalog, model.choice.fingerprint)
+    outcome.seconds = time.monotonic() - begun
+    return outcome
+
+
+def _until(work: Sequence[_Job], stop: threading.Event) -> Iterator[_Job]:
+    for job in work:
+        if stop.is_set():
+            return
+        yield job
+
+
+def _stale(catalog: Catalog, model: Embedder, outcome: Outcome, retry: bool) -> list[_Job]:
+    """What has to be embedded; the rest is counted in the outcome."""
+    fingerprint = model.choice.fingerprint
+    done = embeddings.done(catalog, fingerprint)
+    failed = {
+        (failure.video_id, failure.expert): failure
+        for failure in catalog.failures()
+        if failure.expert in ("", NAME) and failure.video_id is not None
+    }
+    work = []
+    for video in catalog.videos():
+        tags = model.reads(catalog.tags(video.id))
+        upstream = _upstream(tags)
+        unreadable, before = failed.get((video.id, "")), failed.get((video.id, NAME))
+        same = before is not None and before.fingerprint == digest(fingerprint, upstream)
+        known = unreadable or (before if same else None)
+        paths = [Path(path) for path in video.paths]
+        if video.id in done and done[video.id][0] == upstream:
+            outcome.unchanged += 1
+        elif not paths:
+            outcome.absent += 1
+        elif known is not None and not retry:
+            outcome.failures.append((str(paths[0]), known.reason))
+        else:
+            there = next((path for path in paths if path.exists()), paths[0])
+            work.append(_Job(video, there, tags, upstream))
+    return work
+
+
+def _upstream(tags: Sequence[Tag]) -> str:
+    """What else than the pictures a video's vectors depend on."""
+    return digest([[t.modality, t.text, round(t.score, 6), t.start, t.end] for t in tags])
+
+
+def _one(
+    catalog: Catalog, model: Embedder, job: _Job, result: Footage | Unreadable, outcome: Outcome
+) -> None:
+    """Embed one video and write down what came of it."""
+    fingerprint, progress = model.choice.fingerprint, outcome.progress
+    made, reason = _made(model, job, result)
+    with catalog.transaction():
+        if made is not None:
+            embeddings.put(catalog, job.video.id, fingerprint, job.upstream, made.whole, made.spans)
+            catalog.clear_failure(job.video.id, NAME)
+            outcome.spans += len(made.spans)
+        else:
+            embeddings.drop(catalog, job.video.id, fingerprint)
+            catalog.put_failure(reason, digest(fingerprint, job.upstream), video_id=job.video.id, expert=NAME)
+            outcome.failures.append((str(job.path), reason))
+    progress.done += 1
+    progress.tagged += made is not None
+    progress.failed += made is None
+    progress.path, progress.reason = str(job.path), reason or None
+
+
+def _made(model: Embedder, job: _Job, result: Footage | Unreadable) -> tuple[Made | None, str]:
+    """The vectors of a video, or the reason why there are none: never zeros in their place."""
+    from experts.footage import Unreadable
+
+    if isinstance(result, Unreadable):
+        return None, str(result)
+    try:
+        made = model.embed(result, job.tags)
+        if not all(_sound(e) for e in (made.whole, *made.spans)):
+            return None, "the model made vectors that hold no numbers"
+        return made, ""
+    except Exception as error:  # one bad video must not end the run
+        text = str(error).strip().splitlines()
+        return None, text[0][:300] if text else type(error).__name__
+    finally:
+        result.close()
+
+
+def _sound(embedding: Embedding) -> bool:
+    length = float(np.linalg.norm(embedding.values))
+    return bool(np.isfinite(embedding.values).all()) and abs(length - 1) < 1e-3
+
+
+# -- which model, and what people ask ----------------------------------------------------------------------
+
+
+def wanted_model(catalog: Reading, model: str | None, collection: str | None) -> tuple[str, str]:
+    """(kind, name) of the model to embed with: what is asked for, else the one in use, else public CLIP."""
+    from experts.weights import PUBLIC, for_expert
+
+    if model is not None:
+        return TABLE, str(Path(model).expanduser().absolute()) if Path(model).expanduser().is_dir() else model
+    before = Choice.of_catalog(catalog)
+    if collection is None and before is not None:
+        return before.kind, before.name
+    return APPEARANCE, for_expert(APPEARANCE, collection or PUBLIC)
+
+
+def sample_queries(catalog: Reading, count: int = SAMPLE) -> list[str]:
+    """Texts like those that people will search for: captions, else tags, evenly chosen from the library."""
+    captions = [
+        row[0]
+        for row in catalog.connection.execute(
+            "SELECT DISTINCT text FROM caption ORDER BY text LIMIT 100000"
+        ).fetchall()
+    ]
+    texts = captions or [
+        row[0]
+        for row in catalog.connection.execute("SELECT DISTINCT text FROM tag ORDER BY text LIMIT 100000")
+    ]
+    places = np.linspace(0, len(texts) - 1, min(count, len(texts))).astype(int)
+    return [texts[place] for place in places]

@@ -11,7 +11,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,11 @@ from retrieval import spans
 from retrieval.reader import Floats, NotPortable, Tower, pairs_tokenizer
 from tagging.configuring import digest
 
+if TYPE_CHECKING:
+    from tagging.reading import Reading
+
 APPEARANCE, TABLE = "appearance", "table"
+CHOICE = "search model"  # under which the catalog keeps it
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,15 @@ class Choice:
     def of(cls, text: str) -> Choice:
         kind, name, fingerprint = json.loads(text)
         return cls(str(kind), str(name), str(fingerprint))
+
+    @classmethod
+    def of_catalog(cls, catalog: Reading) -> Choice | None:
+        """The model whose vectors a library is searched by; None where nothing was embedded yet."""
+        kept = catalog.meta(CHOICE)
+        try:
+            return None if kept is None else cls.of(kept)
+        except ValueError:  # not what we wrote: embedding anew writes it again
+            return None
 
 
 @dataclass(frozen=True, slots=True)

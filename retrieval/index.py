@@ -2,19 +2,169 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from retrieval.embedders import Choice
 from retrieval.rows import BadIndex, Ids, Index, Level, Vectors, pack, unpack
+from tagging import embeddings
+from tagging.names import safe
 
 if TYPE_CHECKING:
+    from retrieval.faiss_index import FaissIndex, Pages
     from tagging.catalog import Catalog
+    from tagging.reading import Reading
 
-__all__ = ["BadIndex", "Ids", "Index", "Level", "Vectors", "open_index", "pack", "unpack"]
+__all__ = [
+    "BadIndex",
+    "Ids",
+    "Index",
+    "Level",
+    "Updated",
+    "Vectors",
+    "home",
+    "open_index",
+    "pack",
+    "synchronise",
+    "unpack",
+    "update",
+]
+
+FOLDER = "search"  # beside the catalog
 
 
-def open_index(catalog: Catalog, level: Level = Level.VIDEO) -> Index | None:
+@dataclass(frozen=True, slots=True)
+class Updated:
+    """What bringing an index up to date has done."""
+
+    level: Level
+    rows: int
+    added: int
+    removed: int
+    built: bool  # made anew from the catalog
+    exact: bool
+    recall: float | None  # at 10, against exact answers, when it was built
+
+
+def open_index(catalog: Reading, level: Level = Level.VIDEO) -> Index | None:
     """The index of a library's videos, or of their spans; None where nothing was embedded yet.
 
     Raises BadIndex, whose message names the command, where there should be one and it cannot be used.
     """
-    return None
+    choice = Choice.of_catalog(catalog)
+    if choice is None or not embeddings.counts(catalog, level, choice.fingerprint)[0]:
+        return None
+    from retrieval.faiss_index import FaissIndex
+
+    path = home(catalog, level)
+    if path is None:  # a catalog in memory has no folder beside it
+        return _build(catalog, level, choice.fingerprint, None)
+    if not path.exists():
+        raise BadIndex(f"the index {safe(path)} is not there any more; run `tagline index`")
+    return FaissIndex.open(path, choice.fingerprint)
+
+
+def home(catalog: Reading, level: Level) -> Path | None:
+    """Where the index of a level lies; nowhere for a catalog in memory."""
+    return None if catalog.file is None else catalog.file.parent / FOLDER / f"{level}.index"
+
+
+def update(
+    catalog: Catalog,
+    level: Level,
+    fingerprint: str,
+    *,
+    asked: Vectors | None = None,
+    rebuild: bool = False,
+) -> Updated:
+    """Bring the index of a level up to date with the catalog and write it down.
+
+    What is new is added and what is gone is removed; only an index that cannot be used, is of another
+    model or has outgrown its make is built anew. asked: queries as people put them, float32 [Q, D], by
+    which an approximate one is tuned.
+    """
+    index = None if rebuild else _usable(catalog, level, fingerprint)
+    built = index is None
+    if index is None:
+        index, added, removed = _build(catalog, level, fingerprint, asked), 0, 0
+        added = len(index)
+    else:
+        added, removed = synchronise(index, catalog, level)
+        if index.worn:
+            index, built = _build(catalog, level, fingerprint, asked), True
+    path = home(catalog, level)
+    if path is not None and (built or added or removed):
+        index.save(path)
+    return Updated(level, len(index), added, removed, built, index.exact, index.recall)
+
+
+def synchronise(index: Index, catalog: Reading, level: Level) -> tuple[int, int]:
+    """Add to an index of any make what it lacks of the catalog's vectors and remove what it has too much.
+
+    Returns how many rows were (added or replaced, removed).
+    """
+    newest = embeddings.newest(catalog)
+    videos, counts = embeddings.counts(catalog, level, index.fingerprint)
+    wanted, held = _expected(level, videos, counts), index.ids()
+    gone = np.setdiff1d(held, wanted, assume_unique=True)
+    lacking = np.setdiff1d(wanted, held, assume_unique=True)
+    fresh = set(unpack(lacking)[0].tolist())
+    done = embeddings.done(catalog, index.fingerprint)
+    fresh |= {video for video, (_, revision) in done.items() if revision > index.revision}
+    index.remove(gone)
+    added = 0
+    for ids, vectors in _pages(catalog, level, index.fingerprint, sorted(fresh)):
+        index.add(ids, vectors)
+        added += len(ids)
+    index.revision = newest
+    return added, len(gone)
+
+
+def _usable(catalog: Reading, level: Level, fingerprint: str) -> FaissIndex | None:
+    from retrieval.faiss_index import FaissIndex
+
+    path = home(catalog, level)
+    try:
+        return FaissIndex.open(path, fingerprint) if path is not None and path.exists() else None
+    except BadIndex:
+        return None
+
+
+def _build(catalog: Reading, level: Level, fingerprint: str, asked: Vectors | None) -> FaissIndex:
+    from retrieval.faiss_index import FaissIndex
+
+    newest = embeddings.newest(catalog)
+    videos, counts = embeddings.counts(catalog, level, fingerprint)
+    first = next(_pages(catalog, level, fingerprint, videos[:1]), None)
+    dimensions = 1 if first is None else first[1].shape[1]
+    pages: Pages = lambda: _pages(catalog, level, fingerprint, videos)  # noqa: E731
+    none = np.zeros((0, dimensions), np.float32)
+    index = FaissIndex.build(fingerprint, dimensions, sum(counts), pages, none if asked is None else asked)
+    index.revision = newest
+    return index
+
+
+def _pages(
+    catalog: Reading, level: Level, fingerprint: str, videos: list[int]
+) -> Iterator[tuple[Ids, Vectors]]:
+    for page in embeddings.pages(catalog, level, fingerprint, videos):
+        yield pack(page.ids, _places(level, page.ids)), page.values
+
+
+def _places(level: Level, videos: Ids) -> Ids:
+    """The place of each row in its video, from rows in the order of videos: int [N]."""
+    if level == Level.VIDEO:
+        return np.zeros(len(videos), np.int64)
+    _, begins, counts = np.unique(videos, return_index=True, return_counts=True)
+    places: Ids = np.arange(len(videos)) - np.repeat(begins, counts) + 1
+    return places
+
+
+def _expected(level: Level, videos: list[int], counts: list[int]) -> Ids:
+    """The ids that an index of these videos holds, ascending."""
+    of = np.repeat(np.array(videos, np.int64), np.array(counts, np.int64))
+    return pack(of, _places(level, of))

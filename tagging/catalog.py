@@ -167,7 +167,7 @@ class Catalog(Reading):
             if unreadable is not None:
                 self.put_failure(unreadable, decoder, video_id=video_id)
             elif facts is not None:
-                self._clear_failure(video_id, "")
+                self.clear_failure(video_id, "")
             for look in looks:
                 self.put_look(video_id, look)
         return video_id
@@ -195,7 +195,7 @@ class Catalog(Reading):
             return
         report = checked(look.report, look.modality)
         with self.transaction():
-            self._clear_failure(video_id, look.expert)
+            self.clear_failure(video_id, look.expert)
             for table in ("run", "tag", "sighting", "word"):
                 self.connection.execute(
                     f"DELETE FROM {table} WHERE video_id = ? AND expert = ?", (video_id, look.expert)
@@ -292,7 +292,7 @@ class Catalog(Reading):
         key = self.key_of(path) if path is not None else None
         with self.transaction():
             if video_id is not None:
-                self._clear_failure(video_id, expert)
+                self.clear_failure(video_id, expert)
             else:
                 self.connection.execute("DELETE FROM failure WHERE path = ?", (key,))
             self.connection.execute(
@@ -308,7 +308,8 @@ class Catalog(Reading):
                 ),
             )
 
-    def _clear_failure(self, video_id: int, expert: str) -> None:
+    def clear_failure(self, video_id: int, expert: str) -> None:
+        """What went wrong has been put right."""
         self.connection.execute("DELETE FROM failure WHERE video_id = ? AND expert = ?", (video_id, expert))
 
     def drop_path_failures(self, paths: Iterable[str]) -> None:

@@ -17,6 +17,7 @@ from tagging.records import Vectors
 
 if TYPE_CHECKING:
     from tagging.catalog import Catalog
+    from tagging.reading import Reading
 
 VIDEO, SPAN = "video", "span"  # the sources under which the vectors lie
 _COUNTER = "embedding revision"
@@ -56,12 +57,12 @@ def put(
         )
 
 
-def newest(catalog: Catalog) -> int:
+def newest(catalog: Reading) -> int:
     """The number of the last write; 0 before the first."""
     return int(catalog.meta(_COUNTER) or 0)
 
 
-def done(catalog: Catalog, fingerprint: str) -> dict[int, tuple[str, int]]:
+def done(catalog: Reading, fingerprint: str) -> dict[int, tuple[str, int]]:
     """video id: (upstream, revision) of all that this model has embedded."""
     rows = catalog.connection.execute(
         "SELECT video_id, upstream, revision FROM embedded WHERE fingerprint = ?", (fingerprint,)
@@ -81,7 +82,7 @@ def drop(catalog: Catalog, video_id: int, fingerprint: str) -> None:
         _drop(catalog, "video_id = ? AND fingerprint = ?", (video_id, fingerprint))
 
 
-def counts(catalog: Catalog, source: str, fingerprint: str) -> tuple[list[int], list[int]]:
+def counts(catalog: Reading, source: str, fingerprint: str) -> tuple[list[int], list[int]]:
     """(video ids, how many vectors each has), in the order of ids."""
     rows = catalog.connection.execute(
         "SELECT video_id, count(*) FROM vector WHERE source = ? AND fingerprint = ?"
@@ -92,7 +93,7 @@ def counts(catalog: Catalog, source: str, fingerprint: str) -> tuple[list[int], 
 
 
 def pages(
-    catalog: Catalog,
+    catalog: Reading,
     source: str,
     fingerprint: str,
     video_ids: Sequence[int] | None = None,
