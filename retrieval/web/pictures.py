@@ -22,6 +22,7 @@ TILES = 8  # pictures of a strip, at the midpoints of as many equal parts
 TILE_SIDE = 144  # pixels of the shorter side
 PART = 12.0  # seconds of one preview
 VERSION = "1"  # raise it when the same video gives other pictures
+FRESH = 3600  # seconds for which a browser keeps what it was given
 AGAIN = 300.0  # seconds after which what could not be made is tried again
 
 
@@ -89,7 +90,7 @@ def _made(desk: Desk, key: str, what: str, kind: str, make: Callable[[Video, Ope
         raise _failures.remember(name, f"the video {error}") from error
     finally:
         opened.close()
-    return Made(descriptor, kind, tag)
+    return Made(descriptor, kind, tag, FRESH)
 
 
 def _checked(desk: Desk, video: Video, opened: Opened, make: Callable[[Video, Opened], bytes]) -> bytes:

@@ -1,0 +1,57 @@
+// Asking the server. Errors come as sentences; who asks too much waits a moment and asks again.
+
+export class Refused extends Error {
+  constructor(status, message) {
+    super(message);
+    this.status = status;
+  }
+}
+
+const AGAIN = [400, 1200, 2500]; // milliseconds to wait after "too much at once"
+
+async function ask(address, options) {
+  for (let turn = 0; ; turn += 1) {
+    const response = await fetch(address, { credentials: "same-origin", ...options });
+    if (response.status === 429 && turn < AGAIN.length) {
+      await new Promise((done) => setTimeout(done, AGAIN[turn]));
+      options?.signal?.throwIfAborted();
+      continue;
+    }
+    const answer = await response.json().catch(() => ({}));
+    if (!response.ok) throw new Refused(response.status, answer.error ?? `the server says ${response.status}`);
+    return answer;
+  }
+}
+
+function query(values) {
+  const pairs = new URLSearchParams();
+  for (const [name, value] of Object.entries(values)) {
+    for (const one of Array.isArray(value) ? value : [value]) {
+      if (one !== null && one !== undefined && one !== "") pairs.append(name, one);
+    }
+  }
+  const text = pairs.toString();
+  return text ? `?${text}` : "";
+}
+
+const get = (path, values = {}, signal = undefined) => ask(path + query(values), { signal });
+const post = (path, body) =>
+  ask(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+
+export const search = (wish, signal) => get("/api/search", wish, signal);
+export const video = (id, signal) => get(`/api/videos/${id}`, {}, signal);
+export const evidence = (id, modality, text) => get(`/api/videos/${id}/evidence`, { modality, text });
+export const unseen = (id) => get(`/api/videos/${id}/unseen`);
+export const similar = (id, k, signal) => get(`/api/videos/${id}/similar`, { k }, signal);
+export const review = (k) => get("/api/review", { k });
+export const suggest = (q, signal) => get("/api/tags", { q, k: 8 }, signal);
+export const progress = () => get("/api/progress");
+export const decide = (id, verdict) => post(`/api/videos/${id}/verdicts`, verdict);
+export const undo = (act) => post("/api/undo", { act });
+
+export const strip = (id) => `/strips/${id}`;
+export const media = (id) => `/media/${id}`;
+export const preview = (id, part) => `/previews/${id}?part=${part}`;
+
+/** Was this only called off, because something newer was asked? */
+export const isCalledOff = (error) => error?.name === "AbortError";
