@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from importlib.util import find_spec
+from secrets import token_hex
+
+LOCAL = "local"  # in place of an address: a cluster of this machine alone, for the time of the command
+LOOPBACK = "127.0.0.1"
 
 # Nothing is told to anyone, and no bar is drawn into somebody's pipe.
 QUIET = {
@@ -15,6 +20,13 @@ QUIET = {
 
 class ClusterError(Exception):
     """A cluster that cannot be used, or a run on it that ended early. One sentence for people."""
+
+
+def secret() -> dict[str, str]:
+    """What opens a cluster of this machine alone. To be called before Ray is loaded, which keeps it."""
+    os.environ.setdefault("RAY_AUTH_TOKEN", token_hex(32))
+    os.environ["RAY_AUTH_MODE"] = "token"
+    return {name: os.environ[name] for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN")}
 
 
 def required() -> None:

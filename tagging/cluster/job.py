@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 import time
@@ -163,6 +164,7 @@ def _lines(
     """The pipeline at work; a line for each source, as parts are written."""
     import ray
 
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.log_internal_stack_trace_to_stdout = False

@@ -8,9 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from tagging.cluster import QUIET, ClusterError, required
-
-LOCAL = "local"  # in place of an address: a cluster of this machine alone, for the time of the command
+from tagging.cluster import LOCAL, LOOPBACK, QUIET, ClusterError, required, secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +23,14 @@ class Node:
 def joined(address: str) -> Iterator[list[Node]]:
     """A connection to the cluster at `address`, and its nodes. One that is there already is used and kept.
 
-    address: HOST:PORT, ray://HOST:PORT, "auto" for the cluster that this machine belongs to, or LOCAL.
+    address: HOST:PORT, ray://HOST:PORT, "auto" for the cluster that this machine belongs to, LOCAL, or
+    LOCAL:PORT for one that cluster.local has started.
     """
     required()
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
+    if address.startswith(LOCAL):
+        secret()
     import ray
 
     if ray.is_initialized():
@@ -49,13 +50,33 @@ def _connect(address: str) -> None:
     import ray
 
     try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        if address.startswith(f"{LOCAL}:"):
+            _connect_on_loopback(address)
+        else:
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:  # Ray raises plain ones, too
         why = str(error).strip().splitlines()
         raise ClusterError(
             f"no Ray cluster can be joined at {address} ({why[0][:160] if why else type(error).__name__}); "
             f"start one with `ray start --head`, or use this machine alone with --cluster {LOCAL}"
         ) from error
+
+
+def _connect_on_loopback(address: str) -> None:
+    """Ray takes 127.0.0.1 for a slip and puts the network card's address: a cluster of ours is not there."""
+    import ray
+    from ray._private import services
+
+    real, services.resolve_ip_for_localhost = services.resolve_ip_for_localhost, lambda host: host
+    try:
+        ray.init(
+            address=f"{LOOPBACK}:{address.rpartition(':')[2]}",
+            _node_ip_address=LOOPBACK,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+    finally:
+        services.resolve_ip_for_localhost = real
 
 
 def nodes() -> list[Node]:

@@ -19,11 +19,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from secrets import token_hex
 
-from tagging.cluster import QUIET, ClusterError, required
+from tagging.cluster import LOCAL, LOOPBACK, QUIET, ClusterError, required, secret
 
-HERE = "127.0.0.1"
 # `ray start`, but a node that is told to be on the loopback stays there: Ray would take the network card.
 PROGRAM = """
 from ray._private import services
@@ -59,7 +57,7 @@ class Local:
                 f"--object-store-memory={STORE}",
                 "--include-log-monitor=false",
             ),
-            *(f"--node-ip-address={HERE}", *ports, *more),
+            *(f"--node-ip-address={LOOPBACK}", *ports, *more),
         ]
         with log:
             node = subprocess.Popen(
@@ -91,8 +89,7 @@ def started(cpus: Sequence[int], *, environment: Mapping[str, str] | None = None
     folder = Path(tempfile.mkdtemp(prefix="tl-"))  # short: the names of sockets may not be long
     port, unused = free_ports(2)
     # Ports of the loopback are open to everyone on this machine; a job on them needs the secret.
-    os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=os.environ.get("RAY_AUTH_TOKEN") or token_hex(32))
-    cluster = Local(f"{HERE}:{port}", folder, {**os.environ, **QUIET, **(environment or {})})
+    cluster = Local(f"{LOCAL}:{port}", folder, {**os.environ, **secret(), **QUIET, **(environment or {})})
     try:
         cluster.add(
             cpus[0],
@@ -103,7 +100,7 @@ def started(cpus: Sequence[int], *, environment: Mapping[str, str] | None = None
             f"--temp-dir={folder}",
         )
         for more in cpus[1:]:
-            cluster.add(more, f"--address={cluster.address}")
+            cluster.add(more, f"--address={LOOPBACK}:{port}")
         yield cluster
     finally:
         for node in reversed(cluster.nodes):
@@ -119,7 +116,7 @@ def free_ports(count: int) -> list[int]:
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for one in sockets:
-            one.bind((HERE, 0))
+            one.bind((LOOPBACK, 0))
         return [one.getsockname()[1] for one in sockets]
 
 

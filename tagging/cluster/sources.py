@@ -204,6 +204,7 @@ def _copy(source: Source, path: Path) -> str:
     how = {"block_size": 0} if source.url.startswith("http") else {"cache_type": "readahead"}
     try:
         with fs.open(key, "rb", **how) as there, path.open("wb") as here:
+            _no_redirection(there)
             while block := there.read(AT_ONCE):
                 most -= len(block)
                 if most < 0:
@@ -215,6 +216,13 @@ def _copy(source: Source, path: Path) -> str:
     except Exception as error:  # each service has errors of its own
         raise Unfetched(f"cannot be fetched ({_in_words(error)})") from error
     return digest.hexdigest()
+
+
+def _no_redirection(there: Any) -> None:
+    """A web server that sends us elsewhere is not obeyed."""
+    status = getattr(getattr(there, "r", None), "status", 200)
+    if 300 <= status < 400:
+        raise Unfetched("is a redirection; put the address that it leads to into the list")
 
 
 def _in_words(error: Exception) -> str:
