@@ -28,6 +28,7 @@ MEASUREMENTS = {
         "the experts with the playhouse's weights on test videos, against the truth",
     ),
     "table-ablation": ("benchmarks.table_ablation:measure", "what each kind of tag is worth to TABLE"),
+    "table-training": ("benchmarks.table_training:measure", "training TABLE against the published way"),
     "evaluation": ("benchmarks.evaluation:measure", "all retrieval metrics of a 1000 x 1000 matrix"),
     "query-bank": ("benchmarks.query_bank:measure", "what a bank of other queries is worth to a live one"),
 }

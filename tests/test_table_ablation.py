@@ -31,7 +31,7 @@ def tags_of(known: Truth) -> dict[str, list[str]]:
 def options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """A rendered and tagged set, but for what is in the files."""
     fakes.use_fakes(monkeypatch)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("benchmarks.kept.cache_home", lambda: tmp_path / "cache")
     folder = tmp_path / "bench"
     known = [truth(seed) for seeds in SEEDS.values() for seed in seeds]
     with Catalog.open(folder) as catalog:

@@ -34,15 +34,21 @@ class TagVectors:
     identity: str  # of the model: its kind and the hash of its weights
 
 
+_made: dict[tuple[str, tuple[str, ...]], Vectors] = {}
+
+
 def embed(
     tags: Sequence[str], language: str = "auto", *, collection: str = weights.PUBLIC, device: str = "cpu"
 ) -> TagVectors:
     """The frozen embeddings of tags and of [PAD]. Raises WeightsMissing where the model is not here."""
     model = choose(language, collection)
-    model.load(device)
-    values = np.asarray(model.encode([*tags, PAD_TEXT]), np.float32)
-    lengths = np.linalg.norm(values, axis=1, keepdims=True)
-    return TagVectors(values / np.maximum(lengths, 1e-12), model.identity)
+    key = (model.identity, tuple(tags))
+    if key not in _made:
+        model.load(device)
+        values = np.asarray(model.encode([*tags, PAD_TEXT]), np.float32)
+        _made.clear()  # only the last ones: a table trains many taggers on the same tags
+        _made[key] = values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12)
+    return TagVectors(_made[key], model.identity)
 
 
 def choose(language: str, collection: str = weights.PUBLIC) -> TextModel:
