@@ -30,6 +30,17 @@ METHODS = ("op-tsg", "open-book", "bin", "asl")
 ORDERS = ("prompts", "frequent first", "rare first", "random", "learned")
 
 
+LEAST = {
+    "retrieved": 0,
+    "neighbours": 1,
+    "hint_words": 1,
+    "prompts": 1,
+    "frames": 1,
+    "title_words": 2,
+    "target_words": 2,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class TaggerConfig:
     """Sizes are the paper's; smaller ones train in minutes on two CPU cores."""
@@ -59,8 +70,9 @@ class TaggerConfig:
     use_frames: bool = True  # Table 8
     use_title: bool = True  # Table 8
 
-    neighbours: int = 5  # open-book: videos whose tags may be copied
-    hint_words: int = 60  # open-book: words of those tags
+    retrieved: int = 0  # Open-Tag: tags of similar videos that the decoder is told beside its prompts
+    neighbours: int = 5  # open-book, and each source of Open-Tag: videos whose tags are told
+    hint_words: int = 60  # words of those tags
     gamma_neg: float = 4.0  # asl: focus on the negatives, on the positives, and the shift of probabilities
     gamma_pos: float = 1.0
     clip: float = 0.05
@@ -78,7 +90,9 @@ class TaggerConfig:
             raise BadConfig("prompt labels and prompt classification need method='op-tsg', order='prompts'")
         if self.method == "open-book" and self.order == "prompts":
             raise BadConfig("open-book has no prompts; set order to 'frequent first', or another without")
-        for key, least in (("prompts", 1), ("frames", 1), ("title_words", 2), ("target_words", 2)):
+        if self.retrieved and self.method != "op-tsg":
+            raise BadConfig("only op-tsg is told tags that were retrieved; set retrieved=0")
+        for key, least in LEAST.items():
             if getattr(self, key) < least:
                 raise BadConfig(f"{key} must be at least {least}, not {getattr(self, key)}")
 

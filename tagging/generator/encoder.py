@@ -23,8 +23,9 @@ class Batch:
     title_mask: Tensor  # bool [B, L]
     tags: list[Tensor] | None = None  # B tensors of int [number of tags]
     draws: Tensor | None = None  # float [B, R], chance numbers of these videos in this step, for shuffling
-    hints: Tensor | None = None  # int [B, H], words of similar videos' tags (open-book)
+    hints: Tensor | None = None  # int [B, H], words of similar videos' tags
     hint_mask: Tensor | None = None  # bool [B, H]
+    hint_scores: Tensor | None = None  # float [B, H], how much speaks for the tag of each word
     names: list[str] = field(default_factory=list)
 
     def to(self, device: str | torch.device) -> Batch:
@@ -49,6 +50,7 @@ class Seen:
     prompts: Tensor  # [B, N, tag_width]; N = 0 without order prompts
     hints: Tensor | None = None
     hint_mask: Tensor | None = None
+    hint_scores: Tensor | None = None
 
     def row(self, number: int) -> Seen:
         """One video alone, as a batch."""

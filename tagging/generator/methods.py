@@ -11,10 +11,11 @@ from tagging.generator.config import TaggerConfig
 from tagging.generator.data import Collator, Example
 from tagging.generator.decoding import Decoding, Drafted
 from tagging.generator.encoder import Batch
+from tagging.generator.hinting import Advisor, HintingCollator
 from tagging.generator.model import Tagger
 from tagging.generator.words import Words
 from tagging.rivals.classifier import Classifier
-from tagging.rivals.openbook import HintingCollator, OpenBook, Shelf
+from tagging.rivals.openbook import OpenBook
 
 Model = Tagger | Classifier
 Said = list[tuple[str, float]]  # tags with how sure the model is, 0..1, not yet calibrated
@@ -34,13 +35,13 @@ def build(
     return kind(config, words, tags, tag_vectors, frequency)
 
 
-def collator(model: Model, shelf: Shelf | None = None) -> Collator:
-    """What makes this model's batches. Open-book also needs the videos whose tags it may copy."""
-    if not isinstance(model, OpenBook):
+def collator(model: Model, advisor: Advisor | None = None) -> Collator:
+    """What makes this model's batches. One that is told tags of similar videos needs who tells it."""
+    if not isinstance(model, OpenBook) and not model.settings.retrieved:
         return Collator(model.settings, model.words, model.tags)
-    if shelf is None:
-        raise ValueError("an open-book tagger needs the shelf of its training videos")
-    return HintingCollator(model.settings, model.words, model.tags, shelf)
+    if advisor is None:
+        raise ValueError("this tagger is told tags of similar videos; give it their memory")
+    return HintingCollator(model.settings, model.words, model.tags, advisor)
 
 
 @torch.no_grad()

@@ -67,14 +67,17 @@ class Tagger(nn.Module):
                 self.from_prompt = nn.Linear(config.tag_width, width)
                 self.prompt_places = nn.Embedding(config.prompts, width)
             self.decoder = self.make_decoder()
+        told = config.retrieved > 0 and not config.classify_prompts
+        self.hint_places = nn.Embedding(config.hint_words, width) if told else None
+        self.hint_strength = nn.Linear(1, width) if told else None
         self.apply(start_small)
         self.encoder = HybridEncoder(config, words)
         self.log_temperature = (
             nn.Parameter(torch.tensor(math.log(0.07))) if config.prompted and config.contrastive else None
         )
         self.tag_vectors = nn.Parameter(tag_vectors.detach().clone(), requires_grad=config.learnable_tags)
-        # How near a tag must lie to a prompt for a draft to name it; fitted after training, on validation.
-        self.register_buffer("draft_threshold", torch.tensor(0.5))
+        # How near a tag must lie to each prompt for a draft to name it; fitted after training, on validation.
+        self.register_buffer("draft_threshold", torch.full((max(config.prompts, 1),), 0.5))
 
     def make_decoder(self) -> WordDecoder:
         c = self.settings
@@ -84,27 +87,43 @@ class Tagger(nn.Module):
         """Encode frames and titles, and turn the learnable queries into this batch's order prompts."""
         features, mask = self.encoder(batch)
         if self.prompt_encoder is None:
-            return Seen(features, mask, features.new_zeros(len(batch), 0, self.settings.tag_width))
-        queries = self.queries.expand(len(batch), -1, -1)
-        return Seen(features, mask, self.to_prompt(self.prompt_encoder(queries, features, None, mask)))
+            prompts = features.new_zeros(len(batch), 0, self.settings.tag_width)
+        else:
+            queries = self.queries.expand(len(batch), -1, -1)
+            prompts = self.to_prompt(self.prompt_encoder(queries, features, None, mask))
+        return Seen(features, mask, prompts, batch.hints, batch.hint_mask, batch.hint_scores)
 
     def hold(self, seen: Seen, order: Tensor | None = None, kept: Tensor | None = None) -> Held:
-        """What the decoder looks at: the prompts in `order` [B, N] with their place, then the features.
+        """What the decoder looks at: the prompts in `order` [B, N] with their place, what was retrieved,
+        then the features.
 
         `kept` [B, N], True for prompts that the decoder may see (prompt labels).
         """
         rows, count = seen.prompts.shape[:2]
+        memory, mask = [seen.features], [seen.mask]
+        if self.hint_places is not None:
+            told, there = self._told(seen)
+            memory, mask = [told, *memory], [there, *mask]
         if count == 0:
-            return self.decoder.hold(seen.features, seen.mask)
+            return self.decoder.hold(torch.cat(memory, dim=1), torch.cat(mask, dim=1))
         prompts = seen.prompts
         if order is not None:
             prompts = prompts.gather(1, order[..., None].expand_as(prompts))
         places = torch.arange(count, device=prompts.device)
         there = torch.ones(rows, count, dtype=torch.bool, device=prompts.device) if kept is None else kept
         inner = self.from_prompt(prompts) + self.prompt_places(places)
-        return self.decoder.hold(
-            torch.cat([inner, seen.features], dim=1), torch.cat([there, seen.mask], dim=1)
-        )
+        return self.decoder.hold(torch.cat([inner, *memory], dim=1), torch.cat([there, *mask], dim=1))
+
+    def _told(self, seen: Seen) -> tuple[Tensor, Tensor]:
+        """The explicit prompt: words of retrieved tags, best first, [B, H, width], and their mask."""
+        assert self.hint_places is not None
+        assert self.hint_strength is not None
+        assert seen.hints is not None, "this tagger is told what was retrieved; give it a memory"
+        assert seen.hint_mask is not None
+        assert seen.hint_scores is not None
+        places = torch.arange(seen.hints.shape[1], device=seen.hints.device)
+        words = self.decoder.words(seen.hints) + self.hint_places(places)
+        return words + self.hint_strength(seen.hint_scores[..., None].to(words)), seen.hint_mask
 
     def meant(self, prompts: Tensor) -> Tensor | None:
         """Which prompts stand for a tag, by the prompt labels: bool [B, N]; None without such labels."""

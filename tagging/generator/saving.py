@@ -19,12 +19,14 @@ from tagging.configuring import BadConfig, as_dict, digest, from_dict
 from tagging.generator.calibration import Calibration
 from tagging.generator.config import INSTALLED, TaggerConfig
 from tagging.generator.data import Collator
+from tagging.generator.hinting import Advisor
 from tagging.generator.methods import Model, build, collator
 from tagging.generator.words import Words
-from tagging.rivals.openbook import Shelf
+from tagging.neighbours import advising
+from tagging.neighbours.advising import Librarian
 
 WEIGHTS, CONFIG, WORDS, TAGS, CARD = "model.safetensors", "config.json", "words.json", "tags.json", "card.md"
-FILES = (WEIGHTS, CONFIG, WORDS, TAGS, CARD)
+FILES = (WEIGHTS, CONFIG, WORDS, TAGS, CARD, *advising.FILES)
 KIND = "tagline-tagger"
 VERSION = 1  # of the folder's layout
 KEYS = ("kind", "version", "model", "calibration", "frames_by", "towers", "language", "results")
@@ -49,9 +51,10 @@ class Trained:
     frames_by: str = ""  # and their hash; "": frames came from elsewhere, or there are none
     language: str = ""  # identity of the frozen language model
     results: dict[str, Any] = field(default_factory=dict)
+    memory: Librarian | None = None  # of the training videos, where it is told tags of similar ones
 
-    def collator(self, shelf: Shelf | None = None) -> Collator:
-        return collator(self.model, shelf)
+    def collator(self, advisor: Advisor | None = None) -> Collator:
+        return collator(self.model, advisor or self.memory)
 
 
 def save_pretrained(trained: Trained, folder: Path) -> str:
@@ -62,6 +65,8 @@ def save_pretrained(trained: Trained, folder: Path) -> str:
     save_file(state, folder / WEIGHTS, metadata={"format": "pt"})
     model.words.save(folder / WORDS)
     _write(folder / TAGS, {"tags": model.tags, "frequency": list(trained.frequency)})
+    if trained.memory is not None:
+        trained.memory.save(folder)
     (folder / CARD).write_text(card(trained), encoding="utf-8")
     # Last: a folder with a configuration is whole.
     _write(
@@ -84,7 +89,10 @@ def fingerprint(folder: Path) -> str:
     """sha256 over configuration, language model, towers, calibration, words, tags and weights."""
     config = _config(folder)
     facts = [config.get(key) for key in ("model", "calibration", "frames_by", "language")]
-    return digest(*facts, *(hash_file(folder / name) for name in (WEIGHTS, WORDS, TAGS)))
+    files = [WEIGHTS, WORDS, TAGS]
+    if config["model"].get("retrieved"):
+        files += advising.FILES
+    return digest(*facts, *(hash_file(folder / name) for name in files))
 
 
 def from_pretrained(name: str | Path, *, revision: str | None = None, device: str = "cpu") -> Trained:
@@ -117,6 +125,11 @@ def from_pretrained(name: str | Path, *, revision: str | None = None, device: st
     if wrong:
         raise NotATagger(f"{folder / WEIGHTS} does not fit its configuration ({wrong[0]}); save it again")
     model.load_state_dict(state)
+    memory = None
+    if model_config.retrieved:
+        memory = Librarian.load(
+            folder, neighbours=model_config.neighbours, most=model_config.retrieved, device=device
+        )
     return Trained(
         model.to(device).eval(),
         frequency,
@@ -125,6 +138,7 @@ def from_pretrained(name: str | Path, *, revision: str | None = None, device: st
         config.get("frames_by", ""),
         config.get("language", ""),
         config.get("results", {}),
+        memory,
     )
 
 
@@ -145,7 +159,10 @@ def install(folder: Path) -> Path:
     fingerprint(folder)
     target.mkdir(parents=True, exist_ok=True)
     (target / CONFIG).unlink(missing_ok=True)  # without it the folder is none, until all of it is there
-    for name in (WEIGHTS, WORDS, TAGS, CARD, CONFIG):
+    for name in (WEIGHTS, WORDS, TAGS, CARD, *advising.FILES, CONFIG):
+        if not (folder / name).exists():
+            (target / name).unlink(missing_ok=True)  # of the tagger that was here before
+            continue
         beside = target / f".{name}.part"
         shutil.copyfile(folder / name, beside)
         beside.replace(target / name)

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
+from experts import weights
 from experts.stock.digest import write_whole
 from tagging import training
 from tagging.configuring import BadConfig, as_dict, digest, from_dict
@@ -20,12 +21,15 @@ from tagging.generator import language, saving
 from tagging.generator.config import Config
 from tagging.generator.data import Examples, tag_table
 from tagging.generator.fitting import fit_drafts, fit_scores
-from tagging.generator.methods import build, collator, predict_all
+from tagging.generator.hinting import Advisor
+from tagging.generator.methods import Model, build, collator, predict_all
 from tagging.generator.model import Tagger
 from tagging.generator.saving import Trained
 from tagging.generator.titles import load_bert, words_of_bert
 from tagging.generator.trainer import TaggerTrainer, score
 from tagging.generator.words import Words
+from tagging.neighbours.advising import Librarian
+from tagging.neighbours.views import Viewer
 from tagging.rivals.openbook import OpenBook, Shelf
 from tagging.scoring import Score
 from tagging.training import BOARD, MODEL, Say, reports
@@ -55,7 +59,7 @@ class Outcome:
     history: list[dict[str, Any]]  # what was logged: losses, rates, figures, by step
     folder: Path  # the saved tagger
     fingerprint: str
-    shelf: Shelf | None = None  # open-book: the videos whose tags may be copied
+    shelf: Advisor | None = None  # who knows the training videos, where the tagger is told of similar ones
 
 
 def train(
@@ -91,8 +95,8 @@ def train(
     model = build(_fitted(found, examples, vectors.shape[1]).model, words, tags, vectors, frequency)
     if settings.title_weights is not None:
         load_bert(model.encoder.title_encoder, settings.title_weights)
-    shelf = Shelf(examples.train) if isinstance(model, OpenBook) else None
-    make = collator(model, shelf)
+    advisor = _advisor(found, model, examples, arguments.device.type)
+    make = collator(model, advisor)
 
     trainer = TaggerTrainer(model, arguments, found, examples, make, say)
     trainer.report_to(folder / BOARD, reports() if report is None else report)
@@ -113,6 +117,7 @@ def train(
         examples.frames_by,
         embedded.identity,
         {f"validation_{name}_f1": value.f1 for name, value in scores.items()},
+        advisor if isinstance(advisor, Librarian) else None,
     )
     history = trainer.state.log_history
     mark = ""
@@ -121,7 +126,20 @@ def train(
         write_whole(folder / "history.json", json.dumps(history, indent=1) + "\n")
         draw_curve(history, folder / "curve.png", LOSSES, FIGURES, "share")
     trainer.accelerator.wait_for_everyone()
-    return Outcome(trained, scores, history, folder / MODEL, mark, shelf)
+    return Outcome(trained, scores, history, folder / MODEL, mark, advisor)
+
+
+def _advisor(config: Config, model: Model, examples: Examples, device: str) -> Advisor | None:
+    """Who tells the tagger of similar videos. Whoever it is knows the training split alone."""
+    c, t = model.settings, config.train
+    if isinstance(model, OpenBook):
+        return Shelf(examples.train, c.neighbours)
+    if not c.retrieved:
+        return None
+    # Titles and frames compare only in the space of the towers that made the frames.
+    named = (t.towers or weights.for_expert("appearance", t.collection)) if examples.frames_by else None
+    viewer = Viewer.open(t.language, named, collection=t.collection, device=device)
+    return Librarian.of(examples.train, viewer, neighbours=c.neighbours, most=c.retrieved)
 
 
 def _enough(examples: Examples, tags: Sequence[str], least: int) -> None:

@@ -18,13 +18,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tagging.generator.config import TaggerConfig
-from tagging.generator.data import Collator, Example
+from tagging.generator.data import Example
 from tagging.generator.encoder import Batch, Seen
 from tagging.generator.language import Letters
 from tagging.generator.layers import Cache, Held, WordDecoder
 from tagging.generator.model import Tagger
-from tagging.generator.words import Words
 
 Vectors = npt.NDArray[np.float32]
 
@@ -67,7 +65,7 @@ class OpenBook(Tagger):
 
     def see(self, batch: Batch) -> Seen:
         assert batch.hints is not None, "open-book needs the tags of similar videos"
-        return replace(super().see(batch), hints=batch.hints, hint_mask=batch.hint_mask)
+        return super().see(batch)
 
     def hold(self, seen: Seen, order: Tensor | None = None, kept: Tensor | None = None) -> Held:
         return replace(super().hold(seen, order, kept), hints=seen.hints, hint_mask=seen.hint_mask)
@@ -76,7 +74,8 @@ class OpenBook(Tagger):
 class Shelf:
     """The training videos, to find those that are most like another."""
 
-    def __init__(self, examples: Sequence[Example]) -> None:
+    def __init__(self, examples: Sequence[Example], neighbours: int = 5) -> None:
+        self.neighbours = neighbours
         self.keys = [one.key for one in examples]
         self.tags = [one.tags for one in examples]
         self.titles, self.frames = describe(examples)
@@ -95,33 +94,13 @@ class Shelf:
             found.append([int(i) for i in order if self.keys[i] != one.key][:count])
         return found
 
-
-class HintingCollator(Collator):
-    """Batches with hints: the words of similar videos' tags, the nearest video's first."""
-
-    def __init__(self, config: TaggerConfig, words: Words, tags: Sequence[str], shelf: Shelf) -> None:
-        super().__init__(config, words, tags)
-        self.shelf = shelf
-        self._of: dict[str, list[int]] = {}
-
-    def batch(self, examples: Sequence[Example]) -> Batch:
-        batch = super().batch(examples)
-        rows = [self._hints(one) for one in examples]
-        longest = max(1, *map(len, rows))
-        batch.hints = torch.zeros(len(rows), longest, dtype=torch.long)
-        batch.hint_mask = torch.zeros(len(rows), longest, dtype=torch.bool)
-        for row, ids in enumerate(rows):
-            batch.hints[row, : len(ids)] = torch.tensor(ids, dtype=torch.long)
-            batch.hint_mask[row, : len(ids)] = True
-        return batch
-
-    def _hints(self, one: Example) -> list[int]:
-        if one.key not in self._of:
-            near = self.shelf.nearest([one], self.config.neighbours)[0]
-            tags = dict.fromkeys(tag for number in near for tag in self.shelf.tags[number])
-            ids = [word for tag in tags for word in self.words.encode(tag)]
-            self._of[one.key] = ids[: self.config.hint_words]
-        return self._of[one.key]
+    def advise(self, examples: Sequence[Example]) -> list[list[tuple[str, float]]]:
+        """The tags of each one's `neighbours` nearest videos, the nearest video's first."""
+        found = []
+        for numbers in self.nearest(examples, self.neighbours):
+            tags = dict.fromkeys(tag for number in numbers for tag in self.tags[number])
+            found.append([(tag, 1.0) for tag in tags])
+        return found
 
 
 def describe(examples: Sequence[Example]) -> tuple[Vectors, Vectors]:

@@ -1,0 +1,1 @@
+"""Tags from neighbours (Open-Tag): several retrieval systems, one vote, tags that the library grows by."""

@@ -1,0 +1,100 @@
+"""What the generator is told: the consensus of the retrieval systems over its training videos."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from experts.stock import safe
+from experts.stock.digest import write_whole
+from tagging.configuring import BadConfig
+from tagging.nearest import Vectors
+from tagging.neighbours.memory import Known, Memory
+from tagging.neighbours.views import Viewer
+
+if TYPE_CHECKING:
+    from tagging.generator.data import Example
+
+TENSORS, NAMES = "memory.safetensors", "memory.json"
+FILES = (TENSORS, NAMES)
+NAME_KEYS = ("identity", "made_of", "keys", "tags")
+AT_ONCE = 256
+
+
+class Librarian:
+    """Knows tagged videos and says which tags speak for another one. See `generator.hinting.Advisor`."""
+
+    def __init__(
+        self,
+        videos: Sequence[Known],
+        views: dict[str, Vectors],
+        viewer: Viewer,
+        *,
+        neighbours: int = 5,
+        most: int = 10,
+    ) -> None:
+        self.raw = views
+        self.memory, self.viewer = Memory(videos, views), viewer
+        self.neighbours, self.most = neighbours, most
+        if not self.memory.sources():
+            raise BadConfig(
+                "none of these videos has a title or frames that others could be like; set retrieved=0"
+            )
+
+    @classmethod
+    def of(
+        cls, examples: Sequence[Example], viewer: Viewer, *, neighbours: int = 5, most: int = 10
+    ) -> Librarian:
+        """One that knows these examples with their tags: those of the training split, no other."""
+        known = [Known(one.key, one.tags) for one in examples]
+        return cls(known, viewer(examples), viewer, neighbours=neighbours, most=most)
+
+    def advise(self, examples: Sequence[Example]) -> list[list[tuple[str, float]]]:
+        """At most `most` tags of similar videos for each example, by consensus; never from itself."""
+        found = []
+        for start in range(0, len(examples), AT_ONCE):
+            some = examples[start : start + AT_ONCE]
+            views = self.memory.fit(self.viewer(some))
+            among = [s for s in self.memory.sources() if s.asks in views]
+            said = self.memory.propose(views, [one.key for one in some], count=self.neighbours, among=among)
+            found += [[(p.text, p.score) for p in own[: self.most]] for own in said]
+        return found
+
+    def save(self, folder: Path) -> None:
+        """Write what it knows beside a tagger, as tensors and JSON."""
+        import torch
+        from safetensors.torch import save_file
+
+        save_file({k: torch.tensor(v) for k, v in self.raw.items()}, folder / TENSORS)
+        told = {
+            "identity": self.viewer.identity,
+            "made_of": self.viewer.made_of,
+            "keys": [video.key for video in self.memory.videos],
+            "tags": [list(video.tags) for video in self.memory.videos],
+        }
+        write_whole(folder / NAMES, json.dumps(told, ensure_ascii=False) + "\n")
+
+    @classmethod
+    def load(cls, folder: Path, *, neighbours: int = 5, most: int = 10, device: str = "cpu") -> Librarian:
+        """Read what `save` wrote; refused if the models that made it are not those here."""
+        from safetensors.torch import load_file
+
+        told = safe.read_config(folder / NAMES, allowed=NAME_KEYS)
+        made = told["made_of"]
+        viewer = Viewer.open(
+            made.get("language"),
+            made.get("towers"),
+            collection=made.get("collection", "public"),
+            device=device,
+        )
+        if told["identity"] != viewer.identity:
+            raise BadConfig(
+                f"the memory in {folder} was made by other text or CLIP models than those here; "
+                "train the tagger again"
+            )
+        safe.check_file(folder / TENSORS)
+        views = {name: tensor.numpy() for name, tensor in load_file(folder / TENSORS).items()}
+        videos = [Known(k, tuple(map(str, t))) for k, t in zip(told["keys"], told["tags"], strict=True)]
+        return cls(videos, views, viewer, neighbours=neighbours, most=most)

@@ -1,0 +1,100 @@
+"""How videos are seen by the retrieval systems: examples to vectors of each kind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from experts import weights
+from tagging.nearest import Vectors, unit
+from tagging.neighbours.memory import FRAMES, NAMED, SOUND, TEXT, TITLE
+
+if TYPE_CHECKING:
+    from experts.appearance import Towers
+    from experts.hearing.keywords import TextModel
+    from tagging.generator.data import Example
+
+WORDS = 200  # of speech and texts on the screen that are read beside the title
+
+
+class Viewer:
+    """Makes the views of videos. What a model is needed for is left out where it is not here."""
+
+    def __init__(self, text: TextModel | None, towers: Towers | None = None) -> None:
+        """text: a loaded sentence model; towers: those that made the frame vectors."""
+        self.text, self.towers = text, towers
+        self.made_of: dict[str, str | None] = {}  # names of the models, for whoever has to find them again
+
+    @classmethod
+    def open(
+        cls,
+        language: str | None,
+        towers: str | None = None,
+        *,
+        collection: str = weights.PUBLIC,
+        device: str = "cpu",
+    ) -> Viewer:
+        """With these models, loaded: one of generator.language, and CLIP's towers; None: without."""
+        from experts.appearance import towers as towers_of
+        from tagging.generator.language import choose
+
+        text = None
+        if language is not None:
+            text = choose(language, collection)
+            text.load(device)
+        found = towers_of(towers, device, collection=collection) if towers is not None else None
+        viewer = cls(text, found)
+        viewer.made_of = {"language": language, "towers": towers, "collection": collection}
+        return viewer
+
+    @property
+    def identity(self) -> str:
+        """Of the models: memories of different ones do not belong together."""
+        of_text = self.text.identity if self.text is not None else ""
+        return f"{of_text} {self.towers.fingerprint if self.towers is not None else ''}".strip()
+
+    def __call__(self, examples: Sequence[Example]) -> dict[str, Vectors]:
+        views = {
+            FRAMES: pooled([one.frames for one in examples]),
+            SOUND: pooled([one.sound for one in examples]),
+        }
+        titles = [one.title for one in examples]
+        if self.text is not None:
+            views[TITLE] = _texts(self.text.encode, titles)
+            if any(one.words for one in examples):
+                views[TEXT] = _texts(self.text.encode, [told(one) for one in examples])
+            else:
+                views[TEXT] = views[TITLE]
+        if self.towers is not None:
+            views[NAMED] = _texts(self.towers.encode_texts, titles)
+        return {name: rows for name, rows in views.items() if rows.shape[1]}
+
+
+def told(one: Example) -> str:
+    """All words of a video: its title, and the first of what is said and written in it."""
+    return " ".join([one.title, *one.words.split()[:WORDS]]).strip()
+
+
+def pooled(parts: Sequence[npt.NDArray[np.float32] | None]) -> Vectors:
+    """The mean of each video's vectors, scaled to length 1: [N, D]; zeros where there are none."""
+    width = max((part.shape[1] for part in parts if part is not None and len(part)), default=0)
+    means = np.zeros((len(parts), width), np.float32)
+    for row, part in enumerate(parts):
+        if part is not None and len(part):
+            means[row] = unit(np.asarray(part, np.float32)).mean(0)
+    return unit(means)
+
+
+def _texts(encode: object, texts: Sequence[str]) -> Vectors:
+    """One vector a text, [N, D]; zeros for an empty one."""
+    assert callable(encode)
+    there = [row for row, text in enumerate(texts) if text.strip()]
+    if not there:
+        return np.zeros((len(texts), 0), np.float32)
+    found = np.asarray(encode([texts[row] for row in there]), np.float32)
+    rows = np.zeros((len(texts), found.shape[1]), np.float32)
+    rows[there] = unit(found)
+    return rows

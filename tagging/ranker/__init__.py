@@ -1,0 +1,1 @@
+"""Recall and ranking: several ways to candidate tags, then one model that orders them by fit."""

@@ -1,0 +1,141 @@
+"""The towers: frames, sound and text of a video against tags, in one space.
+
+frames [B, T, F] ── NextVLAD ─┐
+sound  [B, S, A] ── NextVLAD ─┼─▶ video [B, width] ──▶ cosine with tags [K, width] ◀── frozen tag embeddings
+text   [B, L]    ── BERT ─────┘
+
+The ranker learns the cosine by contrast. The classifier has an output of its own for each tag and adds that
+cosine to it, so that a tag's name helps where its examples are few.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tagging.generator.config import TaggerConfig
+from tagging.generator.encoder import bert
+from tagging.ranker.config import RankerConfig
+from tagging.ranker.nextvlad import NextVLAD
+from tagging.rivals.classifier import binary
+
+
+@dataclass(slots=True)
+class Clips:
+    """Videos as tensors; the masks are True where there is something."""
+
+    frames: Tensor  # float [B, T, F]
+    frame_mask: Tensor  # bool [B, T]
+    sound: Tensor  # float [B, S, A]
+    sound_mask: Tensor  # bool [B, S]
+    text: Tensor  # int [B, L]
+    text_mask: Tensor  # bool [B, L]
+
+    def to(self, device: str | torch.device) -> Clips:
+        moved: dict[str, Any] = {f.name: getattr(self, f.name).to(device) for f in fields(self)}
+        return replace(self, **moved)
+
+
+class Ranker(nn.Module):
+    """How well tags fit videos. `frame_width` or `sound_width` 0: there is no such tower."""
+
+    def __init__(
+        self,
+        config: RankerConfig,
+        frame_width: int,
+        sound_width: int,
+        words: int,
+        tag_width: int,
+        tags: int = 0,
+    ) -> None:
+        """words: of the tokenizer; tags: how many outputs the classifier has."""
+        super().__init__()
+        self.config, width = config, config.width
+        vlad = {"clusters": config.clusters, "groups": config.groups, "dropout": config.dropout}
+        self.see = NextVLAD(frame_width, width, **vlad) if frame_width else None  # type: ignore[arg-type]
+        self.hear = NextVLAD(sound_width, width, **vlad) if sound_width else None  # type: ignore[arg-type]
+        small = TaggerConfig(
+            width=config.text_width,
+            heads=config.heads,
+            title_layers=config.text_layers,
+            title_words=config.text_words,
+            dropout=config.dropout,
+        )
+        self.read = bert(small, words)
+        self.from_text = nn.Linear(config.text_width, width)
+        self.fuse = nn.Sequential(
+            nn.LayerNorm(width), nn.Linear(width, width), nn.GELU(), nn.Dropout(config.dropout)
+        )
+        self.to_space = nn.Linear(width, width)
+        self.tag_in = nn.Linear(tag_width, width)
+        self.tag_out = nn.Sequential(nn.GELU(), nn.Linear(width, width))
+        self.log_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
+        self.outputs = nn.Linear(width, tags) if config.objective == "classify" else None
+        if self.outputs is not None:
+            nn.init.constant_(self.outputs.bias, -4.0)  # few of many tags are right
+
+    def fused(self, clips: Clips) -> Tensor:
+        """What is known of each video: [B, width]."""
+        states = self.read(input_ids=clips.text, attention_mask=clips.text_mask.long()).last_hidden_state
+        there = clips.text_mask[..., None].to(states)
+        x = self.from_text((states * there).sum(1) / there.sum(1))  # [CLS] is always there
+        if self.see is not None and clips.frames.shape[1]:
+            x = x + self.see(clips.frames, clips.frame_mask)
+        if self.hear is not None and clips.sound.shape[1]:
+            x = x + self.hear(clips.sound, clips.sound_mask)
+        found: Tensor = self.fuse(x)
+        return found
+
+    def videos(self, clips: Clips) -> Tensor:
+        """Videos in the common space: [B, width], each of length 1."""
+        return F.normalize(self.to_space(self.fused(clips)).float(), dim=-1)
+
+    def tags(self, vectors: Tensor) -> Tensor:
+        """Frozen tag embeddings [K, tag_width] to the common space [K, width], each of length 1.
+
+        Nothing here is a tag's own, so a tag that was never seen has its place as well.
+        """
+        x = self.tag_in(vectors)
+        return F.normalize((x + self.tag_out(x)).float(), dim=-1)
+
+    @property
+    def scale(self) -> Tensor:
+        return self.log_scale.exp().clamp(max=100.0)
+
+    def logits(self, clips: Clips, vectors: Tensor) -> Tensor:
+        """The classifier's: one output a tag plus the video-tag similarity, [B, K]."""
+        assert self.outputs is not None
+        fused = self.fused(clips)
+        video = F.normalize(self.to_space(fused).float(), dim=-1)
+        found: Tensor = self.outputs(fused).float() + self.scale * (video @ self.tags(vectors).T)
+        return found
+
+
+def contrast(
+    video: Tensor, tags: Tensor, scale: Tensor, owners: Tensor, right: Tensor, negatives: Tensor
+) -> Tensor:
+    """Each tag of a video against the negatives of that video, by cross-entropy; the mean over all tags.
+
+    video: [B, D] and tags: [K, D], each row of length 1; owners: int [P], the video of each right tag;
+    right: int [P], its number; negatives: int [B, N], numbers, -1 where there are fewer. Another right tag
+    of the same video is never a negative.
+    """
+    if not len(owners):
+        return video.sum() * 0.0
+    scores = scale * (video @ tags.T)  # [B, K]
+    against = scores.gather(1, negatives.clamp(min=0)).masked_fill(negatives < 0, float("-inf"))
+    own = scores[owners, right]  # [P]
+    both = torch.cat([own[:, None], against[owners]], dim=1)
+    return (both.logsumexp(1) - own).mean()
+
+
+def classification(logits: Tensor, owners: Tensor, right: Tensor) -> Tensor:
+    """Binary cross-entropy over all tags."""
+    targets = torch.zeros_like(logits)
+    targets[owners, right] = 1.0
+    return binary(logits, targets)

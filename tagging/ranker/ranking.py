@@ -1,0 +1,186 @@
+"""A trained ranker or classifier at work: videos and tags in one space, tags by fit, new tags at any time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+
+from experts.stock import safe
+from experts.stock.digest import write_whole
+from tagging.configuring import as_dict, from_dict
+from tagging.generator.calibration import Calibration
+from tagging.generator.data import Example
+from tagging.generator.language import choose
+from tagging.generator.words import Words
+from tagging.nearest import Vectors, unit
+from tagging.ranker.batches import Reader
+from tagging.ranker.config import RankerConfig
+from tagging.ranker.model import Ranker
+from tagging.ranker.tagindex import TagIndex
+
+Said = list[tuple[str, float]]
+
+WEIGHTS, CONFIG, WORDS = "model.safetensors", "config.json", "words.json"
+KIND = "tagline-ranker"
+KEYS = ("kind", "config", "tags", "frequency", "calibration", "least", "widths", "identity", "results")
+AT_ONCE = 128
+
+
+@dataclass(slots=True)
+class Ranking:
+    """A model with its words and tags. `least`: from which calibrated score on a tag is said."""
+
+    model: Ranker
+    words: Words
+    tags: list[str]
+    tag_vectors: Vectors  # frozen, [K, tag_width]
+    frequency: list[int]
+    widths: tuple[int, int]  # of frame and of sound vectors
+    identity: str  # of the language model that made the tag vectors
+    calibration: Calibration = field(default_factory=Calibration)
+    least: float = 0.5
+    results: dict[str, float] = field(default_factory=dict)
+    index: TagIndex | None = None
+
+    @property
+    def config(self) -> RankerConfig:
+        return self.model.config
+
+    @property
+    def reader(self) -> Reader:
+        return Reader(self.config, self.words, *self.widths)
+
+    @torch.no_grad()
+    def videos(self, examples: Sequence[Example]) -> Vectors:
+        """Videos in the common space: [N, width], each of length 1."""
+        self.model.eval()
+        device = next(self.model.parameters()).device
+        parts = [
+            self.model.videos(self.reader(examples[i : i + AT_ONCE]).to(device)).cpu().numpy()
+            for i in range(0, len(examples), AT_ONCE)
+        ]
+        return np.concatenate(parts) if parts else np.zeros((0, self.config.width), np.float32)
+
+    @torch.no_grad()
+    def tag_side(self, vectors: Vectors) -> Vectors:
+        """Frozen tag embeddings in the common space: [K, width]."""
+        self.model.eval()
+        device = next(self.model.parameters()).device
+        found: Vectors = self.model.tags(torch.from_numpy(vectors).to(device)).cpu().numpy()
+        return found
+
+    @torch.no_grad()
+    def probabilities(self, examples: Sequence[Example]) -> Vectors:
+        """The classifier's opinion of every tag it learned: [N, K] in 0..1."""
+        self.model.eval()
+        device = next(self.model.parameters()).device
+        vectors = torch.from_numpy(self.tag_vectors).to(device)
+        parts = [
+            self.model.logits(self.reader(examples[i : i + AT_ONCE]).to(device), vectors)
+            .sigmoid()
+            .cpu()
+            .numpy()
+            for i in range(0, len(examples), AT_ONCE)
+        ]
+        return np.concatenate(parts)
+
+    def searchable(self) -> TagIndex:
+        """The index of the tags, made when first asked for."""
+        if self.index is None:
+            self.index = TagIndex(self.tags, self.tag_side(self.tag_vectors))
+        return self.index
+
+    def know(self, tags: Sequence[str]) -> None:
+        """New tags can be ranked from now on, with no training."""
+        index = self.searchable()
+        new = [tag for tag in dict.fromkeys(tags) if tag not in index.number]
+        if new:
+            model = choose(self.config.language, self.config.collection)
+            model.load("cpu")
+            index.add(new, self.tag_side(unit(np.asarray(model.encode(new), np.float32))))
+
+    def rank(
+        self,
+        examples: Sequence[Example],
+        candidates: Sequence[Sequence[str]] | None = None,
+        *,
+        most: int = 100,
+    ) -> list[Said]:
+        """Tags of each video by fit, the best first, scores in 0..1 but not calibrated.
+
+        candidates: only these, what the recall channels found for each video; None: among all tags.
+        """
+        index, vectors = self.searchable(), self.videos(examples)
+        if candidates is None:
+            found = index.best(vectors, most)
+        else:
+            found = [index.among(v, own)[:most] for v, own in zip(vectors, candidates, strict=True)]
+        return [[(tag, (1 + cosine) / 2) for tag, cosine in own] for own in found]
+
+    def classify(self, examples: Sequence[Example], *, most: int = 100) -> list[Said]:
+        """The classifier's likeliest tags of each video with their probabilities, the likeliest first."""
+        found = []
+        for row in self.probabilities(examples):
+            best = np.argsort(-row, kind="stable")[:most]
+            found.append([(self.tags[n], float(row[n])) for n in best.tolist()])
+        return found
+
+    def said(self, ranked: Sequence[Said]) -> list[Said]:
+        """What is said of what was ranked: calibrated, and from `least` on."""
+        scored = [[(tag, self.calibration(score)) for tag, score in own] for own in ranked]
+        return [[(tag, score) for tag, score in own if score >= self.least] for own in scored]
+
+    def save(self, folder: Path) -> None:
+        """Write everything that is needed to rank, the configuration last."""
+        folder.mkdir(parents=True, exist_ok=True)
+        state = {f"model.{k}": v.detach().cpu().contiguous() for k, v in self.model.state_dict().items()}
+        state["tag_vectors"] = torch.tensor(self.tag_vectors)
+        save_file(state, folder / WEIGHTS, metadata={"format": "pt"})
+        self.words.save(folder / WORDS)
+        told: dict[str, Any] = {
+            "kind": KIND,
+            "config": as_dict(self.config),
+            "tags": self.tags,
+            "frequency": self.frequency,
+            "calibration": {key: list(value) for key, value in asdict(self.calibration).items()},
+            "least": self.least,
+            "widths": list(self.widths),
+            "identity": self.identity,
+            "results": self.results,
+        }
+        write_whole(folder / CONFIG, json.dumps(told, ensure_ascii=False, indent=1) + "\n")
+
+    @classmethod
+    def load(cls, folder: Path, device: str = "cpu") -> Ranking:
+        """Read what `save` wrote. Raises safe.Unsafe for anything else."""
+        told = safe.read_config(folder / CONFIG, allowed=KEYS)
+        if told.get("kind") != KIND:
+            raise safe.Unsafe(f"{folder} is no ranker; train one with `tagline train ranker`")
+        safe.check_file(folder / WEIGHTS)
+        state = load_file(folder / WEIGHTS)
+        config: RankerConfig = from_dict(RankerConfig, told["config"])
+        tags, words = [str(tag) for tag in told["tags"]], Words.load(folder / WORDS)
+        vectors = state.pop("tag_vectors").numpy()
+        frames, sounds = map(int, told["widths"])
+        model = Ranker(config, frames, sounds, len(words), vectors.shape[1], len(tags))
+        model.load_state_dict({key.removeprefix("model."): value for key, value in state.items()})
+        line = told["calibration"]
+        return cls(
+            model.to(device).eval(),
+            words,
+            tags,
+            vectors,
+            [int(n) for n in told["frequency"]],
+            (frames, sounds),
+            str(told["identity"]),
+            Calibration(*(tuple(map(float, line[key])) for key in ("said", "right"))),
+            float(told["least"]),
+            dict(told["results"]),
+        )

@@ -1,0 +1,155 @@
+"""Training of the ranker and of the classifier: the same towers, one of two objectives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tagging.configuring import BadConfig
+from tagging.generator.calibration import calibrate
+from tagging.generator.data import Example, tag_table
+from tagging.generator.language import embed
+from tagging.generator.words import Words
+from tagging.neighbours.views import told
+from tagging.ranker.batches import width_of
+from tagging.ranker.config import RankerConfig
+from tagging.ranker.model import Ranker, classification, contrast
+from tagging.ranker.negatives import TwoHop, draw
+from tagging.ranker.ranking import Ranking, Said
+
+TOP = 50  # tags of a validation video among which its own are looked for, to choose the checkpoint
+SURE = 20  # tags of a validation video on which calibration and threshold are fitted
+
+
+def train(
+    config: RankerConfig,
+    learn: Sequence[Example],
+    validation: Sequence[Example],
+    *,
+    device: str = "cpu",
+    say: Callable[[str], None] = print,
+) -> Ranking:
+    """The best epoch on the validation videos, calibrated on them. The same seed gives the same ranker."""
+    if len(learn) < 2 or not validation:
+        raise BadConfig(
+            f"{len(learn)} videos to learn from and {len(validation)} to validate with are too few"
+        )
+    torch.manual_seed(config.seed)
+    made = _start(config, learn)
+    model = made.model.to(device)
+    number = {tag: i for i, tag in enumerate(made.tags)}
+    tags = [[number[tag] for tag in one.tags if tag in number] for one in learn]
+    graph = TwoHop(tags, len(made.tags))
+    vectors = torch.from_numpy(made.tag_vectors).to(device)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
+    steps = max(1, len(learn) // config.batch)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, _course(steps * config.epochs, config.warmup))
+    rng = np.random.default_rng([config.seed, 7])
+    best, reached = deepcopy(model.state_dict()), -1.0
+    for epoch in range(1, config.epochs + 1):
+        model.train()
+        order = rng.permutation(len(learn))
+        total = 0.0
+        for step in range(steps):
+            rows = order[step * config.batch : (step + 1) * config.batch].tolist()
+            clips = made.reader([learn[i] for i in rows]).to(device)
+            if config.objective == "classify":
+                loss = classification(model.logits(clips, vectors), *_right(tags, rows, device))
+            else:
+                against = _negatives(graph, rows, config, rng).to(device)
+                right = _right(tags, rows, device)
+                loss = contrast(model.videos(clips), model.tags(vectors), model.scale, *right, against)
+            optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimiser.step()
+            schedule.step()
+            total += float(loss.detach())
+        made.index = None
+        found = agreement(opinions(made, validation, TOP), validation)
+        say(f"epoch {epoch}/{config.epochs}  loss {total / steps:.3f}  validation {found:.3f}")
+        if found > reached:
+            best, reached = deepcopy(model.state_dict()), found
+    model.load_state_dict(best)
+    model.eval()
+    made.index = None
+    made.results["validation_r_precision"] = reached
+    fit(made, opinions(made, validation, SURE), validation)
+    return made
+
+
+def opinions(made: Ranking, examples: Sequence[Example], most: int) -> list[Said]:
+    """The best tags among all, by whichever objective the model was trained for."""
+    if made.config.objective == "classify":
+        return made.classify(examples, most=most)
+    return made.rank(examples, most=most)
+
+
+def agreement(ranked: Sequence[Said], examples: Sequence[Example]) -> float:
+    """R-precision: of as many of the best tags as a video has, the share that are its own; over videos."""
+    shares = [
+        len({tag for tag, _ in own[: len(one.tags)]}.intersection(one.tags)) / len(one.tags)
+        for own, one in zip(ranked, examples, strict=True)
+        if one.tags
+    ]
+    return float(np.mean(shares)) if shares else 0.0
+
+
+def fit(made: Ranking, ranked: Sequence[Said], examples: Sequence[Example]) -> None:
+    """Set the calibration, and the score from which on a tag is said to that of the best F1 over videos."""
+    pairs = [(s, t in one.tags) for own, one in zip(ranked, examples, strict=True) for t, s in own]
+    made.calibration = calibrate([score for score, _ in pairs], [right for _, right in pairs])
+    scored = [[(tag, made.calibration(score)) for tag, score in own] for own in ranked]
+    best = -1.0
+    for least in sorted({score for own in scored for _, score in own}):
+        precisions, recalls = [], []
+        for own, one in zip(scored, examples, strict=True):
+            said = {tag for tag, score in own if score >= least}
+            right = len(said.intersection(one.tags))
+            precisions.append(right / max(len(said), 1))
+            recalls.append(right / max(len(one.tags), 1))
+        p, r = float(np.mean(precisions)), float(np.mean(recalls))
+        f1 = 2 * p * r / max(p + r, 1e-12)
+        if f1 > best + 1e-12:
+            best, made.least = f1, least
+
+
+def _start(config: RankerConfig, learn: Sequence[Example]) -> Ranking:
+    """An untrained model for these examples."""
+    tags, frequency = tag_table(learn)
+    if not tags:
+        raise BadConfig("none of the videos to learn from has a tag")
+    words = Words.learn([told(one) for one in learn] + tags, config.vocabulary)
+    embedded = embed(tags, config.language, collection=config.collection)
+    vectors = embedded.values[:-1]  # without [PAD]
+    widths = width_of([one.frames for one in learn]), width_of([one.sound for one in learn])
+    model = Ranker(config, *widths, len(words), vectors.shape[1], len(tags))
+    return Ranking(model, words, tags, vectors, frequency, widths, embedded.identity)
+
+
+def _right(tags: Sequence[Sequence[int]], rows: Sequence[int], device: str) -> tuple[Tensor, Tensor]:
+    """The videos of a batch and their tags as pairs of numbers."""
+    pairs = [(row, tag) for row, video in enumerate(rows) for tag in tags[video]]
+    owners, right = zip(*pairs, strict=True) if pairs else ((), ())
+    return torch.tensor(owners, dtype=torch.long, device=device), torch.tensor(
+        right, dtype=torch.long, device=device
+    )
+
+
+def _negatives(graph: TwoHop, rows: Sequence[int], config: RankerConfig, rng: np.random.Generator) -> Tensor:
+    """int [B, negatives], -1 where there are fewer."""
+    found = torch.full((len(rows), config.negatives), -1)
+    for row, video in enumerate(rows):
+        drawn = draw(graph, video, config.negatives, rng, hard=config.hard)
+        found[row, : len(drawn)] = torch.from_numpy(drawn)
+    return found
+
+
+def _course(steps: int, warmup: float) -> Callable[[int], float]:
+    """The learning rate over the steps: up, then down in a straight line."""
+    rise = max(1, round(warmup * steps))
+    return lambda step: min((step + 1) / rise, max(0.0, (steps - step) / max(steps - rise, 1)))
