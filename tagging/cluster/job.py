@@ -25,7 +25,7 @@ Item = TypeVar("Item")
 PATIENCE = 900.0  # seconds without any result before the run is given up
 TOGETHER = 8  # sources that are handed on, and repeated after a loss, together
 LARGEST_PART = 1024  # videos in one part of the shards
-PARTS_AT_LEAST = 50  # so that a loss costs little even in a small run
+PARTS_AT_LEAST = 50  # in a run of some size, so that a loss costs little of it
 
 
 @dataclass(slots=True)
@@ -178,7 +178,7 @@ def _lines(
         work = _stage(
             work, Looking, pool, {"order": order, "name": name, "batch": pool.batch, "later": later}
         )
-    part = max(1, min(LARGEST_PART, len(left) // PARTS_AT_LEAST))
+    part = min(LARGEST_PART, max(TOGETHER, len(left) // PARTS_AT_LEAST))
     claim = min(pools.SPARE / 4, by_name[READ].cpus * 4)
     work = work.map_batches(
         _write, batch_size=part, batch_format="pyarrow", num_cpus=claim, fn_kwargs={"out": out}

@@ -1,0 +1,205 @@
+"""cluster-kill and cluster-scaling: a real Ray cluster of several nodes on this machine; what it loses."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from benchmarks import light
+from tagging.catalog import Catalog
+from tagging.cluster import importing
+from tagging.cluster.local import Local, started
+from tagging.cluster.shards import Shelf
+from tagging.dump import dump
+
+EXPECTED = (0, 3)  # exit codes: a video may be unreadable
+PATIENCE = 3600.0  # seconds for a run
+LIGHT = "light"
+
+
+def measure_kill(options: Mapping[str, str]) -> dict[str, Any]:
+    """Options: videos, experts (`light`, or names, which then use the playhouse's weights), cpus of a node.
+
+    A folder of rendered videos may be given (folder=), so that they need not be rendered for each try.
+    Two nodes tag; once half of the videos are written, the second is killed with SIGKILL. Then a served
+    index loses a replica under load (questions, of which a number are asked at once).
+    """
+    from benchmarks.cluster_serving import killed_replica
+
+    count, cpus = int(options.get("videos", 200)), int(options.get("cpus", 2))
+    with tempfile.TemporaryDirectory(prefix="tlk-") as scratch:
+        bench = Bench(Path(scratch), count, options.get("experts", LIGHT), options.get("folder"))
+        wanted, alone = bench.one_machine()
+        with bench.cluster([cpus, cpus]) as cluster:
+            found, seconds, written = bench.kill_half_way(cluster)
+        served = killed_replica(Path(scratch) / "serving", int(options.get("questions", 300)))
+    lost, doubled = wanted - found, found - wanted
+    return {
+        "values": {
+            "equal": found == wanted,
+            "lost": lost.total(),
+            "doubled": doubled.total(),
+            "rows": wanted.total(),
+            "written_at_kill": written,
+            "seconds": round(seconds, 1),
+            "seconds_one_machine": round(alone, 1),
+            **served["values"],
+        },
+        "configuration": {
+            "videos": count,
+            "nodes": 2,
+            "cpus": cpus,
+            "experts": bench.names,
+            **served["about"],
+        },
+        "seeds": [bench.first],
+        "details": {"lost": list(lost)[:10], "doubled": list(doubled)[:10], "serving": served["details"]},
+    }
+
+
+def measure_scaling(options: Mapping[str, str]) -> dict[str, Any]:
+    """Options: videos, experts (as for cluster-kill). The same videos over one and two slots for workers."""
+    count = int(options.get("videos", 60))
+    rates, shares = {}, {}
+    with tempfile.TemporaryDirectory(prefix="tls-") as scratch:
+        bench = Bench(Path(scratch), count, options.get("experts", LIGHT), options.get("folder"))
+        for slots in (1, 2):
+            # The head works too; its one CPU is slot one, the second node is slot two.
+            with bench.cluster([1] * slots) as cluster:
+                bench.run(cluster, f"warm{slots}", bench.few)  # so that starting the actors is not measured
+                told = bench.run(cluster, f"slots{slots}", bench.folder)
+            rates[slots] = told["seen"] / told["seconds"]
+            work = sum(spent for stage, spent in told["work_seconds"].items() if stage != "write")
+            shares[slots] = max(0.0, 1 - work / (told["seconds"] * slots))
+    return {
+        "values": {
+            "ratio": round(rates[2] / rates[1], 2),
+            "videos_per_minute_1": round(60 * rates[1], 1),
+            "videos_per_minute_2": round(60 * rates[2], 1),
+            "share_outside_1": round(shares[1], 3),
+            "share_outside_2": round(shares[2], 3),
+        },
+        "configuration": {"videos": count, "experts": bench.names, "cpus_of_a_slot": 1},
+        "seeds": [bench.first],
+    }
+
+
+class Bench:
+    """Videos of the playhouse, and runs over them: on this machine alone, and on clusters of it."""
+
+    def __init__(self, scratch: Path, count: int, experts: str, folder: str | None = None) -> None:
+        self.scratch, self.count = scratch, count
+        self.light = experts == LIGHT
+        self.names = [e.name for e in light.EXPERTS] if self.light else experts.split(",")
+        self.first, self.folder = _videos(Path(folder) if folder else scratch / "videos", count)
+        self.few = scratch / "few"
+        self.few.mkdir()
+        for video in sorted(self.folder.glob("*.mp4"))[:2]:
+            (self.few / video.name).write_bytes(video.read_bytes())
+        names = ", ".join(f'"{name}"' for name in self.names)
+        self.config = scratch / "cluster.toml"
+        self.config.write_text(f'[tag]\nexperts = [{names}]\ndevice = "cpu"\nbatch = 4\n', encoding="utf-8")
+        root = str(Path(__file__).resolve().parents[1])
+        path = os.pathsep.join([root, str(light.install(scratch / "packages"))])
+        self.environment = {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "RAY_worker_niceness": "0"}
+
+    @contextmanager
+    def cluster(self, cpus: Sequence[int]) -> Iterator[Local]:
+        with started(cpus, environment=self.environment) as cluster:
+            yield cluster
+
+    def one_machine(self) -> tuple[Counter[str], float]:
+        """The rows of a catalog that `tagline tag` made, and the seconds that took."""
+        library = self._library("one")
+        begun = time.monotonic()
+        process = self._tagline(self.folder, "--library", str(library))
+        self._ended(process)
+        return self._rows(library), time.monotonic() - begun
+
+    def run(self, cluster: Local, name: str, folder: Path) -> dict[str, Any]:
+        """A run on a cluster to its end; what it tells."""
+        out = self.scratch / name
+        process = self._tagline(folder, "--cluster", cluster.address, "--shards", str(out))
+        told: dict[str, Any] = json.loads(self._ended(process))
+        return told
+
+    def kill_half_way(self, cluster: Local) -> tuple[Counter[str], float, int]:
+        """Kill the last node once half is written: the rows brought in, seconds, videos written by then."""
+        out = self.scratch / "killed"
+        begun = time.monotonic()
+        process = self._tagline(self.folder, "--cluster", cluster.address, "--shards", str(out))
+        while (written := self._written(out)) < self.count / 2 and process.poll() is None:
+            time.sleep(0.2)
+        if process.poll() is not None:
+            raise RuntimeError(f"the run ended before it could be disturbed: {self._ended(process)[-500:]}")
+        cluster.kill(len(cluster.nodes) - 1)
+        self._ended(process)
+        seconds = time.monotonic() - begun
+        library = self._library("killed library")
+        with Catalog.open(library) as catalog:
+            for _ in importing.take(catalog, str(out)):
+                pass
+        return self._rows(library), seconds, written
+
+    def _written(self, out: Path) -> int:
+        shelf = Shelf(str(out))
+        if not (out / "shards.json").exists():
+            return 0
+        parts = shelf.parts()
+        return int(shelf.dataset("videos", parts).count_rows()) if parts else 0
+
+    def _library(self, name: str) -> Path:
+        (self.scratch / name).mkdir(exist_ok=True)
+        return self.scratch / name / "catalog.sqlite"
+
+    def _rows(self, library: Path) -> Counter[str]:
+        with Catalog.open(library) as catalog:
+            return Counter(dump(catalog))
+
+    def _tagline(self, folder: Path, *more: str) -> subprocess.Popen[bytes]:
+        weights = () if self.light else ("--weights", "playhouse")
+        return subprocess.Popen(
+            [
+                *(sys.executable, "-m", "retrieval.cli", "tag", str(folder), "--config", str(self.config)),
+                *("--json", *weights, *more),
+            ],
+            env={**os.environ, **self.environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=self.scratch,
+        )
+
+    def _ended(self, process: subprocess.Popen[bytes]) -> str:
+        try:
+            told, said = process.communicate(timeout=PATIENCE)
+        except BaseException:
+            process.kill()
+            raise
+        if process.returncode not in EXPECTED:
+            raise RuntimeError(
+                f"a run ended with {process.returncode}: {said.decode(errors='replace')[-2000:]}"
+            )
+        return told.decode()
+
+
+def _videos(folder: Path, count: int) -> tuple[int, Path]:
+    """Test videos of the playhouse, past the seeds of every named set: the first seed and the folder."""
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
+
+    from benchmarks.playhouse.render import render, spec
+    from benchmarks.playhouse.scenario import SPLIT_BASES
+
+    first = SPLIT_BASES["test"] + 500_000
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+        list(pool.map(render, map(spec, range(first, first + count)), [folder] * count, chunksize=4))
+    return first, folder

@@ -1,0 +1,157 @@
+"""Serving an index in pieces: each piece on several replicas of Ray Serve; who asks merges the answers.
+
+A replica that dies costs the questions it had in hand a second try, on another replica. A piece that no
+replica can answer for in time makes the question fail, in a sentence: never an answer with a hole in it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from retrieval.cluster.pieces import ROWS, Head, Piece, Spot, merged
+from retrieval.rows import Ids, Vectors
+from tagging.cluster import ClusterError
+
+APP = "tagline-index"
+LIMIT = 2.0  # seconds that a piece has for an answer before another replica is asked
+PATIENCE = 60.0  # seconds for all tries: a replica that died is back after ten or so
+PAUSE = 0.2  # seconds before a piece that failed is asked again
+
+
+class Handle(Protocol):
+    """What Ray Serve gives to ask a piece by: `handle.search.remote(queries, k).result(timeout_s=2)`."""
+
+    search: Any
+    spots: Any
+
+
+class Keeper:
+    """A replica: one piece in memory."""
+
+    def __init__(self, folder: str, name: str) -> None:
+        base = Path(folder)
+        self.piece = Piece(base / name, Head.read(base))
+
+    def search(self, queries: Vectors, k: int) -> tuple[Ids, Vectors]:
+        return self.piece.search(queries, k)
+
+    def spots(self, ids: Ids) -> list[Spot]:
+        return self.piece.spots(ids)
+
+    def process(self) -> int:
+        """The number of the process that answers."""
+        import os
+
+        return os.getpid()
+
+
+def start(folder: Path, *, replicas: int = 2, cpus: float = 0.1) -> None:
+    """Put every piece of an index on the cluster that this process has joined; returns when all answer.
+
+    cpus: what a replica claims; after a lost node all replicas must find room on the others.
+    """
+    from ray import serve
+
+    head = Head.read(folder)
+    serve.start(proxy_location="Disabled")  # asked from Python alone: no port is opened
+    for name in head.pieces:
+        deployment = serve.deployment(
+            name=name,
+            num_replicas=replicas,
+            max_ongoing_requests=16,
+            health_check_period_s=2,
+            ray_actor_options={"num_cpus": cpus},
+        )(Keeper)
+        serve.run(deployment.bind(str(folder.resolve()), name), name=f"{APP}-{name}", route_prefix=None)
+
+
+def stop(folder: Path) -> None:
+    """Take the pieces off the cluster again."""
+    from ray import serve
+
+    for name in Head.read(folder).pieces:
+        serve.delete(f"{APP}-{name}")
+
+
+class ServedIndex:
+    """Asks every piece at once and merges what they answer."""
+
+    def __init__(
+        self,
+        folder: Path,
+        fingerprint: str | None = None,
+        *,
+        handles: Sequence[Handle] | None = None,
+        limit: float = LIMIT,
+        patience: float = PATIENCE,
+    ) -> None:
+        self.head = Head.read(folder, fingerprint)
+        self.limit, self.patience = limit, patience
+        self.again = 0  # answers that had to be asked for again
+        self.handles = list(handles) if handles is not None else [_handle(n) for n in self.head.pieces]
+
+    def __len__(self) -> int:
+        return self.head.rows
+
+    def search(self, queries: Vectors, k: int) -> tuple[Ids, Vectors]:
+        """The best rows of each query: ids and scores, both [Q, min(k, len)], best first."""
+        asked = np.atleast_2d(np.asarray(queries, np.float32))
+        if asked.shape[1] != self.head.dimensions:
+            raise ValueError(f"queries of {asked.shape[1]} numbers, the index has {self.head.dimensions}")
+        width = max(0, min(k, len(self)))
+        if not width:
+            return np.zeros((len(asked), 0), np.int64), np.zeros((len(asked), 0), np.float32)
+        return merged(self._all("search", dict.fromkeys(range(len(self.handles)), (asked, width))), width)
+
+    def spots(self, ids: Ids) -> list[Spot]:
+        """Of which video and which stretch each of these rows is."""
+        flat = np.asarray(ids, np.int64).ravel()
+        numbers = sorted({int(n) for n in flat // ROWS})
+        found = self._all("spots", {n: (flat[flat // ROWS == n],) for n in numbers})
+        by_id = {
+            int(i): spot
+            for n, some in zip(numbers, found, strict=True)
+            for i, spot in zip(flat[flat // ROWS == n], some, strict=True)
+        }
+        return [by_id[int(i)] for i in flat]
+
+    def _all(self, method: str, arguments: dict[int, tuple[Any, ...]]) -> list[Any]:
+        """What each piece answers, all asked at the same time, those that fail again."""
+        deadline = time.monotonic() + self.patience
+        answers: dict[int, Any] = {}
+        why = ""
+        while True:
+            left = [number for number in arguments if number not in answers]
+            asked = {n: getattr(self.handles[n], method).remote(*arguments[n]) for n in left}
+            for number, answer in asked.items():
+                try:
+                    answers[number] = answer.result(timeout_s=self.limit)
+                except Exception as error:  # a dead replica, a time limit, a full queue: all alike
+                    why = type(error).__name__
+                    self.again += 1
+            if len(answers) == len(arguments):
+                return [answers[number] for number in arguments]
+            if time.monotonic() > deadline:
+                silent = [self.head.pieces[n] for n in arguments if n not in answers]
+                raise ClusterError(
+                    f"{len(silent)} of {len(arguments)} pieces of the index do not answer "
+                    f"({silent[0]}: {why}); look at the cluster, or serve with more replicas"
+                )
+            time.sleep(PAUSE)
+
+
+def _handle(name: str) -> Handle:
+    from ray import serve
+
+    try:
+        handle: Handle = serve.get_app_handle(f"{APP}-{name}")
+    except Exception as error:
+        raise ClusterError(
+            f"{name} of the index is not being served; run `tagline serve --cluster` first"
+        ) from error
+    return handle
