@@ -29,7 +29,7 @@ def figures(name: str, about: Any, make: Callable[[], Mapping[str, Any]]) -> dic
 
     about: JSON data, all that the figures depend on.
     """
-    path = _folder(name) / f"{digest(about)[:32]}.json"
+    path = folder(name) / f"{digest(about)[:32]}.json"
     if path.is_file():
         kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["figures"]
         return kept
@@ -41,7 +41,7 @@ def figures(name: str, about: Any, make: Callable[[], Mapping[str, Any]]) -> dic
 def array_path(name: str, about: Any) -> Path:
     """Where the array is kept, for those who make many at a time."""
     key = digest(about)[:32]
-    return _folder(name) / key[:2] / f"{key[2:]}.npy"
+    return folder(name) / key[:2] / f"{key[2:]}.npy"
 
 
 def put_array(path: Path, made: Array) -> None:
@@ -63,5 +63,6 @@ def code(*packages: str) -> str:
     return digest(*(hash_path(Path(str(resources.files(package)))) for package in packages))
 
 
-def _folder(name: str) -> Path:
+def folder(name: str) -> Path:
+    """Where what belongs to the measurement `name` is kept."""
     return cache_home() / "bench" / name

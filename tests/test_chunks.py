@@ -69,7 +69,10 @@ def small_set(folder: Path) -> Path:
     return folder
 
 
-def test_the_measurement_trains_and_scores_every_method(tmp_path: Path) -> None:
+def test_the_measurement_trains_and_scores_every_method(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("benchmarks.kept.cache_home", lambda: tmp_path / "cache")
     small_set(tmp_path)
     rows = split_rows(read_annotations({"folder": str(tmp_path)}))
     assert {side: len(own) for side, own in rows.items()} == {"train": 12, "validate": 6, "test": 6}
@@ -85,17 +88,23 @@ def test_the_measurement_trains_and_scores_every_method(tmp_path: Path) -> None:
     assert {"rare_f1_optsg", "rare_f1_best_rival", "op-tsg_full_f1", "asl_example_precision"} <= set(values)
 
 
-def test_decoding_is_measured(tmp_path: Path) -> None:
+def test_decoding_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from benchmarks.generator_decoding import measure as measure_decoding
 
+    monkeypatch.setattr("benchmarks.kept.cache_home", lambda: tmp_path / "cache")
     small_set(tmp_path)
     tiny = {"width": 16, "heads": 2, "title_layers": 1, "hybrid_layers": 1, "prompt_layers": 1,
             "decoder_layers": 1, "prompts": 5, "bf16": "false", "language": "letters",
             "batch": 6}  # fmt: skip
     options = {f"set.{key}": str(value) for key, value in tiny.items()}
-    found = measure_decoding({**options, "folder": str(tmp_path), "epochs": "1", "runs": "1"})["values"]
+    options |= {"folder": str(tmp_path), "epochs": "1", "runs": "1", "batch": "2"}
+    found = measure_decoding(options)["values"]
     assert found["equal"] + found["ties"] == found["videos"] == 6
     assert found["passes_ratio"] <= 1.0
+    # The tagger is kept: the same again trains nothing and counts the same.
+    monkeypatch.setattr("tagging.generator.train.train", lambda *_, **__: pytest.fail("trained again"))
+    again = measure_decoding(options)["values"]
+    assert again["passes_a_video"] == found["passes_a_video"]
 
 
 def test_the_genuine_annotations(data: Path) -> None:

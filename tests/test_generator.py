@@ -263,6 +263,31 @@ def test_drafted_decoding_writes_what_greedy_writes(trained: Tagger, words: Word
     assert drafted.passes <= greedy.passes
 
 
+@pytest.mark.parametrize("way", [Greedy, Drafted])
+def test_rows_that_wait_take_the_places_of_those_that_are_done(
+    trained: Tagger, words: Words, way: type[Greedy] | type[Drafted]
+) -> None:
+    with torch.no_grad():
+        seen = trained.see(batch_of(some_sets(20, seed=2500), words, seed=2500))
+    together, few = way()(trained, seen), way(at_once=3)(trained, seen)
+    assert few.words == together.words
+    assert few.work == together.work
+    # Three places are full until the last rows: nobody waits for the longest of its group.
+    assert few.passes <= few.work / 3 + max(map(len, few.words)) + 1
+
+
+def test_thresholds_of_drafts_are_each_prompts_own(trained: Tagger, words: Words) -> None:
+    with torch.no_grad():
+        seen = trained.see(batch_of(some_sets(40, seed=2600), words, seed=2600))
+    assert trained.draft_threshold.shape == (SMALL.prompts,)
+    before = trained.draft_threshold.clone()
+    trained.draft_threshold.fill_(-2.0)  # every prompt is taken for a tag
+    worse = Drafted()(trained, seen).work
+    trained.draft_threshold.copy_(before)
+    assert fit_drafts(trained, seen) > 0.7
+    assert Drafted()(trained, seen).work < worse
+
+
 def test_drafts_of_an_untrained_tagger_cost_passes_but_change_nothing(words: Words) -> None:
     tagger = make(words).eval()
     with torch.no_grad():

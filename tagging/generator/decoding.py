@@ -17,6 +17,8 @@ from tagging.generator.encoder import Seen
 from tagging.generator.layers import Cache
 from tagging.generator.model import Tagger
 
+FIRST, LEAST = 32, 8  # words of a row's first draft, and of any
+
 
 @dataclass(slots=True)
 class Written:
@@ -34,14 +36,24 @@ class Decoding(Protocol):
 
 
 class _Rows:
-    """The rows of a batch that are still being written, with their memory and cache."""
+    """The rows of a batch that are being written, with their memory and cache.
 
-    def __init__(self, tagger: Tagger, seen: Seen) -> None:
+    at_once: so many at most; where one is done, one that waits takes its place, so that a row that goes on
+    and on holds up nobody. None: all rows together.
+    """
+
+    def __init__(self, tagger: Tagger, seen: Seen, at_once: int | None = None) -> None:
         self.decoder = tagger.decoder
-        self.held = tagger.hold(seen, kept=tagger.meant(seen.prompts))
+        self.every = tagger.hold(seen, kept=tagger.meant(seen.prompts))
+        self.device = self.every.mask.device
+        count = len(self.every.mask)
+        first = min(at_once or count, count)
+        self.held = self.every
+        if first < count:
+            self.held = self.every.select(torch.arange(first, device=self.device))
         self.cache: Cache = self.decoder.cache()
-        self.device = self.held.mask.device
-        self.numbers = list(range(len(self.held.mask)))  # which row of the batch each of ours is
+        self.numbers = list(range(first))  # which row of the batch each of ours is
+        self.waiting = list(range(first, count))
 
     def best(self, words: Tensor, places: Tensor) -> tuple[list[list[list[float]]], list[list[list[int]]]]:
         """The two likeliest next words at each place: log-probabilities and numbers, each [B][S][2]."""
@@ -52,8 +64,19 @@ class _Rows:
         """[B, S, V]"""
         return self.decoder(words, places, self.held, self.cache).float().log_softmax(-1)
 
+    def go_on(self, going: Sequence[int]) -> None:
+        """The others are done: those that wait take their places, and a place that stays empty is closed."""
+        left = set(going)
+        for row in range(len(self.numbers)):
+            if row not in left and self.waiting:
+                # What the cache holds of the row before lies behind words that this one has yet to write.
+                self.numbers[row] = self.waiting.pop(0)
+                self.held.put(row, self.every, self.numbers[row])
+                left.add(row)
+        self.keep(sorted(left))
+
     def keep(self, rows: Sequence[int]) -> None:
-        """Go on with these rows alone, so that a finished row costs nothing."""
+        """Go on with these rows alone, in this order, so that a finished row costs nothing."""
         if list(rows) == list(range(len(self.numbers))):
             return
         index = torch.tensor(list(rows), dtype=torch.long, device=self.device)
@@ -65,24 +88,27 @@ class _Rows:
 class Greedy:
     """The likeliest word each time, one pass a word, with cached keys and values."""
 
+    def __init__(self, at_once: int | None = None) -> None:
+        self.at_once = at_once  # rows that are written together
+
     @torch.no_grad()
     def __call__(self, tagger: Tagger, seen: Seen) -> Written:
-        rows = _Rows(tagger, seen)
-        written = _empty(len(rows.numbers))
-        last = [tagger.words.start] * len(rows.numbers)
-        for place in range(tagger.settings.target_words):
-            if not rows.numbers:
-                break
+        rows = _Rows(tagger, seen, self.at_once)
+        written = _empty(len(seen.features))
+        while rows.numbers:
+            so_far = [written.words[number] for number in rows.numbers]
+            last = [words[-1] if words else tagger.words.start for words in so_far]
             given = torch.tensor(last, device=rows.device)[:, None]
-            logps, words = rows.best(given, torch.full_like(given, place))
+            places = torch.tensor([len(words) for words in so_far], device=rows.device)[:, None]
+            logps, words = rows.best(given, places)
             written.passes += 1
             written.work += len(rows.numbers)
             going = []
             for row, number in enumerate(rows.numbers):
-                if _note(written, number, logps[row][-1], words[row][-1][0], tagger.words.end):
+                more = _note(written, number, logps[row][-1], words[row][-1][0], tagger.words.end)
+                if more and len(written.words[number]) < tagger.settings.target_words:
                     going.append(row)
-            last = [words[row][-1][0] for row in going]
-            rows.keep(going)
+            rows.go_on(going)
         return written
 
 
@@ -91,32 +117,39 @@ class Drafted:
 
     The prompts know their tags: the nearest tag of each is a draft of all that remains. One pass over the
     draft shows what greedy decoding would have written after each of its words; the draft is kept as far as
-    it agrees, the first word that differs is put right, and the rest is drafted again.
+    it agrees, the first word that differs is put right, and the rest is drafted again. How far a row is
+    drafted follows how far its last draft was right: words beyond that are computed for nothing.
     """
 
-    def __init__(self, most: int = 32) -> None:
-        self.most = most  # words of draft in one pass; more are seldom right and always cost
+    def __init__(self, most: int = 64, at_once: int | None = None) -> None:
+        self.most = most  # words of draft in one pass
+        self.at_once = at_once  # rows that are written together
 
     @torch.no_grad()
     def __call__(self, tagger: Tagger, seen: Seen) -> Written:
-        rows = _Rows(tagger, seen)
+        rows = _Rows(tagger, seen, self.at_once)
         drafter = Drafter(tagger, seen.prompts)
-        written, longest = _empty(len(rows.numbers)), tagger.settings.target_words
+        count, longest = len(seen.features), tagger.settings.target_words
+        written, reach = _empty(count), [min(FIRST, self.most)] * count
         while rows.numbers:
             drafts = []
             for number in rows.numbers:
                 so_far = written.words[number]
                 room = longest - len(so_far) - 1
-                drafts.append(drafter.propose(number, so_far)[: min(self.most, room)])
+                drafts.append(drafter.propose(number, so_far)[: min(reach[number], room)])
             given, places = self._given(rows.numbers, drafts, written, tagger.words.start, rows.device)
             logps, words = rows.best(given, places)
             written.passes += 1
             written.work += len(rows.numbers)
             going = []
             for row, number in enumerate(rows.numbers):
-                if self._accept(written, number, drafts[row], logps[row], words[row], tagger.words.end):
+                before = len(written.words[number])
+                more = self._accept(written, number, drafts[row], logps[row], words[row], tagger.words.end)
+                took = len(written.words[number]) - before
+                reach[number] = min(self.most, max(LEAST, 2 * took))
+                if more and len(written.words[number]) < longest:
                     going.append(row)
-            rows.keep([r for r in going if len(written.words[rows.numbers[r]]) < longest])
+            rows.go_on(going)
         return written
 
     @staticmethod

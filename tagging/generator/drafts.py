@@ -33,7 +33,7 @@ class Drafter:
         ordered = self.similarity.topk(min(len(every) + 1, similarity.shape[-1]), dim=-1)
         self.nearest: list[list[list[int]]] = ordered.indices.tolist()
         self.near: list[list[float]] = ordered.values[..., 0].tolist() if similarity.shape[-1] else []
-        self.threshold = float(tagger.draft_threshold)
+        self.thresholds: list[float] = tagger.draft_threshold.expand(len(every)).tolist()
         self.by_first: dict[int, list[int]] = defaultdict(list)
         for number, words in enumerate(self.tag_words):
             if words:
@@ -41,7 +41,7 @@ class Drafter:
 
     def propose(self, row: int, so_far: list[int]) -> list[int]:
         """The words that may follow `so_far`, up to the end of the sequence."""
-        pieces = self._pieces(so_far)
+        pieces = self.pieces(so_far)
         used = {tuple(piece) for piece in pieces[:-1]}
         draft: list[int] = []
         remaining = self.prompts[row][len(pieces) - 1 :]
@@ -53,7 +53,8 @@ class Drafter:
             draft += [self.words.comma, *tag]
         return [*draft, self.words.end]
 
-    def _pieces(self, so_far: list[int]) -> list[list[int]]:
+    def pieces(self, so_far: list[int]) -> list[list[int]]:
+        """The tags and [PAD]s of a sequence, as word numbers."""
         pieces: list[list[int]] = [[]]
         for word in so_far:
             if word == self.words.comma:
@@ -64,7 +65,7 @@ class Drafter:
 
     def _tag(self, row: int, prompt: int, used: set[tuple[int, ...]]) -> list[int]:
         """The nearest tag that was not written yet, or [PAD]."""
-        if self.near and self.near[row][prompt] >= self.threshold:
+        if self.near and self.near[row][prompt] >= self.thresholds[prompt]:
             for number in self.nearest[row][prompt]:
                 if tuple(self.tag_words[number]) not in used:
                     return self.tag_words[number]

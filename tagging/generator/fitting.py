@@ -10,32 +10,48 @@ import torch
 from tagging.generator.calibration import Calibration, calibrate
 from tagging.generator.data import Collator, Example
 from tagging.generator.decoding import Drafted
+from tagging.generator.drafts import Drafter
 from tagging.generator.encoder import Seen
 from tagging.generator.methods import Said
 from tagging.generator.model import Tagger
 from tagging.rivals.classifier import Classifier
 
-STEPS = 9  # thresholds to try
+STEPS = 65  # thresholds to try
+PRIOR = 8  # videos
 
 
 @torch.no_grad()
-def fit_drafts(tagger: Tagger, seen: Seen) -> dict[float, int]:
-    """Set the threshold from which a draft names a tag to the one that needs the least work.
+def fit_drafts(tagger: Tagger, seen: Seen) -> float:
+    """Set for each prompt how near a tag must lie for a draft to name it, from what the tagger writes.
 
-    Returns the work by threshold: rows in decoder passes, all passes together. What is written does not
-    depend on it.
+    Prompts differ: some nearly always stand for [PAD], however near a tag lies. Each threshold is the one
+    that would have drafted most of its own prompt's tags and [PAD]s right; what is right for all prompts
+    counts as much as PRIOR videos, so that a prompt that was seldom seen follows them. Returns the share of
+    prompts that are drafted right. What is written does not depend on it.
     """
+    count = seen.prompts.shape[1]
     if tagger.settings.classify_prompts or not tagger.settings.prompted or not len(seen.prompts):
-        return {}
-    unit = torch.nn.functional.normalize
-    near = unit(seen.prompts.float(), dim=-1) @ unit(tagger.tag_vectors[:-1].float(), dim=-1).T
-    nearest = near.amax(-1).flatten().cpu().numpy()
-    work: dict[float, int] = {}
-    for threshold in sorted({float(x) for x in np.quantile(nearest, np.linspace(0.02, 0.98, STEPS))}):
-        tagger.draft_threshold.fill_(threshold)
-        work[threshold] = Drafted()(tagger, seen).work
-    tagger.draft_threshold.fill_(min(work, key=lambda x: (work[x], x)))
-    return work
+        return 1.0
+    drafter = Drafter(tagger, seen.prompts)
+    if not drafter.near:  # there are no tags
+        return 1.0
+    written = Drafted()(tagger, seen)
+    near = np.array(drafter.near)  # [B, N]
+    meant = np.full(near.shape, np.nan)  # 1: the nearest tag was written, 0: [PAD]; else it does not matter
+    for row, words in enumerate(written.words):
+        for prompt, piece in zip(drafter.prompts[row], drafter.pieces(words), strict=False):
+            if piece == [tagger.words.pad]:
+                meant[row, prompt] = 0.0
+            elif piece == drafter.tag_words[drafter.nearest[row][prompt][0]]:
+                meant[row, prompt] = 1.0
+    tried = np.unique(np.quantile(near, np.linspace(0, 1, STEPS)))
+    tried = np.append(tried, near.max() + 1.0)  # never
+    named = near[..., None] >= tried  # [B, N, thresholds]
+    wrong = np.where(named, meant[..., None] == 0.0, meant[..., None] == 1.0).sum(0)  # [N, thresholds]
+    shared = wrong.sum(0) / max(np.isfinite(meant).sum(), 1)
+    best = (wrong + PRIOR * shared).argmin(1)
+    tagger.draft_threshold.copy_(torch.from_numpy(tried[best]).to(tagger.draft_threshold))
+    return 1.0 - float(wrong[np.arange(count), best].sum()) / max(int(np.isfinite(meant).sum()), 1)
 
 
 @torch.no_grad()

@@ -78,6 +78,16 @@ class Held:
     hints: Tensor | None = None  # int [B, H], words that may be copied
     hint_mask: Tensor | None = None  # bool [B, H]
 
+    def put(self, row: int, other: Held, number: int) -> None:
+        """Row `number` of the other in place of this `row`."""
+        for own, its in zip(self.layers, other.layers, strict=True):
+            own[0][row], own[1][row] = its[0][number], its[1][number]
+        self.mask[row] = other.mask[number]
+        if self.hints is not None and other.hints is not None:
+            self.hints[row] = other.hints[number]
+        if self.hint_mask is not None and other.hint_mask is not None:
+            self.hint_mask[row] = other.hint_mask[number]
+
     def select(self, rows: Tensor) -> Held:
         return replace(
             self,
