@@ -1,0 +1,212 @@
+"""An index in pieces: the same answers as exact search, rebuilt only where needed, asked until all answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from retrieval.cluster import building, pieces
+from retrieval.cluster.pieces import Head, Piece, Spot, best, merged
+from retrieval.cluster.serving import ServedIndex
+from retrieval.rows import BadIndex
+from tagging.cluster import ClusterError
+from tagging.cluster.shards import Shelf
+
+D = 16
+rng = np.random.default_rng(3)
+CENTRES = rng.standard_normal((20, D))
+
+
+def vectors(count: int, seed: int) -> np.ndarray[Any, Any]:
+    draw = np.random.default_rng(seed)
+    return pieces.unit(CENTRES[draw.integers(0, 20, count)] + 0.3 * draw.standard_normal((count, D)))
+
+
+def shelf_of(folder: Path, parts: int = 6, each: int = 50) -> tuple[Shelf, np.ndarray[Any, Any]]:
+    """Shards with vectors, three a video; the first part holds a look that another supersedes."""
+    shelf = Shelf(str(folder))
+    shelf.claim()
+    whole = []
+    for number in range(parts):
+        rows = vectors(3 * each, number)
+        whole.append(rows)
+        looks, found = [], []
+        for video in range(each):
+            key = {"hash": f"{number:02d}{video:04d}", "expert": "scene"}
+            looks.append(
+                {**key, "modality": "scene", "version": "1", "fingerprint": "f", "at": f"2026-{number}"}
+            )
+            found += [
+                {**key, "fingerprint": "f", "start": float(i), "end": i + 1.0, "values": rows[3 * video + i]}
+                for i in range(3)
+            ]
+        shelf.write(f"{number:032d}", {"looks": looks, "vectors": found})
+    old = [
+        {
+            "hash": "010000",
+            "expert": "scene",
+            "modality": "scene",
+            "version": "0",
+            "fingerprint": "f",
+            "at": "1",
+        }
+    ]
+    stale = [
+        {"hash": "010000", "expert": "scene", "fingerprint": "f", "start": 9.0, "end": 9.0, "values": rows[0]}
+    ]
+    shelf.write("f" * 32, {"looks": old, "vectors": stale})
+    return shelf, np.concatenate(whole)
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> tuple[Path, Head, np.ndarray[Any, Any]]:
+    """What building.build makes, without a cluster: the same functions, one after another."""
+    shelf, whole = shelf_of(tmp_path / "shards")
+    return *built(shelf, tmp_path / "index"), whole
+
+
+def built(shelf: Shelf, out: Path) -> tuple[Path, Head]:
+    import faiss
+
+    mark, groups, rows = building.survey(shelf, shelf.parts(), "scene", None, 400)
+    out.mkdir(exist_ok=True)
+    learnt = building._learn(shelf.url, groups, "scene", mark, rows)
+    faiss.write_index(faiss.deserialize_index(learnt), str(out / pieces.TRAINED))
+    names = [f"piece-{n:05d}" for n in range(len(groups))]
+    counts = [building._add(shelf.url, g, "scene", mark, str(out / n)) for n, g in zip(names, groups)]
+    head = building._tuned(out, Head(mark, "scene", D, sum(counts), 1, tuple(names)), lambda text: None)
+    head.write(out)
+    return out, head
+
+
+class Local:
+    """A handle that asks a piece here, and fails as often as it is told to."""
+
+    def __init__(self, piece: Piece, failures: int = 0) -> None:
+        self.piece, self.failures, self.asked = piece, failures, 0
+        self.search, self.spots = _Method(self, "search"), _Method(self, "spots")
+
+
+class _Method:
+    def __init__(self, handle: Local, name: str) -> None:
+        self.handle, self.name = handle, name
+
+    def remote(self, *arguments: Any) -> Any:
+        handle, name = self.handle, self.name
+
+        class Answer:
+            def result(self, timeout_s: float) -> Any:
+                handle.asked += 1
+                if handle.asked <= handle.failures:
+                    raise TimeoutError
+                return getattr(handle.piece, name)(*arguments)
+
+        return Answer()
+
+
+def served(out: Path, head: Head, *failures: int, patience: float = 10) -> ServedIndex:
+    hurt = [*failures, *[0] * len(head.pieces)]
+    handles = [Local(Piece(out / name, head), hurt[n]) for n, name in enumerate(head.pieces)]
+    return ServedIndex(out, handles=handles, patience=patience)
+
+
+def test_pieces_together_find_what_exact_search_finds(index: tuple[Path, Head, Any]) -> None:
+    out, head, whole = index
+    assert len(head.pieces) == 3
+    assert head.rows == len(whole) == 900
+    ask = served(out, head)
+    queries = vectors(50, 99)
+    ids, scores = ask.search(queries, 10)
+    truth = np.sort(queries @ whole.T, axis=1)[:, ::-1][:, :10]
+    assert ids.shape == scores.shape == (50, 10)
+    assert np.mean(np.abs(scores - truth) < 2e-3) > 0.95
+    assert all(len(set(row)) == 10 for row in ids.tolist())
+    by_hash = {f"{p:02d}{v:04d}": whole[150 * p + 3 * v :][:3] for p in range(6) for v in range(50)}
+    for query, row, found in zip(queries, ids, scores, strict=True):
+        for spot, score in zip(ask.spots(row), found, strict=True):
+            assert by_hash[spot.video][int(spot.start)] @ query == pytest.approx(score, abs=2e-3)
+            assert spot.end == spot.start + 1
+
+
+def test_a_lost_answer_is_asked_for_again_and_nothing_changes(index: tuple[Path, Head, Any]) -> None:
+    out, head, _ = index
+    queries = vectors(5, 7)
+    calm, hurt = served(out, head), served(out, head, 2, 0, 1)
+    assert np.array_equal(calm.search(queries, 7)[0], hurt.search(queries, 7)[0])
+    assert hurt.again == 3
+    with pytest.raises(ClusterError, match="1 of 3 pieces of the index do not answer"):
+        served(out, head, 0, 1_000_000, patience=0.3).search(queries, 7)
+
+
+def test_what_is_there_is_not_built_again(index: tuple[Path, Head, Any], tmp_path: Path) -> None:
+    out, head, _ = index
+    shelf = Shelf(str(tmp_path / "shards"))
+    mark, groups, _ = building.survey(shelf, shelf.parts(), "scene", None, 400)
+    before = (out / "piece-00001" / "index.faiss").stat().st_mtime_ns
+    for group, name in zip(groups, head.pieces, strict=True):
+        building._add(shelf.url, group, "scene", mark, str(out / name))
+    assert (out / "piece-00001" / "index.faiss").stat().st_mtime_ns == before
+    (out / "piece-00001" / pieces.DONE).unlink()  # as if its node had been lost while it wrote
+    building._add(shelf.url, groups[1], "scene", mark, str(out / "piece-00001"))
+    assert (out / "piece-00001" / "index.faiss").stat().st_mtime_ns > before
+
+
+def test_pieces_merge_on_disk_into_one_index(index: tuple[Path, Head, Any]) -> None:
+    import faiss
+
+    out, head, _ = index
+    whole: Any = faiss.read_index(str(pieces.merge_on_disk(out, head)))
+    assert whole.ntotal == head.rows
+    queries = vectors(8, 5)
+    whole.nprobe = whole.nlist
+    near = whole.search(queries, 40)[1]
+    parts = []
+    for name in head.pieces:
+        piece: Any = faiss.read_index(str(out / name / "index.faiss"))
+        piece.nprobe = piece.nlist
+        found, ids = piece.search(queries, 40)
+        parts.append((ids, found))
+    assert np.mean([len(np.intersect1d(a, b)) for a, b in zip(near, merged(parts, 40)[0])]) > 38
+
+
+def test_an_index_of_another_model_is_refused(index: tuple[Path, Head, Any], tmp_path: Path) -> None:
+    out, _, _ = index
+    with pytest.raises(BadIndex, match="another model"):
+        Head.read(out, "g")
+    with pytest.raises(BadIndex, match="there is no index"):
+        Head.read(tmp_path / "nowhere")
+    (out / "index.json").write_text((out / "index.json").read_text().replace('"format": 1', '"format": 9'))
+    with pytest.raises(BadIndex, match="newer"):
+        Head.read(out)
+    (out / "index.json").write_text("{")
+    with pytest.raises(BadIndex, match="damaged"):
+        Head.read(out)
+
+
+def test_vectors_of_two_models_are_not_mixed(tmp_path: Path) -> None:
+    shelf, _ = shelf_of(tmp_path / "shards", parts=2)
+    key = {"hash": "x", "expert": "scene", "fingerprint": "other"}
+    shelf.write("e" * 32, {"vectors": [{**key, "start": 0.0, "end": 1.0, "values": [1.0] * D}]})
+    with pytest.raises(ClusterError, match="2 different models"):
+        building.survey(shelf, shelf.parts(), "scene", None, 400)
+    assert building.survey(shelf, shelf.parts(), "scene", "other", 400)[2] == 1
+    with pytest.raises(ClusterError, match="no vectors of 'speech'"):
+        building.survey(shelf, shelf.parts(), "speech", None, 400)
+
+
+def test_best_breaks_ties_by_id_and_fills_up() -> None:
+    ids, scores = best(np.array([[5, 3, 9, -1]]), np.array([[0.5, 0.5, 0.7, -np.inf]], np.float32), 6)
+    assert ids.tolist() == [[9, 3, 5, -1, -1, -1]]
+    assert scores[0, 3:].tolist() == [-np.inf] * 3
+
+
+def test_spots_are_what_was_written(tmp_path: Path) -> None:
+    sample = vectors(200, 1)
+    trained = pieces.train(sample, 200)
+    spots = [Spot(f"{n}", float(n), n + 0.5) for n in range(200)]
+    pieces.write(tmp_path / "piece-00007", trained, sample, spots)
+    piece = Piece(tmp_path / "piece-00007", Head("f", "scene", D, 200, 1, ("piece-00007",)))
+    assert piece.spots(np.array([7 * pieces.ROWS + 3, 7 * pieces.ROWS])) == [spots[3], spots[0]]
