@@ -6,6 +6,8 @@ import json
 import math
 import os
 import sys
+import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ import torch.distributed as dist
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from transformers import Trainer, TrainingArguments
+from transformers import PrinterCallback, Trainer, TrainingArguments
 from transformers.utils import logging as transformers_logging
 
 from experts.stock.digest import write_whole
@@ -38,16 +40,106 @@ class EpochLoader(DataLoader[Any]):
         self.batch_sampler.set_epoch(epoch)  # type: ignore[union-attr]
 
 
-class HouseTrainer(Trainer):
+class HouseTrainer(Trainer, ABC):
     """Hugging Face's trainer without pickles, with checkpoints that are whole or not there.
 
     `network` is the model itself: the trainer's own `model` may be wrapped for several devices. `names`
     are the videos of the batch in hand; `lower` says which setting to lower where gradients overflow.
     """
 
-    network: nn.Module
-    names: list[str]
     lower = "the learning rate"
+
+    def __init__(
+        self,
+        model: nn.Module,
+        arguments: TrainingArguments,
+        train: Any,
+        lessons: Any,
+        batches: Any,
+        collate: Callable[[Any], Any],
+        say: Say,
+    ) -> None:
+        """train: a room's TrainConfig; batches: its sampler, cut for this rank already."""
+        self.network, self.lessons, self.batches, self.say = model, lessons, batches, say
+        # A GPU more in the machine does not mean another process: torchrun starts those.
+        arguments._n_gpu = min(arguments.n_gpu, 1)
+        arguments.per_device_train_batch_size = batches.each
+        steps = max(1, len(batches) // train.accumulate)  # in an epoch
+        arguments.eval_steps = arguments.save_steps = max(1, steps // train.evaluations)
+        arguments.logging_steps = max(1, min(50, arguments.eval_steps // 5))
+        # `validation` reads what it tests on itself; the trainer only wants to see some.
+        super().__init__(
+            model=model, args=arguments, train_dataset=lessons, eval_dataset=lessons, data_collator=collate
+        )
+        self.remove_callback(PrinterCallback)  # `log` below says it in words
+        self.names: list[str] = []
+        self._parts: dict[str, Tensor] = {}
+        self._counted, self._videos, self._since = 0, 0, time.perf_counter()
+        self._begun, self._tested = self._since, 0.0
+
+    @abstractmethod
+    def validation(self) -> dict[str, float]:
+        """The figures on held-out videos; the best checkpoint is chosen by `choice`."""
+
+    def more(self) -> dict[str, float]:
+        """What else is logged beside the losses."""
+        return {}
+
+    @abstractmethod
+    def line(self, progress: str, logs: Mapping[str, float]) -> str:
+        """What is logged, for people; nothing if they need not see it."""
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """Our batches. They are cut for this rank already, so accelerate has nothing to prepare."""
+        workers = self.args.dataloader_num_workers
+        return EpochLoader(
+            self.lessons,
+            batch_sampler=self.batches,
+            collate_fn=self.data_collator,
+            num_workers=workers,
+            pin_memory=self.args.device.type == "cuda",
+            prefetch_factor=2 if workers else None,
+        )
+
+    def count(self, parts: Mapping[str, Tensor], videos: int) -> None:
+        """Keep a batch's losses by name, and how many videos it had, until they are logged."""
+        for part, value in parts.items():
+            before = self._parts.get(part)
+            self._parts[part] = value.detach() if before is None else before + value.detach()
+        self._counted += 1
+        self._videos += videos * world()[1]
+
+    def evaluate(self, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any) -> dict[str, float]:
+        """Test on held-out videos, log it, and tell whoever chooses checkpoints.
+
+        "trained" among the figures: seconds of training in this process so far, testing not counted.
+        """
+        begun = time.perf_counter()
+        figures = {**self.validation(), "trained": begun - self._begun - self._tested}
+        self._tested += time.perf_counter() - begun
+        metrics = {f"{metric_key_prefix}_{name}": value for name, value in figures.items()}
+        self.log(dict(metrics))
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        self._since, self._videos = time.perf_counter(), 0
+        return metrics
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Add the losses by name and the speed to what is logged, and say it."""
+        if "loss" in logs and self._counted:
+            for part, total in self._parts.items():
+                mean = total / self._counted
+                if world()[1] > 1:
+                    dist.all_reduce(mean)
+                logs[part] = float(mean) / world()[1]
+            logs |= self.more()
+            logs["videos_per_second"] = self._videos / max(time.perf_counter() - self._since, 1e-9)
+            self._parts, self._counted, self._videos = {}, 0, 0
+            self._since = time.perf_counter()
+        super().log(logs, start_time)
+        if self.is_world_process_zero():
+            line = self.line(f"step {self.state.global_step}/{self.state.max_steps}", logs)
+            if line:
+                self.say(line)
 
     def report_to(self, folder: Path, where: Sequence[str]) -> None:
         """Send what is logged to TensorBoard (files in `folder`) or W&B as well."""

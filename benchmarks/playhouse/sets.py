@@ -15,7 +15,7 @@ from benchmarks.playhouse.scenario import SPLIT_BASES
 from benchmarks.playhouse.truth import Truth, from_json, to_json, truth
 
 # Raise this when the same seed no longer makes the same video: folders of another version are refused.
-VERSION = 1
+VERSION = 2
 TRUTH = "truth.json"
 
 # Per split: how many, and how far from the split's base the seeds begin. `bench` holds `tiny`;

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
-from transformers import PrinterCallback, TrainingArguments
+from transformers import TrainingArguments
 
 from tagging.gathering import world
 from tagging.generator.config import Config
@@ -20,7 +18,7 @@ from tagging.generator.fitting import fit_threshold
 from tagging.generator.methods import Model, Said, predict_all
 from tagging.rivals.classifier import Classifier
 from tagging.scoring import Score, example_based, label_based, tag_sets
-from tagging.training import EpochLoader, HouseTrainer, NonFinite
+from tagging.training import HouseTrainer, NonFinite, Say
 
 PARTS = ("contrast", "label", "generation", "class")
 
@@ -37,39 +35,12 @@ class TaggerTrainer(HouseTrainer):
         config: Config,
         examples: Examples,
         make: Collator,
-        say: Callable[[str], None],
+        say: Say,
     ) -> None:
-        self.settings, self.examples, self.make, self.say = config, examples, make, say
-        self.tagger = self.network = model
-        rank, ranks = world()
+        self.settings, self.examples, self.make, self.tagger = config, examples, make, model
         train = config.train
-        self.batches = Batches(len(examples.train), train.batch, train.seed, rank, ranks)
-        # A GPU more in the machine does not mean another process: torchrun starts those.
-        arguments._n_gpu = min(arguments.n_gpu, 1)
-        arguments.per_device_train_batch_size = self.batches.each
-        steps = max(1, len(self.batches) // train.accumulate)  # in an epoch
-        arguments.eval_steps = arguments.save_steps = max(1, steps // train.evaluations)
-        arguments.logging_steps = max(1, min(50, arguments.eval_steps // 5))
-        self.lessons = Lessons(examples.train)
-        some: Any = self.lessons
-        super().__init__(
-            model=model, args=arguments, train_dataset=some, eval_dataset=some, data_collator=make
-        )
-        self.remove_callback(PrinterCallback)  # `log` below says it in words
-        self.names = []
-        self._parts: dict[str, Tensor] = {}
-        self._counted, self._videos, self._since = 0, 0, time.perf_counter()
-
-    def get_train_dataloader(self) -> DataLoader[Any]:
-        """Our batches. They are cut for this rank already, so accelerate has nothing to prepare."""
-        workers = self.args.dataloader_num_workers
-        return EpochLoader(
-            self.lessons,
-            batch_sampler=self.batches,
-            collate_fn=self.make,
-            num_workers=workers,
-            prefetch_factor=2 if workers else None,
-        )
+        batches = Batches(len(examples.train), train.batch, train.seed, *world())
+        super().__init__(model, arguments, train, Lessons(examples.train), batches, make, say)
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """AdamW; the decay spares what is no matrix: norms, biases, the temperature."""
@@ -96,12 +67,7 @@ class TaggerTrainer(HouseTrainer):
         found = model(batch)
         if not self.check_finite(found["loss"]):
             self._stop(batch)
-        for part, value in found.items():
-            if part != "loss":
-                before = self._parts.get(part)
-                self._parts[part] = value.detach() if before is None else before + value.detach()
-        self._counted += 1
-        self._videos += len(batch) * world()[1]
+        self.count({part: value for part, value in found.items() if part != "loss"}, len(batch))
         return (found["loss"], found) if return_outputs else found["loss"]
 
     @torch.no_grad()
@@ -115,8 +81,8 @@ class TaggerTrainer(HouseTrainer):
         step = self.state.global_step + 1
         raise NonFinite(f"the loss of step {step} is no number because of {who}; look, or remove it")
 
-    def evaluate(self, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any) -> dict[str, float]:
-        """Example-based F1 on the validation videos is `choice`, by which the best checkpoint is chosen."""
+    def validation(self) -> dict[str, float]:
+        """F1 by tags and by videos; `choice` is the latter."""
         held = self.examples.validation
         if isinstance(self.tagger, Classifier):
             fit_threshold(self.tagger, self.make, held)
@@ -124,29 +90,18 @@ class TaggerTrainer(HouseTrainer):
         said = predict_all(self.tagger, self.make, held[rank::ranks], batch=self.settings.train.batch)
         scores = score(self.examples.train, held, _together(said, len(held)))
         figures = {"f1": scores["example"].f1, "label_f1": scores["full"].f1, "rare_f1": scores["rare"].f1}
-        figures["choice"] = figures["f1"]
-        metrics = {f"{metric_key_prefix}_{name}": value for name, value in figures.items()}
-        self.log(dict(metrics))
-        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
-        self._since, self._videos = time.perf_counter(), 0
-        return metrics
+        return {**figures, "choice": figures["f1"]}
 
-    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Add the losses by name and the speed to what is logged, and say it."""
-        if "loss" in logs and self._counted:
-            for part, total in self._parts.items():
-                mean = total / self._counted
-                if world()[1] > 1:
-                    dist.all_reduce(mean)
-                logs[part] = float(mean) / world()[1]
-            logs["videos_per_second"] = self._videos / max(time.perf_counter() - self._since, 1e-9)
-            self._parts, self._counted, self._videos = {}, 0, 0
-            self._since = time.perf_counter()
-        super().log(logs, start_time)
-        if self.is_world_process_zero():
-            line = _line(self.state.global_step, self.state.max_steps, logs)
-            if line:
-                self.say(line)
+    def line(self, progress: str, logs: Mapping[str, float]) -> str:
+        """Losses while it learns, F1 when it was tested."""
+        if "loss" in logs:
+            parts = "  ".join(f"{part} {logs[part]:.3f}" for part in PARTS if part in logs)
+            speed = logs.get("videos_per_second", 0.0)
+            return f"{progress}  loss {logs['loss']:.3f}  {parts}  {speed:.0f} videos/s"
+        if "eval_f1" in logs:
+            f1, label, rare = (100 * logs[f"eval_{name}"] for name in ("f1", "label_f1", "rare_f1"))
+            return f"{progress}  validation: F1 {f1:.1f}  over tags {label:.1f}  rare {rare:.1f}"
+        return ""
 
 
 def score(train: Sequence[Example], held: Sequence[Example], said: Sequence[Said]) -> dict[str, Score]:
@@ -169,17 +124,3 @@ def _together(own: list[Said], count: int) -> list[Said]:
     parts: list[Any] = [None] * ranks
     dist.all_gather_object(parts, own)
     return [parts[number % ranks][number // ranks] for number in range(count)]
-
-
-def _line(step: int, steps: int, logs: dict[str, float]) -> str:
-    """Progress for people: losses while it learns, F1 when it was tested."""
-    if "loss" in logs:
-        parts = "  ".join(
-            f"{k} {logs[k]:.3f}" for k in ("contrast", "label", "generation", "class") if k in logs
-        )
-        speed = logs.get("videos_per_second", 0.0)
-        return f"step {step}/{steps}  loss {logs['loss']:.3f}  {parts}  {speed:.0f} videos/s"
-    if "eval_f1" in logs:
-        f1, label, rare = (100 * logs[f"eval_{name}"] for name in ("f1", "label_f1", "rare_f1"))
-        return f"step {step}/{steps}  validation: F1 {f1:.1f}  over tags {label:.1f}  rare {rare:.1f}"
-    return ""

@@ -19,7 +19,7 @@ from benchmarks.playhouse.training.loop import Course, Tell
 from experts import weights
 from experts.seeing.pictures import Preparation
 
-CROWDS, FRAMES, WINDOWS = 4000, 3250, 3000  # train seeds of each kind of material
+CROWDS, FRAMES, WINDOWS = 4000, 3250, 2000  # train seeds of each kind of material
 VAL_FRAMES, VAL_WINDOWS = 500, 250  # val seeds
 
 
@@ -42,9 +42,9 @@ class Lesson:
 
 def lessons() -> tuple[Lesson, ...]:
     return (
-        Lesson(("object", "person"), "YOLO of ultralytics", detectors.STEPS, 0.20, 150, teach_detectors),
+        Lesson(("object", "person"), "YOLO of ultralytics", detectors.STEPS, 0.22, 230, teach_detectors),
         Lesson(("scene",), "ViT of transformers", scenes.STEPS, 0.18, 95, teach_scenes),
-        Lesson(("motion",), "X3D of pytorchvideo", motions.STEPS, 0.45, 150, teach_motions),
+        Lesson(("motion",), "X3D of pytorchvideo", motions.STEPS, 0.40, 640, teach_motions),
         Lesson(("clip",), "CLIP of open_clip", towers.STEPS, 0.85, 95, teach_towers),
     )
 

@@ -58,10 +58,12 @@ class Frame:
 @dataclass(frozen=True, slots=True)
 class Windows:
     """pictures: uint8 [N, LENGTH, SIDE, SIDE, 3]; shares: float32 [N, K], of the motions seen; rows
-    without any motion are all zeros."""
+    without any motion are all zeros. middles: float32 [N, 2], x and y of somebody who moves, in shares of
+    the picture; NaN where nobody does."""
 
     pictures: Pictures
     shares: npt.NDArray[np.float32]
+    middles: npt.NDArray[np.float32]
 
 
 def frames(split: str, seeds: int, jobs: int | None = None) -> list[Frame]:
@@ -80,9 +82,8 @@ def windows(split: str, seeds: int, jobs: int | None = None) -> Windows:
     shards = []
     for path in _shards("windows", split, seeds, _draw_windows, jobs):
         with np.load(path, allow_pickle=False) as shard:
-            shards.append((shard["pictures"], shard["shares"]))
-    pictures, shares = zip(*shards, strict=True)
-    return Windows(np.concatenate(pictures), np.concatenate(shares))
+            shards.append((shard["pictures"], shard["shares"], shard["middles"]))
+    return Windows(*map(np.concatenate, zip(*shards, strict=True)))
 
 
 def folder() -> Path:
@@ -204,7 +205,7 @@ def _boxes(world: Scenario, time: float) -> list[list[float]]:
 
 
 def _draw_windows(seeds: Sequence[int], path: Path) -> None:
-    pictures, shares = [], []
+    pictures, shares, middles = [], [], []
     for seed in seeds:
         world, rng = _halved(scenario(seed)), Random(f"windows {seed}")
         room = world.duration - LENGTH * STEP
@@ -213,9 +214,11 @@ def _draw_windows(seeds: Sequence[int], path: Path) -> None:
             numbers = [int((start + i * STEP) * world.fps) for i in range(LENGTH)]
             drawn = [np.asarray(stage.picture(world, number / world.fps, number)) for number in numbers]
             seen = [_squeezed(picture) for picture in compressed(drawn, world, rng)]
+            share, middle = moving(world, [number / world.fps for number in numbers[1::2]])
             pictures.append(np.stack(seen))
-            shares.append(_shares(world, [number / world.fps for number in numbers]))
-    _save(path, pictures=np.stack(pictures), shares=np.stack(shares))
+            shares.append(share)
+            middles.append(middle)
+    _save(path, pictures=np.stack(pictures), shares=np.stack(shares), middles=np.stack(middles))
 
 
 def _halved(world: Scenario) -> Scenario:
@@ -223,15 +226,22 @@ def _halved(world: Scenario) -> Scenario:
     return replace(world, width=world.width // 2, height=world.height // 2)
 
 
-def _shares(world: Scenario, times: Sequence[float]) -> npt.NDArray[np.float32]:
-    """How much of what moves in a window is each motion: float32 [K] that sums to 1, or zeros."""
+def moving(
+    world: Scenario, times: Sequence[float]
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """How much of what moves at these times is each motion, float32 [K] that sums to 1, or zeros; and
+    about where the first who moves is, float32 [2], or NaN."""
     found = np.zeros(len(DEEDS), np.float32)
-    for time in times[1::2]:
-        seen = {box.name for box in stage.boxes(world, time) if box.person and box.visible >= VISIBLE}
-        for actor in world.shot_at(time).actors:
-            if actor.kind in seen and actor.motion in DEEDS:
-                found[DEEDS.index(actor.motion)] += 1
-    return found / max(float(found.sum()), 1.0)
+    places: list[tuple[float, float]] = []
+    for time in times:
+        seen = {box.name: box for box in stage.boxes(world, time) if box.person and box.visible >= VISIBLE}
+        movers = [a for a in world.shot_at(time).actors if a.kind in seen and a.motion in DEEDS]
+        for actor in movers:
+            found[DEEDS.index(actor.motion)] += 1
+        for box in [seen[actor.kind] for actor in movers[:1]]:
+            places.append((box.x + box.width / 2, box.y + box.height / 2))
+    middle = np.mean(places, 0) if places else np.full(2, np.nan)
+    return found / max(float(found.sum()), 1.0), middle.astype(np.float32)
 
 
 def compressed(pictures: Iterable[Pictures], world: Scenario, rng: Random) -> Iterator[Pictures]:
