@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 STUDIES = ("msrvtt", "msvd", "lsmdc", "didemo", "create", "pexel", "playhouse")
 
 # Loaded when called.
-ELSEWHERE = {"playhouse": "benchmarks.playhouse.commands", "prepare": "benchmarks.datasets.commands"}
+ELSEWHERE = {
+    "playhouse": "benchmarks.playhouse.commands",
+    "prepare": "benchmarks.datasets.commands",
+    "speed": "benchmarks.speed.commands",
+}
 
 
 class _Bench(click.Group):
@@ -43,7 +47,9 @@ def bench() -> None:
     tagline bench run startup          measure one and keep the record
     tagline bench show startup --json  the record
     tagline bench run msrvtt --library MSRVTT/videos   a data set: tag, train, test, tables
-    tagline bench prepare msvd ...     a data set's annotations into a catalog
+    tagline bench prepare msvd --annotations msvd/     a data set's annotations, counted
+    tagline bench speed                every stage against the plain way and the floor
+    tagline bench report               all records on one page
     """
 
 
@@ -183,6 +189,30 @@ def _show_study(ctx: click.Context, name: str, library: str, as_json: bool) -> N
     click.echo((folder / (RESULTS if as_json else PAGE)).read_text(encoding="utf-8"), nl=False)
     if not as_json:
         click.echo(f"\n{folder / PAGE}")
+
+
+@bench.command()
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), help="Another file than docs/RESULTS.md."
+)
+@click.option("--check", is_flag=True, help="Only say whether the page is older than the records (exit 1).")
+@click.pass_context
+def report(ctx: click.Context, out: Path | None, check: bool) -> None:
+    """Make docs/RESULTS.md from the records.
+
+    \b
+    tagline bench report
+    tagline bench report --check
+    """
+    from benchmarks import report as making
+
+    path = out or making.PAGE
+    if check:
+        same = path.is_file() and path.read_text(encoding="utf-8") == making.page()
+        if not same:
+            click.echo(f"{path} is not what the records say; run `tagline bench report`", err=True)
+        ctx.exit(0 if same else 1)
+    click.echo(f"{path}{'' if making.write(path) else ': nothing new'}")
 
 
 def _pair(setting: str) -> tuple[str, str]:

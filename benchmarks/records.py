@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import subprocess
+import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib import import_module
@@ -22,6 +23,10 @@ MEASUREMENTS = {
     "tagger-table": ("benchmarks.tagger_table:measure", "taggers on the user tags of the playhouse"),
     "tagger-ablation": ("benchmarks.tagger_table:ablation", "what each part of OP-TSG is worth there"),
     "msrvtt-words": ("benchmarks.msrvtt_words:measure", "taggers on real words: titles and tags of MSR-VTT"),
+    "ranker-scale": (
+        "benchmarks.ranker_scale:measure",
+        "200,000 tags, 100,000 videos: the tags of one video",
+    ),
     "generator-decoding": ("benchmarks.generator_decoding:measure", "drafted decoding against greedy"),
     "playhouse-experts": (
         "benchmarks.playhouse_experts:measure",
@@ -29,6 +34,11 @@ MEASUREMENTS = {
     ),
     "table-ablation": ("benchmarks.table_ablation:measure", "what each kind of tag is worth to TABLE"),
     "table-training": ("benchmarks.table_training:measure", "training TABLE against the published way"),
+    "speed": (
+        "benchmarks.speed.measure:measure",
+        "every stage against the plain way and the machine's floor",
+    ),
+    "speed-gpu": ("benchmarks.speed.measure:measure_gpu", "the same for what a GPU computes"),
     "evaluation": ("benchmarks.evaluation:measure", "all retrieval metrics of a 1000 x 1000 matrix"),
     "query-bank": ("benchmarks.query_bank:measure", "what a bank of other queries is worth to a live one"),
 }
@@ -87,13 +97,17 @@ def hardware() -> dict[str, Any]:
     """The machine in the words that matter for a figure."""
     import psutil
 
-    return {
+    found = {
         "cpu": _cpu_model(),
         "cores": os.cpu_count(),
         "memory_gb": round(psutil.virtual_memory().total / 2**30),
         "system": platform.system(),
         "python": platform.python_version(),
     }
+    torch = sys.modules.get("torch")  # only what was measured with torch can have used a GPU
+    if torch is not None and torch.cuda.is_available():
+        found["gpu"] = torch.cuda.get_device_name()
+    return found
 
 
 def _cpu_model() -> str:

@@ -1,0 +1,68 @@
+"""What each measurement is meant to reach, and what its figures do not say: shown beside them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """A bound for one figure."""
+
+    sign: str  # "≥", "≤" or "="
+    value: float | bool
+
+    def met(self, figure: Any) -> bool:
+        if self.sign == "=":
+            return bool(figure == self.value)
+        return bool(figure >= self.value if self.sign == "≥" else figure <= self.value)
+
+    def __str__(self) -> str:
+        value = str(self.value).lower() if isinstance(self.value, bool) else f"{self.value:g}"
+        return f"{self.sign} {value}"
+
+
+def _aims(text: str) -> dict[str, Aim]:
+    found = {}
+    for part in text.split(","):
+        key, sign, value = part.split()
+        found[key] = Aim(sign, value == "true" if value in ("true", "false") else float(value))
+    return found
+
+
+AIMS: dict[str, dict[str, Aim]] = {
+    name: _aims(text)
+    for name, text in {
+        "decode": "cpu_ratio_720p_60s ≤ 0.4, cpu_ratio_1080p_300s ≤ 0.15, cpu_ratio_1fps ≤ 1, exact = true",
+        "tagging": "speedup ≥ 1.5, same_tags = true, overhead_share ≤ 0.15",
+        "kill9": "trials ≥ 100, lost = 0, doubled = 0",
+        "mutants": "hangs = 0, dead_batches = 0, memory_growth ≤ 0.1",
+        "playhouse-experts": "object_f1 ≥ 0.85, person_f1 ≥ 0.85, scene_accuracy ≥ 0.9, "
+        "motion_accuracy ≥ 0.8, speech_recall ≥ 0.8, screen_recall ≥ 0.8",
+        "table-ablation": "ci_apart = true",
+        "table-training": "speedup ≥ 4, time_ratio ≤ 0.33",
+        "generator-decoding": "different = 0, passes_ratio ≤ 0.2, wall_ratio ≤ 0.25",
+        "query-bank": "gain ≥ 1.5",
+        "index-scale": "speedup ≥ 50, recall_at_10 ≥ 0.97, memory_ratio ≤ 0.35",
+        "search-quality": "false_answers ≤ 0.1, false_refusals ≤ 0.05",
+        "ranker-scale": "p50_ms ≤ 50, recall ≥ 0.95",
+        "cluster-kill": "equal = true, lost = 0",
+    }.items()
+}
+
+# Sentences that belong to a measurement whatever its figures are.
+NOTES: dict[str, str] = {
+    "decode": "How much can be skipped depends on how a file was encoded; without_cuts and adaptive_b_frames "
+    "are less kind files.",
+    "tagging": "Ours computes in bfloat16 where the processor has it, the plain script in float32, as its "
+    "libraries do by themselves. Weights that were not here are random, of the real sizes.",
+    "speed": "times_faster: how much longer the plain way takes; times_floor: how often the floor fits into "
+    "ours. What both are is in the table below.",
+    "startup": "Wall time of a command line that answers in words; a busy machine makes it longer.",
+    "playhouse-experts": "Small weights that know only their own drawn world; public ones were not measured.",
+    "evaluation": "A matrix that the project did not make; its published figures are reproduced by a test.",
+    "query-bank": "The matrix was made by others; nothing is chosen on the live queries.",
+    "generator-decoding": "The paper's 13.6 is a V100's at another batch; only the order of size compares.",
+    "msrvtt-words": "Real words, no videos: a caption is the title, what annotators agree on are the tags.",
+}

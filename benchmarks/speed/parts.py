@@ -1,0 +1,285 @@
+"""The stages, each against the plain way and the floor. What the plain way is, is written beside its code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.speed import floors
+
+Options = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One stage, measured. Seconds are of the same work on all sides."""
+
+    name: str
+    ours: float
+    plain: float | None
+    plain_way: str
+    floor: float | None
+    floor_is: str
+    unit: str  # what the seconds are of
+
+    def values(self) -> dict[str, float | None]:
+        """Ratios: how many times slower the plain way is, how many times the floor ours takes."""
+        key = self.name.replace("-", "_")
+        return {
+            f"{key}_times_faster": None if self.plain is None else round(self.plain / self.ours, 3),
+            f"{key}_times_floor": None if not self.floor else round(self.ours / self.floor, 3),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """The floors of this machine, measured once."""
+
+    device: str
+    operations: float  # a second
+    bytes: float  # a second
+
+
+def _number(options: Options, key: str, usual: int) -> int:
+    return int(options.get(key, usual))
+
+
+# -- decoding and tagging: their own measurements ------------------------------------------------------
+
+
+def decode(options: Options, machine: Machine) -> list[Part]:
+    """CPU seconds for twelve frames of a 720p minute. Plain: OpenCV grabs all. Floor: FFmpeg decodes all."""
+    from benchmarks.decode import FRAMES, HD, _alone
+    from benchmarks.synthetic import cached
+
+    path, runs = cached(HD), _number(options, "runs", 3)
+    ours, plain = (
+        float(np.median([_alone(name, path)["cpu_seconds"] for _ in range(runs)]))
+        for name in ("ours_12", "opencv")
+    )
+    floor = floors.seconds(lambda: _ffmpeg_alone(path), runs=runs, warm=False)
+    way = "OpenCV: grab() every picture, retrieve() the wanted ones"
+    return [
+        Part(
+            "decode", ours, plain, way, floor, "FFmpeg decoding every picture", f"{FRAMES} frames, 720p 60 s"
+        )
+    ]
+
+
+def _ffmpeg_alone(path: Path) -> None:
+    """The decoder of FFmpeg, one thread, every picture, no conversion."""
+    import av
+
+    with av.open(str(path)) as container:
+        container.streams.video[0].codec_context.thread_count = 1
+        for _ in container.decode(video=0):
+            pass
+
+
+def tagging(options: Options, machine: Machine) -> list[Part]:
+    """The whole run and each expert in it, of the measurement `tagging`, with fewer videos if asked for."""
+    from benchmarks.tagging import measure
+
+    count = options.get("videos", "24")
+    found = measure({"videos": count, **({"only": options["only"]} if "only" in options else {})})["details"]
+    ours, plain = found["ours"], found["plain"]
+    models = sum(ours["in_models"].values())
+    each = f"{count} videos of 10 s"
+    whole = Part(
+        "tagging", ours["seconds"], plain["seconds"], "a script: library by library, picture by picture",
+        models + ours["stages"]["decoding"], "its own models and decoding alone", each,
+    )  # fmt: skip
+    parts = [whole]
+    for name, seconds in ours["stages"].items():
+        if name in plain["stages"]:
+            way = "the library's own path-based call on each video"
+            parts.append(Part(f"expert-{name}", seconds, plain["stages"][name], way, None, "", each))
+    return parts
+
+
+# -- embedding -----------------------------------------------------------------------------------------
+
+
+def embedding(options: Options, machine: Machine) -> list[Part]:
+    """Frames to vectors by the playhouse's CLIP. Plain: open_clip on PIL pictures, one at a time."""
+    import torch
+    from PIL import Image
+
+    from experts.appearance import load_towers, towers
+    from experts.weights import find, for_expert
+
+    name = options.get("towers") or for_expert("appearance", "playhouse")
+    count = _number(options, "frames", 64)
+    frames = np.random.default_rng(0).integers(0, 256, (count, 240, 320, 3), np.uint8)
+    eyes = towers(name, machine.device)
+    ours = floors.seconds(lambda: eyes.encode_frames(frames), machine.device)
+    need = floors.operations(lambda: eyes.encode_frames(frames))
+
+    model, _, preparation = load_towers(find(name).path)
+    model = model.eval().to(machine.device)
+    prepare = _open_clip_transform(preparation)
+
+    def plainly() -> None:
+        for frame in frames:
+            with torch.no_grad():
+                model.encode_image(prepare(Image.fromarray(frame))[None].to(machine.device), normalize=True)
+
+    return [
+        Part(
+            "embedding",
+            ours,
+            floors.seconds(plainly, machine.device),
+            "open_clip's transform and encode_image, one PIL picture at a time",
+            need / machine.operations,
+            "a matrix product with as many operations",
+            f"{count} frames",
+        )
+    ]
+
+
+def _open_clip_transform(preparation: Any) -> Callable[[Any], Any]:
+    from open_clip.transform import image_transform
+
+    size = (preparation.side, preparation.side)
+    made: Callable[[Any], Any] = image_transform(size, False, preparation.mean, preparation.std)
+    return made
+
+
+# -- training and generating ---------------------------------------------------------------------------
+
+
+def training_step(options: Options, machine: Machine) -> list[Part]:
+    """A step of TABLE, texts sharing their video's pass. Plain: every caption has its video encoded anew."""
+    from dataclasses import replace
+
+    from table.config import preset
+
+    config = preset(options.get("preset", "playhouse"))
+    texts = _number(options, "batch", 64)
+    model = replace(config.model)
+    share = max(config.train.share, 4) if texts % 4 == 0 else 1
+    ours, need = _step(model, texts, share, machine)
+    plain, _ = _step(model, texts, 1, machine)
+    floor = need / machine.operations
+    way = "one video pass for every caption, as CLIP4Clip trains"
+    return [
+        Part(
+            "training-step",
+            ours,
+            plain,
+            way,
+            floor,
+            "a matrix product with as many operations",
+            f"{texts} captions",
+        )
+    ]
+
+
+def _step(model_config: Any, texts: int, share: int, machine: Machine) -> tuple[float, int]:
+    """Seconds and operations of forward, backward and update."""
+    import torch
+
+    from table.batches import Lessons, Row, Tokenizer, Unit, collate
+    from table.encoders import architecture
+    from table.frames import FramesHeld
+    from table.model import Table
+
+    side = int(architecture(model_config.architecture)["vision_cfg"]["image_size"])
+    rng = np.random.default_rng(0)
+    count = texts // share
+    held = {
+        str(n): rng.integers(0, 256, (model_config.frames, 3, side, side), np.uint8) for n in range(count)
+    }
+    said = tuple(f"a person does thing number {n} on the beach" for n in range(share))
+    rows = [Row(str(n), str(n), said, "dog, beach, woman", None) for n in range(count)]
+    lessons = Lessons(rows, FramesHeld(held), model_config, Tokenizer())
+    batch = collate([lessons[Unit(n, tuple(range(share)), 0)] for n in range(count)])
+    torch.manual_seed(0)
+    model = Table.build(model_config, None).to(machine.device).train()
+    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-5)
+    moved = {k: v.to(machine.device) if isinstance(v, torch.Tensor) else v for k, v in batch.items()}
+    moved.pop("names")
+
+    def step() -> None:
+        optimiser.zero_grad()
+        model(**moved)["loss"].backward()
+        optimiser.step()
+
+    return floors.seconds(step, machine.device), floors.operations(step)
+
+
+def generating(options: Options, machine: Machine) -> list[Part]:
+    """Tags of a batch of titles, drafted. Plain: word by word. The model is untrained: drafts say little.
+
+    With a trained model: the measurement `generator-decoding`.
+    """
+    import torch
+
+    from tagging.generator.config import changed, preset
+    from tagging.generator.data import Collator, Example
+    from tagging.generator.decoding import Drafted, Greedy
+    from tagging.generator.model import Tagger
+    from tagging.generator.words import Words
+
+    config = changed(preset(options.get("tagger", "playhouse")), ["use_frames=false"]).model
+    tags = [
+        f"{a} {b}" for a in ("red", "old", "wild", "little") for b in ("dog", "beach", "car", "song", "city")
+    ]
+    words = Words.learn([*tags, "a day in the life"], 300)
+    torch.manual_seed(0)
+    vectors = torch.randn(len(tags), config.tag_width)
+    model = Tagger(config, words, tags, vectors, [1] * len(tags)).eval().to(machine.device)
+    titles = [
+        Example(str(n), str(n), f"a day in the life {n}") for n in range(_number(options, "titles", 16))
+    ]
+    batch = Collator(config, words, tags).batch(titles).to(machine.device)
+    taken, passes = {}, {}
+    for name, decoding in (("drafted", Drafted()), ("greedy", Greedy())):
+        with torch.no_grad():
+            seen = model.see(batch)
+            passes[name] = decoding(model, seen).passes
+            taken[name] = floors.seconds(lambda d=decoding, s=seen: d(model, s), machine.device, runs=2)  # type: ignore[misc]
+    floor = passes["drafted"] * floors.weight_bytes(model) / machine.bytes
+    return [
+        Part(
+            "generating", taken["drafted"], taken["greedy"], "greedy: one pass for every word",
+            floor, "reading the weights once for each pass", f"{len(titles)} titles",
+        )
+    ]  # fmt: skip
+
+
+# -- start-up ------------------------------------------------------------------------------------------
+
+
+def startup(options: Options, machine: Machine) -> list[Part]:
+    """`tagline --help`. Plain: a script that imports its libraries at the top. Floor: a bare interpreter."""
+    import subprocess
+    import sys
+
+    def run(*words: str) -> float:
+        def once() -> None:
+            subprocess.run([sys.executable, *words], check=True, stdout=subprocess.DEVNULL)
+
+        return floors.seconds(once, runs=_number(options, "runs", 3))
+
+    ours = run("-m", "retrieval.cli", "--help")
+    plain = run("-c", "import torch, open_clip, faiss")
+    return [
+        Part("start-up", ours, plain, "a script that begins with import torch, open_clip, faiss",
+             run("-c", ""), "a bare interpreter", "one start")
+    ]  # fmt: skip
+
+
+PARTS: dict[str, Callable[[Options, Machine], list[Part]]] = {
+    "decode": decode,
+    "tagging": tagging,
+    "training-step": training_step,
+    "generating": generating,
+    "embedding": embedding,
+    "start-up": startup,
+}
+ON_GPU = ("training-step", "generating", "embedding")  # what a GPU computes
