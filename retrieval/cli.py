@@ -17,6 +17,9 @@ COMMANDS = {
     "show": ("tagging.review_commands:show", "Show what is in one video, and when."),
     "tags": ("tagging.review_commands:tags", "List, accept, reject, add and rename tags."),
     "search": ("retrieval.commands:search", "Find the moment that a sentence describes, and see why."),
+    "index": ("retrieval.index_commands:index", "Make a tagged library searchable by meaning."),
+    "similar": ("retrieval.index_commands:similar", "Find videos that are like a video or a picture."),
+    "describe": ("retrieval.index_commands:describe", "Say in sentences what a video is about."),
     "serve": ("retrieval.serve_commands:serve", "Show the library as a page in the browser."),
     "export": ("tagging.export_commands:export", "Write tags for other programs."),
     "import": ("tagging.export_commands:import_", "Read tags that other programs wrote."),
@@ -25,6 +28,10 @@ COMMANDS = {
     "doctor": ("tagging.doctor_commands:doctor", "Check this installation and say what to do."),
     "selftest": ("experts.selftest_commands:selftest", "Attack the decoder with hostile files."),
     "train": ("table.commands:train", "Train a model on your own library."),
+    "eval": (
+        "retrieval.eval_commands:eval_",
+        "Measure how well your own videos are found, before and after training.",
+    ),
     "bench": ("benchmarks.commands:bench", "Measure, and see what was measured."),
 }
 

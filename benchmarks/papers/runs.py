@@ -66,7 +66,8 @@ def run(
         _look(wanted, library, say)
     with Catalog.open(places.find(library=library), create=False) as catalog:
         folder = out or home_of(catalog, name)
-        found, count = [], len(wanted.units) * len(wanted.seeds)
+        found: list[dict[str, Any]] = []
+        count = len(wanted.units) * len(wanted.seeds)
         for unit in wanted.units:
             for seed in wanted.seeds:
                 say(f"{len(found) + 1} of {count}: {unit.variant}, seed {seed}")
