@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from tagging.vocabulary import clean
 
@@ -46,19 +46,17 @@ def parse(query: str) -> Ask:
     return Ask(wanted, tuple(phrase for sign, phrase in signed if sign == "-"))
 
 
-def day(text: str) -> datetime:
-    """The beginning of a year, month or day: 2024, 2024-05, 2024-05-17; or a moment, 2024-05-17T20:15."""
+def day(text: str) -> str:
+    """The beginning of a year, month or day as the catalog writes times: 2024, 2024-05, 2024-05-17."""
     given = text.strip()
-    for form in ("%Y", "%Y-%m", "%Y-%m-%d"):
-        try:
-            return datetime.strptime(given, form).replace(tzinfo=UTC)
-        except ValueError:
-            continue
-    try:
-        found = datetime.fromisoformat(given)
-    except ValueError:
-        raise NotUnderstood("a day is written 2024-05-17; a year or a month will do, too") from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    for form, shape in (("%Y", r"\d{4}"), ("%Y-%m", r"\d{4}-\d\d"), ("%Y-%m-%d", r"\d{4}-\d\d-\d\d")):
+        if re.fullmatch(shape, given, re.ASCII):
+            try:
+                datetime.strptime(given, form)
+            except ValueError:
+                break
+            return given
+    raise NotUnderstood("a day is written 2024-05-17; a year or a month will do, too")
 
 
 def seconds(text: str) -> float:

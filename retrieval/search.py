@@ -1,190 +1,133 @@
-"""Search by words: from a sentence to the videos and the moments whose tags, speech and texts answer it.
+"""Search: from a sentence to the moments that answer it, best first, and why; or to nothing at all.
 
-Needs no model. Candidates come from the catalog's word index; each is then searched for the moment at
-which most of the query is there at once.
+`search` is all that most callers need. What is looked at is in searcher.py, how it is weighed in fusion.py,
+how sure that is in calibration.py, and what was learnt about the library in learnt.py.
 """
 
 from __future__ import annotations
 
-import math
-import re
-import sqlite3
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from experts.tags import Modality
+import numpy as np
+import numpy.typing as npt
+
+from retrieval.asking import parse
+from retrieval.fusion import fuse, table
+from retrieval.hits import ANY, Evidence, Filters, Hit
+from retrieval.learnt import defaults
+from retrieval.searcher import Found, Looked, Searcher, posterior, searcher_of
+from retrieval.words import query_words
 from tagging.catalog import Catalog
-from tagging.records import Video
-from tagging.vocabulary import clean, normal
 
-MOST_WORDS = 32  # of a query; a longer one is cut
-NEAR = 2.0  # seconds: things this close together are one moment
-WORD = re.compile(r"\w+")
+__all__ = ["Answer", "Evidence", "Filters", "Hit", "answer", "query_words", "search"]
 
-# Words that say nothing of what is wanted.
-EMPTY = frozenset(
+HEARD = frozenset({"speech", "screen"})
+TOLD = 0.35  # a moment of which the words know so much is better than the model's
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The hits of a query, and whether they are good enough to be shown."""
+
+    hits: list[Hit]
+    answered: bool
+    chance: float | None  # that the library has an answer; None: nothing to tell by
+    notices: tuple[str, ...] = ()  # what could not be asked, and why
+
+
+def search(catalog: Catalog, query: str, count: int = 10, filters: Filters = ANY) -> list[Hit]:
+    """The best moments, best first, at most one a video; none if the library has no answer.
+
+    Equal scores come in the order of ids.
     """
-    a about an and are at be by clip for from has have he her him his i in is it its me my of on or our she
-    show some somebody someone something speak speaks talk talking talks that the their them there they this
-    to video videos was we were where which while who with you your
-    """.split()
-)
+    found = answer(catalog, query, count, filters)
+    return found.hits if found.answered else []
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """Something of a video that holds words of the query."""
+def answer(
+    catalog: Catalog,
+    query: str,
+    count: int = 10,
+    filters: Filters = ANY,
+    searcher: Searcher | None = None,
+    *,
+    signals: Sequence[str] | None = None,
+    hubs: bool = True,
+) -> Answer:
+    """The best moments and how likely the library has an answer at all.
 
-    text: str
-    kind: str  # a modality, or "title"
-    start: float  # seconds
-    end: float
-    score: float  # 0..1, how sure the one who said it was
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """A moment that answers a query, and why."""
-
-    video: Video
-    start: float
-    end: float
-    score: float  # 0..1: how much of the query is there, weighted by how rare and how sure
-    why: tuple[Evidence, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Filters:
-    """Only videos that have every tag of `having` and none of `lacking`, as (modality or None, text)."""
-
-    having: tuple[tuple[Modality | None, str], ...] = ()
-    lacking: tuple[tuple[Modality | None, str], ...] = ()
-
-    def allow(self, tags: Collection[tuple[Modality, str]]) -> bool:
-        return all(_has(tags, wanted) for wanted in self.having) and not any(
-            _has(tags, unwanted) for unwanted in self.lacking
-        )
-
-
-def search(catalog: Catalog, query: str, count: int = 10, filters: Filters = Filters()) -> list[Hit]:
-    """The best moments, best first, at most one a video. Equal scores come in the order of ids."""
-    words = query_words(query)
-    if not words or count < 1:
-        return []
-    weights = _rarity(catalog, words)
+    signals: only these of fusion.SIGNALS; hubs: whether the query bank takes from hubs what is theirs.
+    Both are for measuring.
+    """
+    ask = parse(query)
+    if not ask.wanted or count < 1:
+        return Answer([], False, None)
+    searcher = searcher or searcher_of(catalog)
+    looked = searcher.look(catalog, ask, filters, max(200, 4 * count), hubs=hubs)
+    order, fused = ranked(looked, searcher, signals)
+    judgement = searcher.learnt.judgement or (defaults().judgement if searcher.indexes else None)
+    chance = None if judgement is None else float(judgement.answerable(looked.features[None])[0])
+    shares = posterior(fused)
+    sure = np.array([])
+    if judgement is not None and chance is not None:
+        sure = judgement.curve(chance * shares)
     hits = []
-    for video_id in _candidates(catalog, words, max(100, 10 * count)):
-        video = catalog.video(video_id)
-        if video is None or not video.paths:
-            continue
-        tags = catalog.tags(video_id)
-        if not filters.allow({(tag.modality, normal(tag.text, tag.modality)) for tag in tags}):
-            continue
-        evidence = [Evidence(tag.text, tag.modality, tag.start, tag.end, tag.score) for tag in tags]
-        evidence += [
-            Evidence(word.text, "speech", word.start, word.end, word.probability)
-            for word in catalog.words(video_id)
-        ]
-        end = video.facts.duration or 0.0 if video.facts else 0.0
-        if video.title:
-            evidence.append(Evidence(video.title, "title", 0.0, end, 0.5))
-        hit = best_moment(video, evidence, weights)
-        if hit is not None:
-            hits.append(hit)
-    return sorted(hits, key=lambda hit: (-hit.score, hit.video.id))[:count]
+    for place in order[:count]:
+        hit = moment(looked.candidates[place])
+        if chance is not None:
+            hit = replace(hit, score=float(chance * shares[place]), probability=float(sure[place]))
+        elif searcher.indexes:
+            hit = replace(hit, score=float(shares[place]))
+        hits.append(hit)
+    answered = bool(hits) and (judgement is None or chance is None or chance >= judgement.line)
+    return Answer(hits, answered, chance, tuple(searcher.notices))
 
 
-def query_words(query: str) -> list[str]:
-    """The words of a query that mean something, each once; all words if none of them does."""
-    words = list(dict.fromkeys(WORD.findall(clean(query, 10_000).casefold())))
-    return ([word for word in words if word not in EMPTY] or words)[:MOST_WORDS]
+def ranked(
+    looked: Looked, searcher: Searcher, signals: Sequence[str] | None = None
+) -> tuple[list[int], npt.NDArray[np.float64]]:
+    """The candidates' places in `looked`, best first, and their fused scores [candidates]."""
+    numbers = [one.video.id for one in looked.candidates]
+    given = {name: s for name, s in looked.signals.items() if signals is None or name in signals}
+    found = fuse(table(given, numbers), searcher.learnt.weights or defaults().weights)
+    heard = {number for scores in given.values() for number in scores}
+    order = sorted(
+        (place for place, number in enumerate(numbers) if number in heard),
+        key=lambda place: (-round(float(found[place]), 9), numbers[place]),
+    )
+    return order, found
 
 
-def best_moment(video: Video, evidence: Iterable[Evidence], weights: Mapping[str, float]) -> Hit | None:
-    """The moment at which the weightiest part of the query is there at once.
+def moment(one: Found) -> Hit:
+    """Where in a video the answer is, and why.
 
-    A word counts with its weight times the best score among the evidence for it. Half of the score is what
-    the moment holds, half what the whole video holds: to have it all in other places counts, too.
+    What is heard or written is there when it is; of what is seen, the model's span that agrees best with
+    the words' moment tells where it begins and ends.
     """
-    found: dict[str, list[Evidence]] = defaultdict(list)
-    same = _same_words({word for one in evidence for word in _words(one.text)}, weights)
-    for one in evidence:
-        held = set(_words(one.text))
-        for word in weights:
-            if held & same[word]:
-                found[word].append(one)
-    if not found:
-        return None
-    everywhere = {word: max(seen, key=lambda e: e.score) for word, seen in found.items()}
-    timed = [one for seen in found.values() for one in seen if one.kind != "title"]
-    best: dict[str, Evidence] = {}
-    for time in sorted({one.start for one in timed}):
-        here = {
-            word: max(there, key=lambda e: e.score)
-            for word, seen in found.items()
-            if (there := [e for e in seen if e.start - NEAR <= time <= e.end + NEAR])
-        }
-        if _sum(here, weights) > _sum(best, weights) + 1e-9:
-            best = here
-    chosen = best or everywhere
-    total = sum(weights.values())
-    score = (_sum(best, weights) + _sum(everywhere, weights)) / (2 * total)
-    start, end = _span([e for e in chosen.values() if e.kind != "title"] or list(chosen.values()))
-    why = dict.fromkeys(sorted({**everywhere, **chosen}.values(), key=lambda e: (e.start, e.text)))
-    return Hit(video, start, end, min(1.0, score), tuple(why))
+    words = one.words
+    why = list(words.why) if words is not None else []
+    if one.near is not None and one.near[0] > 0 and not any(e.text == one.near[1].text for e in why):
+        tag = one.near[1]
+        if words is None:
+            why.append(Evidence(tag.text, tag.modality, tag.start, tag.end, tag.score))
+    if words is not None and (not one.spans or (why and all(e.kind in HEARD for e in why))):
+        return words
+    if one.spans:
+        start, end, score = max(one.spans, key=lambda span: _agrees(span, words) + span[2])
+        if words is None or words.score < TOLD:
+            why.append(Evidence("picture", "picture", start, end, float(np.clip(score, 0, 1))))
+        return Hit(one.video, start, end, words.score if words else 0.0, tuple(why))
+    if why:  # by the meaning of a tag alone
+        return Hit(one.video, why[0].start, why[0].end, 0.0, tuple(why))
+    end = one.video.duration or 0.0
+    return Hit(one.video, 0.0, end, 0.0, (Evidence("picture", "picture", 0.0, end, 0.5),))
 
 
-def _span(evidence: Sequence[Evidence]) -> tuple[float, float]:
-    """Where all of it is there at once, or else from the first to the last."""
-    start, end = max(e.start for e in evidence), min(e.end for e in evidence)
-    if start <= end:
-        return start, end
-    return min(e.start for e in evidence), max(e.end for e in evidence)
-
-
-def _sum(found: Mapping[str, Evidence], weights: Mapping[str, float]) -> float:
-    return sum(weights[word] * one.score for word, one in found.items())
-
-
-def _candidates(catalog: Catalog, words: Sequence[str], most: int) -> list[int]:
-    """Videos that hold any of the words, the most promising first."""
-    any_word = " OR ".join(f'"{word}"' for word in words)
-    rows = catalog.connection.execute(
-        "SELECT rowid FROM found WHERE found MATCH ? ORDER BY rank, rowid LIMIT ?", (any_word, most)
-    )
-    return [row[0] for row in rows.fetchall()]
-
-
-def _rarity(catalog: Catalog, words: Sequence[str]) -> dict[str, float]:
-    """How much each word tells: more, the fewer videos hold it."""
-    videos = catalog.connection.execute("SELECT count(*) FROM found").fetchone()[0]
-    weights = {}
-    for word in words:
-        held = catalog.connection.execute(
-            "SELECT count(*) FROM found WHERE found MATCH ?", (f'"{word}"',)
-        ).fetchone()[0]
-        weights[word] = math.log(1 + (videos + 1) / (held + 0.5))
-    return weights
-
-
-def _same_words(texts: Collection[str], queries: Iterable[str]) -> dict[str, set[str]]:
-    """Which words are the same as each query word, by the very rule of the catalog's index (stems)."""
-    index = sqlite3.connect(":memory:")
-    index.execute(
-        "CREATE VIRTUAL TABLE word USING fts5(text, tokenize = 'porter unicode61 remove_diacritics 2')"
-    )
-    index.executemany("INSERT INTO word VALUES (?)", [(text,) for text in sorted(texts)])
-    return {
-        query: {row[0] for row in index.execute("SELECT text FROM word WHERE word MATCH ?", (f'"{query}"',))}
-        for query in queries
-    }
-
-
-def _words(text: str) -> list[str]:
-    return WORD.findall(text.casefold())
-
-
-def _has(tags: Collection[tuple[Modality, str]], wanted: tuple[Modality | None, str]) -> bool:
-    modality, text = wanted
-    return any((modality is None or modality == of) and normal(text, of) == said for of, said in tags)
+def _agrees(span: tuple[float, float, float], words: Hit | None) -> float:
+    """How much of the words' moment lies in a span, weighed by how much the words know: 0 to 1."""
+    if words is None:
+        return 0.0
+    start, end = max(span[0], words.start), min(span[1], words.end)
+    inside = (end - start) / (words.end - words.start) if words.end > words.start else float(end >= start)
+    return max(0.0, inside) * words.score

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,12 +37,8 @@ def test_any_text_is_a_query(query: str) -> None:
 
 
 def test_days() -> None:
-    assert day("2024") == datetime(2024, 1, 1, tzinfo=UTC)
-    assert day("2024-05") == datetime(2024, 5, 1, tzinfo=UTC)
-    assert day(" 2024-05-17 ") == datetime(2024, 5, 17, tzinfo=UTC)
-    assert day("2024-05-17T20:15") == datetime(2024, 5, 17, 20, 15, tzinfo=UTC)
-    assert day("2024-05-17T20:15+02:00") == datetime(2024, 5, 17, 18, 15, tzinfo=UTC)
-    for wrong in ("yesterday", "17.5.2024", "2024-13", ""):
+    assert [day(text) for text in ("2024", "2024-05", " 2024-05-17 ")] == ["2024", "2024-05", "2024-05-17"]
+    for wrong in ("yesterday", "17.5.2024", "2024-13", "2024-02-30", "24", "2024-5", ""):
         with pytest.raises(NotUnderstood, match="2024-05-17"):
             day(wrong)
 

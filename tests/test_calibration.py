@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retrieval.calibration import error, fit_isotonic, fit_logistic, line
+from retrieval.calibration import between, error, fit_isotonic, fit_logistic, line
 
 
 def world(seed: int, count: int = 4000) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -88,6 +88,14 @@ def test_isotonic_promises_come_true_on_other_outcomes() -> None:
 def test_the_line_refuses_no_more_than_it_may(scores: list[float], share: float) -> None:
     given_ = np.array(scores)
     assert np.mean(given_ < line(given_, share)) <= share
+
+
+def test_a_line_between_two_kinds_leaves_room_on_both_sides() -> None:
+    strangers, answerable = np.array([0.01, 0.02, 0.03, 0.1]), np.array([0.9, 0.95, 0.97, 0.99])
+    assert between(strangers, answerable, 0.0, 0.0) == pytest.approx(0.5)
+    mixed = np.array([0.05, 0.5, 0.9])
+    assert between(mixed, mixed, 0.0, 0.0) == 0.05, "who has an answer goes first"
+    assert between(strangers[:0], answerable, 0.1, 0.0) == 0.9
 
 
 def test_no_line_without_examples() -> None:

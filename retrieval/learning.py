@@ -1,0 +1,194 @@
+"""Learning how to search one library: its hubs, what each signal is worth there, and when it has no answer.
+
+Where people wrote about its videos, half of what they wrote is the query bank and the other half fits weights
+and probabilities. Elsewhere the bank is written from tags, and such queries are too easy to fit weights
+by: the defaults serve, and only the line below which nothing is said is moved to where the library's own
+background queries want it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from retrieval import background, bank
+from retrieval.asking import parse
+from retrieval.background import Query
+from retrieval.calibration import between, fit_isotonic, fit_logistic, line
+from retrieval.fusion import Weights, fit, fuse, table
+from retrieval.index import Level, pack
+from retrieval.learnt import Judgement, Learnt, defaults, write
+from retrieval.searcher import Looked, Searcher, posterior
+from retrieval.words import query_words
+from tagging import embeddings
+
+if TYPE_CHECKING:
+    from tagging.catalog import Catalog
+
+REFUSED = 0.03  # of the queries that have an answer; the promise is at most 0.05
+ANSWERED = 0.06  # of those that have none; the promise is at most 0.10
+MOST_FITTED = 200  # queries of each kind that weights and probabilities are fitted by
+
+Say = Callable[[str], None]
+
+
+def learn(catalog: Catalog, searcher: Searcher | None = None, say: Say = lambda line: None) -> Learnt:
+    """Learn all there is to learn about a library and keep it beside the index."""
+    searcher = searcher or Searcher.open(catalog)
+    searcher.learnt = learnt = Learnt()
+    wrote = background.captions(catalog)
+    told = len(wrote) >= background.ENOUGH
+    queries = wrote if told else background.from_tags(catalog)
+    held, tried = queries[::2], queries[1::2]
+    learnt.known = (
+        frozenset(word for query in held for word in query_words(query.text)) if told else frozenset()
+    )
+    say(f"{len(queries)} queries {'that people wrote' if told else 'written from tags'}")
+
+    if searcher.indexes:
+        learn_hubs(catalog, searcher, held)
+        learn_tags(catalog, searcher)
+    nothing = background.without_answer(catalog, learnt.known)
+    answerable = _look(catalog, searcher, tried[:MOST_FITTED])
+    strangers = _look(catalog, searcher, nothing[:MOST_FITTED])
+    if searcher.indexes:
+        learnt.nowhere = nowhere(strangers)
+        answerable = _look(catalog, searcher, tried[:MOST_FITTED])  # now with what stands out from them
+        strangers = _look(catalog, searcher, nothing[:MOST_FITTED])
+    if told:
+        learnt.weights = fit_weights(answerable, tried)
+        learnt.judgement = judge(answerable, tried, strangers, learnt.weights)
+    else:
+        learnt.judgement = moved(defaults().judgement, answerable, strangers)
+    fingerprint = searcher.encoder.fingerprint if searcher.encoder else ""
+    write(catalog, fingerprint, learnt)
+    return learnt
+
+
+def learn_hubs(catalog: Catalog, searcher: Searcher, queries: Sequence[Query]) -> None:
+    """How much of a hub each video and each span is, seen from the queries of the bank."""
+    assert searcher.encoder is not None
+    learnt, encoder = searcher.learnt, searcher.encoder
+    if len(queries) < 2:
+        return
+    asked = encoder.texts([query.text for query in queries])  # [B, D]
+    learnt.queries = len(queries)
+    for level in (Level.VIDEO, Level.SPAN):  # the setting is chosen by videos: they have right answers
+        if level not in searcher.indexes:
+            continue
+        ids, scores = _similarities(catalog, level, encoder.fingerprint, asked)
+        if level == Level.VIDEO:
+            rows = {int(number): row for row, number in enumerate(ids)}
+            right = [rows.get(int(pack(np.int64(q.video or 0), np.int64(0))), -1) for q in queries]
+            there = [row >= 0 for row in right]
+            learnt.setting = bank.fit(scores[there], np.array(right)[there])
+        setting = learnt.setting or bank.Setting()
+        if setting.method != "plain":
+            learnt.hubs[level] = (ids, setting.damping * bank.hubness(scores, setting))
+
+
+def _similarities(
+    catalog: Catalog, level: Level, fingerprint: str, asked: npt.NDArray[np.float32]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """The rows of a level, ascending [C], and what the bank says of each [B, C]."""
+    source = embeddings.VIDEO if level == Level.VIDEO else embeddings.SPAN
+    ids, scores = [], []
+    for page in embeddings.pages(catalog, source, fingerprint):
+        first = np.r_[True, page.ids[1:] != page.ids[:-1]]
+        starts = np.flatnonzero(first)
+        places = np.arange(len(page.ids)) - np.repeat(starts, np.diff(np.r_[starts, len(page.ids)]))
+        ids.append(pack(page.ids, places + (level != Level.VIDEO)))
+        scores.append((asked @ page.values.T).astype(np.float64))
+    if not ids:
+        return np.empty(0, np.int64), np.empty((len(asked), 0))
+    whole = np.concatenate(ids)
+    order = np.argsort(whole)
+    return whole[order], np.concatenate(scores, axis=1)[:, order]
+
+
+def learn_tags(catalog: Catalog, searcher: Searcher, most: int = 5000) -> None:
+    """What the library's tags mean to the model: one vector for each, the most used first."""
+    assert searcher.encoder is not None
+    rows = catalog.connection.execute(
+        "SELECT modality, text FROM tag WHERE modality <> 'screen' GROUP BY modality, text"
+        " ORDER BY count(DISTINCT video_id) DESC, modality, text LIMIT ?",
+        (most,),
+    ).fetchall()
+    searcher.learnt.tags = [(modality, text) for modality, text in rows]
+    if rows:
+        searcher.learnt.tag_vectors = searcher.encoder.texts([text for _, text in rows])
+
+
+def nowhere(strangers: Sequence[Looked]) -> dict[str, tuple[float, float]]:
+    """For each signal of the model the mean and the spread of the best scores that strangers reach."""
+    found = {}
+    for name in ("video", "span", "tags"):
+        best = [max(one.signals[name].values()) for one in strangers if one.signals.get(name)]
+        if len(best) > 1:
+            found[name] = (float(np.mean(best)), float(np.std(best)))
+    return found
+
+
+def fit_weights(looked: Sequence[Looked], queries: Sequence[Query]) -> Weights:
+    """What each signal is worth, by queries whose video is known."""
+    tables = [_table(one) for one in looked]
+    return fit(tables, [_row(one, q) for one, q in zip(looked, queries, strict=False)], defaults().weights)
+
+
+def judge(
+    answerable: Sequence[Looked], queries: Sequence[Query], strangers: Sequence[Looked], weights: Weights
+) -> Judgement | None:
+    """Learn from queries with an answer and from such without one. None: there are too few of a kind."""
+    if len(answerable) < 20 or len(strangers) < 20:
+        return None
+    x = np.array([one.features for one in (*answerable, *strangers)])
+    has = np.arange(len(x)) < len(answerable)
+    curve = fit_logistic(x, has)
+    chance = curve(x)
+    top, right = [], []
+    for one, query, share in zip(answerable, queries, chance, strict=False):
+        order = fuse(_table(one), weights)
+        if len(order):
+            top.append(share * posterior(order).max())
+            right.append(one.candidates[int(order.argmax())].video.id == query.video)
+    for one, share in zip(strangers, chance[len(answerable) :], strict=True):
+        order = fuse(_table(one), weights)
+        if len(order):
+            top.append(share * posterior(order).max())
+            right.append(False)
+    rounded = replace(curve, weights=tuple(round(w, 4) for w in curve.weights), bias=round(curve.bias, 4))
+    limit = between(chance[~has], chance[has], ANSWERED, REFUSED)
+    return Judgement(rounded, limit, fit_isotonic(np.array(top), np.array(right)))
+
+
+def moved(
+    judgement: Judgement | None, answerable: Sequence[Looked], strangers: Sequence[Looked]
+) -> Judgement | None:
+    """The default judgement with its line where this library's background queries want it.
+
+    It goes up until few strangers pass, but never so far that queries written from the library's own tags
+    would be refused.
+    """
+    if judgement is None or len(answerable) < 20 or len(strangers) < 20:
+        return judgement
+    chance = judgement.answerable(np.array([one.features for one in strangers]))
+    own = judgement.answerable(np.array([one.features for one in answerable]))
+    wanted = max(judgement.line, float(np.quantile(chance, 1 - ANSWERED)))
+    return replace(judgement, line=min(wanted, line(own, REFUSED)))
+
+
+def _look(catalog: Catalog, searcher: Searcher, queries: Sequence[Query]) -> list[Looked]:
+    return [searcher.look(catalog, parse(query.text), most=100) for query in queries]
+
+
+def _table(looked: Looked) -> npt.NDArray[np.float64]:
+    return table(looked.signals, [one.video.id for one in looked.candidates])
+
+
+def _row(looked: Looked, query: Query) -> int:
+    numbers = [one.video.id for one in looked.candidates]
+    return numbers.index(query.video) if query.video in numbers else -1

@@ -1,0 +1,305 @@
+"""One query over all that can answer it: words, the vectors of videos and their spans, and tags by meaning.
+
+What is opened once and serves many queries is here: the encoder, the two indexes and what was learnt
+about the library. Whatever is missing is left out; with nothing at all, words still search.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from experts.tags import Tag
+from retrieval import words as by_words
+from retrieval.asking import Ask
+from retrieval.embed import Encoder, EncoderMissing, open_encoder
+from retrieval.hits import ANY, Evidence, Filters, Hit
+from retrieval.index import BadIndex, Index, Level, open_index, unpack
+from retrieval.learnt import FEATURES, Learnt, read
+from retrieval.learnt import FILE as LEARNT
+from tagging import embeddings
+from tagging.catalog import Catalog
+from tagging.records import Video
+from tagging.vocabulary import normal
+
+Floats = npt.NDArray[np.float64]
+
+MOST_ROWS = 200  # of an index that are looked at for ten hits
+MOST_FILTERED = 5000  # where filters will take most of them away again
+NEAREST_TAGS = 8
+
+
+@dataclass(slots=True)
+class Found:
+    """One candidate, with what each signal says of it."""
+
+    video: Video
+    tags: list[Tag]
+    words: Hit | None = None
+    video_score: float | None = None
+    spans: list[tuple[float, float, float]] = field(default_factory=list)  # (start, end, score), best first
+    near: tuple[float, Tag] | None = None  # the tag that is nearest in meaning
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """All that is known about a query before its candidates are put in order."""
+
+    ask: Ask
+    candidates: list[Found]
+    features: Floats  # [len(FEATURES)], what tells whether there is an answer at all
+
+    @property
+    def signals(self) -> dict[str, dict[int, float]]:
+        """For each signal the scores of the candidates that it found."""
+        found: dict[str, dict[int, float]] = {"words": {}, "video": {}, "span": {}, "tags": {}}
+        for one in self.candidates:
+            if one.words is not None:
+                found["words"][one.video.id] = one.words.score
+            if one.video_score is not None:
+                found["video"][one.video.id] = one.video_score
+            if one.spans:
+                found["span"][one.video.id] = one.spans[0][2]
+            if one.near is not None:
+                found["tags"][one.video.id] = one.near[0]
+        return {name: scores for name, scores in found.items() if scores}
+
+
+class Searcher:
+    """What is needed to search one library. Open it once for many queries."""
+
+    def __init__(
+        self,
+        encoder: Encoder | None = None,
+        indexes: Mapping[Level, Index] | None = None,
+        learnt: Learnt | None = None,
+        notices: Sequence[str] = (),
+    ) -> None:
+        self.encoder = encoder
+        self.indexes = dict(indexes or {}) if encoder is not None else {}
+        self.learnt = learnt or Learnt()
+        self.notices = list(notices)  # why something is left out, in sentences
+
+    @classmethod
+    def open(cls, catalog: Catalog) -> Searcher:
+        """Everything that the library has. What cannot be used is left out, with a notice."""
+        notices: list[str] = []
+        try:
+            encoder = open_encoder(catalog)
+        except EncoderMissing as missing:
+            encoder = None
+            notices.append(str(missing))
+        indexes = {}
+        for level in Level if encoder is not None else ():
+            try:
+                index = open_index(catalog, level)
+            except BadIndex as bad:
+                notices.append(str(bad))
+                continue
+            if index is not None and encoder is not None and index.fingerprint == encoder.fingerprint:
+                indexes[level] = index
+        return cls(encoder, indexes, read(catalog, encoder.fingerprint if encoder else ""), notices)
+
+    # -- one query -----------------------------------------------------------------------------------
+
+    def look(
+        self,
+        catalog: Catalog,
+        ask: Ask,
+        filters: Filters = ANY,
+        most: int = MOST_ROWS,
+        *,
+        hubs: bool = True,
+    ) -> Looked:
+        """Every candidate with its signals. hubs: whether the query bank takes from hubs what is theirs."""
+        words = by_words.query_words(ask.text) if ask.wanted else []
+        weights = by_words.rarity(catalog, words)
+        rows = min(MOST_FILTERED, 25 * most) if filters.narrow else most
+        vector = self.vector(ask)
+        near = {
+            level: self._nearest(index, level, vector, rows, hubs) for level, index in self.indexes.items()
+        }
+        alike = self._alike(catalog, vector)
+
+        numbers = list(by_words.candidates(catalog, words, rows))
+        for ids, _ in near.values():
+            numbers += [int(number) for number in unpack(ids)[0]]
+        numbers += alike.videos
+        found: dict[int, Found] = {}
+        for number in dict.fromkeys(numbers):
+            video = catalog.video(number)
+            if video is None or not video.paths or not filters.allow_video(video):
+                continue
+            tags = catalog.tags(number)
+            if filters.allow({(tag.modality, normal(tag.text, tag.modality)) for tag in tags}):
+                found[number] = Found(video, tags)
+        refused = by_words.query_words(" ".join(ask.unwanted)) if ask.unwanted else []
+        for one in found.values():
+            evidence = by_words.evidence_of(catalog, one.video, one.tags)
+            one.words = by_words.by_words(one.video, evidence, weights) if words else None
+            if one.words is not None and refused:
+                one.words = _without(one.words, evidence, refused)
+            one.near = alike.nearest(one.tags)
+        self._place(catalog, found, near)
+        return Looked(ask, list(found.values()), self._features(catalog, found, weights, near, alike))
+
+    def vector(self, ask: Ask) -> npt.NDArray[np.float32] | None:
+        """The query as a unit vector [D]: what is wanted added up, what is not wanted taken off."""
+        if self.encoder is None or not ask.wanted:
+            return None
+        given = self.encoder.texts([*ask.wanted, *ask.unwanted])
+        signs = np.array([1.0] * len(ask.wanted) + [-1.0] * len(ask.unwanted), np.float32)
+        found = signs @ given
+        length = float(np.linalg.norm(found))
+        return np.asarray(found / length, np.float32) if length > 1e-9 else None
+
+    def _nearest(
+        self, index: Index, level: Level, vector: Any, rows: int, hubs: bool
+    ) -> tuple[npt.NDArray[np.int64], Floats]:
+        """The best rows of an index, ids and scores, best first, hubs made smaller."""
+        if vector is None or not len(index):
+            return np.empty(0, np.int64), np.empty(0)
+        ids, scores = index.search(vector[None], min(rows, len(index)))
+        here = ids[0] >= 0
+        kept, found = ids[0][here], scores[0][here].astype(np.float64)
+        if hubs:
+            found = found - self.learnt.hubness(level, kept)
+        order = np.argsort(-found, kind="stable")
+        return kept[order], found[order]
+
+    def _alike(self, catalog: Catalog, vector: Any) -> Alike:
+        known = self.learnt.tags
+        if vector is None or not known:
+            return Alike({}, [])
+        scores = self.learnt.tag_vectors @ vector
+        best = np.argsort(-scores, kind="stable")[:NEAREST_TAGS]
+        videos: list[int] = []
+        for place in best:
+            modality, text = known[place]
+            rows = catalog.connection.execute(
+                "SELECT DISTINCT video_id FROM tag WHERE text = ? AND modality = ? LIMIT 50", (text, modality)
+            )
+            videos += [row[0] for row in rows]
+        return Alike({known[place]: float(scores[place]) for place in range(len(known))}, videos)
+
+    def _place(
+        self,
+        catalog: Catalog,
+        found: Mapping[int, Found],
+        near: Mapping[Level, tuple[npt.NDArray[np.int64], Floats]],
+    ) -> None:
+        """Put the scores of the rows to the videos that they are of."""
+        for level, (ids, scores) in near.items():
+            numbers, places = unpack(ids)
+            for number, place, score in zip(numbers.tolist(), places.tolist(), scores.tolist(), strict=True):
+                one = found.get(number)
+                if one is None:
+                    continue
+                if level == Level.VIDEO:
+                    one.video_score = score
+                elif len(one.spans) < 8 and (span := self._span(catalog, number, place)) is not None:
+                    one.spans.append((*span, score))
+
+    def _span(self, catalog: Catalog, video_id: int, place: int) -> tuple[float, float] | None:
+        """The stretch that a row of the index stands for: places count from 1 in the order of time."""
+        assert self.encoder is not None
+        row = catalog.connection.execute(
+            "SELECT start, end FROM vector WHERE source = ? AND fingerprint = ? AND video_id = ?"
+            " ORDER BY start, id LIMIT 1 OFFSET ?",
+            (embeddings.SPAN, self.encoder.fingerprint, video_id, place - 1),
+        ).fetchone()
+        return (row[0], row[1]) if row else None
+
+    def _features(
+        self,
+        catalog: Catalog,
+        found: Mapping[int, Found],
+        weights: Mapping[str, float],
+        near: Mapping[Level, tuple[npt.NDArray[np.int64], Floats]],
+        alike: Alike,
+    ) -> Floats:
+        """What tells whether a query has an answer here, in the order of FEATURES."""
+        total = sum(weights.values())
+        strange = sum(
+            weight
+            for word, weight in weights.items()
+            if word not in self.learnt.known and not by_words.held_by(catalog, word)
+        )
+        best = {name: scores[1][0] for name, scores in near.items() if len(scores[1])}
+        said = {
+            "held": max((one.words.score for one in found.values() if one.words), default=0.0),
+            "strange": strange / total if total else 1.0,
+            "video": self.learnt.above("video", best.get(Level.VIDEO)),
+            "span": self.learnt.above("span", best.get(Level.SPAN)),
+            "tags": self.learnt.above("tags", max(alike.scores.values(), default=None)),
+        }
+        return np.array([said[name] for name in FEATURES])
+
+
+@dataclass(frozen=True, slots=True)
+class Alike:
+    """How near each tag of the library is to a query, and the videos that have the nearest ones."""
+
+    scores: dict[tuple[str, str], float]  # (modality, text): similarity
+    videos: list[int]
+
+    def nearest(self, tags: Iterable[Tag]) -> tuple[float, Tag] | None:
+        """The tag of a video that is nearest, and how near; half of that counts if nobody was sure of it."""
+        best: tuple[float, Tag] | None = None
+        for tag in tags:
+            score = self.scores.get((str(tag.modality), tag.text))
+            if score is not None:
+                score *= 0.5 + 0.5 * tag.score if score > 0 else 1.0
+                if best is None or score > best[0]:
+                    best = (score, tag)
+        return best
+
+
+def _without(hit: Hit, evidence: Sequence[Evidence], refused: Sequence[str]) -> Hit:
+    """A hit counts the less, the more of what is not wanted is in its video."""
+    from dataclasses import replace
+
+    held = by_words.holding(evidence, refused)
+    there = sum(max(one.score for one in held[word]) for word in refused if word in held)
+    return replace(hit, score=hit.score * (1 - min(1.0, there / len(refused))))
+
+
+# -- kept open over many queries ---------------------------------------------------------------------
+
+_OPEN: dict[tuple[Any, ...], Searcher] = {}
+_LOCK = threading.Lock()
+
+
+def searcher_of(catalog: Catalog) -> Searcher:
+    """The searcher of a library, opened anew when its vectors or what was learnt have changed."""
+    if catalog.file is None:
+        return Searcher.open(catalog)
+    stamp = (str(catalog.file), embeddings.newest(catalog), _changed(catalog.file.parent / LEARNT))
+    with _LOCK:
+        if stamp not in _OPEN:
+            for old in [key for key in _OPEN if key[0] == stamp[0]]:
+                del _OPEN[old]
+            _OPEN[stamp] = Searcher.open(catalog)
+        return _OPEN[stamp]
+
+
+def _changed(file: Path) -> int:
+    """When a file was last changed; 0 if it is not there."""
+    try:
+        return file.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def posterior(fused: Floats) -> Floats:
+    """How likely each candidate is the one that was meant, if one of them is: a softmax."""
+    if not len(fused):
+        return fused
+    share = np.exp(fused - fused.max())
+    return np.asarray(share / share.sum())

@@ -1,0 +1,156 @@
+"""Search by words: the videos and the moments whose tags, speech, texts and titles hold words of a query.
+
+Needs no model. Candidates come from the catalog's word index; each is then searched for the moment at
+which most of the query is there at once.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import sqlite3
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from experts.tags import Tag
+from retrieval.hits import Evidence, Hit
+from tagging.catalog import Catalog
+from tagging.records import Video
+from tagging.vocabulary import clean
+
+MOST_WORDS = 32  # of a query; a longer one is cut
+NEAR = 2.0  # seconds: things this close together are one moment
+WORD = re.compile(r"\w+")
+
+# Words that say nothing of what is wanted.
+EMPTY = frozenset(
+    """
+    a about an and are at be by clip for from has have he her him his i in is it its me my of on or our she
+    show some somebody someone something speak speaks talk talking talks that the their them there they this
+    to video videos was we were where which while who with you your
+    """.split()
+)
+
+
+def query_words(query: str) -> list[str]:
+    """The words of a query that mean something, each once; all words if none of them does."""
+    words = list(dict.fromkeys(WORD.findall(clean(query, 10_000).casefold())))
+    return ([word for word in words if word not in EMPTY] or words)[:MOST_WORDS]
+
+
+def evidence_of(catalog: Catalog, video: Video, tags: Iterable[Tag]) -> list[Evidence]:
+    """Everything of a video that can hold words: its tags, what is said in it, its title."""
+    found = [Evidence(tag.text, tag.modality, tag.start, tag.end, tag.score) for tag in tags]
+    found += [
+        Evidence(word.text, "speech", word.start, word.end, word.probability)
+        for word in catalog.words(video.id)
+    ]
+    if video.title:
+        found.append(Evidence(video.title, "title", 0.0, video.duration or 0.0, 0.5))
+    return found
+
+
+def by_words(video: Video, evidence: Iterable[Evidence], weights: Mapping[str, float]) -> Hit | None:
+    """The moment at which the weightiest part of the query is there at once; None if no word is there.
+
+    A word counts with its weight times the best score among the evidence for it. Half of the score is what
+    the moment holds, half what the whole video holds: to have it all in other places counts, too.
+    """
+    found = holding(evidence, weights)
+    if not found:
+        return None
+    everywhere = {word: max(seen, key=lambda e: e.score) for word, seen in found.items()}
+    timed = [one for seen in found.values() for one in seen if one.kind != "title"]
+    best: dict[str, Evidence] = {}
+    for time in sorted({one.start for one in timed}):
+        here = {
+            word: max(there, key=lambda e: e.score)
+            for word, seen in found.items()
+            if (there := [e for e in seen if e.start - NEAR <= time <= e.end + NEAR])
+        }
+        if _sum(here, weights) > _sum(best, weights) + 1e-9:
+            best = here
+    chosen = best or everywhere
+    total = sum(weights.values())
+    score = (_sum(best, weights) + _sum(everywhere, weights)) / (2 * total)
+    start, end = _span([e for e in chosen.values() if e.kind != "title"] or list(chosen.values()))
+    why = dict.fromkeys(sorted({**everywhere, **chosen}.values(), key=lambda e: (e.start, e.text)))
+    return Hit(video, start, end, min(1.0, score), tuple(why))
+
+
+def holding(evidence: Iterable[Evidence], words: Iterable[str]) -> dict[str, list[Evidence]]:
+    """For each word of a query that is there, the evidence that holds it or another form of it."""
+    found: dict[str, list[Evidence]] = defaultdict(list)
+    listed = [(one, WORD.findall(one.text.casefold())) for one in evidence]
+    terms = stems({word for _, held in listed for word in held} | set(words))
+    for one, held in listed:
+        for word in words:
+            if any(_within(terms[word], terms[other]) for other in held):
+                found[word].append(one)
+    return found
+
+
+_STEMS: dict[str, tuple[str, ...]] = {}
+MOST_STEMS = 200_000
+
+
+def stems(words: Collection[str]) -> Mapping[str, tuple[str, ...]]:
+    """What each word is to the catalog's index, by its very own rule: "dogs" and "dog" are one."""
+    new = [word for word in words if word not in _STEMS]
+    if new:
+        if len(_STEMS) + len(new) > MOST_STEMS:
+            _STEMS.clear()
+            new = list(words)
+        index = sqlite3.connect(":memory:")
+        index.execute(
+            "CREATE VIRTUAL TABLE word USING fts5(text, tokenize = 'porter unicode61 remove_diacritics 2')"
+        )
+        index.execute("CREATE VIRTUAL TABLE term USING fts5vocab(word, instance)")
+        index.executemany("INSERT INTO word(rowid, text) VALUES (?, ?)", enumerate(new, 1))
+        found: dict[int, list[str]] = defaultdict(list)
+        for number, term in index.execute("SELECT doc, term FROM term ORDER BY doc, offset"):
+            found[number].append(term)
+        index.close()
+        _STEMS.update({word: tuple(found[number]) for number, word in enumerate(new, 1)})
+    return _STEMS
+
+
+def _within(wanted: tuple[str, ...], held: tuple[str, ...]) -> bool:
+    """Whether a word is the other one or a part of it, as in snake_case."""
+    size = len(wanted)
+    return bool(size) and any(held[i : i + size] == wanted for i in range(len(held) - size + 1))
+
+
+def candidates(catalog: Catalog, words: Sequence[str], most: int) -> list[int]:
+    """Videos that hold any of the words, the most promising first."""
+    if not words:
+        return []
+    any_word = " OR ".join(f'"{word}"' for word in words)
+    rows = catalog.connection.execute(
+        "SELECT rowid FROM found WHERE found MATCH ? ORDER BY rank, rowid LIMIT ?", (any_word, most)
+    )
+    return [row[0] for row in rows.fetchall()]
+
+
+def rarity(catalog: Catalog, words: Sequence[str]) -> dict[str, float]:
+    """How much each word tells: more, the fewer videos hold it."""
+    videos = catalog.connection.execute("SELECT count(*) FROM found").fetchone()[0]
+    return {word: math.log(1 + (videos + 1) / (held_by(catalog, word) + 0.5)) for word in words}
+
+
+def held_by(catalog: Catalog, word: str) -> int:
+    """How many videos hold a word."""
+    found = catalog.connection.execute("SELECT count(*) FROM found WHERE found MATCH ?", (f'"{word}"',))
+    return int(found.fetchone()[0])
+
+
+def _span(evidence: Sequence[Evidence]) -> tuple[float, float]:
+    """Where all of it is there at once, or else from the first to the last."""
+    start, end = max(e.start for e in evidence), min(e.end for e in evidence)
+    if start <= end:
+        return start, end
+    return min(e.start for e in evidence), max(e.end for e in evidence)
+
+
+def _sum(found: Mapping[str, Evidence], weights: Mapping[str, float]) -> float:
+    return sum(weights[word] * one.score for word, one in found.items())
