@@ -33,7 +33,7 @@ class Drafter:
         ordered = self.similarity.topk(min(len(every) + 1, similarity.shape[-1]), dim=-1)
         self.nearest: list[list[list[int]]] = ordered.indices.tolist()
         self.near: list[list[float]] = ordered.values[..., 0].tolist() if similarity.shape[-1] else []
-        self.thresholds: list[float] = tagger.draft_threshold.expand(len(every)).tolist()
+        self.thresholds: list[float] = tagger.draft_threshold[: len(every)].tolist()
         self.by_first: dict[int, list[int]] = defaultdict(list)
         for number, words in enumerate(self.tag_words):
             if words:
