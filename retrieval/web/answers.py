@@ -55,6 +55,7 @@ def head(video: Video) -> dict[str, Any]:
         "width": facts.width if facts else None,
         "height": facts.height if facts else None,
         "there": bool(video.paths),
+        "direct": facts is not None and facts.codec in DIRECT.get(_suffix(video), ((), ""))[0],
     }
 
 
@@ -100,7 +101,6 @@ def detail(catalog: Catalog, video: Video) -> dict[str, Any]:
     tags = catalog.tags(video.id)
     facts = video.facts
     kind = media_type(video.paths[0] if video.paths else "")
-    direct = facts is not None and facts.codec in DIRECT.get(_suffix(video), ((), ""))[0]
     return {
         **head(video),
         "fps": round(float(facts.fps), 3) if facts and facts.fps else None,
@@ -109,7 +109,6 @@ def detail(catalog: Catalog, video: Video) -> dict[str, Any]:
         "has_sound": facts.has_sound if facts else None,
         "size": video.size,
         "type": kind,
-        "direct": direct,
         "lanes": _lanes(catalog, video, tags),
         "rejected": _rejected(catalog, video, tags),
         "transcript": _transcript(catalog, video),

@@ -6,8 +6,8 @@ import hashlib
 import json
 import sys
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,13 +82,7 @@ def build(desk: Desk, keys: Keys, version: str) -> ASGIApp:
         address = "/" if path.name == "index.html" else f"/static/{path.name}"
         routes.append(Path_(address, _fixed(path.read_bytes(), TYPES[path.suffix])))
     handlers: dict[Any, Any] = {HTTPException: _unknown, Exception: _fault}
-
-    @asynccontextmanager
-    async def life(_: Starlette) -> AsyncIterator[None]:
-        yield
-        desk.close()
-
-    return Doors(Starlette(routes=routes, exception_handlers=handlers, lifespan=life), keys)
+    return Doors(Starlette(routes=routes, exception_handlers=handlers), keys)
 
 
 def _fixed(body: bytes, kind: str) -> Callable[[Request], Awaitable[Response]]:

@@ -59,7 +59,8 @@ class Param:
         """A value that stands in an address."""
         if self.kind == "string":
             return self.checked(text)
-        if not re.fullmatch(r"-?\d{1,18}" if self.kind == "integer" else r"-?\d{1,18}(\.\d{1,18})?", text):
+        form = r"-?\d{1,18}" if self.kind == "integer" else r"-?\d{1,18}(\.\d{1,18})?"
+        if not re.fullmatch(form, text, re.ASCII):
             raise Problem(400, f"{self.name} is to be {self._wanted()}, not '{safe(text, 40)}'")
         return self.checked(int(text) if self.kind == "integer" else float(text))
 

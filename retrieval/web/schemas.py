@@ -37,6 +37,7 @@ _HEAD = {
     "width": {"type": ["integer", "null"]},
     "height": {"type": ["integer", "null"]},
     "there": YES_NO,
+    "direct": YES_NO,
 }
 _COUNTED_TAG = _object(modality=SENSE, text=TEXT, count=COUNT)
 _COUNTED = _object(value=TEXT, count=COUNT)
@@ -72,7 +73,6 @@ SCHEMAS: dict[str, Any] = {
         has_sound={"type": ["boolean", "null"]},
         size={"type": ["integer", "null"]},
         type=TEXT,
-        direct=YES_NO,
         lanes=_list(
             _object(
                 modality=SENSE,

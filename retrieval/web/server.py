@@ -75,7 +75,7 @@ def serve(app: ASGIApp, listening: socket.socket, ready: Callable[[], Any]) -> N
         app,
         http=Patient,
         ws="none",
-        lifespan="on",
+        lifespan="off",
         log_config=None,
         log_level="critical",
         access_log=False,

@@ -14,10 +14,10 @@ export function chip(text, sense, attributes = {}) {
   return el(name, { class: `chip sense-${sense}`, href, onclick, title: sense, ...type, ...rest }, el("span", {}, text));
 }
 
-/** The shape of the picture in a box of 16:10, as its share of the box. */
+/** The shape of the picture in a box of 16:9, as its share of the box. */
 function shape(hit) {
   const ratio = hit.width && hit.height ? hit.width / hit.height : 16 / 9;
-  const box = 16 / 10;
+  const box = 16 / 9;
   const fits = ratio >= box ? { width: "100%", height: `${(100 * box) / ratio}%` } : { width: `${(100 * ratio) / box}%`, height: "100%" };
   return { ratio, fits };
 }

@@ -91,7 +91,7 @@ export class Review {
         "div",
         { class: "answers" },
         button("no", "no", "No", "x", () => this.judge("reject")),
-        button("skip", null, "Skip", "s", () => this.next()),
+        button("later", null, "Skip", "s", () => this.next()),
         button("first yes", "yes", "Yes", "a", () => this.judge("accept")),
       ),
     );
