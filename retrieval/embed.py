@@ -6,9 +6,8 @@ video is embedded anew when either is another, or when the tags that the model r
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -146,7 +145,6 @@ class Outcome:
     unchanged: int = 0
     absent: int = 0  # videos none of whose files is there
     failures: list[tuple[str, str]] = field(default_factory=list)  # (path, reason), earlier ones as well
-    stopped: bool = False
     seconds: float = 0.0
 
 
@@ -162,7 +160,6 @@ def embed(
     catalog: Catalog,
     model: Embedder,
     on_progress: Callable[[Progress], None] = lambda progress: None,
-    stop: threading.Event | None = None,
     *,
     retry: bool = False,
     jobs: int | None = None,
@@ -175,7 +172,6 @@ def embed(
     from experts.decoder import Decoder
 
     begun = time.monotonic()
-    stop = stop or threading.Event()
     outcome = Outcome(model.choice, Progress(0))
     work = _stale(catalog, model, outcome, retry)
     outcome.progress.total = len(work)
@@ -183,24 +179,15 @@ def embed(
         catalog.set_meta(CHOICE, model.choice.as_json())
     if work:
         with Decoder(jobs=jobs) as decoder:
-            orders = ((job.path, model.samplings) for job in _until(work, stop))
+            orders = ((job.path, model.samplings) for job in work)
             with closing(decoder.read_all(orders)) as stream:  # type: ignore[type-var]
-                for job, (_, result) in zip(work, stream, strict=False):
+                for job, (_, result) in zip(work, stream, strict=True):
                     _one(catalog, model, job, result, outcome)
                     on_progress(outcome.progress)
-    outcome.stopped = outcome.progress.done < outcome.progress.total
-    if not outcome.stopped:
-        catalog.set_meta(CHOICE, model.choice.as_json())
-        embeddings.keep_only(catalog, model.choice.fingerprint)
+    catalog.set_meta(CHOICE, model.choice.as_json())
+    embeddings.keep_only(catalog, model.choice.fingerprint)
     outcome.seconds = time.monotonic() - begun
     return outcome
-
-
-def _until(work: Sequence[_Job], stop: threading.Event) -> Iterator[_Job]:
-    for job in work:
-        if stop.is_set():
-            return
-        yield job
 
 
 def _stale(catalog: Catalog, model: Embedder, outcome: Outcome, retry: bool) -> list[_Job]:

@@ -13,7 +13,6 @@ import json
 import math
 import os
 import struct
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Self
@@ -86,16 +85,15 @@ class FaissIndex:
 
     def save(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, beside = tempfile.mkstemp(dir=path.parent, prefix=".part-")
+        beside = path.with_name(f".part-{os.getpid()}-{path.name}")
         try:
-            with os.fdopen(handle, "wb") as file:
+            with beside.open("wb") as file:
                 self._write(file)
                 file.flush()
                 os.fsync(file.fileno())
-            Path(beside).replace(path)
-        except BaseException:
-            Path(beside).unlink(missing_ok=True)
-            raise
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
 
     @classmethod
     def open(cls, path: Path, fingerprint: str) -> Self:

@@ -12,6 +12,7 @@ import hashlib
 import html
 import json
 import math
+import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -181,9 +182,6 @@ def keep(tower: Tower, truth: Floats, fingerprint: str) -> Reader:
 
 def write(tower: Tower, path: Path) -> None:
     """Write a tower: safetensors whose metadata holds the settings and a sha256 over the tensors."""
-    import os
-    import tempfile
-
     from safetensors.numpy import save
 
     tensors = {key: np.ascontiguousarray(value) for key, value in sorted(tower.tensors.items())}
@@ -199,10 +197,12 @@ def write(tower: Tower, path: Path) -> None:
     }
     data = save(tensors, metadata={"reader": json.dumps(settings)})
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=".part-")
-    with os.fdopen(handle, "wb") as file:
-        file.write(data)
-    Path(beside).replace(path)
+    beside = path.with_name(f".part-{os.getpid()}-{path.name}")
+    try:
+        beside.write_bytes(data)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def read(path: Path) -> Reader | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -51,7 +51,7 @@ def modality_option(help: str, *, multiple: bool = False) -> Callable[[Command],
 
 
 @contextmanager
-def opened(library: str | None = None) -> Iterator[Catalog]:
+def opened(library: str | None = None, folders: Sequence[str] = ()) -> Iterator[Catalog]:
     """The catalog that a command means. Whatever goes wrong with it is a sentence, never a traceback."""
     from tagging import places
     from tagging.catalog import Catalog, CatalogError
@@ -63,7 +63,7 @@ def opened(library: str | None = None) -> Iterator[Catalog]:
             "the working directory is not there any more; go to another one"
         ) from error
     try:
-        with Catalog.open(places.find(library=library), create=False) as catalog:
+        with Catalog.open(places.find(folders, library), create=False) as catalog:
             yield catalog
     except CatalogError as error:
         raise click.ClickException(str(error)) from error

@@ -1,0 +1,262 @@
+"""The commands `index`, `similar` and `describe`: make the library's vectors, and ask with a video."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tagging.library import NothingFound, library_option, opened, the_video
+from tagging.names import safe
+from tagging.output import asked, emit, output_options, to_json
+
+if TYPE_CHECKING:
+    from retrieval.embed import Outcome, Vectors
+    from retrieval.embedders import Embedder
+    from retrieval.index import Updated
+    from tagging.catalog import Catalog
+
+PARTLY, NOTHING, INTERRUPTED = 3, 4, 130
+SHOWN = 20  # failures that the table lists
+PICTURES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"))
+LIKE = ("score", "video", "start", "end")
+FIT = ("score", "text", "own")
+
+
+@click.command()
+@click.argument("folder", required=False, type=click.Path(path_type=str), metavar="[FOLDER]")
+@click.option("--model", metavar="FOLDER", help="A TABLE model, as `tagline train table` writes.")
+@click.option("--weights", metavar="COLLECTION", help="CLIP alone, with these weights: public or playhouse.")
+@click.option("--retry", is_flag=True, help="Try again what failed before.")
+@click.option("--rebuild", is_flag=True, help="Make the index anew from the catalog's vectors.")
+@click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
+@library_option
+@click.pass_context
+def index(ctx: click.Context, folder: str | None, library: str | None, **options: Any) -> None:
+    """Make a tagged library searchable by meaning.
+
+    Every video and every span of it becomes a vector; only what is new or stale is looked at. The model that
+    was chosen once stays until another is named.
+
+    \b
+    tagline index ~/Videos
+    tagline index ~/Videos --weights playhouse
+    tagline index ~/Videos --model models/mine --json
+    """
+    from tagging.folder import only_writer
+
+    if options["model"] and options["weights"]:
+        raise click.UsageError("give either --model or --weights")
+    try:
+        with opened(library, [folder] if folder else []) as catalog, only_writer(catalog):
+            ctx.exit(_index(catalog, **options))
+    except KeyboardInterrupt:
+        click.echo("stopped; the next run goes on from here", err=True)
+        ctx.exit(INTERRUPTED)
+
+
+def _index(
+    catalog: Catalog, *, model: str | None, weights: str | None, retry: bool, rebuild: bool, as_json: bool
+) -> int:
+    from retrieval.embed import embed, sample_queries
+    from retrieval.index import Level, update
+    from retrieval.learning import learn
+    from tagging.folder import Progress
+    from tagging.progress import Lines
+
+    chosen = _model(catalog, model, weights)
+    with Lines(quiet=as_json) as lines:
+        lines.progress(Progress(0))
+        outcome = embed(catalog, chosen, lines.progress, retry=retry)
+    queries = chosen.texts(sample_queries(catalog))
+    made = [
+        update(catalog, level, outcome.choice.fingerprint, asked=queries, rebuild=rebuild) for level in Level
+    ]
+    if made[0].rows and any(one.built or one.added or one.removed for one in made):
+        learn(catalog, say=lambda line: None)
+    if as_json:
+        click.echo(to_json(_as_data(outcome, made), indent=1))
+    else:
+        _table(outcome, made)
+    if not made[0].rows and not outcome.failures:
+        click.echo("there is nothing to search here yet; run `tagline tag FOLDER` first", err=True)
+        return NOTHING
+    return PARTLY if outcome.failures or outcome.absent else 0
+
+
+def _model(catalog: Catalog, folder: str | None, collection: str | None) -> Embedder:
+    """The model that is asked for, on the device that the library's settings name."""
+    from experts.devices import pick
+    from experts.weights import WeightsMissing
+    from retrieval.embed import wanted_model
+    from retrieval.embedders import load
+    from tagging.configuring import BadConfig
+    from tagging.settings import SettingsError
+    from tagging.settings import load as settings
+
+    try:
+        kind, name = wanted_model(catalog, folder, collection)
+        return load(kind, name, pick(settings(None, catalog.root).device))
+    except (WeightsMissing, BadConfig, SettingsError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _as_data(outcome: Outcome, made: list[Updated]) -> dict[str, Any]:
+    choice = outcome.choice
+    return {
+        "model": {"kind": choice.kind, "name": choice.name, "fingerprint": choice.fingerprint},
+        "embedded": outcome.progress.tagged,
+        "spans": outcome.spans,
+        "unchanged": outcome.unchanged,
+        "absent": outcome.absent,
+        "failed": len(outcome.failures),
+        "failures": [{"path": path, "reason": reason} for path, reason in outcome.failures],
+        "indexes": [
+            {
+                "level": str(one.level),
+                "rows": one.rows,
+                "added": one.added,
+                "removed": one.removed,
+                "built": one.built,
+                "exact": one.exact,
+                "recall_at_10": one.recall,
+            }
+            for one in made
+        ],
+        "seconds": round(outcome.seconds, 3),
+    }
+
+
+def _table(outcome: Outcome, made: list[Updated]) -> None:
+    from tagging.planning import duration
+
+    parts = [f"{outcome.progress.tagged} embedded", f"{outcome.unchanged} unchanged"]
+    parts += [f"{len(outcome.failures)} failed"] + [f"{outcome.absent} not there"] * bool(outcome.absent)
+    click.echo(f"{', '.join(parts)}, in {duration(outcome.seconds)}; model {safe(outcome.choice.name)}")
+    rows = [
+        {
+            "index": f"{one.level}s",
+            "rows": one.rows,
+            "added": one.added,
+            "removed": one.removed,
+            "answers": "exact" if one.exact else "approximate",
+            "recall@10": one.recall if one.recall is None else f"{one.recall:.3f}",
+        }
+        for one in made
+    ]
+    emit(rows, tuple(rows[0]))
+    for path, reason in outcome.failures[:SHOWN]:
+        click.echo(f"failed: {safe(path)}: {safe(reason)}")
+    if len(outcome.failures) > SHOWN:
+        click.echo(f"and {len(outcome.failures) - SHOWN} more; `tagline index --json` lists them")
+    if outcome.progress.tagged:
+        click.echo("`tagline search WORDS` now finds by meaning, too")
+
+
+@click.command()
+@click.argument("what", metavar="VIDEO_OR_IMAGE")
+@click.option("-k", "count", type=click.IntRange(1, 1000), default=10, show_default=True, help="How many.")
+@library_option
+@output_options
+@click.pass_context
+def similar(ctx: click.Context, what: str, count: int, library: str | None) -> None:
+    """Find videos that are like a video or a picture.
+
+    VIDEO_OR_IMAGE is a video of the library (a path, a part of its name, or its id), or any video or
+    picture file.
+
+    \b
+    tagline similar holiday.mp4
+    tagline similar ~/Pictures/beach.jpg -k 3
+    """
+    from retrieval import similar as by_likeness
+
+    with opened(library) as catalog, _in_words():
+        vector, itself = _vector(catalog, what)
+        found = by_likeness.similar(catalog, vector, count, without=itself)
+    rows = [
+        {
+            "score": round(one.score, 4),
+            "video": one.video.paths[0],
+            "id": one.video.id,
+            "start": round(one.start, 3),
+            "end": round(one.end, 3),
+        }
+        for one in found
+    ]
+    if not rows and not asked().for_programs:
+        click.echo(f"nothing is like {safe(what, 80)}", err=True)
+    if asked().for_programs or rows:
+        emit(rows, LIKE)
+    ctx.exit(0 if rows else NOTHING)
+
+
+def _vector(catalog: Catalog, what: str) -> tuple[Vectors, int | None]:
+    """The vector of what was named, and its id if it is a video of the library."""
+    from retrieval.embed import open_encoder
+    from retrieval.similar import NotEmbedded, vector_of, vector_of_file
+
+    video = catalog.find(what)
+    path = Path(what).expanduser()
+    if video is None and path.is_file():
+        if path.suffix.lower() not in PICTURES:
+            return vector_of_file(catalog, path), None
+        encoder = open_encoder(catalog)
+        if encoder is None:
+            raise NotEmbedded(f"{catalog.name} has no vectors yet; run `tagline index`")
+        return encoder.image(path), None
+    video = video or the_video(catalog, what)
+    return vector_of(catalog, video), video.id
+
+
+@click.command()
+@click.argument("video")
+@click.option("-k", "count", type=click.IntRange(1, 100), default=5, show_default=True, help="How many.")
+@library_option
+@output_options
+def describe(video: str, count: int, library: str | None) -> None:
+    """Say in sentences what a video is about.
+
+    One sentence from its tags, and those sentences of the library that fit it best.
+
+    \b
+    tagline describe holiday.mp4
+    tagline describe holiday --json
+    """
+    from retrieval.embed import open_encoder
+    from retrieval.similar import fitting, sentence
+
+    with opened(library) as catalog, _in_words():
+        found = the_video(catalog, video)
+        said = sentence(catalog.tags(found.id))
+        encoder = open_encoder(catalog)
+        fits = [] if encoder is None else fitting(catalog, encoder, found, count)
+    rows = [{"score": round(one.score, 4), "text": one.text, "own": one.own} for one in fits]
+    if asked().kind == "json":
+        click.echo(to_json({"video": found.hash, "id": found.id, "tags": said, "fits": rows}, indent=2))
+        return
+    if not asked().for_programs:
+        if not said and not rows:
+            raise NothingFound("nothing is known of this video yet; run `tagline tag` and `tagline index`")
+        click.echo(said or "no expert has tagged it")
+        if encoder is None:
+            click.echo("run `tagline index` to see the sentences that fit it")
+    emit(rows, FIT)
+
+
+@contextmanager
+def _in_words() -> Iterator[None]:
+    """What can go wrong with models, indexes and pictures ends in a sentence."""
+    from experts.footage import Unreadable
+    from retrieval.embed import BadPicture, EncoderMissing
+    from retrieval.index import BadIndex
+
+    try:
+        yield
+    except (EncoderMissing, BadIndex, BadPicture) as error:
+        raise click.ClickException(str(error)) from error
+    except Unreadable as error:
+        raise click.ClickException(f"the video cannot be read: it {error}") from error

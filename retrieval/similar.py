@@ -1,0 +1,157 @@
+"""From a video or a picture to the videos that are like it, and from a video to the sentences that fit it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from experts.tags import Modality, Tag
+from retrieval.embed import NAME, Encoder, Vectors, model_of
+from retrieval.embedders import Choice
+from retrieval.index import Index, open_index, unpack
+from tagging import embeddings
+from tagging.names import safe
+from tagging.schema import CatalogError
+
+if TYPE_CHECKING:
+    from tagging.catalog import Catalog
+    from tagging.records import Video
+
+NAMED = 4  # of each sense in a sentence
+MOST_TEXTS = 400  # sentences that are tried
+
+
+class NotEmbedded(CatalogError):
+    """There is no vector to compare with. The message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Like:
+    """A video that is like another, and the stretch of it that is most so."""
+
+    video: Video
+    score: float  # cosine of the two videos
+    start: float  # seconds
+    end: float
+
+
+@dataclass(frozen=True, slots=True)
+class Fitting:
+    """A sentence that fits a video."""
+
+    text: str
+    score: float  # cosine
+    own: bool  # written about this very video
+
+
+def vector_of(catalog: Catalog, video: Video) -> Vectors:
+    """The vector of a video of the library, [D]. Raises NotEmbedded."""
+    choice = Choice.of_catalog(catalog)
+    if choice is None:
+        raise NotEmbedded(f"{catalog.name} has no vectors yet; run `tagline index`")
+    page = next(embeddings.pages(catalog, embeddings.VIDEO, choice.fingerprint, [video.id]), None)
+    if page is not None:
+        return page.values[0]
+    failed = [failure.reason for failure in catalog.failures(video.id) if failure.expert in ("", NAME)]
+    why = f"could not be embedded: {failed[0]}" if failed else "has no vector yet; run `tagline index`"
+    raise NotEmbedded(f"{safe(video.paths[0] if video.paths else video.hash, 80)} {why}")
+
+
+def vector_of_file(catalog: Catalog, path: Path) -> Vectors:
+    """The vector of a video that is not in the library, [D], without tags. Raises Unreadable."""
+    from experts.decoder import Decoder
+
+    choice = Choice.of_catalog(catalog)
+    if choice is None:
+        raise NotEmbedded(f"{catalog.name} has no vectors yet; run `tagline index`")
+    model = model_of(choice)
+    with Decoder(jobs=1) as decoder:
+        footage = decoder.read(path, model.samplings)
+        try:
+            return np.asarray(model.embed(footage, []).whole.values, np.float32)
+        finally:
+            footage.close()
+
+
+def similar(
+    catalog: Catalog,
+    vector: Vectors,
+    count: int = 10,
+    *,
+    without: int | None = None,
+    index: Index | None = None,
+) -> list[Like]:
+    """The videos nearest to a vector, nearest first; `without`: the id of one that is left out."""
+    index = index or open_index(catalog)
+    if index is None:
+        raise NotEmbedded(f"{catalog.name} has no vectors yet; run `tagline index`")
+    found: list[Like] = []
+    # Some rows may be of videos that are gone or forgotten since.
+    ids, scores = index.search(vector[None], count + 50)
+    for number, score in zip(unpack(ids[0])[0].tolist(), scores[0].tolist(), strict=True):
+        video = catalog.video(number) if number != without and number >= 0 else None
+        if video is not None and video.paths and len(found) < count:
+            found.append(Like(video, score, *_best_span(catalog, index.fingerprint, video, vector)))
+    return found
+
+
+def _best_span(catalog: Catalog, fingerprint: str, video: Video, vector: Vectors) -> tuple[float, float]:
+    page = next(embeddings.pages(catalog, embeddings.SPAN, fingerprint, [video.id]), None)
+    if page is None:
+        return 0.0, video.duration or 0.0
+    start, end = page.spans[int(np.argmax(page.values @ vector))].tolist()
+    return start, end
+
+
+def fitting(catalog: Catalog, encoder: Encoder, video: Video, count: int = 5) -> list[Fitting]:
+    """The sentences of the library that fit a video best: its captions, or such as are written from tags."""
+    from retrieval import background
+
+    queries = background.captions(catalog, MOST_TEXTS) or background.from_tags(catalog, MOST_TEXTS)
+    own = [caption.text for caption in catalog.captions(video.id) if caption.split != "test" and caption.text]
+    about = {query.text: query.video == video.id for query in queries} | dict.fromkeys(own, True)
+    if not about:
+        return []
+    texts = list(about)
+    scores = encoder.texts(texts) @ vector_of(catalog, video)
+    best = np.argsort(-scores, kind="stable")[:count]
+    return [Fitting(texts[i], float(scores[i]), about[texts[i]]) for i in best]
+
+
+def sentence(tags: Sequence[Tag]) -> str:
+    """What the experts saw and heard, in one sentence: "a boy and a ball at the beach; running; …"."""
+    said = {sense: _surest(tags, sense) for sense in Modality}
+    shown = [f"“{text}”" for text in said[Modality.SCREEN]]
+    seen = _listed([_one(text) for text in (*said[Modality.PERSON], *said[Modality.OBJECT])])
+    scene = said[Modality.SCENE][:1]
+    picture = f"{seen or 'something'} at the {scene[0]}" if scene else seen
+    parts = [
+        picture,
+        _listed(said[Modality.MOTION]),
+        f"somebody speaks of {_listed(said[Modality.SPEECH])}" if said[Modality.SPEECH] else "",
+        f"the screen says {_listed(shown)}" if shown else "",
+        _listed([*said[Modality.HUMAN], *said[Modality.GENERATED], *said[Modality.TITLE]]),
+    ]
+    whole = "; ".join(part for part in parts if part)
+    return f"{whole[0].upper()}{whole[1:]}." if whole else ""
+
+
+def _surest(tags: Sequence[Tag], sense: Modality) -> list[str]:
+    best: dict[str, float] = {}
+    for tag in tags:
+        if tag.modality == sense:
+            best[tag.text] = max(tag.score, best.get(tag.text, 0.0))
+    return sorted(best, key=lambda text: (-best[text], text))[:NAMED]
+
+
+def _one(text: str) -> str:
+    return f"{'an' if text[:1].lower() in 'aeiou' else 'a'} {text}"
+
+
+def _listed(texts: Sequence[str]) -> str:
+    """ "a, b and c" """
+    return " and ".join(filter(None, (", ".join(texts[:-1]), *texts[-1:])))
