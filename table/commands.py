@@ -11,6 +11,7 @@ import click
 from tagging.generator.commands import tagger
 
 if TYPE_CHECKING:
+    from table.config import Config
     from table.train import Outcome
 
 PARTLY, NOTHING = 3, 4
@@ -37,6 +38,8 @@ train.add_command(tagger)
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change one setting.")
 @click.option("--out", metavar="FOLDER", help="Where the model goes; by default beside the catalog.")
 @click.option("--device", metavar="NAME", help="cpu keeps off the GPU.")
+@click.option("--cluster", metavar="ADDRESS", help="Train on the nodes of a Ray cluster: HOST:PORT or auto.")
+@click.option("--workers", type=click.IntRange(1), help="Processes on the cluster; else one a GPU or node.")
 @click.pass_context
 def table(
     ctx: click.Context,
@@ -45,10 +48,12 @@ def table(
     settings: tuple[str, ...],
     out: str | None,
     device: str | None,
+    cluster: str | None,
+    workers: int | None,
 ) -> None:
     """Train TABLE: video and text towers with tags as anchors between them.
 
-    The videos need captions (`tagline import captions.csv`) and should be tagged (`tagline tag`). A tenth
+    The videos need captions (`tagline bench prepare plain`) and should be tagged (`tagline tag`). A tenth
     of them is kept back to choose the best checkpoint; captions of the split "test" are never looked at.
     The same command again goes on where a run was interrupted. Several GPUs: start it with torchrun.
 
@@ -57,6 +62,7 @@ def table(
     tagline train table --data msrvtt/ --preset msrvtt --set bf16=false
     tagline train table --data ~/Videos --preset playhouse --set modalities=object,speech --out models/mine
     torchrun --nproc-per-node 4 -m retrieval.cli train table --data msrvtt/
+    tagline train table --data /shared/msrvtt --out /shared/models/mine --cluster head:6379
     """
     from table.config import BadConfig, changed
     from table.config import preset as named
@@ -65,6 +71,10 @@ def table(
         config = changed(named(preset), settings)
     except BadConfig as error:
         raise click.UsageError(str(error)) from None
+    if workers and not cluster:
+        raise click.UsageError("--workers goes with --cluster; on one machine use torchrun")
+    if cluster:
+        ctx.exit(_on_cluster(cluster, workers, library, config, out, preset, device))
     from experts.weights import WeightsMissing
     from table.train import first_weights, load, to_stderr
     from table.train import train as run
@@ -84,6 +94,47 @@ def table(
         click.echo(f"skipping {path}: {why}", err=True)
     if data.left_out:
         ctx.exit(PARTLY)
+
+
+def _on_cluster(
+    address: str,
+    workers: int | None,
+    library: str,
+    config: Config,
+    out: str | None,
+    preset: str,
+    device: str | None,
+) -> int:
+    """The same training, one process for each worker; library and folder lie where every node sees them."""
+    from functools import partial
+
+    from table.config import as_dict
+    from table.launch import on_cluster, train_here
+    from tagging.catalog import Catalog, CatalogError
+    from tagging.cluster import ClusterError
+
+    try:
+        with Catalog.open(library, create=False) as catalog:
+            folder = Path(out).expanduser() if out else _beside(catalog.file, preset)
+        folder = folder.resolve()
+        work = partial(train_here, str(Path(library).resolve()), as_dict(config), str(folder), device)
+        told = on_cluster(address, work, folder, workers=workers, gpu=_has_gpus(device))
+    except (CatalogError, ClusterError) as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(f"text to video  R@1 {told['t2v_r1']:.1f}  video to text  R@1 {told['v2t_r1']:.1f}")
+    click.echo(told["folder"])
+    if told["left_out"]:
+        click.echo(f"{told['left_out']} videos could not be read", err=True)
+    return PARTLY if told["left_out"] else 0
+
+
+def _has_gpus(device: str | None) -> bool:
+    """Whether the workers shall have GPUs: what holds on this machine is taken to hold on all."""
+    if device == "cpu":
+        return False
+    import torch
+
+    return torch.cuda.is_available()
 
 
 @train.command()
