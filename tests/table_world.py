@@ -72,6 +72,17 @@ def losses(history: list[dict[str, float]]) -> dict[int, dict[str, float]]:
     return {step: kept for step, kept in found.items() if kept}
 
 
+class Work:
+    """What a worker of a cluster does: one epoch with the others, the losses as the result."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+
+    def __call__(self) -> dict[str, object]:
+        outcome = run(Path(self.folder), {"epochs": 1})
+        return {"losses": {str(step): kept for step, kept in losses(outcome.history).items()}}
+
+
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parent))
     if len(sys.argv) > 2:

@@ -1,0 +1,113 @@
+"""On a real Ray cluster of this machine: tagging, an index served, training."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+# Not importorskip: the cluster's secret must be known before Ray is loaded.
+if find_spec("ray") is None:
+    pytest.skip("a cluster needs tagline[cluster]", allow_module_level=True)
+
+from benchmarks import cluster_serving, kill9, light
+from tagging.catalog import Catalog
+from tagging.cluster import importing
+from tagging.cluster.local import Local, started
+from tagging.dump import dump
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
+    """Two CPUs, every process on them with the light experts on its path."""
+    packages = light.install(tmp_path_factory.mktemp("packages"))
+    path = os.pathsep.join([str(HERE.parent), str(HERE), str(packages)])
+    with started([2], environment={"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}) as local:
+        yield local
+
+
+def tagline(cluster: Local, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "retrieval.cli", *words],
+        env=dict(cluster.environment),
+        capture_output=True,
+        text=True,
+        timeout=280,
+    )
+
+
+def rows(library: Path) -> list[str]:
+    with Catalog.open(library) as catalog:
+        return list(dump(catalog))
+
+
+@pytest.mark.timeout(600)
+def test_a_folder_tagged_on_a_cluster_equals_one_machine(cluster: Local, tmp_path: Path) -> None:
+    videos = tmp_path / "videos"
+    kill9.make_videos(videos, 16)
+    names = ", ".join(f'"{expert.name}"' for expert in light.EXPERTS)
+    config = tmp_path / "light.toml"
+    config.write_text(f'[tag]\nexperts = [{names}]\ndevice = "cpu"\n')
+    how = ("--config", str(config), "--json")
+    for name in ("one", "many"):
+        (tmp_path / name).mkdir()
+    alone = tagline(cluster, "tag", str(videos), "--library", str(tmp_path / "one" / "catalog.sqlite"), *how)
+    assert alone.returncode == 3, alone.stderr
+    out = tmp_path / "shards"
+    many = tagline(cluster, "tag", str(videos), "--cluster", cluster.address, "--shards", str(out), *how)
+    assert many.returncode == 3, many.stderr
+    with Catalog.open(tmp_path / "many" / "catalog.sqlite") as catalog:
+        for _ in importing.take(catalog, str(out)):
+            pass
+    assert rows(tmp_path / "many" / "catalog.sqlite") == rows(tmp_path / "one" / "catalog.sqlite")
+    again = tagline(cluster, "tag", str(videos), "--cluster", cluster.address, "--shards", str(out), *how)
+    assert (again.returncode, '"seen": 0' in again.stdout) == (0, True), again.stdout + again.stderr
+
+
+@pytest.mark.timeout(600)
+def test_a_served_index_loses_a_replica_and_no_answer(cluster: Local, tmp_path: Path) -> None:
+    from retrieval.cluster import building, serving
+    from tagging.cluster.joining import joined
+
+    asked = cluster_serving.shards(tmp_path / "shards", 12)
+    with joined(cluster.address):
+        head = building.build(
+            str(tmp_path / "shards"), tmp_path / "index", "scene", cluster.address, each=4000
+        )
+        assert (len(head.pieces), head.rows) == (2, 8000)
+        serving.start(tmp_path / "index", replicas=2)
+        served = serving.ServedIndex(tmp_path / "index", limit=10.0)
+        calm = [served.search(query, 10) for query in asked]
+        handle: Any = served.handles[0]
+        os.kill(handle.process.remote().result(), signal.SIGKILL)
+        hurt = [served.search(query, 10) for query in asked]
+        serving.stop(tmp_path / "index")
+    for before, after in zip(calm, hurt, strict=True):
+        assert np.array_equal(before[0], after[0])
+        assert np.array_equal(before[1], after[1])
+
+
+@pytest.mark.timeout(600)
+def test_training_on_a_cluster_is_training_here(cluster: Local, tmp_path: Path) -> None:
+    import table_world
+
+    from table.launch import on_cluster
+
+    whole = table_world.losses(table_world.run(tmp_path / "here", {"epochs": 1}).history)
+    told = on_cluster(
+        cluster.address, table_world.Work(str(tmp_path / "there")), tmp_path / "there", workers=2
+    )
+    found = {int(step): entry for step, entry in told["losses"].items()}
+    assert set(found) == set(whole)
+    for step, entry in whole.items():
+        assert found[step] == pytest.approx(entry, rel=2e-3, abs=2e-3), step
