@@ -16,6 +16,7 @@ import numpy as np
 
 from benchmarks.kept import Array, array_path, put_array
 from experts.stock.digest import cache_home
+from tagging.configuring import BadConfig
 
 if TYPE_CHECKING:
     from benchmarks.playhouse.truth import Truth
@@ -46,7 +47,7 @@ def home(options: Mapping[str, str]) -> Path:
 def read(options: Mapping[str, str]) -> dict[str, list[Known]]:
     """The videos of each split by their seeds; videos=N takes N for training, of the others in proportion.
 
-    Raises ValueError with the command to run where the set is not there.
+    Raises BadConfig with the command to run where the set is not there.
     """
     from benchmarks.playhouse.render import Spec
     from benchmarks.playhouse.sets import TRUTH
@@ -55,7 +56,7 @@ def read(options: Mapping[str, str]) -> dict[str, list[Known]]:
     folder = home(options)
     command = f"run `tagline bench playhouse render bench {folder}`"
     if not (folder / TRUTH).is_file():
-        raise ValueError(f"{folder} holds no videos; {command}")
+        raise BadConfig(f"{folder} holds no videos; {command}")
     rows = json.loads((folder / TRUTH).read_text(encoding="utf-8"))["videos"]
     found: dict[str, list[Known]] = {split: [] for split in SPLITS}
     for row in sorted(rows, key=lambda row: int(row["seed"])):
@@ -68,7 +69,7 @@ def read(options: Mapping[str, str]) -> dict[str, list[Known]]:
         found = {split: own[: max(2, round(share * len(own)))] for split, own in found.items()}
     empty = [split for split in SPLITS if not found[split]]
     if empty:
-        raise ValueError(f"{folder} has no {empty[0]} videos; {command}")
+        raise BadConfig(f"{folder} has no {empty[0]} videos; {command}")
     return found
 
 

@@ -120,11 +120,21 @@ def run(
         raise click.UsageError(f"--library and --out are for data sets: {', '.join(STUDIES)}")
     if seed is not None:
         options["seed"] = seed
+    _print(_record(name, options), as_json)
+
+
+def _record(name: str, options: dict[str, str]) -> dict[str, Any]:
+    """What is not there yet is said in a sentence."""
+    from experts.weights import WeightsMissing
+    from tagging.configuring import BadConfig
+    from tagging.schema import CatalogError
+
     try:
-        record = records.run(name, options)
+        return records.run(name, options)
     except records.UnknownMeasurement as error:
         raise click.UsageError(str(error)) from None
-    _print(record, as_json)
+    except (BadConfig, CatalogError, WeightsMissing) as error:
+        raise click.ClickException(str(error)) from None
 
 
 def _study(name: str, library: str | None, options: dict[str, str], out: Path | None) -> Result:

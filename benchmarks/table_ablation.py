@@ -23,6 +23,7 @@ import numpy as np
 
 from benchmarks import benchset, kept
 from benchmarks.benchset import Known
+from benchmarks.taggers import seeds_of
 
 if TYPE_CHECKING:
     from experts.appearance import Towers
@@ -83,7 +84,7 @@ def measure(options: Mapping[str, str]) -> dict[str, Any]:
     config = base(options, eyes)
     given = given_of(options, eyes, config)
     names = options["rows"].split(",") if "rows" in options else _rows(given)
-    seeds = [int(seed) for seed in options.get("seeds", "0,1,2").split(",")]
+    seeds = seeds_of(options)
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
     for seed in seeds:  # seed by seed, so that an interrupted table has every row
         for name in names:
@@ -127,13 +128,14 @@ def given_of(options: Mapping[str, str], eyes: Towers, config: Config) -> Given:
 def _tags(options: Mapping[str, str], world: Mapping[str, Sequence[Known]]) -> dict[str, list[Tag]]:
     """The tags of each video by its file's name, from the catalog that `tagline tag` filled."""
     from tagging.catalog import Catalog
+    from tagging.configuring import BadConfig
 
     library = Path(options.get("library", benchset.home(options))).expanduser()
     with Catalog.open(library, create=False) as catalog:
         found = {Path(v.paths[0]).name: list(catalog.tags(v.id)) for v in catalog.videos() if v.paths}
     absent = [one.name for own in world.values() for one in own if one.name not in found]
     if absent:
-        raise ValueError(
+        raise BadConfig(
             f"{len(absent)} videos were not tagged, the first is {absent[0]}; "
             f"run `tagline tag {library} --weights playhouse`"
         )

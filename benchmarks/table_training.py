@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks import benchset, kept
 from benchmarks.benchset import Known
 from benchmarks.table_ablation import base, some
+from benchmarks.taggers import seeds_of
 
 if TYPE_CHECKING:
     from table.batches import Row
@@ -62,7 +63,7 @@ def measure(options: Mapping[str, str]) -> dict[str, Any]:
     world = benchset.read({key: value for key, value in options.items() if key != "videos"})
     for split, key, most in (("train", "videos", VIDEOS), ("val", "val", VALIDATION)):
         world[split] = world[split][: int(options.get(key, most))]
-    seeds = [int(seed) for seed in options.get("seeds", "0,1,2").split(",")]
+    seeds = seeds_of(options)
     runs = [
         _kept_run(replace(config, train=replace(config.train, seed=seed)), world, options, eyes.fingerprint)
         for seed in seeds

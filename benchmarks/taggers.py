@@ -54,8 +54,8 @@ class Rows:
 
 
 def seeds_of(options: Mapping[str, str], default: str = "0,1,2") -> list[int]:
-    """seeds=0,1,2"""
-    return [int(seed) for seed in options.get("seeds", default).split(",")]
+    """seeds=0,1,2, or seed=N for one."""
+    return [int(seed) for seed in options.get("seeds", options.get("seed", default)).split(",")]
 
 
 def base(options: Mapping[str, str], preset: str, changes: Mapping[str, Any] | None = None) -> Config:
