@@ -39,7 +39,7 @@ SIZES: dict[str, Any] = {
     "tag_length": 40,
     "most": 4,
     "epochs": 1,
-    "batch": 64,
+    "batch": 66,
     "share": 3,
     "lr_towers": 5e-4,
     "lr_fusion": 1e-3,
