@@ -19,6 +19,12 @@ MEASUREMENTS = {
     "decode": ("benchmarks.decode:measure", "decoding the wanted frames against decoding them all"),
     "tagging": ("benchmarks.tagging:measure", "a tagging run against a plain script with the same models"),
     "kill9": ("benchmarks.kill9:measure", "kill -9 at random moments: nothing lost, nothing doubled"),
+    "cluster-kill": (
+        "benchmarks.cluster:measure_kill",
+        "a node of a Ray cluster and a replica killed at work",
+    ),
+    "cluster-scaling": ("benchmarks.cluster:measure_scaling", "tagging over one and two slots of a cluster"),
+    "scale": ("benchmarks.scale:measure", "what 10 million and a billion videos take, and a check of it"),
     "mutants": ("benchmarks.mutants:measure", "mutated files against the decoder"),
     "tagger-table": ("benchmarks.tagger_table:measure", "taggers on the user tags of the playhouse"),
     "tagger-ablation": ("benchmarks.tagger_table:ablation", "what each part of OP-TSG is worth there"),
@@ -40,6 +46,10 @@ MEASUREMENTS = {
     ),
     "speed-gpu": ("benchmarks.speed.measure:measure_gpu", "the same for what a GPU computes"),
     "evaluation": ("benchmarks.evaluation:measure", "all retrieval metrics of a 1000 x 1000 matrix"),
+    "search-quality": (
+        "benchmarks.search_quality:measure",
+        "the video and the moment found, signal by signal, and when nothing is said",
+    ),
     "query-bank": ("benchmarks.query_bank:measure", "what a bank of other queries is worth to a live one"),
 }
 
