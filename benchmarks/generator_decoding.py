@@ -28,6 +28,7 @@ NARROW = {
     "title_layers": 2,
     "hybrid_layers": 2,
     "prompt_layers": 2,
+    "vocabulary": 2500,
     "batch": 32,
     "lr": 1e-3,
     "epochs": 3,
