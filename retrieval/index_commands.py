@@ -33,6 +33,9 @@ FIT = ("score", "text", "own")
 @click.option("--retry", is_flag=True, help="Try again what failed before.")
 @click.option("--rebuild", is_flag=True, help="Make the index anew from the catalog's vectors.")
 @click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
+@click.option("--cluster", metavar="ADDRESS", help="Build on a Ray cluster; FOLDER is then where shards are.")
+@click.option("--out", metavar="FOLDER", help="With --cluster: where the index goes; every node must see it.")
+@click.option("--source", metavar="EXPERT", help="With --cluster: whose vectors; scene if not said.")
 @library_option
 @click.pass_context
 def index(ctx: click.Context, folder: str | None, library: str | None, **options: Any) -> None:
@@ -45,8 +48,17 @@ def index(ctx: click.Context, folder: str | None, library: str | None, **options
     tagline index ~/Videos
     tagline index ~/Videos --weights playhouse
     tagline index ~/Videos --model models/mine --json
+    tagline index s3://bucket/shards --cluster head:6379 --out /shared/index
     """
     from tagging.folder import only_writer
+
+    cluster, out, source = (options.pop(name) for name in ("cluster", "out", "source"))
+    if cluster is not None:
+        from retrieval.cluster import commands
+
+        ctx.exit(commands.index(folder, cluster, out, source, options["as_json"]))
+    if out or source:
+        raise click.UsageError("--out and --source go with --cluster")
 
     if options["model"] and options["weights"]:
         raise click.UsageError("give either --model or --weights")

@@ -32,7 +32,23 @@ EVERYWHERE = frozenset({"0.0.0.0", "::"})
 @click.option(
     "--open/--no-open", "opens", default=False, show_default=True, help="Open the page in the browser."
 )
-def serve(library: str | None, port: int, host: str, token: str | None, opens: bool) -> None:
+@click.option("--cluster", metavar="ADDRESS", help="Serve an index in pieces on a Ray cluster, not the page.")
+@click.option("--pieces", metavar="FOLDER", help="With --cluster: what `tagline index --cluster` wrote.")
+@click.option("--replicas", type=click.IntRange(1, 100), default=2, help="With --cluster: of each piece.")
+@click.option("--stop", is_flag=True, help="With --cluster: take the index off it.")
+@click.pass_context
+def serve(
+    ctx: click.Context,
+    library: str | None,
+    port: int,
+    host: str,
+    token: str | None,
+    opens: bool,
+    cluster: str | None,
+    pieces: str | None,
+    replicas: int,
+    stop: bool,
+) -> None:
     """Show the library as a page: search, watch, see why, put tags right.
 
     It is served to this computer alone, until Ctrl-C.
@@ -40,7 +56,14 @@ def serve(library: str | None, port: int, host: str, token: str | None, opens: b
     \b
     tagline serve --open
     tagline serve --library ~/Videos --port 9000
+    tagline serve --cluster head:6379 --pieces /shared/index
     """
+    if cluster is not None:
+        from retrieval.cluster import commands
+
+        ctx.exit(commands.serve(cluster, pieces, replicas, stop))
+    if pieces or stop:
+        raise click.UsageError("--pieces and --stop go with --cluster")
     home_only = _is_loopback(host)
     _check(host, token, home_only)
     import secrets
