@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -131,6 +131,8 @@ class Panel:
         self.messages: list[str] = []  # said once each: fallbacks that people should know of
         self.on_stage: Callable[[str, int], None] = lambda stage, videos: None  # "reading" or an expert
         self.stopping: Callable[[], bool] = lambda: False  # true: what is in hand is the last
+        # What a video is called by those who know it better than its file; None: as in the file.
+        self.title_of: Callable[[Path], str | None] = lambda path: None
         self.broken: dict[str, str] = {}  # experts that could not be loaded, and why; they give no reports
         self._loaded: set[str] = set()
 
@@ -180,6 +182,9 @@ class Panel:
             if isinstance(result, Unreadable):
                 group.append((Seen(path, None, unreadable=str(result)), ()))
             else:
+                title = self.title_of(path)
+                if title is not None:
+                    result.facts = replace(result.facts, title=title)
                 group.append((Seen(path, result), names))
             if len(group) == size or self.stopping():
                 break

@@ -135,6 +135,7 @@ class _Run:
         self.experts = {expert.name: expert for expert in made.experts}
         self.on_the_way: dict[str, _Work] = {}  # by path
         self.by_digest: dict[str, _Work] = {}
+        self.titles: dict[str, str] = {}  # by path: what the catalog calls a video, however its file does
 
     def carry_out(self) -> Outcome:
         begun = time.monotonic()
@@ -142,6 +143,7 @@ class _Run:
         self.catalog.mark_gone(self.made.back, gone=False)
         self.catalog.drop_path_failures(self.made.excused)
         self.panel.stopping = self.stop.is_set
+        self.panel.title_of = lambda path: self.titles.pop(str(path), None)
         if self.made.jobs:
             with closing(self._work()) as work, closing(self._watch(work)) as stream:
                 for seen in stream:
@@ -179,6 +181,9 @@ class _Run:
                 self.catalog.put_path(video_id, job.place)
                 self._done(path, skipped=True)
                 continue
+            known = None if video_id is None else self.catalog.video(video_id)
+            if known is not None and known.title:
+                self.titles[str(Path(path))] = known.title
             self.on_the_way[str(Path(path))] = self.by_digest[digest] = _Work(job, digest)
             yield Path(path), names
 

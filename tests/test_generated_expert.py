@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import fakes
 import pytest
@@ -10,14 +12,17 @@ import seeing
 from click.testing import CliRunner
 
 from benchmarks import random_weights
+from experts.footage import Footage
 from experts.panel import Panel
 from experts.tags import Modality, Report, Tag
 from table.commands import train
 from tagging.catalog import Caption, Catalog, Look, Place
+from tagging.folder import plan, run
 from tagging.generator.config import changed, preset, presets
 from tagging.generator.data import from_catalog
 from tagging.generator.expert import GeneratedExpert
 from tagging.generator.saving import from_pretrained
+from tagging.walk import content_hash
 
 TINY = {"width": 16, "heads": 2, "title_layers": 1, "hybrid_layers": 1, "prompt_layers": 1,
         "decoder_layers": 1, "prompts": 4, "frames": 4, "bf16": "false", "language": "letters", "batch": 8,
@@ -142,3 +147,22 @@ def test_the_paper_preset_is_the_paper() -> None:
     assert (model.prompts, model.decoder_layers, model.hybrid_layers, model.prompt_layers) == (30, 12, 6, 6)
     assert (model.title_layers, model.width, model.frames, model.pad_weight) == (6, 768, 60, 0.3)
     assert (preset("paper").train.lr, preset("paper").train.weight_decay) == (2e-4, 0.002)
+
+
+def test_in_a_library_the_title_is_the_catalogs_as_in_training(library: Path) -> None:
+    class Listener(fakes.FakeExpert):
+        titles: ClassVar[dict[str, str | None]] = {}
+
+        def __call__(self, batch: Sequence[Footage]) -> list[Report]:
+            for footage in batch:
+                self.titles[Path(footage.path).name] = footage.facts.title
+            return super().__call__(batch)
+
+    named = fakes.write_video(library / "clip0042.mp4", title="untitled project", salt="named")
+    fakes.write_video(library / "clip0043.mp4", title="its own", salt="unnamed")
+    with Catalog.open(library) as catalog:
+        catalog.put_video(content_hash(str(named)), title="a day in rome")  # as a data set calls it
+        run(plan(catalog, [library], [Listener()]), Panel([Listener()]))
+        assert {video.title for video in catalog.videos()} >= {"a day in rome", "its own"}
+    assert Listener.titles["clip0042.mp4"] == "a day in rome"
+    assert Listener.titles["clip0043.mp4"] == "its own"

@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 import seeing
 
-from benchmarks import random_weights, table_ablation
+from benchmarks import benchset, random_weights, table_ablation, table_training
 from benchmarks.playhouse.render import spec
 from benchmarks.playhouse.truth import Truth, truth
 from benchmarks.table_ablation import ROWS, measure
 from experts.tags import Modality, Report, Tag
+from table.model import Table
+from table.train import first_weights
 from tagging.catalog import Catalog, Look, Place
 
 SEEDS = {"train": range(6), "val": range(10_000_000, 10_000_002), "test": range(20_000_000, 20_000_004)}
@@ -97,3 +99,15 @@ def test_videos_that_were_not_tagged_name_the_command(options: dict[str, str], t
     Catalog.open(tmp_path / "empty").close()
     with pytest.raises(ValueError, match=r"tagline tag .* --weights playhouse"):
         measure({**options, "library": str(tmp_path / "empty")})
+
+
+def test_the_sizes_fit_the_clip_of_the_playhouse() -> None:
+    eyes = benchset.clip({})
+    config = table_ablation.base({}, eyes)
+    assert config.train.batch % config.train.share == 0
+    assert config.model.architecture["text_cfg"]["width"] % config.model.heads == 0  # type: ignore[index]
+    for changes in ROWS.values():
+        table_ablation.varied(config, changes, 0)
+    training = table_training.base({**table_training._as_options(table_training.SIZES)}, eyes)
+    assert training.train.batch % table_training.SHARE == 0
+    Table.build(training.model, first_weights(training.train.weights))

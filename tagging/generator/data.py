@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from tagging.configuring import BadConfig
 from tagging.generator.config import Config, TaggerConfig
 from tagging.generator.encoder import Batch
 from tagging.generator.words import Words
+from tagging.uploads import upload_of
 
 if TYPE_CHECKING:
     from experts.appearance import Towers
@@ -118,12 +119,11 @@ def _tagged(
     chosen: dict[int, tuple[Example, str]] = {}
     for video in catalog.videos():
         split = _split(catalog, video.id)
-        title = video.title or str(_told(catalog, video.id).get("title") or "")
         said = dict.fromkeys(t.text for t in catalog.tags(video.id) if t.modality in config.train.modalities)
         if split not in splits or not said:
             continue
         name = video.paths[0] if video.paths else video.hash
-        chosen[video.id] = (Example(name, video.hash, title, tuple(said)), split)
+        chosen[video.id] = (Example(name, video.hash, video.title or "", tuple(said)), split)
     if most is None or len(chosen) <= most:
         return chosen
     kept = set(sorted(chosen, key=lambda video_id: _hash(chosen[video_id][0].key, 0))[:most])
@@ -154,13 +154,10 @@ def _with_frames(
 def _split(catalog: Catalog, video_id: int) -> str:
     """ "test" wins over "val", and that over "train": what was tested on once must not be learned from."""
     splits = {caption.split for caption in catalog.captions(video_id)}
-    splits.add(str(_told(catalog, video_id).get("split", "")))
+    upload = upload_of(catalog, video_id)
+    if upload is not None:
+        splits.add(upload.split)
     return "test" if "test" in splits else "val" if "val" in splits else "train"
-
-
-def _told(catalog: Catalog, video_id: int) -> dict[str, Any]:
-    """What a data set says of a video beside its tags: its split, its title."""
-    return next((run.facts for run in catalog.runs(video_id) if run.expert == "uploader"), {})
 
 
 def read_frames(catalog: Catalog, source: str, wanted: set[int], made_by: str = "") -> dict[int, Frames]:

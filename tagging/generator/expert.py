@@ -40,7 +40,10 @@ class GeneratedSettings:
 
 
 class GeneratedExpert:
-    """Reads frames and the title in the file; writes tags about the whole video with calibrated scores."""
+    """Reads frames and the title; writes tags about the whole video with calibrated scores.
+
+    The title is the catalog's, as in training, where a run over a library asks; else that in the file.
+    """
 
     name: ClassVar[str] = "generated"
     modality: ClassVar[Modality] = Modality.GENERATED
@@ -144,7 +147,7 @@ class GeneratedExpert:
         config = self.trained.model.settings
         notes = unseen(frames, self.name) if config.use_frames else []
         if config.use_title and not footage.facts.title:
-            notes = [*notes, "the file names no title, so tags come from its frames alone"]
+            notes = [*notes, "it has no title, so tags come from its frames alone"]
         return notes
 
     def _decoding(self) -> Any:
