@@ -64,13 +64,30 @@ def normalise(live: Any, bank: Any, setting: Setting) -> Scores:
     return np.asarray(smaller)
 
 
-def hubness(bank: Any, setting: Setting) -> Scores:
-    """How near each candidate is to the bank [C], in the unit of the similarities."""
+def hubness(bank: Any, setting: Setting, given: Scores | None = None) -> Scores:
+    """How near each candidate is to the bank [C], in the unit of the similarities.
+
+    given: what `giving` said of a sample of the candidates; with it, each candidate is seen by itself, and
+    a large library can be gone through page by page.
+    """
     bank = np.asarray(bank, np.float64)
     if setting.method == "local":
         nearest = min(setting.neighbours, len(bank))
         return np.asarray(np.sort(bank, axis=0)[-nearest:].mean(axis=0))
-    return np.asarray(_log_sum(_votes(bank, setting)) / setting.temperature)
+    return np.asarray(_log_sum(_votes(bank, setting, given)) / setting.temperature)
+
+
+def giving(bank: Any, setting: Setting) -> Scores:
+    """What each query of the bank has to share out among the candidates, as a logarithm: [B]."""
+    bank = np.asarray(bank, np.float64)
+    if setting.method != "balanced":
+        return np.zeros(len(bank))
+    votes, held = setting.temperature * bank, np.zeros(bank.shape[1])
+    for _ in range(ROUNDS):
+        shared = votes - _log_sum((votes - held).T)[:, None]
+        # Half-way each time: the plain iteration swings when the bank and the candidates differ in number.
+        held = 0.5 * held + 0.5 * _log_sum(shared)
+    return _log_sum((votes - held).T)
 
 
 def without_own(bank: Any, setting: Setting) -> Scores:
@@ -127,17 +144,10 @@ def _surprise(scores: Scores, right: npt.NDArray[np.int64], spread: float) -> fl
     return found
 
 
-def _votes(bank: Scores, setting: Setting) -> Scores:
+def _votes(bank: Scores, setting: Setting, given: Scores | None = None) -> Scores:
     """The logarithm of what each query of the bank gives to each candidate: [B, C]."""
-    votes = setting.temperature * bank
-    if setting.method != "balanced":
-        return votes
-    held = np.zeros(bank.shape[1])
-    for _ in range(ROUNDS):
-        given = votes - _log_sum((votes - held).T)[:, None]
-        # Half-way each time: the plain iteration swings when the bank and the candidates differ in number.
-        held = 0.5 * held + 0.5 * _log_sum(given)
-    return np.asarray(votes - _log_sum((votes - held).T)[:, None])
+    given = giving(bank, setting) if given is None else given
+    return np.asarray(setting.temperature * bank - given[:, None])
 
 
 def _log_sum(x: Scores) -> Scores:

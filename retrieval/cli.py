@@ -21,6 +21,11 @@ COMMANDS = {
     "similar": ("retrieval.index_commands:similar", "Find videos that are like a video or a picture."),
     "describe": ("retrieval.index_commands:describe", "Say in sentences what a video is about."),
     "serve": ("retrieval.serve_commands:serve", "Show the library as a page in the browser."),
+    "explain": (
+        "retrieval.explain_commands:explain",
+        "Show what in a video answers a query, piece by piece.",
+    ),
+    "learn": ("retrieval.commands:learn", "Learn how to search this library, and when to say nothing."),
     "export": ("tagging.export_commands:export", "Write tags for other programs."),
     "import": ("tagging.export_commands:import_", "Read tags that other programs wrote."),
     "catalog": ("tagging.cluster.commands:catalog", "Bring in the results of a cluster, or ask them."),

@@ -13,7 +13,8 @@ from tagging.names import safe
 from tagging.output import asked, emit, output_options
 
 if TYPE_CHECKING:
-    from retrieval.search import Hit
+    from retrieval.search import Answer, Hit
+    from tagging.catalog import Catalog
 
 COLUMNS = ("score", "video", "start", "end", "why")
 
@@ -25,6 +26,12 @@ COLUMNS = ("score", "video", "start", "end", "why")
 )
 @click.option("--tag", "having", multiple=True, metavar="[MODALITY:]TAG", help="Only videos with this tag.")
 @click.option("--not", "lacking", multiple=True, metavar="[MODALITY:]TAG", help="No videos with this tag.")
+@click.option("--after", metavar="DAY", help="Made on this day or later: 2024, 2024-05 or 2024-05-17.")
+@click.option("--before", metavar="DAY", help="Made before this day.")
+@click.option("--longer", metavar="LENGTH", help="At least this long: 90s, 2m, 1:30.")
+@click.option("--rerank", is_flag=True, help="Let the model look again at the best hits. Slower.")
+@click.option("--anyway", is_flag=True, help="Show the nearest, also where nothing answers.")
+@click.option("--open", "open_", is_flag=True, help="Play the best hit, from its moment.")
 @click.option("--paths", is_flag=True, help="Only the paths, one a line.")
 @click.option("-0", "zero", is_flag=True, help="Only the paths, each ended by a zero byte, for xargs -0.")
 @library_option
@@ -36,32 +43,113 @@ def search(
     count: int,
     having: tuple[str, ...],
     lacking: tuple[str, ...],
+    after: str | None,
+    before: str | None,
+    longer: str | None,
+    rerank: bool,
+    anyway: bool,
+    open_: bool,
     paths: bool,
     zero: bool,
     library: str | None,
 ) -> None:
     """Find the moment that a sentence describes, and see why.
 
+    Phrases can be added and taken away, with + and - between spaces. If nothing in the library answers,
+    that is what you are told (exit code 4).
+
     \b
     tagline search a dog on the beach
     tagline search someone talks about space -k 3
     tagline search beach --tag person:girl --not dog
+    tagline search "beach + dog - person" --after 2024-05 --longer 1:30
+    tagline search the moment when she laughs --open
     """
-    from retrieval.search import Filters, search
+    from retrieval.search import Filters, answer
 
     sentence = " ".join(query)
-    filters = Filters(tuple(map(_wanted, having)), tuple(map(_wanted, lacking)))
+    filters = Filters(
+        tuple(map(_wanted, having)), tuple(map(_wanted, lacking)), *_narrowed(after, before, longer)
+    )
     with opened(library) as catalog:
-        hits = search(catalog, sentence, count, filters)
+        found = answer(catalog, sentence, count, filters)
+        hits = found.hits if found.answered or anyway else []
+        if rerank and hits:
+            hits = _reranked(catalog, sentence, hits)
+    for notice in found.notices:
+        click.echo(notice, err=True)
     if not hits and not asked().for_programs:
-        click.echo(f"nothing found for '{safe(sentence, 80)}'", err=True)
+        click.echo(f"nothing found for '{safe(sentence, 80)}'{_nearest(found)}", err=True)
     if paths or zero:
         _write_paths([hit.video.paths[0] for hit in hits], b"\0" if zero else b"\n")
     elif asked().for_programs:
         emit(map(_row, hits), COLUMNS)
     elif hits:
         _table(hits)
+    if open_ and hits:
+        _play(hits[0])
     ctx.exit(0 if hits else 4)
+
+
+@click.command()
+@library_option
+def learn(library: str | None) -> None:
+    """Learn how to search this library: its hubs, what words and pictures are worth, when to say nothing.
+
+    `tagline index` does it as well. It reads the captions of the library, if it has any, and queries that
+    are written from its tags.
+
+    \b
+    tagline learn
+    tagline learn --library ~/Videos
+    """
+    from retrieval.learning import learn as run
+
+    with opened(library) as catalog:
+        run(catalog, say=click.echo)
+
+
+def _narrowed(
+    after: str | None, before: str | None, longer: str | None
+) -> tuple[str | None, str | None, float | None]:
+    from retrieval.asking import NotUnderstood, day, seconds
+
+    try:
+        return (
+            day(after) if after is not None else None,
+            day(before) if before is not None else None,
+            seconds(longer) if longer is not None else None,
+        )
+    except NotUnderstood as error:
+        raise click.UsageError(str(error)) from None
+
+
+def _nearest(found: Answer) -> str:
+    """What was the nearest, if there is something that is merely not near enough."""
+    from pathlib import PurePath
+
+    if not found.hits:
+        return ""
+    name = safe(PurePath(found.hits[0].video.paths[0]).name, 60)
+    return f"; the nearest is {name}, see it with --anyway"
+
+
+def _reranked(catalog: Catalog, sentence: str, hits: list[Hit]) -> list[Hit]:
+    from retrieval.rerank import CannotRerank, rerank
+
+    try:
+        return rerank(catalog, sentence, hits)
+    except CannotRerank as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _play(hit: Hit) -> None:
+    from retrieval.playing import NoPlayer, play
+
+    try:
+        play(hit.video.paths[0], hit.start)
+    except NoPlayer as error:
+        raise click.ClickException(str(error)) from None
 
 
 def _wanted(text: str) -> tuple[Modality | None, str]:
@@ -76,6 +164,7 @@ def _wanted(text: str) -> tuple[Modality | None, str]:
 def _row(hit: Hit) -> dict[str, Any]:
     return {
         "score": round(hit.score, 4),
+        "probability": None if hit.probability is None else round(hit.probability, 4),
         "video": hit.video.paths[0],
         "id": hit.video.id,
         "start": round(hit.start, 3),
@@ -104,12 +193,15 @@ def _table(hits: list[Hit]) -> None:
     from tagging.timeline import clock
 
     table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("score", justify="right")
+    # A probability where the library taught what its scores are worth.
+    known = any(hit.probability is not None for hit in hits)
+    table.add_column("chance" if known else "score", justify="right")
     table.add_column("moment", no_wrap=True, style="cyan")
     table.add_column("video", overflow="fold")
     table.add_column("why", overflow="fold", style="dim")
     for hit in hits:
         why = ", ".join(dict.fromkeys(f"{safe(e.text, 40)} ({e.kind})" for e in hit.why))
         moment = f"{clock(hit.start)}–{clock(hit.end)}"
-        table.add_row(f"{hit.score:.2f}", moment, safe(PurePath(hit.video.paths[0]).name, 60), why)
+        sure = hit.score if hit.probability is None else hit.probability
+        table.add_row(f"{sure:.2f}", moment, safe(PurePath(hit.video.paths[0]).name, 60), why)
     console().print(table)

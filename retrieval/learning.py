@@ -8,7 +8,7 @@ background queries want it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 REFUSED = 0.03  # of the queries that have an answer; the promise is at most 0.05
 ANSWERED = 0.06  # of those that have none; the promise is at most 0.10
+MOST_ROWS = 20_000  # of a large index, by which the bank's setting is chosen
 MOST_FITTED = 200  # queries of each kind that weights and probabilities are fitted by
 
 Say = Callable[[str], None]
@@ -43,7 +44,7 @@ def learn(catalog: Catalog, searcher: Searcher | None = None, say: Say = lambda 
     wrote = background.captions(catalog)
     told = len(wrote) >= background.ENOUGH
     queries = wrote if told else background.from_tags(catalog)
-    held, tried = queries[::2], queries[1::2]
+    held, other = queries[::2], queries[1::2]
     learnt.known = (
         frozenset(word for query in held for word in query_words(query.text)) if told else frozenset()
     )
@@ -53,15 +54,15 @@ def learn(catalog: Catalog, searcher: Searcher | None = None, say: Say = lambda 
         learn_hubs(catalog, searcher, held)
         learn_tags(catalog, searcher)
     nothing = background.without_answer(catalog, learnt.known)
-    answerable = _look(catalog, searcher, tried[:MOST_FITTED])
-    strangers = _look(catalog, searcher, nothing[:MOST_FITTED])
+    answerable = tried(catalog, searcher, other[:MOST_FITTED])
+    strangers = tried(catalog, searcher, nothing[:MOST_FITTED])
     if searcher.indexes:
         learnt.nowhere = nowhere(strangers)
-        answerable = _look(catalog, searcher, tried[:MOST_FITTED])  # now with what stands out from them
-        strangers = _look(catalog, searcher, nothing[:MOST_FITTED])
+        answerable = tried(catalog, searcher, other[:MOST_FITTED])  # now with what stands out from them
+        strangers = tried(catalog, searcher, nothing[:MOST_FITTED])
     if told:
-        learnt.weights = fit_weights(answerable, tried)
-        learnt.judgement = judge(answerable, tried, strangers, learnt.weights)
+        learnt.weights = fit_weights(answerable, other)
+        learnt.judgement = judge(answerable, other, strangers, learnt.weights)
     else:
         learnt.judgement = moved(defaults().judgement, answerable, strangers)
     fingerprint = searcher.encoder.fingerprint if searcher.encoder else ""
@@ -69,45 +70,71 @@ def learn(catalog: Catalog, searcher: Searcher | None = None, say: Say = lambda 
     return learnt
 
 
-def learn_hubs(catalog: Catalog, searcher: Searcher, queries: Sequence[Query]) -> None:
-    """How much of a hub each video and each span is, seen from the queries of the bank."""
+def learn_hubs(
+    catalog: Catalog, searcher: Searcher, queries: Sequence[Query], setting: bank.Setting | None = None
+) -> None:
+    """How much of a hub each video and each span is, seen from the queries of the bank.
+
+    setting: by default the one that serves these queries best.
+    """
     assert searcher.encoder is not None
     learnt, encoder = searcher.learnt, searcher.encoder
     if len(queries) < 2:
         return
     asked = encoder.texts([query.text for query in queries])  # [B, D]
-    learnt.queries = len(queries)
+    learnt.queries, learnt.setting = len(queries), setting
+    wanted = pack(
+        np.array([query.video or 0 for query in queries], np.int64), np.zeros(len(queries), np.int64)
+    )
     for level in (Level.VIDEO, Level.SPAN):  # the setting is chosen by videos: they have right answers
         if level not in searcher.indexes:
             continue
-        ids, scores = _similarities(catalog, level, encoder.fingerprint, asked)
-        if level == Level.VIDEO:
+        every = max(1, len(searcher.indexes[level]) // MOST_ROWS)
+        ids, scores = _sample(_similarities(catalog, level, encoder.fingerprint, asked), every, wanted)
+        if learnt.setting is None and level == Level.VIDEO:
             rows = {int(number): row for row, number in enumerate(ids)}
-            right = [rows.get(int(pack(np.int64(q.video or 0), np.int64(0))), -1) for q in queries]
-            there = [row >= 0 for row in right]
-            learnt.setting = bank.fit(scores[there], np.array(right)[there])
-        setting = learnt.setting or bank.Setting()
-        if setting.method != "plain":
-            learnt.hubs[level] = (ids, setting.damping * bank.hubness(scores, setting))
+            right = np.array([rows.get(int(number), -1) for number in wanted])
+            learnt.setting = bank.fit(scores[right >= 0], right[right >= 0])
+        chosen = learnt.setting or bank.Setting()
+        if chosen.method != "plain":
+            given = bank.giving(scores, chosen)
+            pages = [
+                (numbers, chosen.damping * bank.hubness(found, chosen, given))
+                for numbers, found in _similarities(catalog, level, encoder.fingerprint, asked)
+            ]
+            learnt.hubs[level] = _joined(pages)
+
+
+Page = tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]
 
 
 def _similarities(
     catalog: Catalog, level: Level, fingerprint: str, asked: npt.NDArray[np.float32]
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """The rows of a level, ascending [C], and what the bank says of each [B, C]."""
-    source = embeddings.VIDEO if level == Level.VIDEO else embeddings.SPAN
-    ids, scores = [], []
-    for page in embeddings.pages(catalog, source, fingerprint):
+) -> Iterator[Page]:
+    """Page by page the rows of a level [C], ascending, and what the bank says of each [B, C]."""
+    for page in embeddings.pages(catalog, level, fingerprint):
         first = np.r_[True, page.ids[1:] != page.ids[:-1]]
         starts = np.flatnonzero(first)
         places = np.arange(len(page.ids)) - np.repeat(starts, np.diff(np.r_[starts, len(page.ids)]))
-        ids.append(pack(page.ids, places + (level != Level.VIDEO)))
-        scores.append((asked @ page.values.T).astype(np.float64))
-    if not ids:
-        return np.empty(0, np.int64), np.empty((len(asked), 0))
-    whole = np.concatenate(ids)
-    order = np.argsort(whole)
-    return whole[order], np.concatenate(scores, axis=1)[:, order]
+        yield pack(page.ids, places + (level != Level.VIDEO)), (asked @ page.values.T).astype(np.float64)
+
+
+def _sample(pages: Iterable[Page], every: int, wanted: npt.NDArray[np.int64]) -> Page:
+    """Some of the rows, and all that are wanted."""
+    ids, scores, seen = [np.empty(0, np.int64)], [], 0
+    for numbers, found in pages:
+        kept = ((np.arange(len(numbers)) + seen) % every == 0) | np.isin(numbers, wanted)
+        ids.append(numbers[kept])
+        scores.append(found[:, kept])
+        seen += len(numbers)
+    return np.concatenate(ids), np.concatenate(scores, axis=1) if scores else np.empty((len(wanted), 0))
+
+
+def _joined(pages: Sequence[Page]) -> Page:
+    ids = np.concatenate([numbers for numbers, _ in pages]) if pages else np.empty(0, np.int64)
+    values = np.concatenate([found for _, found in pages]) if pages else np.empty(0)
+    order = np.argsort(ids)
+    return ids[order], values[order]
 
 
 def learn_tags(catalog: Catalog, searcher: Searcher, most: int = 5000) -> None:
@@ -181,7 +208,8 @@ def moved(
     return replace(judgement, line=min(wanted, line(own, REFUSED)))
 
 
-def _look(catalog: Catalog, searcher: Searcher, queries: Sequence[Query]) -> list[Looked]:
+def tried(catalog: Catalog, searcher: Searcher, queries: Sequence[Query]) -> list[Looked]:
+    """What the searcher sees of each query."""
     return [searcher.look(catalog, parse(query.text), most=100) for query in queries]
 
 

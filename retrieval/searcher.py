@@ -33,6 +33,16 @@ Floats = npt.NDArray[np.float64]
 MOST_ROWS = 200  # of an index that are looked at for ten hits
 MOST_FILTERED = 5000  # where filters will take most of them away again
 NEAREST_TAGS = 8
+MOST_HELD = 5000  # videos whose evidence is kept in memory
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A video with everything of it that can answer."""
+
+    video: Video
+    tags: list[Tag]
+    evidence: list[Evidence]
 
 
 @dataclass(slots=True)
@@ -85,6 +95,9 @@ class Searcher:
         self.indexes = dict(indexes or {}) if encoder is not None else {}
         self.learnt = learnt or Learnt()
         self.notices = list(notices)  # why something is left out, in sentences
+        self._held: dict[int, Known | None] = {}
+        self._held_at: tuple[object, ...] = ()
+        self._written: dict[int, int] = {}  # connection: rows that it had written when it last searched
 
     @classmethod
     def open(cls, catalog: Catalog) -> Searcher:
@@ -131,20 +144,21 @@ class Searcher:
         for ids, _ in near.values():
             numbers += [int(number) for number in unpack(ids)[0]]
         numbers += alike.videos
+        self._forget_if_changed(catalog)
         found: dict[int, Found] = {}
+        evidence: dict[int, list[Evidence]] = {}
         for number in dict.fromkeys(numbers):
-            video = catalog.video(number)
-            if video is None or not video.paths or not filters.allow_video(video):
+            known = self._known(catalog, number)
+            if known is None or not filters.allow_video(known.video):
                 continue
-            tags = catalog.tags(number)
-            if filters.allow({(tag.modality, normal(tag.text, tag.modality)) for tag in tags}):
-                found[number] = Found(video, tags)
+            if filters.allow({(tag.modality, normal(tag.text, tag.modality)) for tag in known.tags}):
+                found[number] = Found(known.video, known.tags)
+                evidence[number] = known.evidence
         refused = by_words.query_words(" ".join(ask.unwanted)) if ask.unwanted else []
-        for one in found.values():
-            evidence = by_words.evidence_of(catalog, one.video, one.tags)
-            one.words = by_words.by_words(one.video, evidence, weights) if words else None
+        for number, one in found.items():
+            one.words = by_words.by_words(one.video, evidence[number], weights) if words else None
             if one.words is not None and refused:
-                one.words = _without(one.words, evidence, refused)
+                one.words = _without(one.words, evidence[number], refused)
             one.near = alike.nearest(one.tags)
         self._place(catalog, found, near)
         return Looked(ask, list(found.values()), self._features(catalog, found, weights, near, alike))
@@ -158,6 +172,31 @@ class Searcher:
         found = signs @ given
         length = float(np.linalg.norm(found))
         return np.asarray(found / length, np.float32) if length > 1e-9 else None
+
+    def _known(self, catalog: Catalog, number: int) -> Known | None:
+        """A video as the catalog has it; None if none of its files is there."""
+        if number not in self._held:
+            if len(self._held) >= MOST_HELD:
+                self._held.clear()
+            video = catalog.video(number)
+            if video is None or not video.paths:
+                self._held[number] = None
+            else:
+                tags = catalog.tags(number)
+                self._held[number] = Known(video, tags, by_words.evidence_of(catalog, video, tags))
+        return self._held[number]
+
+    def _forget_if_changed(self, catalog: Catalog) -> None:
+        """What is held in memory is as old as the catalog's file, its log, and what was written here."""
+        file = catalog.file
+        now: tuple[object, ...] = (object(),)  # a catalog in memory: nobody knows
+        if file is not None:
+            now = (str(file), _changed(file), _changed(file.with_name(f"{file.name}-wal")))
+        written, connection = catalog.connection.total_changes, id(catalog.connection)
+        # A file's time may stand still for some milliseconds, in which somebody has rejected a tag.
+        if now != self._held_at or self._written.get(connection, written) != written:
+            self._held, self._held_at = {}, now
+        self._written[connection] = written
 
     def _nearest(
         self, index: Index, level: Level, vector: Any, rows: int, hubs: bool
@@ -289,12 +328,13 @@ def searcher_of(catalog: Catalog) -> Searcher:
         return _OPEN[stamp]
 
 
-def _changed(file: Path) -> int:
-    """When a file was last changed; 0 if it is not there."""
+def _changed(file: Path) -> tuple[int, int]:
+    """When a file was last changed, and its size; nothing if it is not there."""
     try:
-        return file.stat().st_mtime_ns
+        state = file.stat()
     except OSError:
-        return 0
+        return 0, 0
+    return state.st_mtime_ns, state.st_size
 
 
 def posterior(fused: Floats) -> Floats:

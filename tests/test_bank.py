@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks import query_bank
-from retrieval.bank import METHODS, PLAIN, Setting, fit, hubness, normalise, without_own
+from retrieval.bank import METHODS, PLAIN, Setting, fit, giving, hubness, normalise, without_own
 
 
 def scores(seed: int, queries: int, candidates: int) -> np.ndarray:
@@ -76,6 +76,14 @@ def test_balanced_votes_are_shared_out() -> None:
     assert np.array_equal(order, np.argsort(hubness(loud, setting)))
     inverted = hubness(loud, Setting("inverted", temperature=30.0))
     assert np.ptp(inverted) < 1e-6, "which drowns the inverted softmax"
+
+
+@pytest.mark.parametrize("method", ["inverted", "balanced", "local"])
+def test_a_library_can_be_gone_through_page_by_page(method: str) -> None:
+    bank, setting = scores(15, 20, 30), Setting(method, temperature=30.0)
+    given = giving(bank, setting)
+    pages = [hubness(bank[:, first : first + 7], setting, given) for first in range(0, 30, 7)]
+    assert np.allclose(np.concatenate(pages), hubness(bank, setting))
 
 
 @pytest.mark.parametrize("method", [m for m in METHODS if m != "plain"])

@@ -187,11 +187,11 @@ def test_hubs_lose_by_the_bank(catalog: Catalog) -> None:
     plain = answer(catalog, "a dog runs", searcher=ready, signals=("video",)).hits
     top = plain[0].video.id
     ids = np.sort(pack(vectors.ids, np.zeros(len(vectors.ids), int)))
-    ready.learnt.hubs["video"] = (ids, np.where(ids == pack(top, 0), 2.0, 0.0))
+    ready.learnt.hubs["video"] = (ids, np.where(ids == pack(np.array([top]), np.array([0]))[0], 2.0, 0.0))
     assert answer(catalog, "a dog runs", searcher=ready, signals=("video",)).hits[-1].video.id == top
     kept = answer(catalog, "a dog runs", searcher=ready, signals=("video",), hubs=False).hits
     assert kept[0].video.id == top
-    new = np.array([int(pack(10_000, 0))])
+    new = pack(np.array([10_000]), np.array([0]))
     assert ready.learnt.hubness("video", new)[0] == pytest.approx(0.5), "who came later is as usual"
 
 

@@ -1,0 +1,306 @@
+"""How well search finds the video and the moment, signal by signal, and whether it knows when to say nothing.
+
+Two libraries of playhouse videos are rendered and tagged by the real experts: one of validation seeds, by
+whose captions weights, probabilities and the line of "nothing found" are fitted, and one of test seeds,
+whose captions are only asked. No file carries a title or a name that tells what is in it, and no
+uploader's tags are imported. Queries without an answer name things that the playhouse does not have, in
+sentences about people and places that it has.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from retrieval.hits import Hit
+    from retrieval.learnt import Learnt
+    from retrieval.searcher import Searcher
+    from tagging.catalog import Catalog
+
+FIRST = 550_000  # seeds that no named set has
+RIGHT = 0.5  # temporal intersection over union
+DEEP = 50  # hits that are looked at; what comes later counts as not found
+
+# What no video of the playhouse has, and no list of labels that thresholds are learnt by.
+STRANGE = (
+    "submarine", "microscope", "kangaroo", "helicopter", "tornado", "periscope", "telescope", "octopus",
+    "penguin", "jellyfish", "typewriter", "chainsaw", "parachute", "anvil", "compass", "crocodile",
+    "dolphin", "flamingo", "hedgehog", "lobster", "peacock", "squirrel", "walrus", "cathedral", "pyramid",
+    "comet", "wizard", "scarecrow", "mermaid", "knight", "pirate", "astronomer", "blacksmith", "magnet",
+    "locomotive", "hammock", "crane", "trophy", "crown", "stethoscope", "violinist", "beehive", "owl",
+    "tadpole", "gorilla", "vampire", "turbine", "catapult", "abacus", "sundial",
+)  # fmt: skip
+FORMS = (
+    "a {person} with a {strange} {where}",
+    "there is a {strange} {where}",
+    "someone talks about the {strange}",
+    "a {strange} is next to a {thing}",
+)
+
+WAYS: dict[str, tuple[tuple[str, ...], bool]] = {  # signals, and whether the bank takes from hubs
+    "words": (("words",), False),
+    "vector": (("video", "span"), False),
+    "hybrid": (("words", "video", "span", "tags"), False),
+    "bank": (("words", "video", "span", "tags"), True),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A caption as a query: its video, and the stretch that its writer speaks of."""
+
+    text: str
+    video: int
+    start: float
+    end: float
+
+
+def measure(options: Mapping[str, str]) -> dict[str, Any]:
+    """Options: val, test (videos), captions (of each test video), nothing (queries without an answer),
+    seed (other test videos), folder (kept, so that an interrupted run goes on), model (a TABLE model's
+    folder; without it CLIP with the playhouse's weights), defaults=FILE (write what was fitted there).
+    """
+    from experts.stock.digest import cache_home
+    from tagging.catalog import Catalog
+
+    val, test = int(options.get("val", "60")), int(options.get("test", "100"))
+    seed, count = int(options.get("seed", "0")), int(options.get("captions", "5"))
+    home = Path(options.get("folder") or cache_home() / "playhouse" / "search-quality").expanduser()
+    model = options.get("model")
+    learning = prepare(home / f"val-{val}", "val", val, 0, model)
+    testing = prepare(home / f"test-{test}-{seed}", "test", test, seed, model)
+    with Catalog.open(learning) as known, Catalog.open(testing) as asked:
+        learnt = fitted(known)
+        ready = transferred(asked, known, learnt)
+        queries = captions_of(asked, count)
+        strange = nothing(int(options.get("nothing", "200")))
+        found, details = rate(asked, ready, queries)
+        values = {**found, **refusals(asked, ready, queries, strange)}
+    if "defaults" in options:
+        Path(options["defaults"]).write_text(as_defaults(learnt), encoding="utf-8")
+    return {
+        "values": values,
+        "configuration": {
+            "val": val,
+            "test": test,
+            "captions": count,
+            "nothing": len(strange),
+            "model": model or "clip, playhouse",
+        },
+        "seeds": [seed],
+        "details": {**details, "fitted": json.loads(as_defaults(learnt))},
+    }
+
+
+# -- the two libraries ---------------------------------------------------------------------------------
+
+
+def prepare(folder: Path, split: str, count: int, seed: int, model: str | None) -> Path:
+    """Render, tag, describe and embed so many videos; what is there already is kept."""
+    from benchmarks.playhouse.render import render, spec
+    from benchmarks.playhouse.scenario import SPLIT_BASES
+    from tagging.catalog import Catalog
+
+    first = SPLIT_BASES[split] + FIRST + 1000 * seed
+    for number in range(first, first + count):
+        render(spec(number), folder)  # without a title
+    _tagline("tag", str(folder), "--weights", "playhouse")
+    with Catalog.open(folder) as catalog:
+        _describe(catalog, split)
+    _tagline("index", str(folder), *(("--model", model) if model else ("--weights", "playhouse")))
+    return folder
+
+
+def _describe(catalog: Catalog, split: str) -> None:
+    """What people would write about each video, as captions of its split."""
+    from benchmarks.playhouse.language import captions
+    from tagging.catalog import Caption
+
+    for video in list(catalog.videos()):
+        if video.paths and not catalog.captions(video.id):
+            seed = int(Path(video.paths[0]).stem.rpartition("-")[2])
+            written = [Caption(one.text, one.start, one.end, split) for one in captions(seed)]
+            catalog.put_captions(video.id, written)
+
+
+def _tagline(*words: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "retrieval.cli", *words],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    if done.returncode not in (0, 3):
+        raise RuntimeError(f"tagline {' '.join(words)}: {done.stderr.strip()[-500:]}")
+
+
+# -- what is learnt where ------------------------------------------------------------------------------
+
+
+def fitted(catalog: Catalog) -> Learnt:
+    """Weights, probabilities and the line, from the validation library."""
+    from retrieval.learning import learn
+
+    return learn(catalog)
+
+
+def transferred(catalog: Catalog, known: Catalog, learnt: Learnt) -> Searcher:
+    """The test library's searcher: fitted on validation, with a bank of validation captions.
+
+    Nothing that was written about a test video is read.
+    """
+    from retrieval import background
+    from retrieval.learning import learn_hubs, learn_tags, nowhere, tried
+    from retrieval.learnt import Learnt
+    from retrieval.searcher import Searcher
+    from retrieval.words import query_words
+
+    wrote = background.captions(known)
+    words = frozenset(word for query in wrote for word in query_words(query.text))
+    ready = Searcher.open(catalog)
+    ready.learnt = Learnt(weights=learnt.weights, judgement=learnt.judgement, known=words)
+    if ready.indexes:
+        learn_tags(catalog, ready)
+        learn_hubs(catalog, ready, [replace(query, video=None) for query in wrote], learnt.setting)
+        strangers = tried(catalog, ready, background.without_answer(catalog, words))
+        ready.learnt.nowhere = nowhere(strangers)
+    return ready
+
+
+def as_defaults(learnt: Learnt) -> str:
+    """What was fitted, in the form of retrieval/defaults.json."""
+    held = {
+        "weights": asdict(learnt.weights) if learnt.weights else None,
+        "judgement": asdict(learnt.judgement) if learnt.judgement else None,
+    }
+    return json.dumps(held, indent=1) + "\n"
+
+
+# -- queries -------------------------------------------------------------------------------------------
+
+
+def captions_of(catalog: Catalog, count: int) -> list[Asked]:
+    """So many different captions of each video, evenly chosen."""
+    found = []
+    for video in catalog.videos():
+        written = {caption.text: caption for caption in catalog.captions(video.id)}
+        step = max(len(written) // count, 1)
+        for caption in list(written.values())[::step][:count]:
+            end = caption.end if caption.end is not None else video.duration or 0.0
+            found.append(Asked(caption.text, video.id, caption.start or 0.0, end))
+    return found
+
+
+def nothing(count: int) -> list[str]:
+    """Sentences about what no video of the playhouse has, with people and places that it has."""
+    from benchmarks.playhouse import synonyms
+
+    persons = [name for names in synonyms.PERSONS.values() for name in names]
+    places = [where for some in synonyms.WHERE.values() for where in some]
+    things = list(synonyms.OBJECTS)
+    found = []
+    for number, (form, strange) in enumerate(itertools.product(FORMS, STRANGE)):
+        found.append(
+            form.format(
+                person=persons[number % len(persons)],
+                where=places[number % len(places)],
+                thing=things[number % len(things)],
+                strange=strange,
+            )
+        )
+    return found[:count]
+
+
+# -- figures -------------------------------------------------------------------------------------------
+
+
+def rate(
+    catalog: Catalog, ready: Searcher, queries: Sequence[Asked]
+) -> tuple[dict[str, float], dict[str, Any]]:
+    """R@1, 5 and 10 of the video and of the moment, for each way of searching that this library can."""
+    from retrieval.rerank import CannotRerank, model_of, rerank
+    from retrieval.search import answer
+
+    values: dict[str, float] = {}
+    details: dict[str, Any] = {"intervals": {}, "milliseconds": {}}
+    hits: list[list[Hit]] = []
+    for way, (signals, hubs) in WAYS.items():
+        if not ready.indexes and way != "words":
+            continue
+        begun = time.perf_counter()
+        hits = [
+            answer(catalog, one.text, DEEP, searcher=ready, signals=signals, hubs=hubs).hits
+            for one in queries
+        ]
+        _figures(way, hits, queries, begun, values, details)
+    try:
+        model_of(catalog)
+    except CannotRerank as why:
+        details["rerank"] = str(why)
+    else:
+        begun = time.perf_counter()
+        again = [rerank(catalog, one.text, some) for one, some in zip(queries, hits, strict=True)]
+        _figures("rerank", again, queries, begun, values, details)
+    return values, details
+
+
+def _figures(
+    way: str,
+    hits: Sequence[Sequence[Hit]],
+    queries: Sequence[Asked],
+    begun: float,
+    values: dict[str, float],
+    details: dict[str, Any],
+) -> None:
+    import numpy as np
+
+    from table.ranking import intervals, metrics
+
+    details["milliseconds"][way] = round(1000 * (time.perf_counter() - begun) / max(len(queries), 1), 1)
+    groups = np.array([one.video for one in queries])
+    for what, inside in (("", False), ("moment_", True)):
+        ranks = np.array([place(some, one, inside) for some, one in zip(hits, queries, strict=True)], float)
+        found, spread = metrics(ranks), intervals(ranks, groups)
+        for figure in ("r1", "r5", "r10"):
+            key = f"{way}_{what}{figure}"
+            values[key] = round(getattr(found, figure), 1)
+            if figure in spread:
+                details["intervals"][key] = [round(spread[figure].low, 1), round(spread[figure].high, 1)]
+
+
+def place(hits: Sequence[Hit], asked: Asked, moment: bool) -> int:
+    """The place of the right video, with `moment` only if the hit's span is the caption's; else past all."""
+    for number, hit in enumerate(hits, 1):
+        if hit.video.id == asked.video:
+            right = not moment or overlap((hit.start, hit.end), (asked.start, asked.end)) >= RIGHT
+            return number if right else 10 * DEEP
+    return 10 * DEEP
+
+
+def overlap(one: tuple[float, float], other: tuple[float, float]) -> float:
+    """Temporal intersection over union; two moments without length are the same or not."""
+    shared = min(one[1], other[1]) - max(one[0], other[0])
+    whole = max(one[1], other[1]) - min(one[0], other[0])
+    return max(0.0, shared / whole) if whole > 0 else float(one == other)
+
+
+def refusals(
+    catalog: Catalog, ready: Searcher, queries: Sequence[Asked], strange: Sequence[str]
+) -> dict[str, float]:
+    """How often search answers what has no answer, and refuses what has one."""
+    from retrieval.search import answer
+
+    answered = [answer(catalog, text, searcher=ready).answered for text in strange]
+    refused = [not answer(catalog, one.text, searcher=ready).answered for one in queries]
+    return {
+        "false_answers": round(sum(answered) / max(len(answered), 1), 3),
+        "false_refusals": round(sum(refused) / max(len(refused), 1), 3),
+    }
