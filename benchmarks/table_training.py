@@ -48,8 +48,9 @@ SIZES: dict[str, Any] = {
     "vtm": False,
     "mlm": False,
     "batch": 64,
-    "lr_towers": 2e-4,
-    "lr_fusion": 2e-4,
+    "share": SHARE,
+    "lr_towers": 3e-4,
+    "lr_fusion": 3e-4,
     "weight_decay": 0.05,
 }
 
