@@ -136,7 +136,7 @@ def train(
             model.logit_scale.clamp_(max=math.log(100))
         done += len(words)
         if step % 10 == 0:
-            say(f"plain: step {step + 1}/{steps}  loss {float(loss):.3f}")
+            say(f"plain: step {step + 1}/{steps}  loss {loss.item():.3f}")
         if step + 1 == steps:
             break
     seconds = time.perf_counter() - begun

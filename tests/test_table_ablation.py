@@ -109,5 +109,5 @@ def test_the_sizes_fit_the_clip_of_the_playhouse() -> None:
     for changes in ROWS.values():
         table_ablation.varied(config, changes, 0)
     training = table_training.base({**table_training._as_options(table_training.SIZES)}, eyes)
-    assert training.train.batch % table_training.SHARE == 0
+    assert training.train.share == table_training.SHARE
     Table.build(training.model, first_weights(training.train.weights))
