@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import numpy as np
 
@@ -29,9 +30,11 @@ __all__ = [
     "home",
     "open_index",
     "pack",
+    "pointer",
     "synchronise",
     "unpack",
     "update",
+    "update_in_milvus",
 ]
 
 FOLDER = "search"  # beside the catalog
@@ -60,6 +63,11 @@ def open_index(catalog: Reading, level: Level = Level.VIDEO) -> Index | None:
         return None
     from retrieval.faiss_index import FaissIndex
 
+    elsewhere = pointer(catalog, level)
+    if elsewhere is not None and elsewhere.exists():
+        from retrieval.milvus import MilvusIndex
+
+        return MilvusIndex.open(elsewhere, choice.fingerprint)
     path = home(catalog, level)
     if path is None:  # a catalog in memory has no folder beside it
         return _build(catalog, level, choice.fingerprint, None)
@@ -71,6 +79,33 @@ def open_index(catalog: Reading, level: Level = Level.VIDEO) -> Index | None:
 def home(catalog: Reading, level: Level) -> Path | None:
     """Where the index of a level lies; nowhere for a catalog in memory."""
     return None if catalog.file is None else catalog.file.parent / FOLDER / f"{level}.index"
+
+
+def pointer(catalog: Reading, level: Level) -> Path | None:
+    """The file that says which Milvus holds the index of a level, where one does."""
+    path = home(catalog, level)
+    return None if path is None else path.with_suffix(".milvus.json")
+
+
+def update_in_milvus(catalog: Catalog, level: Level, fingerprint: str, address: str) -> Updated:
+    """Bring the rows of a level in Milvus up to date with the catalog, and keep asking there from now on."""
+    from retrieval.milvus import MilvusIndex
+
+    videos, _ = embeddings.counts(catalog, level, fingerprint)
+    first = next(_pages(catalog, level, fingerprint, videos[:1]), None)
+    where = pointer(catalog, level)
+    if first is None or where is None:
+        raise BadIndex(f"{catalog.name} has no vectors yet; run `tagline index` without --milvus first")
+    # The ids are this catalog's own: its rows must not meet those of another of the same name.
+    mark = catalog.meta("milvus") or uuid4().hex[:12]
+    catalog.set_meta("milvus", mark)
+    index = MilvusIndex(address, fingerprint, first[1].shape[1], name=f"{mark} {level}")
+    index.revision = index.held_revision(where)
+    added, removed = synchronise(index, catalog, level)
+    index.save(where)
+    done = Updated(level, len(index), added, removed, added == len(index), False, None)
+    index.close()
+    return done
 
 
 def update(
@@ -96,9 +131,11 @@ def update(
         added, removed = synchronise(index, catalog, level)
         if index.worn:
             index, built = _build(catalog, level, fingerprint, asked), True
-    path = home(catalog, level)
+    path, elsewhere = home(catalog, level), pointer(catalog, level)
     if path is not None and (built or added or removed):
         index.save(path)
+    if elsewhere is not None:
+        elsewhere.unlink(missing_ok=True)
     return Updated(level, len(index), added, removed, built, index.exact, index.recall)
 
 

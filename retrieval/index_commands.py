@@ -32,6 +32,7 @@ FIT = ("score", "text", "own")
 @click.option("--weights", metavar="COLLECTION", help="CLIP alone, with these weights: public or playhouse.")
 @click.option("--retry", is_flag=True, help="Try again what failed before.")
 @click.option("--rebuild", is_flag=True, help="Make the index anew from the catalog's vectors.")
+@click.option("--milvus", metavar="ADDRESS", help="Keep the index in Milvus: rows.db or http://HOST:19530.")
 @click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
 @click.option("--cluster", metavar="ADDRESS", help="Build on a Ray cluster; FOLDER is then where shards are.")
 @click.option("--out", metavar="FOLDER", help="With --cluster: where the index goes; every node must see it.")
@@ -48,6 +49,7 @@ def index(ctx: click.Context, folder: str | None, library: str | None, **options
     tagline index ~/Videos
     tagline index ~/Videos --weights playhouse
     tagline index ~/Videos --model models/mine --json
+    tagline index ~/Videos --milvus http://milvus:19530
     tagline index s3://bucket/shards --cluster head:6379 --out /shared/index
     """
     from tagging.folder import only_writer
@@ -71,10 +73,17 @@ def index(ctx: click.Context, folder: str | None, library: str | None, **options
 
 
 def _index(
-    catalog: Catalog, *, model: str | None, weights: str | None, retry: bool, rebuild: bool, as_json: bool
+    catalog: Catalog,
+    *,
+    model: str | None,
+    weights: str | None,
+    retry: bool,
+    rebuild: bool,
+    milvus: str | None,
+    as_json: bool,
 ) -> int:
     from retrieval.embed import embed, sample_queries
-    from retrieval.index import Level, update
+    from retrieval.index import BadIndex, Level, update, update_in_milvus
     from retrieval.learning import learn
     from tagging.folder import Progress
     from tagging.progress import Lines
@@ -84,9 +93,13 @@ def _index(
         lines.progress(Progress(0))
         outcome = embed(catalog, chosen, lines.progress, retry=retry)
     queries = chosen.texts(sample_queries(catalog))
-    made = [
-        update(catalog, level, outcome.choice.fingerprint, asked=queries, rebuild=rebuild) for level in Level
-    ]
+    fingerprint = outcome.choice.fingerprint
+    made = [update(catalog, level, fingerprint, asked=queries, rebuild=rebuild) for level in Level]
+    if milvus is not None and made[0].rows:
+        try:
+            made = [update_in_milvus(catalog, level, fingerprint, milvus) for level in Level]
+        except BadIndex as error:
+            raise click.ClickException(str(error)) from error
     if made[0].rows and any(one.built or one.added or one.removed for one in made):
         learn(catalog, say=lambda line: None)
     if as_json:

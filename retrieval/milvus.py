@@ -7,6 +7,7 @@ meet. Beside the catalog lies a small file that says where the collection is and
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,13 +34,14 @@ class MilvusIndex:
     ) -> None:
         """Open the collection, made if it is not there. address: a file that ends in .db, or http://HOST:PORT.
 
-        token: what the server wants to know, "user:password" or a key; it is not written down.
+        token: what the server wants to know, "user:password" or a key; else TAGLINE_MILVUS_TOKEN. It is not
+        written down.
         """
         self.address, self.fingerprint, self.dimensions = address, fingerprint, dimensions
         self.name, self.revision = name, 0
         self.collection = f"tagline_{re.sub('[^0-9A-Za-z]', '_', name)}_{fingerprint[:40]}"
         with _in_words(address):
-            self.client: Any = _client(address, token)
+            self.client: Any = _client(address, token or os.environ.get("TAGLINE_MILVUS_TOKEN", ""))
             if not self.client.has_collection(self.collection):
                 self._make()
             held = self.client.describe_collection(self.collection)
@@ -175,6 +177,15 @@ class MilvusIndex:
         index = cls(*about, name=name, token=token)
         index.revision = revision
         return index
+
+    def held_revision(self, path: Path) -> int:
+        """How far this very collection has come, by what `save` wrote there; 0 if that is of another."""
+        try:
+            head = json.loads(path.read_text(encoding="utf-8"))
+            same = all(head[key] == getattr(self, key) for key in ("address", "name", "fingerprint"))
+            return int(head["revision"]) if same and len(self) else 0
+        except (OSError, ValueError, KeyError, TypeError):
+            return 0
 
     def drop(self) -> None:
         """Delete the collection with all its rows."""

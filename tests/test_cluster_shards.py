@@ -56,8 +56,9 @@ def library(tmp_path: Path, name: str) -> Path:
     return tmp_path / name / "catalog.sqlite"
 
 
-def test_shards_brought_in_equal_one_machine_row_for_row(films: Path, tmp_path: Path) -> None:
-    lines = walk_through(listed([str(films)]).sources, tmp_path / "shards", order())
+@pytest.mark.parametrize("batch", [1, 3, 100])
+def test_shards_brought_in_equal_one_machine_row_for_row(films: Path, tmp_path: Path, batch: int) -> None:
+    lines = walk_through(listed([str(films)]).sources, tmp_path / "shards", order(), batch=batch)
     assert len(lines) == 13
     wanted = one_machine(films, library(tmp_path, "one"))
     assert len(wanted) > 100

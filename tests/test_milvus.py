@@ -18,7 +18,12 @@ from retrieval.rows import BadIndex, Index
 pytest.importorskip("pymilvus", reason="an index in Milvus needs tagline[milvus]")
 pytest.importorskip("milvus_lite", reason="an index in a Milvus file needs tagline[milvus]")
 
+from experts.tags import Embedding
+from retrieval.embedders import CHOICE, Choice
+from retrieval.index import Level, open_index, update, update_in_milvus
 from retrieval.milvus import MilvusIndex
+from tagging import embeddings
+from tagging.catalog import Catalog
 
 D = 12
 MODEL = "f" * 64
@@ -137,6 +142,33 @@ def test_it_is_found_again_and_only_by_its_own_model(index: MilvusIndex, tmp_pat
     with pytest.raises(BadIndex, match="numbers"):
         MilvusIndex(index.address, MODEL, D + 4, name=index.name)
     index.client = again.client
+
+
+def test_a_library_is_searched_in_milvus_as_in_faiss(address: str, tmp_path: Path) -> None:
+    with Catalog.open(tmp_path / "library") as catalog:
+        for number in range(1, 8):
+            catalog.put_video(f"{number:064x}")
+            whole, *spans = unit(4, number)
+            found = [Embedding(float(i), i + 1.0, vector) for i, vector in enumerate(spans)]
+            embeddings.put(catalog, number, MODEL, "", Embedding(0.0, 9.0, whole), found)
+        catalog.set_meta(CHOICE, Choice("appearance", "x", MODEL).as_json())
+        for level in Level:
+            update(catalog, level, MODEL)
+            here = open_index(catalog, level)
+            told = update_in_milvus(catalog, level, MODEL, address)
+            there = open_index(catalog, level)
+            assert here is not None
+            assert isinstance(there, MilvusIndex)
+            assert told.rows == len(there) == len(here)
+            queries = unit(6, 50)
+            assert np.array_equal(there.search(queries, 5)[0], here.search(queries, 5)[0])
+            catalog.forget(3)
+            again = update_in_milvus(catalog, level, MODEL, address)
+            assert (again.added, again.removed) == (0, told.rows - again.rows)
+            there.drop()
+            update(catalog, level, MODEL)  # from now on in FAISS again
+            assert not isinstance(open_index(catalog, level), MilvusIndex)
+            catalog.put_video(f"{3:064x}")
 
 
 def test_a_server_that_is_not_there_is_a_sentence() -> None:

@@ -269,6 +269,7 @@ def rows_of(parcels: Sequence[Parcel], now: Callable[[], str] | None = None) -> 
     rows: Rows = {
         name: [] for name in ("videos", "looks", "tags", "sightings", "transcripts", "vectors", "failures")
     }
+    written: set[tuple[str | None, str]] = set()
     for parcel in parcels:
         source, digest = parcel.source, parcel.digest
         url = to_text(source.url)
@@ -280,6 +281,9 @@ def rows_of(parcels: Sequence[Parcel], now: Callable[[], str] | None = None) -> 
                 _failure(digest, "", url, mark, parcel.reason or parcel.trouble or "", at)
             )
         for look in parcel.looks:
+            if (digest, look.expert) in written:
+                continue  # another file of the same content, in the same part
+            written.add((digest, look.expert))
             if look.report is None:
                 rows["failures"].append(
                     _failure(digest, look.expert, url, look.fingerprint, look.reason or "", at)
