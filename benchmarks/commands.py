@@ -72,6 +72,7 @@ def list_(as_json: bool) -> None:
     width = max(map(len, records.MEASUREMENTS))
     for row in rows:
         click.echo(f"{row['name']:<{width}}  {(row['measured'] or 'not yet')[:10]:<10}  {row['what']}")
+    click.echo(f"data sets, for the papers' tables: {', '.join(STUDIES)}", err=True)
 
 
 @bench.command()

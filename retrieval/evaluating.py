@@ -143,7 +143,7 @@ def _from_tags(catalog: Catalog) -> Questions:
     if not texts:
         raise NoQuestions(
             f"{catalog.name} has neither captions nor tags of people to ask with; "
-            "bring captions in with `tagline import captions.csv`, or name a file with --queries"
+            "write a captions.csv and run `tagline bench prepare plain`, or name a file with --queries"
         )
     note = "search by words reads these tags itself, so it is not asked"
     return Questions(tuple(texts), tuple(videos), f"{len(texts)} videos by people's tags", False, (note,))

@@ -74,7 +74,8 @@ def load(
     whole = batches.some(batches.rows(catalog, model.tags, "train", train.protocol), most)
     if not whole:
         raise BadConfig(
-            f"{catalog.name} has no captions to learn from; bring some in with `tagline import captions.csv`"
+            f"{catalog.name} has no captions to learn from; "
+            "write a captions.csv into its folder and run `tagline bench prepare plain --videos FOLDER`"
         )
     if frames is None:
         frames = FrameCache(model.frames, int(architecture(model.architecture)["vision_cfg"]["image_size"]))

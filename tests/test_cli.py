@@ -36,6 +36,8 @@ def test_every_command_explains_itself(name: str, command: click.Command) -> Non
     options = [p for p in command.params if isinstance(p, click.Option) and not p.hidden]
     undescribed = [option.name for option in options if not option.help]
     assert undescribed == []
+    if not isinstance(command, click.Group):
+        assert f"tagline {name}" in command.help, f"the help of {name} shows no example"
     assert len(options) <= 12, f"{name} has {len(options)} options; more belongs into the configuration"
 
 

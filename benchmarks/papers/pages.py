@@ -77,7 +77,7 @@ def _row(label: str, cells: Sequence[str]) -> str:
 
 
 def _printed(value: float | None) -> str:
-    return "-" if value is None else f"{value:g}" if value == int(value) else f"{value}"
+    return "-" if value is None else f"{value:.1f}" if round(value, 1) == value else f"{value:.2f}"
 
 
 def _ours(table: Printed, line: Line, told: Mapping[str, Any]) -> list[str]:

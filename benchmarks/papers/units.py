@@ -114,7 +114,7 @@ def _trained_table(config: Any, data: Data, folder: Path, say: Say) -> tuple[Any
     if (folder / MODEL / CONFIG).exists():
         saved = from_pretrained(folder / MODEL)
         return saved.model, saved.tokenizer
-    outcome = train(config, data, folder, say=say)
+    outcome = train(config, data, folder, report=(), say=say)
     return outcome.model, outcome.tokenizer
 
 
@@ -194,7 +194,7 @@ def _trained_tagger(config: Any, examples: Examples, folder: Path, say: Say) -> 
     if (folder / MODEL / CONFIG).exists():
         trained = from_pretrained(folder / MODEL)
         return trained, Shelf(examples.train) if isinstance(trained.model, OpenBook) else None
-    outcome = train(config, examples, folder, say=say)
+    outcome = train(config, examples, folder, report=(), say=say)
     return outcome.trained, outcome.shelf
 
 

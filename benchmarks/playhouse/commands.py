@@ -33,6 +33,10 @@ def render(name: str, folder: Path, seed: int, jobs: int | None) -> None:
     """Make the videos of the set NAME in FOLDER, with truth.json beside them.
 
     What is there already is kept, so an interrupted run goes on where it stopped.
+
+    \b
+    tagline bench playhouse render tiny /tmp/tiny
+    tagline bench playhouse render bench ~/playhouse --jobs 4
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -61,7 +65,12 @@ def render(name: str, folder: Path, seed: int, jobs: int | None) -> None:
 )
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def card(name: str, seed: int, out: Path | None, as_json: bool) -> None:
-    """Print the datasheet of the set NAME; nothing needs to be rendered for it."""
+    """Print the datasheet of the set NAME; nothing needs to be rendered for it.
+
+    \b
+    tagline bench playhouse card bench
+    tagline bench playhouse card demo --out /tmp/card
+    """
     from benchmarks.playhouse import card as sheet
     from benchmarks.playhouse import sets
     from benchmarks.playhouse.truth import truth
@@ -97,6 +106,10 @@ def experts(only: str | None, out: Path | None, seed: int, minutes: float | None
 
     Object and person are one training. The time that it will take is said first; what is learned from
     is drawn once and kept. With a GPU it is used.
+
+    \b
+    tagline bench playhouse experts --only scene --out /tmp/weights
+    tagline bench playhouse experts --only object,person --minutes 20
     """
     import math
     import os
@@ -123,6 +136,27 @@ def experts(only: str | None, out: Path | None, seed: int, minutes: float | None
         took = (time.monotonic() - begun) / 60
         for made in lesson.makes:
             click.echo(f"{lessons.shelf(out) / made}  {took:.1f} min")
+
+
+@playhouse.command()
+@click.argument("world", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+def standin(world: Path, folder: Path) -> None:
+    """Lay the rendered set in WORLD out in FOLDER as MSR-VTT: its names, its annotation formats.
+
+    For trying the whole way to the papers' tables without the genuine videos.
+
+    \b
+    tagline bench playhouse standin /tmp/tiny /tmp/vtt
+    """
+    from benchmarks.datasets.shared import BadAnnotations
+    from benchmarks.datasets.standin import write
+
+    try:
+        annotations, videos = write(world, folder)
+    except BadAnnotations as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(f"annotations in {annotations}, videos in {videos}")
 
 
 def _print(parts: dict[str, Any]) -> None:

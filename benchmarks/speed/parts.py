@@ -154,16 +154,13 @@ def _open_clip_transform(preparation: Any) -> Callable[[Any], Any]:
 
 def training_step(options: Options, machine: Machine) -> list[Part]:
     """A step of TABLE, texts sharing their video's pass. Plain: every caption has its video encoded anew."""
-    from dataclasses import replace
-
     from table.config import preset
 
     config = preset(options.get("preset", "playhouse"))
-    texts = _number(options, "batch", 64)
-    model = replace(config.model)
-    share = max(config.train.share, 4) if texts % 4 == 0 else 1
-    ours, need = _step(model, texts, share, machine)
-    plain, _ = _step(model, texts, 1, machine)
+    share = config.train.share if config.train.share > 1 else 4
+    texts = max(1, _number(options, "batch", 64) // share) * share
+    ours, need = _step(config.model, texts, share, machine)
+    plain, _ = _step(config.model, texts, 1, machine)
     floor = need / machine.operations
     way = "one video pass for every caption, as CLIP4Clip trains"
     return [
