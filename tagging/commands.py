@@ -62,11 +62,10 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--device", metavar="NAME", help="cpu, cuda, mps or auto (the default).")
 @click.option("--jobs", type=click.IntRange(1, 64), metavar="N", help="Files decoded at the same time.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be done, as `tagline plan` does.")
-@click.option("--cluster", metavar="ADDRESS", help="Work on a Ray cluster: HOST:PORT, auto, or local.")
-@click.option("--shards", metavar="PLACE", help="Where a cluster puts its results: a folder, s3:// or gs://.")
-@click.option(
-    "--pool", "pools", multiple=True, metavar="NAME=SIZExBATCH", help="Actors of a cluster's stage."
-)
+# Not in the list of options, which is long enough: the text below and docs/cluster.md say what they do.
+@click.option("--cluster", hidden=True, help="Work on a Ray cluster: HOST:PORT, auto, or local.")
+@click.option("--shards", hidden=True, help="Where a cluster puts its results: a folder, s3:// or gs://.")
+@click.option("--pool", "pools", multiple=True, hidden=True, help="Actors of a stage: NAME=SIZExBATCH.")
 @click.pass_context
 def tag(ctx: click.Context, **options: Any) -> None:
     """Watch, listen to and read the videos of a folder.
@@ -80,7 +79,9 @@ def tag(ctx: click.Context, **options: Any) -> None:
     tagline tag /mnt/films /mnt/series --library ~/films
     tagline tag s3://bucket/films --cluster head:6379 --shards s3://bucket/shards
 
-    With --cluster, FOLDER may also be an address or a file that lists them; see docs/cluster.md.
+    --cluster ADDRESS works on a Ray cluster (HOST:PORT, auto or local): FOLDER may then also be an address
+    or a file that lists them, --shards PLACE says where the results go, --pool NAME=SIZExBATCH how many
+    actors a stage has. See docs/cluster.md.
     """
     cluster, shards, pools = (options.pop(name) for name in ("cluster", "shards", "pools"))
     if cluster is None:
