@@ -192,7 +192,7 @@ def _report(wish: Wish, outcome: Outcome, out: str, not_run: dict[str, str]) -> 
 
 @click.group()
 def catalog() -> None:
-    """Bring in the shards of a cluster run, or ask them where they lie.
+    """Bring in the results of a cluster, or ask them.
 
     \b
     tagline catalog import s3://bucket/shards --library ~/Videos
