@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -67,19 +68,24 @@ def measure_kill(options: Mapping[str, str]) -> dict[str, Any]:
 
 
 def measure_scaling(options: Mapping[str, str]) -> dict[str, Any]:
-    """Options: videos, experts (as for cluster-kill). The same videos over one and two slots for workers."""
+    """Options: videos, experts, folder (as for cluster-kill). The same videos over one and two slots.
+
+    share_outside: of the CPU time of all nodes and of who asked, what was neither decoding nor models; the
+    start of Ray's workers and of their libraries is in it, so it shrinks with the number of videos.
+    """
     count = int(options.get("videos", 60))
-    rates, shares = {}, {}
+    rates, shares, total = {}, {}, {}
     with tempfile.TemporaryDirectory(prefix="tls-") as scratch:
         bench = Bench(Path(scratch), count, options.get("experts", LIGHT), options.get("folder"))
         for slots in (1, 2):
-            # The head works too; its one CPU is slot one, the second node is slot two.
+            # The head works too: its one CPU is slot one, the second node is slot two.
             with bench.cluster([1] * slots) as cluster:
-                bench.run(cluster, f"warm{slots}", bench.few)  # so that starting the actors is not measured
-                told = bench.run(cluster, f"slots{slots}", bench.folder)
+                bench.run(cluster, f"warm{slots}", bench.few)  # so that Ray's own actors are there
+                with _Meter(cluster) as meter:
+                    told = bench.run(cluster, f"slots{slots}", bench.folder)
             rates[slots] = told["seen"] / told["seconds"]
-            work = sum(spent for stage, spent in told["work_seconds"].items() if stage != "write")
-            shares[slots] = max(0.0, 1 - work / (told["seconds"] * slots))
+            total[slots] = meter.used
+            shares[slots] = 1 - sum(told["work_cpu_seconds"].values()) / meter.used
     return {
         "values": {
             "ratio": round(rates[2] / rates[1], 2),
@@ -87,10 +93,48 @@ def measure_scaling(options: Mapping[str, str]) -> dict[str, Any]:
             "videos_per_minute_2": round(60 * rates[2], 1),
             "share_outside_1": round(shares[1], 3),
             "share_outside_2": round(shares[2], 3),
+            "cpu_seconds_1": round(total[1], 1),
+            "cpu_seconds_2": round(total[2], 1),
         },
         "configuration": {"videos": count, "experts": bench.names, "cpus_of_a_slot": 1},
         "seeds": [bench.first],
     }
+
+
+class _Meter:
+    """The CPU seconds that a cluster's processes and this one's children use while it is open."""
+
+    def __init__(self, cluster: Local) -> None:
+        self.cluster = cluster
+        self.used = 0.0
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> _Meter:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        first, last = self._now(), dict[int, float]()
+        while not self._over.wait(0.5):
+            last |= self._now()  # workers end with the job: what they had used by then is kept
+        last |= self._now()
+        self.used = sum(spent - first.get(process, 0.0) for process, spent in last.items())
+
+    def _now(self) -> dict[int, float]:
+        import psutil
+
+        found = {}
+        roots = [psutil.Process(), *(psutil.Process(node.pid) for node in self.cluster.nodes)]
+        for process in {p for root in roots for p in root.children(recursive=True)}:
+            with contextlib.suppress(psutil.Error):
+                used = process.cpu_times()
+                found[process.pid] = used.user + used.system
+        return found
 
 
 class Bench:
@@ -112,7 +156,7 @@ class Bench:
         path = os.pathsep.join([root, str(light.install(scratch / "packages"))])
         self.environment = {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "RAY_worker_niceness": "0"}
 
-    @contextmanager
+    @contextlib.contextmanager
     def cluster(self, cpus: Sequence[int]) -> Iterator[Local]:
         with started(cpus, environment=self.environment) as cluster:
             yield cluster

@@ -167,6 +167,7 @@ def _report(wish: Wish, outcome: Outcome, out: str, not_run: dict[str, str]) -> 
                     "shards": out,
                     "seconds": round(outcome.wall, 3),
                     "work_seconds": {name: round(spent, 3) for name, spent in outcome.seconds.items()},
+                    "work_cpu_seconds": {name: round(spent, 3) for name, spent in outcome.cpu.items()},
                 },
                 indent=1,
             )

@@ -40,6 +40,7 @@ class Outcome:
     failures: list[tuple[str, str, str]] = field(default_factory=list)  # url, expert or "", reason
     broken: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))  # of work, by stage
+    cpu: dict[str, float] = field(default_factory=lambda: defaultdict(float))  # CPU seconds, likewise
     wall: float = 0.0
     pools: list[Pool] = field(default_factory=list)
     troubles: list[str] = field(default_factory=list)
@@ -56,6 +57,8 @@ class Outcome:
         self.broken.update(line.broken)
         for stage, seconds in line.seconds.items():
             self.seconds[stage] += seconds
+        for stage, seconds in line.cpu.items():
+            self.cpu[stage] += seconds
 
 
 def order_of(

@@ -5,6 +5,7 @@ Between them travel parcels, one a video, as one column of bytes. A stage never 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import pickle
 import socket
@@ -81,6 +82,20 @@ class Parcel:
     looks: list[Look] = field(default_factory=list)
     broken: dict[str, str] = field(default_factory=dict)  # experts that could not be loaded
     seconds: dict[str, float] = field(default_factory=dict)  # of each stage
+    cpu: dict[str, float] = field(default_factory=dict)  # CPU seconds of each stage's own work
+
+
+def cpu_seconds() -> float:
+    """What this process and its children, the decoder's among them, have used of the CPU."""
+    import psutil
+
+    me = psutil.Process()
+    total = 0.0
+    for process in (me, *me.children(recursive=True)):
+        with contextlib.suppress(psutil.Error):
+            used = process.cpu_times()
+            total += used.user + used.system
+    return total
 
 
 def pack(parcels: Iterable[Any]) -> pa.Table:
@@ -108,7 +123,7 @@ class Reading:
 
     def read(self, source: Source) -> Parcel:
         """Decode one source, or say why not."""
-        begun = time.perf_counter()
+        begun, used = time.perf_counter(), cpu_seconds()
         parcel = Parcel(source)
         try:
             with fetched(source) as (path, digest):
@@ -123,6 +138,7 @@ class Reading:
         except Unfetched as error:
             parcel = Parcel(source, trouble=str(error))
         parcel.seconds["read"] = time.perf_counter() - begun
+        parcel.cpu["read"] = cpu_seconds() - used
         return parcel
 
     def _decode(self, path: Path, parcel: Parcel) -> None:
@@ -165,13 +181,14 @@ class Looking:
         """Add the expert's look to each parcel."""
         if not parcels:
             return
-        begun = time.perf_counter()
+        begun, used = time.perf_counter(), cpu_seconds()
         name = self.expert.name
         group = [(Seen(Path(parcel.source.url), parcel.footage), (name,)) for parcel in parcels]
         self.panel.consult(group)
         spent = (time.perf_counter() - begun) / len(parcels)
+        worked = (cpu_seconds() - used) / len(parcels)
         for parcel, (seen, _) in zip(parcels, group, strict=True):
-            parcel.seconds[name] = spent
+            parcel.seconds[name], parcel.cpu[name] = spent, worked
             said = seen.reports.get(name)
             if said is None:
                 parcel.broken[name] = self.panel.broken.get(name, "gave no report")
@@ -226,6 +243,7 @@ class Line:
     failures: tuple[tuple[str, str], ...] = ()  # expert or "", reason
     broken: Mapping[str, str] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
+    cpu: Mapping[str, float] = field(default_factory=dict)
 
 
 def _line(parcel: Parcel, writing: float) -> Line:
@@ -239,6 +257,7 @@ def _line(parcel: Parcel, writing: float) -> Line:
         tuple(failures),
         parcel.broken,
         {**parcel.seconds, "write": writing},
+        parcel.cpu,
     )
 
 
