@@ -45,6 +45,11 @@ MEASUREMENTS = {
         "every stage against the plain way and the machine's floor",
     ),
     "speed-gpu": ("benchmarks.speed.measure:measure_gpu", "the same for what a GPU computes"),
+    "index-scale": ("benchmarks.index_scale:measure", "an index of a million vectors against an exact one"),
+    "search-latency": (
+        "benchmarks.search_latency:measure",
+        "a library of 10,000 videos: from the shell, and in a warm process",
+    ),
     "evaluation": ("benchmarks.evaluation:measure", "all retrieval metrics of a 1000 x 1000 matrix"),
     "search-quality": (
         "benchmarks.search_quality:measure",
