@@ -19,6 +19,7 @@ from tagging.names import safe
 if TYPE_CHECKING:
     from tagging.catalog import Catalog
     from tagging.folder import Outcome
+    from tagging.merging.run import Second
     from tagging.planning import Plan
     from tagging.settings import Settings
 
@@ -62,6 +63,12 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--device", metavar="NAME", help="cpu, cuda, mps or auto (the default).")
 @click.option("--jobs", type=click.IntRange(1, 64), metavar="N", help="Files decoded at the same time.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be done, as `tagline plan` does.")
+@click.option(
+    "--precision",
+    type=click.FloatRange(0.5, 0.99),
+    metavar="SHARE",
+    help="How often tags of the one list shall be right, such as 0.9.",
+)
 # Not in the list of options, which is long enough: the text below and docs/cluster.md say what they do.
 @click.option("--cluster", hidden=True, help="Work on a Ray cluster: HOST:PORT, auto, or local.")
 @click.option("--shards", hidden=True, help="Where a cluster puts its results: a folder, s3:// or gs://.")
@@ -71,11 +78,14 @@ def tag(ctx: click.Context, **options: Any) -> None:
     """Watch, listen to and read the videos of a folder.
 
     Only what is new or stale is looked at. Stop it whenever you like (once: it finishes what is in hand,
-    twice: at once): the next run goes on where this one ended.
+    twice: at once): the next run goes on where this one ended. Where people have tagged some videos, tags
+    of similar videos are proposed for the others, and what all experts say becomes one list
+    (`tagline show --merged`).
 
     \b
     tagline tag ~/Videos
     tagline tag ~/Videos --only object,speech --exclude '*.gif'
+    tagline tag ~/Videos --precision 0.9
     tagline tag /mnt/films /mnt/series --library ~/films
     tagline tag s3://bucket/films --cluster head:6379 --shards s3://bucket/shards
 
@@ -101,7 +111,7 @@ def plan(ctx: click.Context, **options: Any) -> None:
     tagline plan ~/Videos
     tagline plan ~/Videos --only speech --json
     """
-    ctx.exit(_guarded(_tag, {**options, "dry_run": True, "device": None, "jobs": None}))
+    ctx.exit(_guarded(_tag, {**options, "dry_run": True, "device": None, "jobs": None, "precision": None}))
 
 
 def _guarded(work: Callable[..., int], options: dict[str, Any]) -> int:
@@ -139,6 +149,7 @@ def _tag(
     device: str | None,
     jobs: int | None,
     dry_run: bool,
+    precision: float | None,
 ) -> int:
     from tagging import places, planning, settings
     from tagging.folder import only_writer
@@ -168,7 +179,32 @@ def _tag(
         made = look(catalog)
         if made.nothing_found:
             return _nothing(made, as_json)
-        return _carry_out(made, chosen, device, jobs, as_json)
+        alone = bool(set(wanted) & set(settings.AFTERWARDS))
+        outcome = _carry_out(made, chosen, device, jobs, as_json, alone=alone)
+        more = None
+        if not outcome.stopped and (alone or precision or not wanted):
+            more = _again(catalog, chosen, weights, precision, outcome)
+        return _report(outcome, more, as_json)
+
+
+def _again(
+    catalog: Catalog, chosen: Settings, collection: str | None, precision: float | None, outcome: Outcome
+) -> Second | None:
+    """Tags of similar videos and the one list, where people have said something to learn from."""
+    from tagging.uploads import judged
+
+    if not judged(catalog):
+        if precision is not None:
+            outcome.messages.append(
+                "no precision can be promised before somebody has tagged or judged some videos; "
+                "see `tagline tags`"
+            )
+        return None
+    from tagging.merging.run import second_look
+
+    found = second_look(catalog, chosen, collection=collection, precision=precision)
+    outcome.experts |= found.shares
+    return found
 
 
 def _on_cluster(
@@ -198,12 +234,15 @@ def _on_cluster(
     )
 
 
-def _carry_out(made: Plan, chosen: Settings, device: str | None, jobs: int | None, as_json: bool) -> int:
+def _carry_out(
+    made: Plan, chosen: Settings, device: str | None, jobs: int | None, as_json: bool, *, alone: bool
+) -> Outcome:
+    """alone: there is something to do even if no expert can look at files."""
     from experts.panel import Panel
     from tagging import folder
-    from tagging.progress import Lines, table
+    from tagging.progress import Lines
 
-    if not made.experts and len(made.jobs) > made.moved:
+    if not made.experts and len(made.jobs) > made.moved and not alone:
         for name, reason in made.not_run.items():
             click.echo(f"{name}: {reason}", err=True)
         raise click.ClickException("no expert can run here, so nothing was looked at")
@@ -213,11 +252,18 @@ def _carry_out(made: Plan, chosen: Settings, device: str | None, jobs: int | Non
     with _interruptible(stop), Lines(quiet=as_json) as lines:
         panel.on_stage = lines.stage
         lines.progress(folder.Progress(total=len(made.jobs)))
-        outcome = folder.run(made, panel, lines.progress, stop)
+        return folder.run(made, panel, lines.progress, stop)
+
+
+def _report(outcome: Outcome, more: Second | None, as_json: bool) -> int:
+    from tagging.progress import table
+
     if as_json:
-        click.echo(json.dumps(_outcome_as_data(outcome), indent=1))
+        click.echo(json.dumps(_outcome_as_data(outcome, more), indent=1))
     else:
         table(outcome)
+        for line in more.lines() if more is not None else ():
+            click.echo(line)
     if outcome.stopped:
         return INTERRUPTED
     return PARTLY if outcome.partly else OK
@@ -328,9 +374,10 @@ def _plan_as_data(made: Plan) -> dict[str, Any]:
     }
 
 
-def _outcome_as_data(outcome: Outcome) -> dict[str, Any]:
+def _outcome_as_data(outcome: Outcome, more: Second | None) -> dict[str, Any]:
     progress, made = outcome.progress, outcome.plan
     return {
+        "one_list": more.as_data() if more is not None else None,
         "found": made.found,
         "tagged": progress.tagged,
         "unchanged": made.unchanged + progress.skipped,

@@ -43,7 +43,8 @@ class Nearest:
         exact: int = EXACT,
     ) -> None:
         """queries: examples of what will be asked, by which the index is adjusted; else rows of its own."""
-        self.vectors = np.ascontiguousarray(vectors, np.float32)
+        self._rows = np.ascontiguousarray(vectors, np.float32)  # with room for more behind
+        self._count = len(self._rows)
         self.promise = promise
         self._index: Any = None
         if len(self.vectors) > exact:
@@ -53,12 +54,23 @@ class Nearest:
             self._index = self._build(asked[some], seed)
 
     def __len__(self) -> int:
-        return len(self.vectors)
+        return self._count
+
+    @property
+    def vectors(self) -> Vectors:
+        """All rows: [N, D]."""
+        return self._rows[: self._count]
 
     def add(self, vectors: Vectors) -> None:
         """More rows. They are found from now on."""
         more = np.ascontiguousarray(vectors, np.float32)
-        self.vectors = np.concatenate([self.vectors, more]) if len(self) else more
+        end = self._count + len(more)
+        if end > len(self._rows):  # a quarter more than needed, so that tag by tag is not copy by copy
+            roomy = np.empty((end + end // 4, more.shape[1]), np.float32)
+            roomy[: self._count] = self.vectors
+            self._rows = roomy
+        self._rows[self._count : end] = more
+        self._count = end
         if self._index is not None:
             self._index.add(more)
 

@@ -29,11 +29,24 @@ TAG_COLUMNS = ("text", "modality", "score", "start", "end", "best", "source")
 @click.argument("video")
 @click.option("--all", "everything", is_flag=True, help="Every tag, however many there are.")
 @click.option("--transcript", is_flag=True, help="What is said, line by line, too.")
+@click.option("--merged", is_flag=True, help="One list of all experts' tags, with who says each and why.")
+@click.option(
+    "--precision",
+    type=click.FloatRange(0.5, 0.99),
+    metavar="SHARE",
+    help="With --merged: only tags that are right so often.",
+)
 @modality_option("Only tags of this kind; may be repeated.", multiple=True)
 @library_option
 @output_options
 def show(
-    video: str, everything: bool, transcript: bool, modality: tuple[str, ...], library: str | None
+    video: str,
+    everything: bool,
+    transcript: bool,
+    merged: bool,
+    precision: float | None,
+    modality: tuple[str, ...],
+    library: str | None,
 ) -> None:
     """Show what is in one video, and when.
 
@@ -43,11 +56,19 @@ def show(
     tagline show holiday.mp4
     tagline show holiday --all --transcript
     tagline show holiday --json
+    tagline show holiday --merged --precision 0.9
     """
     from tagging.showing import as_dict, show_video
 
+    if precision is not None and not merged:
+        raise click.UsageError("--precision goes with --merged")
     with opened(library) as catalog:
         found = the_video(catalog, video)
+        if merged:
+            from tagging.merging.showing import show_merged
+
+            show_merged(catalog, found, precision)
+            return
         tags = [tag for tag in catalog.tags(found.id) if not modality or tag.modality in modality]
         if asked().kind == "json":
             click.echo(to_json(as_dict(catalog, found, tags, transcript), indent=2))

@@ -29,6 +29,9 @@ from tagging.names import safe
 
 FILE = "tagline.toml"
 
+# Experts that look into the catalog once the files are read; see tagging/merging/run.py.
+AFTERWARDS = ("neighbours",)
+
 # What a file that came along with a folder of videos must not decide.
 ONLY_BY_HAND = frozenset({"allow_pickle"})
 
@@ -55,11 +58,12 @@ class Settings:
         names = tuple(dict.fromkeys(only)) or self.names or tuple(known())
         own = {name for name, options in self.experts.items() if "use" in options}
         for name in names:
-            if name not in known() and name not in own:
+            if name not in known() and name not in own and name not in AFTERWARDS:
                 raise UnknownExpert(
-                    f"there is no expert called {safe(name)!r}; there are {', '.join(known())}"
+                    f"there is no expert called {safe(name)!r}; "
+                    f"there are {', '.join([*known(), *AFTERWARDS])}"
                 )
-        order = list(dict.fromkeys([*known(), *self.experts]))
+        order = list(dict.fromkeys([*known(), *self.experts, *AFTERWARDS]))
         return tuple(sorted(names, key=order.index))
 
     def build(self, name: str, *, collection: str | None = None, allow_pickle: bool = False) -> Expert:
@@ -94,6 +98,8 @@ class Settings:
         experts: list[Expert] = []
         absent: dict[str, str] = {}
         for name in self.chosen(only):
+            if name in AFTERWARDS:
+                continue
             try:
                 experts.append(self.build(name, collection=collection, allow_pickle=allow_pickle))
             except ImportError as error:

@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 
 from experts.tags import Modality, Report, Tag
 from tagging.catalog import Catalog
+from tagging.reading import Reading
 from tagging.records import Look, to_json
 
 UPLOADER = "uploader"
@@ -77,3 +78,13 @@ def uploads(catalog: Catalog, split: str | None = None) -> Iterator[tuple[int, U
         found = upload_of(catalog, video.id)
         if found is not None and (split is None or found.split == split):
             yield video.id, found
+
+
+def judged(catalog: Reading) -> bool:
+    """Whether anybody has said anything of any video: its uploader, or the library's owner."""
+    row = catalog.connection.execute(
+        "SELECT EXISTS(SELECT 1 FROM run WHERE expert = ?)"
+        " OR EXISTS(SELECT 1 FROM verdict WHERE kind IN ('accept', 'reject', 'add'))",
+        (UPLOADER,),
+    ).fetchone()
+    return bool(row[0])

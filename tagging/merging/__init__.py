@@ -1,0 +1,1 @@
+"""One tagger: what every source says of a video, merged into one calibrated list with evidence."""

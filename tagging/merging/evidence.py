@@ -1,0 +1,66 @@
+"""Who says what of a video, and since when: all findings of one tag together, whatever their modality."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from experts.tags import HUMAN_SOURCE, Tag
+from tagging.uploads import UPLOADER
+from tagging.vocabulary import normal
+
+PEOPLE = frozenset({HUMAN_SOURCE, UPLOADER})  # what these say is the truth that the others are measured by
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One source's word for a tag: its best score and where."""
+
+    source: str
+    score: float  # 0..1, as the source counts
+    start: float  # seconds
+    end: float
+    neighbours: tuple[str, ...] = ()  # contents of the videos that it comes from
+
+
+@dataclass(slots=True)
+class Candidate:
+    """A tag that at least one source names for a video."""
+
+    form: str  # normal form: what makes two tags one
+    text: str
+    pieces: dict[str, Piece] = field(default_factory=dict)  # by source
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """From the first to the last second of the surest piece that knows when, else of all."""
+        timed = [p for p in self.pieces.values() if not p.neighbours] or list(self.pieces.values())
+        best = max(timed, key=lambda piece: (piece.score, piece.source))
+        return best.start, best.end
+
+
+def gather(tags: Iterable[Tag], carried: Mapping[str, Iterable[str]] | None = None) -> dict[str, Candidate]:
+    """Candidates by normal form from what experts say of a video; what people say is left out.
+
+    carried: for a tag's text, the contents of the neighbours that it comes from.
+    """
+    found: dict[str, Candidate] = {}
+    for tag in tags:
+        if tag.source in PEOPLE:
+            continue
+        form = normal(tag.text)
+        candidate = found.setdefault(form, Candidate(form, tag.text))
+        before = candidate.pieces.get(tag.source)
+        if before is None or tag.score > before.score:
+            near = tuple((carried or {}).get(tag.text, ()))
+            candidate.pieces[tag.source] = Piece(tag.source, tag.score, tag.start, tag.end, near)
+    return found
+
+
+def carriers(facts: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Which videos' contents carry each tag, as the expert "neighbours" keeps them in its report."""
+    told = facts.get("neighbours")
+    if not isinstance(told, Mapping):
+        return {}
+    return {str(text): tuple(map(str, why.get("videos", ()))) for text, why in told.items()}

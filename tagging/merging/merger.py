@@ -1,0 +1,232 @@
+"""The one list of a video: every source's word weighed, look-alikes' rejections heard, people's word last."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from experts.tags import HUMAN_SOURCE
+from tagging.configuring import from_dict
+from tagging.generator.calibration import Calibration
+from tagging.merging.evidence import PEOPLE, Candidate, Piece, carriers, gather
+from tagging.merging.weighing import Judged, Weights, best_threshold, expected, fit
+from tagging.neighbours.memory import ALL, Memory
+from tagging.neighbours.reading import Library
+from tagging.neighbours.views import Viewer
+from tagging.vocabulary import normal
+
+if TYPE_CHECKING:
+    from tagging.reading import Reading
+
+META = "merging"  # where a catalog keeps what was fitted
+ALIKE = 0.5  # from how alike on a video is a look-alike: 0 as any two of the library, 1 the same
+REJECTORS = 5  # look-alikes that are heard
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """One tag of the one list, and why it is there."""
+
+    text: str
+    score: float  # how likely it is right; 1: a person said so
+    start: float  # seconds
+    end: float
+    pieces: tuple[Piece, ...]  # one a source, the surest first
+    lowered: float = 0.0  # by what share look-alikes' rejections lowered the score
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        return tuple(piece.source for piece in self.pieces)
+
+    @property
+    def neighbours(self) -> tuple[str, ...]:
+        """Contents of the videos that it comes from."""
+        return tuple(dict.fromkeys(n for piece in self.pieces for n in piece.neighbours))
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """What a library knows of its sources: weights, and the scores from which on tags are said."""
+
+    weights: Weights = field(default_factory=Weights)
+    least: float = 0.5  # of the best F1
+    videos: int = 0  # with people's opinion, on which it was fitted
+    # (stated precision, least score), rising; what is beyond the last cannot be promised.
+    promises: tuple[tuple[float, float], ...] = ()
+
+    def least_for(self, precision: float | None) -> float:
+        """The score from which on a list is right so often; above 1 if nothing here is that sure."""
+        if precision is None:
+            return self.least
+        good = [least for stated, least in self.promises if stated >= precision - 1e-9]
+        return min(good, default=float("inf"))
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), sort_keys=True, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Fitted:
+        data: dict[str, Any] = json.loads(text)
+        told = data.pop("weights")
+        line: Calibration = from_dict(Calibration, told.pop("calibration"))
+        promises = tuple((float(p), float(least)) for p, least in data.pop("promises"))
+        return cls(Weights(**told, calibration=line), promises=promises, **data)
+
+
+STATED = tuple(round(0.5 + 0.01 * i, 2) for i in range(50))  # precisions that can be asked for
+
+
+def learn(rows: Iterable[tuple[str, Mapping[str, Candidate], Mapping[str, bool]]]) -> Fitted:
+    """Fit on videos of which people's opinion is known: (video, candidates, right or wrong by form).
+
+    A form that the opinion does not hold is not judged.
+    """
+    return _learn(list(rows), None)
+
+
+def _learn(
+    rows: Sequence[tuple[str, Mapping[str, Candidate], Mapping[str, bool]]], uses: Mapping[str, int] | None
+) -> Fitted:
+    judged = [
+        Judged(video, candidate, opinion[form])
+        for video, candidates, opinion in rows
+        for form, candidate in candidates.items()
+        if form in opinion
+    ]
+    weights = fit(judged, uses)
+    if not weights.judged:
+        return Fitted(weights, videos=len(rows))
+    scored = [
+        ({form: weights(c) for form, c in own.items() if form in opinion}, opinion)
+        for _, own, opinion in rows
+    ]
+    every = [score for own, _ in scored for score in own.values()]
+    promises = [(p, expected(every, p)) for p in STATED]
+    return Fitted(
+        weights,
+        best_threshold([(own, {f for f, right in opinion.items() if right}) for own, opinion in scored]),
+        len(rows),
+        tuple((p, least) for p, least in promises if np.isfinite(least)),
+    )
+
+
+class Merger:
+    """Makes the one list for the videos of a library."""
+
+    def __init__(
+        self, catalog: Reading, library: Library, viewer: Viewer, fitted: Fitted | None = None
+    ) -> None:
+        self.catalog, self.library = catalog, library
+        self.row = {video_id: row for row, video_id in enumerate(library.ids)}
+        self.fitted = fitted or stored(catalog)
+        self._views = Memory(library.known, viewer(library.examples)).views.get(ALL)
+
+    def candidates(self, video_id: int) -> dict[str, Candidate]:
+        """What the sources say of a video, as if nobody had judged it."""
+        facts = next((r.facts for r in self.catalog.runs(video_id) if r.expert == "neighbours"), {})
+        return gather(self.catalog.tags(video_id, judged=False), carriers(facts))
+
+    def learn(self) -> Fitted:
+        """Fit on the validation split where there is one, else on every video that somebody tagged, and on
+        what people accepted and rejected. Videos of the split "test" are never looked at."""
+        validation = "val" in self.library.splits
+        uses: Counter[str] = Counter()
+        rows = []
+        for row, (video_id, known, split) in enumerate(
+            zip(self.library.ids, self.library.known, self.library.splits, strict=True)
+        ):
+            if split == "test":
+                continue
+            if split != "val":
+                uses.update({normal(tag) for tag in known.tags})
+            candidates = self.candidates(video_id)
+            opinion = self._opinion(row, candidates, whole=split == "val" or not validation)
+            if opinion:
+                rows.append((known.key, candidates, opinion))
+        self.fitted = _learn(rows, uses)
+        return self.fitted
+
+    def _opinion(self, row: int, candidates: Mapping[str, Candidate], *, whole: bool) -> dict[str, bool]:
+        """What people think of the candidates of a video: right or wrong by form.
+
+        whole: somebody tagged the whole video, so what they left out counts as wrong. Otherwise only
+        verdicts count.
+        """
+        known = self.library.known[row]
+        verdicts = self.catalog.verdicts(self.library.ids[row])
+        opinion: dict[str, bool] = {}
+        uploaded = [t for t in self.catalog.tags(self.library.ids[row]) if t.source in PEOPLE]
+        if whole and uploaded:
+            own = {normal(tag) for tag in known.tags}
+            opinion = {form: form in own for form in {*candidates, *own}}
+        for verdict in verdicts:
+            if verdict.kind in ("accept", "reject"):
+                opinion[normal(self.catalog.canonical(verdict.text))] = verdict.kind == "accept"
+        return opinion
+
+    def tags(self, video_id: int, precision: float | None = None) -> list[Merged]:
+        """The one list of a video, the surest first; each tag once, whatever the modality.
+
+        precision: only tags that are together right so often; None: the list of the best F1. What a person
+        added or accepted is always there, what a person rejected never.
+        """
+        least = self.fitted.least_for(precision)
+        lowered = self._lowered(video_id)
+        candidates = self.candidates(video_id)
+        held = self.catalog.tags(video_id)
+        people = [t for t in held if t.source == HUMAN_SOURCE or (t.source not in PEOPLE and t.score == 1.0)]
+        sure = {normal(t.text): t for t in people}
+        allowed = {normal(t.text) for t in held}
+        found = []
+        for form, candidate in candidates.items():
+            if form not in allowed:
+                continue
+            low = lowered.get(form, 0.0)
+            score = 1.0 if form in sure else self.fitted.weights(candidate) * (1 - low)
+            if score >= least or form in sure:
+                found.append(self._merged(candidate, score, low))
+        for form, tag in sure.items():
+            if form not in candidates:
+                piece = Piece(tag.source, 1.0, tag.start, tag.end)
+                found.append(Merged(tag.text, 1.0, tag.start, tag.end, (piece,)))
+        return sorted(found, key=lambda one: (-one.score, one.text))
+
+    def _merged(self, candidate: Candidate, score: float, lowered: float) -> Merged:
+        pieces = sorted(candidate.pieces.values(), key=lambda piece: (-piece.score, piece.source))
+        return Merged(candidate.text, score, *candidate.span, tuple(pieces), lowered)
+
+    def _lowered(self, video_id: int) -> dict[str, float]:
+        """By what share a form's score is lowered, because people rejected it for videos like this one."""
+        if self._views is None or video_id not in self.row:
+            return {}
+        return rejections(self._views, [k.rejected for k in self.library.known], self.row[video_id])
+
+
+def rejections(views: np.ndarray[Any, Any], rejected: Sequence[Sequence[str]], row: int) -> dict[str, float]:
+    """How alike the most similar video is for which a form was rejected: 0..1 by form.
+
+    views: [N, D], centred and of length 1, so that two videos of a library are on average 0 alike. Only
+    look-alikes count, and never the video itself.
+    """
+    rows = [i for i, own in enumerate(rejected) if own and i != row]
+    if not rows:
+        return {}
+    alike = np.clip(views[rows] @ views[row], 0.0, 1.0)
+    found: dict[str, float] = {}
+    for place in np.argsort(-alike, kind="stable")[:REJECTORS].tolist():
+        if alike[place] < ALIKE:
+            break
+        for text in rejected[rows[place]]:
+            found.setdefault(normal(text), float(alike[place]))
+    return found
+
+
+def stored(catalog: Reading) -> Fitted:
+    """What was fitted for this library last; nothing yet: every source is worth its score."""
+    text = catalog.meta(META)
+    return Fitted.from_json(text) if text else Fitted()

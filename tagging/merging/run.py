@@ -1,0 +1,119 @@
+"""What `tagline tag` does once the files are read: sources that look into the catalog, and the one list."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from statistics import mean
+from typing import TYPE_CHECKING, Any
+
+from experts import weights
+from tagging.folder import Share
+from tagging.merging.merger import META, Fitted, Merger
+from tagging.neighbours.expert import NAME, NeighboursExpert, NeighboursSettings, look_again
+from tagging.neighbours.reading import Library, read
+from tagging.neighbours.views import Viewer
+from tagging.settings import SettingsError
+
+if TYPE_CHECKING:
+    from tagging.catalog import Catalog
+    from tagging.settings import Settings
+
+
+@dataclass(slots=True)
+class Second:
+    """How the second look at a library ended."""
+
+    shares: dict[str, Share]
+    fitted: Fitted
+    videos: int = 0  # that have a list
+    tags: float = 0.0  # tags a video in it
+    stated: float = 0.0  # the precision that the lists claim: the mean score of their tags
+    reachable: bool = True  # whether the precision that was asked for can be promised
+
+    def lines(self) -> Iterator[str]:
+        """For people."""
+        if not self.fitted.weights.judged:
+            yield (
+                "one list: scores are as the experts count them, because too few tags were judged to know "
+                "how often each is right; accept and reject some with `tagline tags`"
+            )
+        elif not self.reachable:
+            yield "one list: no tag here is sure enough for that precision; only what people said is in it"
+        else:
+            yield (
+                f"one list: {self.tags:.1f} tags a video, of which {100 * self.stated:.0f} % should be right "
+                f"(from {self.fitted.videos} judged videos); `tagline show VIDEO --merged` says why"
+            )
+
+    def as_data(self) -> dict[str, Any]:
+        return {
+            "judged_videos": self.fitted.videos,
+            "judged_tags": self.fitted.weights.judged,
+            "tags_a_video": round(self.tags, 2),
+            "stated_precision": round(self.stated, 4),
+            "reachable": self.reachable,
+        }
+
+
+def second_look(
+    catalog: Catalog,
+    chosen: Settings,
+    *,
+    collection: str | None = None,
+    precision: float | None = None,
+) -> Second:
+    """Let the experts that read the catalog look at all of it, fit the one list, and keep what was fitted."""
+    library = read(catalog)
+    viewer = open_viewer(library, collection)
+    begun = time.perf_counter()
+    expert = NeighboursExpert(_settings(chosen.experts.get(NAME, {})))
+    videos, tags = look_again(catalog, library, viewer, expert)
+    shares = {NAME: Share(videos, tags, 0, time.perf_counter() - begun)}
+    merger = Merger(catalog, library, viewer)
+    fitted = merger.learn()
+    catalog.set_meta(META, fitted.to_json())
+    lists = [merger.tags(video_id, precision) for video_id in library.ids]
+    scores = [tag.score for own in lists for tag in own]
+    return Second(
+        shares,
+        fitted,
+        sum(bool(own) for own in lists),
+        mean(map(len, lists)) if lists else 0.0,
+        mean(scores) if scores else 0.0,
+        fitted.least_for(precision) <= 1.0,
+    )
+
+
+def open_viewer(library: Library, collection: str | None = None) -> Viewer:
+    """The models by which videos of this library are compared; what is not here is done without."""
+    from tagging.configuring import BadConfig
+
+    whose = collection or weights.PUBLIC
+    try:
+        return Viewer.open("auto", _towers(library, whose), collection=whose)
+    except (BadConfig, weights.WeightsMissing):
+        return Viewer.open("letters", None, collection=whose)
+
+
+def _towers(library: Library, collection: str) -> str | None:
+    """The towers whose texts compare with the library's frame vectors; None where that is not known."""
+    source, mark = library.frames_by
+    name = weights.for_expert("appearance", collection)
+    if source == "appearance" and weights.find(name).sha256 == mark:
+        return name
+    if source == "scene":
+        from experts.scene import SceneExpert
+
+        if SceneExpert(collection=collection).fingerprint() == mark:
+            return weights.for_expert("scene", collection, role="zero-shot")
+    return None
+
+
+def _settings(options: Mapping[str, Any]) -> NeighboursSettings:
+    known = [field.name for field in fields(NeighboursSettings)]
+    for key in options:
+        if key not in known:
+            raise SettingsError(f"the expert {NAME} has no setting {key!r}; it has {', '.join(known)}")
+    return NeighboursSettings(**options)

@@ -1,0 +1,195 @@
+"""How much each source's word is worth: one probability a tag, from who says it and how sure.
+
+    log-odds of a tag = bias + sum over the sources that say it (a + b · score)
+                             + c · how often this tag was right before + d · how common it is among people
+
+All of a, b, c and d are 0 or more, so that another source that agrees can only raise a tag. They are fitted
+by penalised logistic regression on tags of which people's opinion is known, and the resulting probability is
+calibrated on videos that had no part in its own fit. A threshold on this probability is therefore another
+threshold on the raw score for each tag and source.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import exp, log, log1p
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from tagging.generator.calibration import Calibration, calibrate
+from tagging.merging.evidence import Candidate
+
+FOLDS = 5
+SMOOTHING = 4.0  # imagined tags of the usual precision, added to those seen of one tag
+PENALTY = 1e-3
+FEWEST = 200  # judged tags below which nothing is fitted
+UNFITTED = 0.5  # odds that a single source's word is worth before anything is known of it
+
+Floats = npt.NDArray[np.float64]
+
+
+class Judged(NamedTuple):
+    """A tag that sources named for a video, and whether people agree."""
+
+    video: str
+    candidate: Candidate
+    right: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """What was learned of the sources. Without anything learned, scores count as they are."""
+
+    bias: float = log(UNFITTED)
+    said: Mapping[str, float] = field(default_factory=dict)  # a, by source
+    score: Mapping[str, float] = field(default_factory=dict)  # b
+    habit: float = 0.0  # c
+    common: float = 0.0  # d
+    rates: Mapping[str, float] = field(default_factory=dict)  # log-odds that a tag is right, less the usual
+    uses: Mapping[str, int] = field(default_factory=dict)  # videos that people gave a tag to
+    calibration: Calibration = field(default_factory=Calibration)
+    judged: int = 0  # tags that it was fitted on; 0: it was not
+
+    def raw(self, candidate: Candidate) -> float:
+        """The probability before calibration."""
+        total = self.bias + self.habit * self.rates.get(candidate.form, 0.0)
+        total += self.common * log1p(self.uses.get(candidate.form, 0))
+        # A source that was not there when this was fitted is worth what the least of them is.
+        unknown = min(self.score.values(), default=2.0)
+        for source, piece in candidate.pieces.items():
+            total += self.said.get(source, 0.0) + self.score.get(source, unknown) * piece.score
+        return 1 / (1 + exp(-max(min(total, 50.0), -50.0)))
+
+    def __call__(self, candidate: Candidate) -> float:
+        """How likely it is that people would agree with this tag."""
+        return self.calibration(self.raw(candidate))
+
+
+def fit(judged: Sequence[Judged], uses: Mapping[str, int] | None = None) -> Weights:
+    """Learn from tags whose truth is known. Too few, or all right or all wrong: scores stay as they are."""
+    hits = sum(one.right for one in judged)
+    if len(judged) < FEWEST or not 0 < hits < len(judged):
+        return Weights()
+    uses = dict(uses or {})
+    folds = np.array([_fold(one.video) for one in judged])
+    unseen = np.zeros(len(judged))
+    for fold in range(FOLDS):
+        own = [judged[i] for i in np.flatnonzero(folds != fold).tolist()]
+        held = np.flatnonzero(folds == fold)
+        if not len(held) or not 0 < sum(one.right for one in own) < len(own):
+            continue
+        weights = _fit(own, uses)
+        for i in held.tolist():
+            unseen[i] = weights.raw(judged[i].candidate)
+    whole = _fit(judged, uses)
+    line = calibrate(unseen.tolist(), [one.right for one in judged])
+    return Weights(
+        whole.bias, whole.said, whole.score, whole.habit, whole.common, whole.rates, uses, line, len(judged)
+    )
+
+
+def _fit(judged: Sequence[Judged], uses: Mapping[str, int]) -> Weights:
+    from scipy.optimize import minimize
+
+    sources = sorted({source for one in judged for source in one.candidate.pieces})
+    right = np.array([one.right for one in judged], float)
+    usual = float(right.mean())
+    rates = _Rates(judged, usual)
+    x = np.zeros((len(judged), 2 * len(sources) + 3))
+    for row, one in enumerate(judged):
+        for place, source in enumerate(sources):
+            piece = one.candidate.pieces.get(source)
+            if piece is not None:
+                x[row, 2 * place : 2 * place + 2] = 1.0, piece.score
+        # Without this very tag, which would give its own truth away.
+        x[row, -3] = rates.without(one)
+        x[row, -2] = log1p(uses.get(one.candidate.form, 0))
+        x[row, -1] = 1.0
+
+    def cost(w: Floats) -> tuple[float, Floats]:
+        z = x @ w
+        value = np.logaddexp(0, z).mean() - (right * z).mean() + PENALTY * float(w[:-1] @ w[:-1])
+        slope = x.T @ (1 / (1 + np.exp(-z)) - right) / len(right)
+        slope[:-1] += 2 * PENALTY * w[:-1]
+        return float(value), slope
+
+    start = np.zeros(x.shape[1])
+    bounds = [(0.0, None)] * (x.shape[1] - 1) + [(None, None)]
+    w = minimize(cost, start, jac=True, method="L-BFGS-B", bounds=bounds).x
+    return Weights(
+        bias=float(w[-1]),
+        said={source: float(w[2 * i]) for i, source in enumerate(sources)},
+        score={source: float(w[2 * i + 1]) for i, source in enumerate(sources)},
+        habit=float(w[-3]),
+        common=float(w[-2]),
+        rates=rates.all(),
+        uses=uses,
+    )
+
+
+class _Rates:
+    """How often each tag was right when somebody named it, drawn towards the usual."""
+
+    def __init__(self, judged: Sequence[Judged], usual: float) -> None:
+        self.usual = usual
+        self.named = Counter(one.candidate.form for one in judged)
+        self.hits = Counter(one.candidate.form for one in judged if one.right)
+
+    def _odds(self, hits: int, named: int) -> float:
+        rate = (hits + SMOOTHING * self.usual) / (named + SMOOTHING)
+        return log(rate / (1 - rate)) - log(self.usual / (1 - self.usual))
+
+    def all(self) -> dict[str, float]:
+        return {form: self._odds(self.hits[form], self.named[form]) for form in self.named}
+
+    def without(self, one: Judged) -> float:
+        form = one.candidate.form
+        return self._odds(self.hits[form] - one.right, self.named[form] - 1)
+
+
+def threshold(scores: Sequence[float], right: Sequence[bool], precision: float) -> float:
+    """The lowest score from which on so large a share is right; above 1 where no score reaches it."""
+    order = np.argsort(-np.asarray(scores, float), kind="stable")
+    said = np.asarray(scores, float)[order]
+    seen = np.cumsum(np.asarray(right, float)[order]) / np.arange(1, len(order) + 1)
+    last = np.append(said[1:] < said[:-1], True) if len(said) else np.zeros(0, bool)  # whole ties only
+    good = np.flatnonzero(last & (seen >= precision))
+    return float(said[good[-1]]) if len(good) else float("inf")
+
+
+def expected(scores: Sequence[float], precision: float) -> float:
+    """The lowest score from which on the mean of the scores is `precision`: a stated precision."""
+    said = np.sort(np.asarray(scores, float))[::-1]
+    means = np.cumsum(said) / np.arange(1, len(said) + 1)
+    good = np.flatnonzero(means >= precision)
+    return float(said[good[-1]]) if len(good) else float("inf")
+
+
+def best_threshold(
+    videos: Sequence[tuple[Mapping[str, float], Collection[str]]],
+) -> float:
+    """The score of the best example-based F1, from (score by tag, true tags) of videos that have tags."""
+    there = [(scores, set(truth)) for scores, truth in videos if truth]
+    best, reached = 0.5, -1.0
+    for least in np.linspace(0.02, 0.98, 49).tolist():
+        precisions, recalls = [], []
+        for scores, truth in there:
+            said = {tag for tag, score in scores.items() if score >= least}
+            right = len(said & truth)
+            precisions.append(right / len(said) if said else 0.0)
+            recalls.append(right / len(truth))
+        p, r = (float(np.mean(own)) if own else 0.0 for own in (precisions, recalls))
+        f1 = 2 * p * r / (p + r) if p + r else 0.0
+        if f1 > reached + 1e-12:
+            best, reached = least, f1
+    return best
+
+
+def _fold(video: str) -> int:
+    """The same video is always in the same fold."""
+    return hashlib.sha256(video.encode("utf-8", "replace")).digest()[0] % FOLDS

@@ -1,0 +1,101 @@
+"""A library as the retrieval systems read it: every video's words and vectors, and what people say of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from experts.tags import HUMAN_SOURCE, Modality
+from tagging.generator.data import Example, Frames
+from tagging.neighbours.memory import Known
+
+if TYPE_CHECKING:
+    from tagging.reading import Reading
+
+FRAME_SOURCES = ("appearance", "scene")  # vectors of CLIP's frames: the generator's, or the scene expert's
+SOUND_SOURCE = "sound"
+LEARNED_FROM = frozenset({"", "train"})  # splits whose tags may be passed on to other videos
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """The videos of a catalog, all lists in the same order."""
+
+    ids: list[int]
+    examples: list[Example]  # `tags`: what people say
+    known: list[Known]
+    splits: list[str]  # "train", "val", "test", or "" where no data set says
+    frames_by: tuple[str, str] = ("", "")  # source of the frame vectors, and its fingerprint
+
+    def memory_rows(self) -> list[int]:
+        """Rows that others may learn from: somebody judged them, and they are kept for no test."""
+        return [
+            i
+            for i, (known, split) in enumerate(zip(self.known, self.splits, strict=True))
+            if split in LEARNED_FROM and (known.tags or known.rejected)
+        ]
+
+
+def read(catalog: Reading) -> Library:
+    """Everything that similarity needs, in the order of ids."""
+    source, mark, frames = _frames(catalog)
+    _, sounds = _vectors(catalog, SOUND_SOURCE)
+    library = Library([], [], [], [], (source, mark))
+    for video in catalog.videos():
+        facts: Mapping[str, object] = next(
+            (run.facts for run in catalog.runs(video.id) if run.expert == "uploader"), {}
+        )
+        tags = catalog.tags(video.id)
+        judged = {v.text: v.kind for v in catalog.verdicts(video.id)}
+        accepted = {catalog.canonical(text) for text, kind in judged.items() if kind == "accept"}
+        held = dict.fromkeys(
+            t.text
+            for t in tags
+            if t.modality == Modality.HUMAN or t.source == HUMAN_SOURCE or t.text in accepted
+        )
+        rejected = {catalog.canonical(text) for text, kind in judged.items() if kind == "reject"} - set(held)
+        spoken = [word.text for word in catalog.words(video.id)]
+        written = dict.fromkeys(t.text for t in tags if t.modality == Modality.SCREEN)
+        title = video.title or str(facts.get("title") or "")
+        library.ids.append(video.id)
+        library.examples.append(
+            Example(
+                video.paths[0] if video.paths else video.hash,
+                video.hash,
+                title,
+                tuple(held),
+                frames.get(video.id),
+                " ".join([*spoken, *written]),
+                sounds.get(video.id),
+            )
+        )
+        library.known.append(Known(video.hash, tuple(held), tuple(sorted(rejected))))
+        splits = {str(facts.get("split") or ""), *(c.split for c in catalog.captions(video.id))} - {""}
+        # What was tested on once must not be learned from.
+        library.splits.append(next((s for s in ("test", "val", "train") if s in splits), ""))
+    return library
+
+
+def _frames(catalog: Reading) -> tuple[str, str, dict[int, Frames]]:
+    """The frame vectors of the source that knows most videos."""
+    found = [(source, *_vectors(catalog, source)) for source in FRAME_SOURCES]
+    source, mark, frames = max(found, key=lambda one: len(one[2]))
+    return (source, mark, frames) if frames else ("", "", {})
+
+
+def _vectors(catalog: Reading, source: str) -> tuple[str, dict[int, Frames]]:
+    """Each video's vectors of a source, by the model that made most of them, and that model's mark."""
+    known = catalog.vector_sources().get(source, {})
+    if not known:
+        return "", {}
+    mark = max(known, key=lambda fingerprint: known[fingerprint])
+    every = catalog.vectors(source, fingerprint=mark)
+    edges = np.flatnonzero(np.diff(every.ids, prepend=-1))
+    ends = [*edges[1:].tolist(), len(every.ids)]
+    return mark, {
+        int(every.ids[start]): every.values[start:end]
+        for start, end in zip(edges.tolist(), ends, strict=True)
+    }
