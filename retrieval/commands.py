@@ -91,7 +91,7 @@ def search(
     ctx.exit(0 if hits else 4)
 
 
-@click.command()
+@click.command(short_help="Learn how to search this library, and when to say nothing.")
 @library_option
 def learn(library: str | None) -> None:
     """Learn how to search this library: its hubs, what words and pictures are worth, when to say nothing.

@@ -79,12 +79,16 @@ def explain(
     weights = by_words.rarity(catalog, words)
     evidence = by_words.evidence_of(catalog, video, catalog.tags(video.id))
     relevant = list(
-        {id(one): one for some in by_words.holding(evidence, words).values() for one in some}.values()
+        {
+            id(one): one
+            for some in by_words.holding(by_words.indexed(evidence), words).values()
+            for one in some
+        }.values()
     )
 
     def held(given: Mapping[str, float], left: Sequence[Evidence]) -> float:
         # The weights of all words, also of one that is left out: it is missed, not forgotten.
-        hit = by_words.by_words(video, left, given)
+        hit = by_words.by_words(video, by_words.indexed(left), given)
         return hit.score * sum(given.values()) / max(sum(weights.values()), 1e-9) if hit else 0.0
 
     whole = held(weights, evidence)

@@ -17,7 +17,7 @@ BARS = " ▁▂▃▄▅▆▇█"
 MOST_SHOWN = 12
 
 
-@click.command()
+@click.command(short_help="Show what in a video answers a query, piece by piece.")
 @click.argument("query")
 @click.argument("video")
 @click.option(

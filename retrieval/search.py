@@ -64,7 +64,7 @@ def answer(
     if not ask.wanted or count < 1:
         return Answer([], False, None)
     searcher = searcher or searcher_of(catalog)
-    looked = searcher.look(catalog, ask, filters, max(200, 4 * count), hubs=hubs)
+    looked = searcher.look(catalog, ask, filters, max(100, 4 * count), hubs=hubs)
     order, fused = ranked(looked, searcher, signals)
     judgement = searcher.learnt.judgement or (defaults().judgement if searcher.indexes else None)
     chance = None if judgement is None else float(judgement.answerable(looked.features[None])[0])

@@ -19,7 +19,7 @@ from experts.tags import Tag
 from retrieval import words as by_words
 from retrieval.asking import Ask
 from retrieval.embed import Encoder, EncoderMissing, open_encoder
-from retrieval.hits import ANY, Evidence, Filters, Hit
+from retrieval.hits import ANY, Filters, Hit
 from retrieval.index import BadIndex, Index, Level, open_index, unpack
 from retrieval.learnt import FEATURES, Learnt, read
 from retrieval.learnt import FILE as LEARNT
@@ -30,7 +30,7 @@ from tagging.vocabulary import normal
 
 Floats = npt.NDArray[np.float64]
 
-MOST_ROWS = 200  # of an index that are looked at for ten hits
+MOST_ROWS = 100  # of an index that are looked at for ten hits
 MOST_FILTERED = 5000  # where filters will take most of them away again
 NEAREST_TAGS = 8
 MOST_HELD = 5000  # videos whose evidence is kept in memory
@@ -42,19 +42,23 @@ class Known:
 
     video: Video
     tags: list[Tag]
-    evidence: list[Evidence]
+    index: by_words.Index  # of its evidence
+    spans: list[tuple[float, float]]  # seconds; those that the model embedded, in the order of time
 
 
 @dataclass(slots=True)
 class Found:
     """One candidate, with what each signal says of it."""
 
-    video: Video
-    tags: list[Tag]
+    known: Known
     words: Hit | None = None
     video_score: float | None = None
     spans: list[tuple[float, float, float]] = field(default_factory=list)  # (start, end, score), best first
     near: tuple[float, Tag] | None = None  # the tag that is nearest in meaning
+
+    @property
+    def video(self) -> Video:
+        return self.known.video
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,21 +150,21 @@ class Searcher:
         numbers += alike.videos
         self._forget_if_changed(catalog)
         found: dict[int, Found] = {}
-        evidence: dict[int, list[Evidence]] = {}
         for number in dict.fromkeys(numbers):
             known = self._known(catalog, number)
             if known is None or not filters.allow_video(known.video):
                 continue
-            if filters.allow({(tag.modality, normal(tag.text, tag.modality)) for tag in known.tags}):
-                found[number] = Found(known.video, known.tags)
-                evidence[number] = known.evidence
+            if not (filters.having or filters.lacking) or filters.allow(
+                {(tag.modality, normal(tag.text, tag.modality)) for tag in known.tags}
+            ):
+                found[number] = Found(known)
         refused = by_words.query_words(" ".join(ask.unwanted)) if ask.unwanted else []
-        for number, one in found.items():
-            one.words = by_words.by_words(one.video, evidence[number], weights) if words else None
+        for one in found.values():
+            one.words = by_words.by_words(one.video, one.known.index, weights) if words else None
             if one.words is not None and refused:
-                one.words = _without(one.words, evidence[number], refused)
-            one.near = alike.nearest(one.tags)
-        self._place(catalog, found, near)
+                one.words = _without(one.words, one.known.index, refused)
+            one.near = alike.nearest(one.known.tags)
+        _place(found, near)
         return Looked(ask, list(found.values()), self._features(catalog, found, weights, near, alike))
 
     def vector(self, ask: Ask) -> npt.NDArray[np.float32] | None:
@@ -183,7 +187,8 @@ class Searcher:
                 self._held[number] = None
             else:
                 tags = catalog.tags(number)
-                self._held[number] = Known(video, tags, by_words.evidence_of(catalog, video, tags))
+                index = by_words.indexed(by_words.evidence_of(catalog, video, tags))
+                self._held[number] = Known(video, tags, index, self._spans(catalog, number))
         return self._held[number]
 
     def _forget_if_changed(self, catalog: Catalog) -> None:
@@ -227,33 +232,15 @@ class Searcher:
             videos += [row[0] for row in rows]
         return Alike({known[place]: float(scores[place]) for place in range(len(known))}, videos)
 
-    def _place(
-        self,
-        catalog: Catalog,
-        found: Mapping[int, Found],
-        near: Mapping[Level, tuple[npt.NDArray[np.int64], Floats]],
-    ) -> None:
-        """Put the scores of the rows to the videos that they are of."""
-        for level, (ids, scores) in near.items():
-            numbers, places = unpack(ids)
-            for number, place, score in zip(numbers.tolist(), places.tolist(), scores.tolist(), strict=True):
-                one = found.get(number)
-                if one is None:
-                    continue
-                if level == Level.VIDEO:
-                    one.video_score = score
-                elif len(one.spans) < 8 and (span := self._span(catalog, number, place)) is not None:
-                    one.spans.append((*span, score))
-
-    def _span(self, catalog: Catalog, video_id: int, place: int) -> tuple[float, float] | None:
-        """The stretch that a row of the index stands for: places count from 1 in the order of time."""
-        assert self.encoder is not None
-        row = catalog.connection.execute(
+    def _spans(self, catalog: Catalog, video_id: int) -> list[tuple[float, float]]:
+        """The stretches that the rows of the index stand for: places count from 1 in this order."""
+        if self.encoder is None:
+            return []
+        return catalog.connection.execute(
             "SELECT start, end FROM vector WHERE source = ? AND fingerprint = ? AND video_id = ?"
-            " ORDER BY start, id LIMIT 1 OFFSET ?",
-            (embeddings.SPAN, self.encoder.fingerprint, video_id, place - 1),
-        ).fetchone()
-        return (row[0], row[1]) if row else None
+            " ORDER BY start, id",
+            (embeddings.SPAN, self.encoder.fingerprint, video_id),
+        ).fetchall()
 
     def _features(
         self,
@@ -281,6 +268,20 @@ class Searcher:
         return np.array([said[name] for name in FEATURES])
 
 
+def _place(found: Mapping[int, Found], near: Mapping[Level, tuple[npt.NDArray[np.int64], Floats]]) -> None:
+    """Put the scores of the rows to the videos that they are of."""
+    for level, (ids, scores) in near.items():
+        numbers, places = unpack(ids)
+        for number, place, score in zip(numbers.tolist(), places.tolist(), scores.tolist(), strict=True):
+            one = found.get(number)
+            if one is None:
+                continue
+            if level == Level.VIDEO:
+                one.video_score = score
+            elif place <= len(one.known.spans):
+                one.spans.append((*one.known.spans[place - 1], score))
+
+
 @dataclass(frozen=True, slots=True)
 class Alike:
     """How near each tag of the library is to a query, and the videos that have the nearest ones."""
@@ -300,11 +301,11 @@ class Alike:
         return best
 
 
-def _without(hit: Hit, evidence: Sequence[Evidence], refused: Sequence[str]) -> Hit:
+def _without(hit: Hit, index: by_words.Index, refused: Sequence[str]) -> Hit:
     """A hit counts the less, the more of what is not wanted is in its video."""
     from dataclasses import replace
 
-    held = by_words.holding(evidence, refused)
+    held = by_words.holding(index, refused)
     there = sum(max(one.score for one in held[word]) for word in refused if word in held)
     return replace(hit, score=hit.score * (1 - min(1.0, there / len(refused))))
 

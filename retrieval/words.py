@@ -50,13 +50,13 @@ def evidence_of(catalog: Catalog, video: Video, tags: Iterable[Tag]) -> list[Evi
     return found
 
 
-def by_words(video: Video, evidence: Iterable[Evidence], weights: Mapping[str, float]) -> Hit | None:
+def by_words(video: Video, index: Index, weights: Mapping[str, float]) -> Hit | None:
     """The moment at which the weightiest part of the query is there at once; None if no word is there.
 
     A word counts with its weight times the best score among the evidence for it. Half of the score is what
     the moment holds, half what the whole video holds: to have it all in other places counts, too.
     """
-    found = holding(evidence, weights)
+    found = holding(index, weights)
     if not found:
         return None
     everywhere = {word: max(seen, key=lambda e: e.score) for word, seen in found.items()}
@@ -78,15 +78,33 @@ def by_words(video: Video, evidence: Iterable[Evidence], weights: Mapping[str, f
     return Hit(video, start, end, min(1.0, score), tuple(why))
 
 
-def holding(evidence: Iterable[Evidence], words: Iterable[str]) -> dict[str, list[Evidence]]:
-    """For each word of a query that is there, the evidence that holds it or another form of it."""
-    found: dict[str, list[Evidence]] = defaultdict(list)
+Index = Mapping[str, Sequence[Evidence]]  # term: the evidence that holds it
+
+
+def indexed(evidence: Iterable[Evidence]) -> dict[str, list[Evidence]]:
+    """Which evidence holds which term, so that a query need not read it all again."""
     listed = [(one, WORD.findall(one.text.casefold())) for one in evidence]
-    terms = stems({word for _, held in listed for word in held} | set(words))
+    terms = stems({word for _, held in listed for word in held})
+    found: dict[str, list[Evidence]] = defaultdict(list)
     for one, held in listed:
-        for word in words:
-            if any(_within(terms[word], terms[other]) for other in held):
-                found[word].append(one)
+        for term in dict.fromkeys(term for word in held for term in terms[word]):
+            found[term].append(one)
+    return dict(found)
+
+
+def holding(index: Index, words: Iterable[str]) -> dict[str, list[Evidence]]:
+    """For each word of a query that is there, the evidence that holds it or another form of it.
+
+    A word of several terms, as in snake_case, is there where all of them are.
+    """
+    words = list(words)
+    terms = stems(words)
+    found = {}
+    for word in words:
+        first, *others = terms[word] or ("",)
+        held = [one for one in index.get(first, ()) if all(one in index.get(term, ()) for term in others)]
+        if held:
+            found[word] = held
     return found
 
 
@@ -113,12 +131,6 @@ def stems(words: Collection[str]) -> Mapping[str, tuple[str, ...]]:
         index.close()
         _STEMS.update({word: tuple(found[number]) for number, word in enumerate(new, 1)})
     return _STEMS
-
-
-def _within(wanted: tuple[str, ...], held: tuple[str, ...]) -> bool:
-    """Whether a word is the other one or a part of it, as in snake_case."""
-    size = len(wanted)
-    return bool(size) and any(held[i : i + size] == wanted for i in range(len(held) - size + 1))
 
 
 def candidates(catalog: Catalog, words: Sequence[str], most: int) -> list[int]:
