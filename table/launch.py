@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import os
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from experts.stock.digest import write_whole
 from tagging.cluster import ClusterError
 from tagging.cluster.joining import joined
 
 Work = Callable[[], Mapping[str, Any]]
 RESTARTS = 8  # after lost nodes; each goes on from the last checkpoint
 RUNS = "ray"  # a folder beside the checkpoints, for Ray's own notes
+TOLD = "told.json"  # in it: what the work returned
 
 
 def on_cluster(
     address: str, work: Work, folder: Path, *, workers: int | None = None, gpu: bool = False
 ) -> dict[str, Any]:
-    """Run `work` on every worker of one process group; returns what the first of them returned.
+    """Run `work` on every worker of one process group; returns what the first of them returned, as JSON.
 
     work: is told by torch.distributed who it is, and must go on from what lies in `folder`, which every
     node sees: after a lost node all workers are started again, on as many nodes as are left if `workers` is
@@ -35,7 +37,7 @@ def on_cluster(
         folder = folder.expanduser().resolve()
         trainer = TorchTrainer(
             _each,
-            train_loop_config={"work": work},
+            train_loop_config={"work": work, "told": str(folder / RUNS / TOLD)},
             torch_config=TorchConfig(backend="nccl" if gpu else "gloo"),
             scaling_config=ScalingConfig(
                 num_workers=count,
@@ -48,20 +50,22 @@ def on_cluster(
                 failure_config=FailureConfig(max_failures=RESTARTS),
             ),
         )
+        (folder / RUNS / TOLD).unlink(missing_ok=True)
         try:
-            result = trainer.fit()
+            trainer.fit()
         except Exception as error:  # what a worker raised, wrapped by Ray
             raise ClusterError(f"training on the cluster ended early: {_cause(error)}") from error
-    return dict(result.metrics or {})
+    told: dict[str, Any] = json.loads((folder / RUNS / TOLD).read_text(encoding="utf-8"))
+    return told
 
 
 def _each(config: Mapping[str, Any]) -> None:
-    """One worker: do the work, tell the result."""
+    """One worker: do the work; the first of them writes down the result, where every node sees it."""
     import ray.train
 
-    # Workers are told of many cores that their neighbours use as well.
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    ray.train.report(dict(config["work"]()))
+    result = config["work"]()
+    if ray.train.get_context().get_world_rank() == 0:
+        write_whole(Path(config["told"]), json.dumps(dict(result)))
 
 
 def _cause(error: BaseException) -> str:
