@@ -32,6 +32,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "op-tsg": {},
 }
 OURS = "op-tsg"
+BESIDE = ("validation_f1", "best_epoch", "seconds", "core_seconds")  # in the details alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +151,8 @@ def table(
     values: dict[str, float] = {}
     for name, own in runs.items():
         for key in own[0]:
+            if key in BESIDE:
+                continue
             values[f"{name}_{key}"] = round(mean(one[key] for one in own), 4)
             if len(own) > 1 and key.endswith("_f1"):
                 values[f"{name}_{key}_sd"] = round(stdev(one[key] for one in own), 4)
