@@ -144,7 +144,9 @@ class Bench:
         self.scratch, self.count = scratch, count
         self.light = experts == LIGHT
         self.names = [e.name for e in light.EXPERTS] if self.light else experts.split(",")
-        self.first, self.folder = _videos(Path(folder) if folder else scratch / "videos", count)
+        self.first, self.folder = _videos(
+            scratch / "videos", count, Path(folder) if folder else scratch / "rendered"
+        )
         self.few = scratch / "few"
         self.few.mkdir()
         for video in sorted(self.folder.glob("*.mp4"))[:2]:
@@ -235,8 +237,11 @@ class Bench:
         return told.decode()
 
 
-def _videos(folder: Path, count: int) -> tuple[int, Path]:
-    """Test videos of the playhouse, past the seeds of every named set: the first seed and the folder."""
+def _videos(folder: Path, count: int, rendered: Path) -> tuple[int, Path]:
+    """Test videos of the playhouse, past the seeds of every named set: the first seed and the folder.
+
+    rendered: where they are made, unless they are there already.
+    """
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
@@ -245,5 +250,9 @@ def _videos(folder: Path, count: int) -> tuple[int, Path]:
 
     first = SPLIT_BASES["test"] + 500_000
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
-        list(pool.map(render, map(spec, range(first, first + count)), [folder] * count, chunksize=4))
+        specs = map(spec, range(first, first + count))
+        made = list(pool.map(render, specs, [rendered] * count, chunksize=4))
+    folder.mkdir(parents=True)
+    for path in made:
+        (folder / path.name).write_bytes(path.read_bytes())
     return first, folder

@@ -25,6 +25,10 @@ from tagging.cluster.local import Local, started
 from tagging.dump import dump
 
 HERE = Path(__file__).parent
+pytestmark = [
+    pytest.mark.timeout(600),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # Ray's own
+]
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +55,6 @@ def rows(library: Path) -> list[str]:
         return list(dump(catalog))
 
 
-@pytest.mark.timeout(600)
 def test_a_folder_tagged_on_a_cluster_equals_one_machine(cluster: Local, tmp_path: Path) -> None:
     videos = tmp_path / "videos"
     kill9.make_videos(videos, 16)
@@ -74,7 +77,6 @@ def test_a_folder_tagged_on_a_cluster_equals_one_machine(cluster: Local, tmp_pat
     assert (again.returncode, '"seen": 0' in again.stdout) == (0, True), again.stdout + again.stderr
 
 
-@pytest.mark.timeout(600)
 def test_a_served_index_loses_a_replica_and_no_answer(cluster: Local, tmp_path: Path) -> None:
     from retrieval.cluster import building, serving
     from tagging.cluster.joining import joined
@@ -97,7 +99,6 @@ def test_a_served_index_loses_a_replica_and_no_answer(cluster: Local, tmp_path: 
         assert np.array_equal(before[1], after[1])
 
 
-@pytest.mark.timeout(600)
 def test_training_on_a_cluster_is_training_here(cluster: Local, tmp_path: Path) -> None:
     import table_world
 

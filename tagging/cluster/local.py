@@ -30,6 +30,7 @@ services.resolve_ip_for_localhost = lambda host: host
 main()
 """
 STORE = 256 << 20  # bytes of shared memory of a node
+TRIES = 3
 PATIENCE = 240.0  # seconds for a node to come up on a busy machine
 AGENTS = ("dashboard-agent-grpc", "dashboard-agent-listen", "metrics-export", "runtime-env-agent")
 
@@ -44,42 +45,41 @@ class Local:
     nodes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def add(self, cpus: int, *more: str) -> None:
-        """Start a node; returns when it has joined."""
-        before = len(self.nodes)
-        log = (self.folder / f"node{before}.log").open("wb")
+        """Start a node; returns when it has joined. On a busy machine Ray may give up: it is tried again."""
+        for attempt in range(TRIES):
+            log = self.folder / f"node{len(self.nodes)}.log"
+            node = self._start(cpus, more, log)
+            deadline = time.monotonic() + PATIENCE
+            while node.poll() is None and time.monotonic() < deadline:
+                if b"Ray runtime started" in log.read_bytes():
+                    self.nodes.append(node)
+                    return
+                time.sleep(0.1)
+            _kill(node)
+            if attempt == TRIES - 1:
+                raise ClusterError(f"Ray did not start on this machine: {_last_line(log)}")
+
+    def _start(self, cpus: int, more: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
         # With ports given, a node does not wait for its helpers to say which they chose.
         ports = [f"--{name}-port={port}" for name, port in zip(AGENTS, free_ports(len(AGENTS)), strict=True)]
-        command = [
-            *(sys.executable, "-c", PROGRAM, "start", "--block", "--disable-usage-stats"),
-            *(
-                f"--num-cpus={cpus}",
-                "--num-gpus=0",
-                f"--object-store-memory={STORE}",
-                "--include-log-monitor=false",
-            ),
-            *(f"--node-ip-address={LOOPBACK}", *ports, *more),
-        ]
-        with log:
-            node = subprocess.Popen(
-                command,
-                stdout=log,
-                stderr=log,
+        size = (f"--num-cpus={cpus}", "--num-gpus=0", f"--object-store-memory={STORE}")
+        quiet = ("--block", "--disable-usage-stats", "--include-log-monitor=false")
+        with log.open("wb") as out:
+            return subprocess.Popen(
+                [
+                    *(sys.executable, "-c", PROGRAM, "start", f"--node-ip-address={LOOPBACK}"),
+                    *(*quiet, *size, *ports, *more),
+                ],
+                stdout=out,
+                stderr=out,
                 stdin=subprocess.DEVNULL,
                 env=dict(self.environment),
                 start_new_session=True,
             )
-        self.nodes.append(node)
-        deadline = time.monotonic() + PATIENCE
-        while b"Ray runtime started" not in Path(log.name).read_bytes():
-            if node.poll() is not None or time.monotonic() > deadline:
-                raise ClusterError(f"Ray did not start on this machine: {_last_line(Path(log.name))}")
-            time.sleep(0.1)
 
     def kill(self, number: int) -> None:
         """kill -9 of a node and all its processes, as if its plug were pulled."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.nodes[number].pid, signal.SIGKILL)
-        self.nodes[number].wait(30)
+        _kill(self.nodes[number])
 
 
 @contextmanager
@@ -104,10 +104,7 @@ def started(cpus: Sequence[int], *, environment: Mapping[str, str] | None = None
         yield cluster
     finally:
         for node in reversed(cluster.nodes):
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(node.pid, signal.SIGKILL)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                node.wait(30)
+            _kill(node)
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -118,6 +115,14 @@ def free_ports(count: int) -> list[int]:
         for one in sockets:
             one.bind((LOOPBACK, 0))
         return [one.getsockname()[1] for one in sockets]
+
+
+def _kill(node: subprocess.Popen[bytes]) -> None:
+    """A node and all that it has started: they are one process group."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(node.pid, signal.SIGKILL)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        node.wait(30)
 
 
 def _last_line(log: Path) -> str:
