@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from tagging.catalog import Catalog
 from tagging.cluster import ClusterError, asking, importing, job, shards
 from tagging.cluster.shards import Shelf
 from tagging.cluster.sources import Source, listed
-from tagging.cluster.stages import Parcel, part_of, rows_of
+from tagging.cluster.stages import Known, Looking, Parcel, Reading, pack, part_of, rows_of, unpack
 from tagging.dump import dump
 from tagging.folder import run
 from tagging.planning import plan
@@ -122,6 +123,32 @@ def test_failures_are_tried_again_when_asked(films: Path, tmp_path: Path) -> Non
     ]
     again = walk_through(found, out, order(retry=True))
     assert sorted(Path(line.url).name for line in again) == ["broken.mp4", "deaf.mp4"]
+
+
+def test_a_node_with_other_weights_is_refused_by_name(films: Path) -> None:
+    how = order()
+    elsewhere = replace(how, settings=Settings(names=NAMES, experts={"scene": {"weights": "others"}}))
+    Looking(elsewhere, "object", 4, ())
+    with pytest.raises(ClusterError, match=f"scene on the node {socket.gethostname()} is not the one"):
+        Looking(elsewhere, "scene", 4, ())
+
+
+def test_a_stage_passes_on_only_what_later_stages_need(films: Path) -> None:
+    how = order()
+    read = Reading(how, Known())
+    [parcel] = unpack(read(pack([Source(str(films / "00.mp4"), *_facts(films / "00.mp4"))])))
+    full = set(parcel.footage.views)
+    assert parcel.footage.sound is not None
+    [after] = unpack(Looking(how, "scene", 4, ["screen"])(pack([parcel])))
+    assert set(after.footage.views) <= full
+    assert after.footage.sound is None  # only speech listens, and it is not among the later ones
+    [last] = unpack(Looking(how, "screen", 4, [])(pack([after])))
+    assert last.footage is None
+    assert [look.expert for look in last.looks] == ["scene", "screen"]
+
+
+def _facts(path: Path) -> tuple[int, str]:
+    return path.stat().st_size, str(path.stat().st_mtime_ns)
 
 
 def test_questions_to_shards(films: Path, tmp_path: Path) -> None:

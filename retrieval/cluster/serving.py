@@ -6,6 +6,7 @@ replica can answer for in time makes the question fail, in a sentence: never an 
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -57,6 +58,7 @@ def start(folder: Path, *, replicas: int = 2, cpus: float = 0.1) -> None:
     """
     from ray import serve
 
+    logging.getLogger("ray.serve").setLevel(logging.ERROR)  # what matters is said by who asks
     head = Head.read(folder)
     serve.start(proxy_location="Disabled")  # asked from Python alone: no port is opened
     for name in head.pieces:
