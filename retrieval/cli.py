@@ -28,7 +28,7 @@ COMMANDS = {
     "learn": ("retrieval.commands:learn", "Learn how to search this library, and when to say nothing."),
     "export": ("tagging.export_commands:export", "Write tags for other programs."),
     "import": ("tagging.export_commands:import_", "Read tags that other programs wrote."),
-    "catalog": ("tagging.cluster.commands:catalog", "Bring in the results of a cluster, or ask them."),
+    "catalog": ("retrieval.cluster.commands:catalog", "Bring in the results of a cluster, or ask them."),
     "models": ("experts.commands:models", "See, fetch, verify and carry model weights."),
     "doctor": ("tagging.doctor_commands:doctor", "Check this installation and say what to do."),
     "selftest": ("experts.selftest_commands:selftest", "Attack the decoder with hostile files."),

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import fakes
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from cluster_world import order, walk_through
@@ -13,6 +17,7 @@ from cluster_world import order, walk_through
 import tagging.cluster
 from retrieval.cli import cli
 from tagging.catalog import Catalog
+from tagging.cluster import joining
 from tagging.cluster.sources import listed
 
 
@@ -102,3 +107,38 @@ def test_a_place_without_shards_is_a_sentence(tmp_path: Path) -> None:
         answer = tagline("catalog", *words)
         assert answer.exit_code == 1
         assert "there are no shards" in answer.output
+
+
+def test_a_sentence_is_asked_of_a_served_index(
+    films: Path, shards: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from test_cluster_index import Local, built
+
+    from retrieval.cluster import serving
+    from retrieval.cluster.pieces import Head, Piece
+    from tagging.cluster.shards import Shelf
+
+    out, head = built(Shelf(shards), tmp_path / "index")
+    replace(head, shards=shards).write(out)
+    monkeypatch.setattr(serving, "_handle", lambda name: Local(Piece(out / name, Head.read(out))))
+    monkeypatch.setattr(joining, "joined", lambda address: nullcontext([]))
+    monkeypatch.setattr(tagging.cluster, "find_spec", lambda name: True)
+    words = ("catalog", "ask", str(out), "a", "dog", "--cluster", "auto", "--json", "-k", "2")
+    refused = tagline(*words)
+    assert refused.exit_code == 1
+    assert "no tower for texts" in refused.output
+
+    class Towers:
+        def encode_texts(self, texts: list[str]) -> np.ndarray[Any, Any]:
+            assert texts == ["a dog"]
+            return np.asarray(Piece(out / head.pieces[0], head).vectors[1:2], np.float32)
+
+    monkeypatch.setattr(fakes.FakeScenes, "towers", Towers(), raising=False)
+    hits = json.loads(tagline(*words).stdout)
+    assert hits[0]["score"] == pytest.approx(1.0, abs=1e-3)
+    assert len(hits) == 2
+    assert all(hit["url"].endswith(".mp4") for hit in hits)
+    replace(head, fingerprint="another", shards=shards).write(out)
+    other = tagline(*words)
+    assert other.exit_code == 1
+    assert "is not the one that the index was made with" in other.output

@@ -77,7 +77,8 @@ def built(shelf: Shelf, out: Path) -> tuple[Path, Head]:
     faiss.write_index(faiss.deserialize_index(learnt), str(out / pieces.TRAINED))
     names = [f"piece-{n:05d}" for n in range(len(groups))]
     counts = [building._add(shelf.url, g, "scene", mark, str(out / n)) for n, g in zip(names, groups)]
-    head = building._tuned(out, Head(mark, "scene", D, sum(counts), 1, tuple(names)), lambda text: None)
+    size = int(faiss.read_index(str(out / pieces.TRAINED)).d)
+    head = building._tuned(out, Head(mark, "scene", size, sum(counts), 1, tuple(names)), lambda text: None)
     head.write(out)
     return out, head
 

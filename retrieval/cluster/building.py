@@ -60,7 +60,7 @@ def build(
         ]
         counts = ray.get(work)
         dimensions = int(faiss.read_index(str(out / TRAINED)).d)
-        head = Head(fingerprint, source, dimensions, sum(counts), 1, tuple(names))
+        head = Head(fingerprint, source, dimensions, sum(counts), 1, tuple(names), shelf.url)
         head = _tuned(out, head, say)
     head.write(out)
     return head

@@ -1,16 +1,25 @@
-"""`tagline index --cluster` and `tagline serve --cluster`: thin skins over building and serving."""
+"""`index --cluster`, `serve --cluster` and `catalog ask`: thin skins over building and serving."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from tagging.cluster import ClusterError, required
+from tagging.cluster.commands import catalog
+from tagging.library import NothingFound
 from tagging.names import safe
-from tagging.output import to_json
+from tagging.output import emit, output_options, to_json
+
+if TYPE_CHECKING:
+    from retrieval.cluster.pieces import Head, Spot
+    from retrieval.rows import Vectors
+
+__all__ = ["catalog", "index", "serve"]
 
 SOURCE = "scene"  # the expert whose vectors of CLIP lie in the shards
 
@@ -61,3 +70,75 @@ def serve(address: str, pieces: str | None, replicas: int, stop: bool) -> int:
             serving.start(Path(pieces), replicas=replicas)
     click.echo(f"{head.rows} rows in {len(head.pieces)} pieces are served by {replicas} replicas each")
     return 0
+
+
+@catalog.command()
+@click.argument("pieces")
+@click.argument("words", nargs=-1, required=True)
+@click.option("--cluster", "address", required=True, metavar="ADDRESS", help="Where it is served.")
+@click.option("--weights", metavar="COLLECTION", help="Whose weights of CLIP: public or playhouse.")
+@click.option("--config", metavar="FILE", help="The settings that the videos were tagged with.")
+@click.option("-k", "count", type=click.IntRange(1, 1000), default=10, help="How many at most.")
+@output_options
+def ask(
+    pieces: str, words: tuple[str, ...], address: str, weights: str | None, config: str | None, count: int
+) -> None:
+    """Find what a sentence describes in an index that `tagline serve --cluster` serves.
+
+    The sentence goes through the same CLIP that looked at the frames: with other weights it is refused.
+
+    \b
+    tagline catalog ask /shared/index a dog on the beach --cluster head:6379
+    """
+    with _in_words():
+        from retrieval.cluster.pieces import Head
+        from retrieval.cluster.serving import ServedIndex
+        from tagging.cluster.joining import joined
+
+        head = Head.read(Path(pieces))
+        query = _encoded(head, " ".join(words), weights, config)
+        with joined(address):
+            served = ServedIndex(Path(pieces), head.fingerprint)
+            ids, scores = served.search(query, count)
+            kept = ids[0] >= 0
+            spots = served.spots(ids[0][kept])
+        rows = _rows(head, spots, scores[0][kept].tolist())
+    emit(rows, ("score", "url", "start", "end"))
+    if not rows:
+        raise NothingFound("the index is empty")
+
+
+def _encoded(head: Head, sentence: str, weights: str | None, config: str | None) -> Vectors:
+    """A sentence as the expert's own CLIP writes it, float32 [1, D]."""
+    from tagging.settings import SettingsError
+    from tagging.settings import load as settings
+
+    try:
+        expert = settings(config).build(head.source, collection=weights)
+    except SettingsError as error:
+        raise ClusterError(str(error)) from error
+    if expert.fingerprint() != head.fingerprint:
+        why = expert.missing() or "other weights or settings"
+        raise ClusterError(
+            f"the expert {head.source} here is not the one that the index was made with ({why}); "
+            "name its weights or settings with --weights or --config"
+        )
+    expert.load("cpu")
+    towers = getattr(expert, "towers", None)
+    if towers is None:
+        raise ClusterError(f"the expert {head.source} has no tower for texts, so sentences cannot be asked")
+    found: Vectors = towers.encode_texts([sentence])
+    return found
+
+
+def _rows(head: Head, spots: list[Spot], scores: list[float]) -> list[dict[str, object]]:
+    """Hits with the addresses of their videos, where the shards still say them."""
+    from tagging.cluster import asking
+    from tagging.cluster.shards import Shelf
+
+    shelf = Shelf(head.shards)
+    where = asking.places(shelf, shelf.parts(), {spot.video for spot in spots})
+    return [
+        {"score": score, "url": where.get(spot.video, spot.video), "start": spot.start, "end": spot.end}
+        for spot, score in zip(spots, scores, strict=True)
+    ]

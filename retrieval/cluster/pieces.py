@@ -54,6 +54,7 @@ class Head:
     rows: int
     probes: int  # cells that a question looks into
     pieces: tuple[str, ...]
+    shards: str = ""  # where the vectors came from: who knows the videos' addresses
 
     def write(self, folder: Path) -> None:
         data = {"tagline": "index in pieces", "format": FORMAT, **asdict(self)}

@@ -28,10 +28,10 @@ def tagged(
     rows = shards.counting(shelf, "tags", where, parts).to_pylist()
     hits = [row for row in rows if normal(row["text"], row["modality"]) == normal(text, row["modality"])]
     hits.sort(key=lambda row: (-row["score"], row["hash"], row["start"]))
-    places = _places(shelf, parts, {row["hash"] for row in hits[:limit]})
+    where = places(shelf, parts, {row["hash"] for row in hits[:limit]})
     for row in hits[:limit]:
         yield {
-            "url": places.get(row["hash"], row["hash"]),
+            "url": where.get(row["hash"], row["hash"]),
             **{name: row[name] for name in ("text", "modality", "score", "start", "end", "expert", "hash")},
         }
 
@@ -75,7 +75,7 @@ def summary(url: str) -> dict[str, int]:
     return found
 
 
-def _places(shelf: Shelf, parts: set[str], digests: set[str]) -> dict[str, str]:
+def places(shelf: Shelf, parts: set[str], digests: set[str]) -> dict[str, str]:
     """Where each of these contents lies."""
     import pyarrow.compute as pc
 
