@@ -13,7 +13,7 @@ PORT = 8765
 EVERYWHERE = frozenset({"0.0.0.0", "::"})
 
 
-@click.command()
+@click.command(short_help="Show the library as a page in the browser.")
 @library_option
 @click.option(
     "--port",
