@@ -29,6 +29,14 @@ MEASUREMENTS = {
     "tagger-table": ("benchmarks.tagger_table:measure", "taggers on the user tags of the playhouse"),
     "tagger-ablation": ("benchmarks.tagger_table:ablation", "what each part of OP-TSG is worth there"),
     "msrvtt-words": ("benchmarks.msrvtt_words:measure", "taggers on real words: titles and tags of MSR-VTT"),
+    "neighbours-table": (
+        "benchmarks.neighbours_table:measure",
+        "tags of similar videos, recall and ranking, and the generator with and without retrieval",
+    ),
+    "one-tagger": (
+        "benchmarks.one_tagger:measure",
+        "the merged list against every single source, stated precision against measured",
+    ),
     "ranker-scale": (
         "benchmarks.ranker_scale:measure",
         "200,000 tags, 100,000 videos: the tags of one video",
@@ -56,6 +64,7 @@ MEASUREMENTS = {
         "the video and the moment found, signal by signal, and when nothing is said",
     ),
     "query-bank": ("benchmarks.query_bank:measure", "what a bank of other queries is worth to a live one"),
+    "serve-load": ("benchmarks.serve_load:measure", "1,000 requests at once to the page, for a minute"),
 }
 
 

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
 from experts.tags import Modality
-from retrieval.search import Evidence, Filters, search
+from retrieval.search import Answer, Evidence, Filters, answer
 from retrieval.web import answers
 from retrieval.web.contract import Problem
 from retrieval.web.desk import Desk
 from retrieval.web.overview import Entry, Key, Library
 from tagging.catalog import Catalog
 from tagging.names import safe
+from tagging.records import Video
 from tagging.vocabulary import normal
+
+Alike = tuple[int, float, tuple[float, float] | None]  # a video's id, how much, and the stretch if known
+
+_one_at_a_time = threading.Lock()  # what a search keeps in memory is shared
 
 DEPTH = 60  # hits that are looked at, whatever part of them is shown
 FACETS = 30  # tags that are offered as filters
@@ -75,11 +81,15 @@ def find(desk: Desk, ask: Mapping[str, Any]) -> dict[str, Any]:
     query = ask["q"].replace("\0", " ").strip()
     with desk.catalog() as catalog:
         library = desk.overview.of(catalog)
-        found = _search(catalog, library, query, wish) if query else _browse(library, wish)
+        asked = _search(catalog, query, wish) if query else None
+    found = _browse(library, wish) if asked is None else _hits(asked, library, bool(ask["anyway"]))
     checks: tuple[Callable[[Found], bool], ...] = (wish.sense, wish.length, wish.date)
     kept = [one for one in found if all(check(one) for check in checks)]
     return {
         "query": query,
+        "answered": asked is None or asked.answered,
+        "nearest": len(asked.hits) if asked is not None else 0,
+        "notices": [] if asked is None else [safe(notice, 300) for notice in asked.notices],
         "total": len(kept),
         "more": bool(query) and len(found) >= DEPTH,
         "hits": [_hit(one) for one in kept[ask["offset"] : ask["offset"] + ask["k"]]],
@@ -93,20 +103,44 @@ def find(desk: Desk, ask: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def similar(desk: Desk, ask: Mapping[str, Any]) -> dict[str, Any]:
-    """More like this one: by the tags that two videos share."""
+    """More like this one: by their vectors, or, where there are none, by the tags that two videos share."""
     with desk.catalog() as catalog:
         video = desk.video(catalog, ask["id"])
         library = desk.overview.of(catalog)
-        hits = []
-        for number, score, shared in library.similar(video.id)[: ask["k"]]:
-            entry = library.entries[number]
-            held = [(key, entry.tags[key]) for key in shared[:4]]
-            reasons = tuple(Evidence(k[1], k[0], h.start, h.end, h.score) for k, h in held)
-            first = reasons[0]
-            hits.append(
-                _hit(Found(entry, first.start, first.end, score, reasons, frozenset(e.kind for e in reasons)))
-            )
+        with _one_at_a_time:
+            near = _by_vectors(catalog, library, video, ask["k"])
+    shared = {number: (score, keys) for number, score, keys in library.similar(video.id)}
+    by_tags: list[Alike] = [(number, score, None) for number, (score, _) in shared.items()]
+    alike = by_tags[: ask["k"]] if near is None else near
+    hits = []
+    for number, score, span in alike:
+        entry = library.entries[number]
+        held = [(key, entry.tags[key]) for key in shared.get(number, (0.0, []))[1][:4]]
+        reasons = tuple(Evidence(k[1], k[0], h.start, h.end, h.score) for k, h in held)
+        start, end = span or (reasons[0].start, reasons[0].end)
+        hits.append(_hit(Found(entry, start, end, score, reasons, frozenset(e.kind for e in reasons))))
     return {"total": len(hits), "hits": hits}
+
+
+def _by_vectors(catalog: Catalog, library: Library, video: Video, count: int) -> list[Alike] | None:
+    """(id, cosine, the stretch that is most alike) by the index; None where this library has none."""
+    from retrieval.index import BadIndex, Level
+    from retrieval.searcher import searcher_of
+    from retrieval.similar import NotEmbedded, vector_of
+    from retrieval.similar import similar as nearest
+
+    index = searcher_of(catalog).indexes.get(Level.VIDEO)
+    if index is None:
+        return None
+    try:
+        found = nearest(catalog, vector_of(catalog, video), count, without=video.id, index=index)
+    except (NotEmbedded, BadIndex):
+        return None
+    return [
+        (like.video.id, min(max(like.score, 0.0), 1.0), (like.start, like.end))
+        for like in found
+        if like.video.id in library.entries
+    ]
 
 
 def suggest(desk: Desk, ask: Mapping[str, Any]) -> dict[str, Any]:
@@ -121,22 +155,28 @@ def suggest(desk: Desk, ask: Mapping[str, Any]) -> dict[str, Any]:
     return {"tags": [_counted(key, library.videos_with[key]) for key in order[: ask["k"]]]}
 
 
-def _search(catalog: Catalog, library: Library, query: str, wish: Wish) -> list[Found]:
+def _search(catalog: Catalog, query: str, wish: Wish) -> Answer:
     """The best hits; asked again with all filters where some of them hide so much that others get room."""
     filters = wish.tags
-    narrow = {"longer": wish.shortest, "shorter": wish.longest, "after": wish.after, "before": wish.before}
-    offered = {field.name for field in fields(Filters)}
-    narrow = {name: value for name, value in narrow.items() if name in offered and value is not None}
-    hits = {hit.video.id: hit for hit in search(catalog, query, DEPTH, filters)}
-    if narrow and len(hits) >= DEPTH:
-        every = {field.name: getattr(filters, field.name) for field in fields(Filters)}
-        for hit in search(catalog, query, DEPTH, Filters(**{**every, **narrow})):
+    narrow = replace(filters, after=wish.after, before=wish.before, longer=wish.shortest)
+    with _one_at_a_time:
+        found = answer(catalog, query, DEPTH, filters)
+        if narrow == filters or len(found.hits) < DEPTH:
+            return found
+        hits = {hit.video.id: hit for hit in found.hits}
+        for hit in answer(catalog, query, DEPTH, narrow).hits:
             hits.setdefault(hit.video.id, hit)
+    return replace(found, hits=sorted(hits.values(), key=lambda hit: (-hit.score, hit.video.id)))
+
+
+def _hits(asked: Answer, library: Library, anyway: bool) -> list[Found]:
+    """The hits of an answer; where the library has none, nothing, or the nearest."""
     found = []
-    for hit in sorted(hits.values(), key=lambda hit: (-hit.score, hit.video.id)):
+    for hit in asked.hits if asked.answered or anyway else []:
         entry = library.entries.get(hit.video.id) or Entry(hit.video, {})
+        score = hit.score if hit.probability is None else hit.probability
         kinds = frozenset(str(one.kind) for one in hit.why)
-        found.append(Found(entry, hit.start, hit.end, hit.score, tuple(hit.why), kinds))
+        found.append(Found(entry, hit.start, hit.end, score, tuple(hit.why), kinds))
     return found
 
 

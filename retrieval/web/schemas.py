@@ -54,6 +54,9 @@ SCHEMAS: dict[str, Any] = {
     ),
     "Hits": _object(
         query=TEXT,
+        answered=YES_NO,
+        nearest=COUNT,
+        notices=_list(TEXT),
         total=COUNT,
         more=YES_NO,
         hits=_list(_ref("Hit")),

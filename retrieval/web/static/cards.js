@@ -112,7 +112,7 @@ function deeds(hit, like, without) {
 }
 
 function reason(hit, one, without) {
-  const isTag = without && !["title", "speech"].includes(one.kind);
+  const isTag = without && !["title", "speech", "picture"].includes(one.kind);
   return el(
     "li",
     {},

@@ -8,7 +8,7 @@ import { filters, inUse } from "./filters.js";
 const PAGE = 24;
 const PAUSE = 180; // milliseconds without a key before it is searched
 const LISTS = ["modality", "tag", "not"];
-const SINGLES = ["q", "longer", "shorter", "after", "before"];
+const SINGLES = ["q", "longer", "shorter", "after", "before", "anyway"];
 
 /** What an address asks for: `#/?q=dog&tag=object:dog`. */
 export function wishOf(pairs) {
@@ -58,7 +58,7 @@ export class Find {
   typed() {
     const q = this.input.value.trim();
     if (q === (this.wish.q ?? "") && location.hash.startsWith("#/?")) return;
-    this.change({ q: q || undefined }, true);
+    this.change({ q: q || undefined, anyway: undefined }, true);
   }
 
   /** Ask for something else as well; typing replaces the address, so that "back" goes back to what was before. */
@@ -100,22 +100,25 @@ export class Find {
     this.summary.replaceChildren(el("h1", {}, said), ...inUse(this.wish, (part) => this.change(part)));
     this.hits.replaceChildren();
     this.append(found.hits);
-    if (!found.total) this.hits.replaceChildren(this.nothing());
+    if (!found.total) this.hits.replaceChildren(this.nothing(found));
     tell(said);
   }
 
   say(found) {
     if (!found.total) return found.query ? `Nothing found for “${found.query}”` : "Nothing here";
     const least = found.more ? "more than " : "";
+    if (!found.answered) return `Nothing answers “${found.query}”; the nearest ${found.total}`;
     return found.query ? `${least}${plural(found.total, "moment")} for “${found.query}”` : plural(found.total, "video");
   }
 
-  nothing() {
+  nothing(found) {
     const filtered = LISTS.some((name) => this.wish[name]?.length) || this.wish.longer || this.wish.after;
     return el(
       "li",
       { class: "quiet" },
-      this.wish.q ? "Nothing in this library holds these words. " : "No video fits. ",
+      this.wish.q ? "Nothing in this library answers that. " : "No video fits. ",
+      found.answered || !found.nearest || this.wish.anyway ? null : el("a", { href: addressOf({ ...this.wish, anyway: 1 }) }, "Show the nearest anyway"),
+      " ",
       filtered ? el("a", { href: addressOf({ q: this.wish.q }) }, "Without filters") : null,
       !this.wish.q && !filtered ? "Run tagline tag on this folder first." : null,
     );
