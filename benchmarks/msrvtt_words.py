@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks import taggers
 from benchmarks.chunks import concepts
-from benchmarks.taggers import METHODS
+from benchmarks.taggers import METHODS, TOLD
 
 if TYPE_CHECKING:
     from tagging.generator.config import Config
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 FOLDER = Path("annotations", "msrvtt")
 FILES = ("train_val_annotation.zip", "test_videodatainfo.json.zip")
 AGREEING = 3  # annotators
+# Rows of recall and ranking: our name here, theirs in benchmarks/recall_ranking.py.
+TWO_STAGE = {"text-channel": "text_channel", "classifier": "classifier", "ranker": "two_stage"}
 # Of the preset `small`: one seed of all methods is a matter of forty minutes of a core.
 SIZES: dict[str, Any] = {
     "width": 96,
@@ -45,6 +47,8 @@ def measure(options: dict[str, str]) -> dict[str, Any]:
     """folder=ANNOTATIONS methods=op-tsg,asl seeds=0 preset=small epochs=8 train=N test=N set.KEY=VALUE.
 
     methods=none prints the statistics of the tag set and trains nothing. What was trained before is kept.
+    Beside the generators: text-channel (tags of videos with titles like it), classifier, ranker (recall and
+    ranking) and op-tsg-rag (ours, told the tags of similar videos). ranker.KEY=VALUE changes the ranker.
     """
     from tagging.configuring import as_dict
 
@@ -54,19 +58,39 @@ def measure(options: dict[str, str]) -> dict[str, Any]:
             rows[side] = rows[side][: int(options[key])]
     figures = statistics(rows["train"], rows["test"])
     print(json.dumps(figures), file=sys.stderr, flush=True)
-    names = [name for name in options.get("methods", ",".join(METHODS)).split(",") if name != "none"]
+    methods = METHODS | TOLD
+    usual = ",".join([*methods, *TWO_STAGE])
+    names = [name for name in options.get("methods", usual).split(",") if name != "none"]
     seeds = taggers.seeds_of(options, "0")
     config = settings(options)
     data = taggers.Rows(rows["train"], rows["validate"], rows["test"])
-    values, runs = taggers.table({name: METHODS[name] for name in names}, seeds, config, data)
-    values = {**figures, **values}
-    taggers.rare(values, names)
+    written = [name for name in names if name in methods]
+    values, runs = taggers.table({name: methods[name] for name in written}, seeds, config, data)
+    values = {**figures, **values, **_two_stage(names, data, options, seeds)}
+    taggers.rare(values, written)
     return {
         "values": values,
         "configuration": {"agreeing": AGREEING, "methods": names, "config": as_dict(config)},
         "seeds": seeds,
         "details": runs,
     }
+
+
+def _two_stage(
+    names: Sequence[str], rows: taggers.Rows, options: Mapping[str, str], seeds: Sequence[int]
+) -> dict[str, float]:
+    """The rows of recall and ranking, under the names of this table."""
+    from benchmarks import recall_ranking
+    from tagging.neighbours.views import Viewer
+
+    wanted = {name: TWO_STAGE[name] for name in names if name in TWO_STAGE}
+    if not wanted:
+        return {}
+    found, _ = recall_ranking.table(rows, Viewer.open("auto"), options, seeds)
+    values = {key: value for key, value in found.items() if key.startswith(("recall_", "negatives_"))}
+    for name, key in wanted.items():
+        values |= {k.replace(key, name, 1): v for k, v in found.items() if k.startswith(key)}
+    return values
 
 
 def read_annotations(options: Mapping[str, str]) -> dict[str, tuple[str, list[str]]]:

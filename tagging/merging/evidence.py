@@ -10,6 +10,7 @@ from experts.tags import HUMAN_SOURCE, Tag
 from tagging.uploads import UPLOADER
 from tagging.vocabulary import normal
 
+NEIGHBOURS = "neighbours"  # the expert whose tags come from other videos
 PEOPLE = frozenset({HUMAN_SOURCE, UPLOADER})  # what these say is the truth that the others are measured by
 
 
@@ -53,7 +54,7 @@ def gather(tags: Iterable[Tag], carried: Mapping[str, Iterable[str]] | None = No
         candidate = found.setdefault(form, Candidate(form, tag.text))
         before = candidate.pieces.get(tag.source)
         if before is None or tag.score > before.score:
-            near = tuple((carried or {}).get(tag.text, ()))
+            near = tuple((carried or {}).get(tag.text, ())) if tag.source == NEIGHBOURS else ()
             candidate.pieces[tag.source] = Piece(tag.source, tag.score, tag.start, tag.end, near)
     return found
 

@@ -152,21 +152,15 @@ class _Rates:
         return self._odds(self.hits[form] - one.right, self.named[form] - 1)
 
 
-def threshold(scores: Sequence[float], right: Sequence[bool], precision: float) -> float:
-    """The lowest score from which on so large a share is right; above 1 where no score reaches it."""
-    order = np.argsort(-np.asarray(scores, float), kind="stable")
-    said = np.asarray(scores, float)[order]
-    seen = np.cumsum(np.asarray(right, float)[order]) / np.arange(1, len(order) + 1)
-    last = np.append(said[1:] < said[:-1], True) if len(said) else np.zeros(0, bool)  # whole ties only
-    good = np.flatnonzero(last & (seen >= precision))
-    return float(said[good[-1]]) if len(good) else float("inf")
-
-
 def expected(scores: Sequence[float], precision: float) -> float:
-    """The lowest score from which on the mean of the scores is `precision`: a stated precision."""
+    """The lowest score from which on the mean of the scores is `precision`: a stated precision.
+
+    Above 1 where no score is so high. Equal scores are said together or not at all.
+    """
     said = np.sort(np.asarray(scores, float))[::-1]
     means = np.cumsum(said) / np.arange(1, len(said) + 1)
-    good = np.flatnonzero(means >= precision)
+    whole = np.append(said[1:] < said[:-1], True) if len(said) else np.zeros(0, bool)
+    good = np.flatnonzero(whole & (means >= precision))
     return float(said[good[-1]]) if len(good) else float("inf")
 
 
@@ -176,7 +170,7 @@ def best_threshold(
     """The score of the best example-based F1, from (score by tag, true tags) of videos that have tags."""
     there = [(scores, set(truth)) for scores, truth in videos if truth]
     best, reached = 0.5, -1.0
-    for least in np.linspace(0.02, 0.98, 49).tolist():
+    for least in _levels([score for scores, _ in there for score in scores.values()]):
         precisions, recalls = [], []
         for scores, truth in there:
             said = {tag for tag, score in scores.items() if score >= least}
@@ -188,6 +182,15 @@ def best_threshold(
         if f1 > reached + 1e-12:
             best, reached = least, f1
     return best
+
+
+def _levels(scores: Sequence[float], most: int = 100) -> list[float]:
+    """Thresholds worth trying: scores that occur, at most so many of them, evenly spread."""
+    every = np.unique(np.asarray(scores, float))
+    if len(every) > most:
+        every = every[np.linspace(0, len(every) - 1, most).astype(int)]
+    found: list[float] = every.tolist()
+    return found
 
 
 def _fold(video: str) -> int:

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from tagging.configuring import BadConfig
-from tagging.generator.calibration import calibrate
+from tagging.generator.calibration import Calibration, calibrate
 from tagging.generator.data import Example, tag_table
 from tagging.generator.language import embed
 from tagging.generator.words import Words
+from tagging.merging.weighing import best_threshold
 from tagging.neighbours.views import told
 from tagging.ranker.batches import width_of
 from tagging.ranker.config import RankerConfig
@@ -100,22 +101,19 @@ def agreement(ranked: Sequence[Said], examples: Sequence[Example]) -> float:
 
 
 def fit(made: Ranking, ranked: Sequence[Said], examples: Sequence[Example]) -> None:
-    """Set the calibration, and the score from which on a tag is said to that of the best F1 over videos."""
+    """Set the ranker's calibration and the score from which on a tag is said."""
+    made.calibration, made.least = fitted(ranked, examples)
+
+
+def fitted(ranked: Sequence[Said], examples: Sequence[Example]) -> tuple[Calibration, float]:
+    """The calibration of ranked tags, and the calibrated score of the best F1 over videos."""
     pairs = [(s, t in one.tags) for own, one in zip(ranked, examples, strict=True) for t, s in own]
-    made.calibration = calibrate([score for score, _ in pairs], [right for _, right in pairs])
-    scored = [[(tag, made.calibration(score)) for tag, score in own] for own in ranked]
-    best = -1.0
-    for least in sorted({score for own in scored for _, score in own}):
-        precisions, recalls = [], []
-        for own, one in zip(scored, examples, strict=True):
-            said = {tag for tag, score in own if score >= least}
-            right = len(said.intersection(one.tags))
-            precisions.append(right / max(len(said), 1))
-            recalls.append(right / max(len(one.tags), 1))
-        p, r = float(np.mean(precisions)), float(np.mean(recalls))
-        f1 = 2 * p * r / max(p + r, 1e-12)
-        if f1 > best + 1e-12:
-            best, made.least = f1, least
+    line = calibrate([score for score, _ in pairs], [right for _, right in pairs])
+    videos = [
+        ({tag: line(score) for tag, score in own}, one.tags)
+        for own, one in zip(ranked, examples, strict=True)
+    ]
+    return line, best_threshold(videos)
 
 
 def _start(config: RankerConfig, learn: Sequence[Example]) -> Ranking:

@@ -1,0 +1,115 @@
+"""`neighbours-table`: Open-Tag's rows and the two-stage system's tables on the user tags of the playhouse.
+
+Baseline is the generator without order prompts, "+ OPG" has them, "+ RAG" is told what four retrieval
+systems over the training videos agree on. "neighbours" is that consensus alone, without the generator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from benchmarks import benchset, recall_ranking, tagger_table, taggers
+from benchmarks.benchset import Known
+from benchmarks.taggers import METHODS, TOLD, Figures, Rows
+
+if TYPE_CHECKING:
+    from tagging.neighbours.views import Viewer
+
+ROWS: dict[str, dict[str, Any]] = {
+    "baseline": METHODS["frequent-first"],
+    "opg": METHODS["op-tsg"],
+    "rag": TOLD["op-tsg-rag"],
+}
+
+
+def measure(options: Mapping[str, str]) -> dict[str, Any]:
+    """folder=DIR videos=N seeds=0,1,2 epochs=N set.KEY=VALUE ranker.KEY=VALUE sound=no generator=no."""
+    from experts import weights
+    from tagging.configuring import as_dict
+    from tagging.neighbours.views import Viewer
+
+    world = benchset.read(options)
+    eyes = benchset.clip(options)
+    config = taggers.base(options, "playhouse", tagger_table.SIZES)
+    if "towers" in options:
+        config = replace(config, train=replace(config.train, towers=options["towers"]))
+    rows = replace(tagger_table.rows_of(world, eyes, config), frames_by=eyes.fingerprint)
+    if options.get("sound") != "no":
+        rows = heard(rows, world)
+    seeds = taggers.seeds_of(options)
+    gain = tagger_table.Gain(world["test"], rows, eyes)
+    towers = options.get("towers") or weights.for_expert("appearance", "playhouse")
+    viewer = Viewer.open("auto", towers, collection="playhouse")
+    values: dict[str, Any] = dict(taggers.statistics(rows.train, rows.test))
+    two_stage, runs = recall_ranking.table(rows, viewer, options, seeds)
+    values |= two_stage
+    values |= {f"neighbours_{key}": round(value, 4) for key, value in alone(rows, viewer, gain).items()}
+    details: dict[str, Any] = {"two_stage": runs}
+    if options.get("generator") != "no":
+        generated, more = taggers.table(ROWS, seeds, config, rows, gain, eyes.fingerprint)
+        values |= generated
+        details |= more
+        values["rare_f1_without_retrieval"] = values["opg_rare_f1"]
+        values["rare_f1_with_retrieval"] = values["rag_rare_f1"]
+    return {
+        "values": values,
+        "configuration": {"config": as_dict(config), "towers": eyes.fingerprint, "models": viewer.identity},
+        "seeds": seeds,
+        "details": details,
+    }
+
+
+def alone(rows: Rows, viewer: Viewer, gain: tagger_table.Gain) -> Figures:
+    """The consensus of the four retrieval systems without any training but a threshold."""
+    from tagging.neighbours.advising import Librarian
+    from tagging.ranker.train import fitted
+
+    librarian = Librarian.of(rows.train, viewer, neighbours=8, most=30)
+    validation, test = librarian.advise(rows.validation), librarian.advise(rows.test)
+    line, least = fitted(validation, rows.validation)
+    said = [[(tag, s) for tag, score in own if (s := line(score)) >= least] for own in test]
+    figures = taggers.columns(rows.train, rows.test, said)
+    known = {tag for one in rows.train for tag in one.tags}
+    return {**figures, **gain([[tag for tag, _ in own] for own in said], known)}
+
+
+def heard(rows: Rows, world: Mapping[str, Sequence[Known]]) -> Rows:
+    """The same rows with vectors of their sound."""
+    sounds = {
+        one.name: vectors for own in world.values() for one, vectors in zip(own, listen(own), strict=True)
+    }
+
+    def with_sound(examples: Sequence[Any]) -> list[Any]:
+        return [replace(one, sound=sounds[one.name]) for one in examples]
+
+    return replace(
+        rows,
+        train=with_sound(rows.train),
+        validation=with_sound(rows.validation),
+        test=with_sound(rows.test),
+    )
+
+
+def listen(videos: Sequence[Known]) -> list[Any]:
+    """The sound vectors of each video, made once and kept."""
+    import numpy as np
+
+    from benchmarks.kept import array_path, put_array
+    from experts.decoder import Decoder
+    from experts.footage import Sound, Unreadable
+    from experts.hearing.soundprint import soundprint
+
+    paths = [array_path("sounds", [one.name, one.path.stat().st_size, "soundprint 1"]) for one in videos]
+    missing = [i for i, path in enumerate(paths) if not path.is_file()]
+    with Decoder() as decoder:
+        results = decoder.read_all((videos[i].path, (Sound(),)) for i in missing)
+        for i, (_, footage) in zip(missing, results, strict=True):
+            if isinstance(footage, Unreadable):
+                raise RuntimeError(f"{videos[i].path}: {footage}")
+            try:
+                put_array(paths[i], soundprint(footage.sound))
+            finally:
+                footage.close()
+    return [np.load(path, allow_pickle=False) for path in paths]

@@ -1,0 +1,110 @@
+"""`one-tagger`: the merged list against every single source, and stated precision against measured.
+
+On a library that was prepared and tagged like any other:
+
+    tagline bench playhouse render bench DIR
+    tagline bench prepare playhouse --videos DIR
+    tagline tag DIR --weights playhouse
+
+Everything is fitted on the split "val" (each source's own threshold, too); neighbours come from "train"; the
+user tags of "test" are the truth and are read here for the first time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from statistics import mean
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tagging.merging.evidence import Candidate
+
+TARGETS = (0.5, 0.6, 0.7, 0.8, 0.9)
+Scored = Sequence[tuple[Mapping[str, float], Collection[str]]]  # (score by form, true forms) of each video
+
+
+def measure(options: Mapping[str, str]) -> dict[str, Any]:
+    """library=DIR videos=N (test videos, all if not given)."""
+    from benchmarks.benchset import home
+    from tagging.catalog import Catalog
+    from tagging.merging.merger import Merger
+    from tagging.merging.run import open_viewer
+    from tagging.merging.weighing import best_threshold
+    from tagging.neighbours.expert import NeighboursExpert, look_again
+    from tagging.neighbours.reading import read
+    from tagging.vocabulary import normal
+
+    folder = options.get("library") or home({})
+    with Catalog.open(folder, create=False) as catalog:
+        library = read(catalog)
+        viewer = open_viewer(library, "playhouse")
+        look_again(catalog, library, viewer, NeighboursExpert())
+        merger = Merger(catalog, library, viewer)
+        fitted = merger.learn()
+        sides: dict[str, list[tuple[dict[str, Candidate], set[str]]]] = {"val": [], "test": []}
+        for video_id, one, split in zip(library.ids, library.examples, library.splits, strict=True):
+            if split in sides and one.tags:
+                sides[split].append((merger.candidates(video_id), {normal(tag) for tag in one.tags}))
+    test = sides["test"][: int(options.get("videos", len(sides["test"])))]
+    if not sides["val"] or not test:
+        raise ValueError(f"{folder} has no tagged videos of the splits val and test; see one_tagger.py")
+    values: dict[str, Any] = {"test_videos": len(test), "judged_tags": fitted.weights.judged}
+    sources = sorted({name for own, _ in (*sides["val"], *test) for c in own.values() for name in c.pieces})
+    for source in sources:
+        least = best_threshold(by_source(sides["val"], source))
+        values[f"{source}_f1"] = round(scores(by_source(test, source), least)["f1"], 4)
+    merged = [({form: fitted.weights(c) for form, c in own.items()}, truth) for own, truth in test]
+    found = scores(merged, fitted.least)
+    values["merged_f1"] = round(found["f1"], 4)
+    values["best_single_f1"] = max(values[f"{source}_f1"] for source in sources)
+    values["best_single"] = max(sources, key=lambda source: float(values[f"{source}_f1"]))
+    values["beats_every_single"] = values["merged_f1"] > values["best_single_f1"]
+    values |= precision("", merged, fitted.least)
+    for target in TARGETS:
+        values |= precision(f"_at_{target:g}", merged, fitted.least_for(target))
+    return {
+        "values": values,
+        "configuration": {"sources": sources, "neighbours": viewer.identity},
+        "seeds": [],
+        "details": {
+            "bias": fitted.weights.bias,
+            "said": dict(fitted.weights.said),
+            "score": dict(fitted.weights.score),
+            "habit": fitted.weights.habit,
+            "common": fitted.weights.common,
+            "merged": found,
+        },
+    }
+
+
+def by_source(rows: Sequence[tuple[Mapping[str, Candidate], set[str]]], source: str) -> Scored:
+    """What one source alone says, by its own scores."""
+    return [
+        ({form: c.pieces[source].score for form, c in own.items() if source in c.pieces}, truth)
+        for own, truth in rows
+    ]
+
+
+def scores(rows: Scored, least: float) -> dict[str, float]:
+    """Example-based precision, recall and F1 of what is said from `least` on."""
+    from tagging.scoring import example_based
+
+    truth = [set(own) for _, own in rows]
+    said = [{form for form, score in own.items() if score >= least} for own, _ in rows]
+    every = set().union(*truth, *said)
+    found = example_based(truth, said, every)
+    return {"precision": found.precision, "recall": found.recall, "f1": found.f1}
+
+
+def precision(name: str, rows: Scored, least: float) -> dict[str, float]:
+    """Stated: the mean score of the tags said; measured: the share that is right; and their distance."""
+    said = [(score, form in truth) for own, truth in rows for form, score in own.items() if score >= least]
+    if not said:
+        return {f"tags{name}": 0.0}
+    stated, measured = mean(score for score, _ in said), mean(right for _, right in said)
+    return {
+        f"stated_precision{name}": round(stated, 4),
+        f"measured_precision{name}": round(measured, 4),
+        f"gap_points{name}": round(100 * abs(stated - measured), 2),
+        f"tags{name}": round(len(said) / len(rows), 2),
+    }

@@ -1,0 +1,169 @@
+"""The two-stage system on any tagged rows: recall by channel, three ways to draw negatives, three systems.
+
+As the paper's tables: 1, the recall of each channel and of their union; 2, the ranker with 10 negatives,
+with 400, and with 400 of which some are two hops away; 3, the classifier alone, all tags ranked, and recall
+with ranking, by tag accuracy (of the tags said, the share that is annotated) and tags a video. What is said
+of a video is decided by a threshold that was fitted on the validation videos, never on test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from statistics import mean
+from typing import TYPE_CHECKING, Any
+
+from benchmarks import kept, taggers
+from benchmarks.taggers import Figures, Rows
+
+if TYPE_CHECKING:
+    from tagging.generator.data import Example
+    from tagging.generator.methods import Said
+    from tagging.neighbours.memory import Source
+    from tagging.neighbours.views import Viewer
+    from tagging.ranker.config import RankerConfig
+    from tagging.ranker.ranking import Ranking
+
+CANDIDATES = 50  # tags of each channel
+NEIGHBOURS = 15  # videos of each channel
+TOP = 5  # tags that Table 2 looks at
+
+NEGATIVES: dict[str, dict[str, Any]] = {
+    "negatives_10": {"negatives": 10, "hard": 0.0},
+    "negatives_400": {"negatives": 400, "hard": 0.0},
+    "negatives_400_two_hop": {"negatives": 400, "hard": 0.25},
+}
+OURS = "negatives_400_two_hop"
+
+
+def config_of(options: Mapping[str, str], seed: int, **changes: Any) -> RankerConfig:
+    """ranker.KEY=VALUE, such as ranker.epochs=5."""
+    from tagging.configuring import changed
+    from tagging.ranker.config import RankerConfig
+
+    config = RankerConfig(seed=seed, **changes)
+    found: RankerConfig = changed(
+        config, [f"{key[7:]}={value}" for key, value in options.items() if key.startswith("ranker.")]
+    )
+    return found
+
+
+def kept_run(rows: Rows, viewer: Viewer, config: RankerConfig) -> Figures:
+    """`run`, unless the same was done before."""
+    code = kept.code("tagging.ranker", "tagging.neighbours", "tagging.merging")
+    sounds = [0 if one.sound is None else len(one.sound) for one in (*rows.train, *rows.test)]
+    about = {"config": asdict(config), "data": rows.digest(), "sounds": sounds, "models": viewer.identity}
+    return kept.figures("recall-ranking", {**about, "code": code}, lambda: run(rows, viewer, config))
+
+
+def run(rows: Rows, viewer: Viewer, config: RankerConfig) -> Figures:
+    """All three tables on the test videos, for one seed."""
+    from tagging.ranker.train import train
+    from tagging.training import to_stderr
+
+    def trained(**changes: Any) -> Ranking:
+        return train(replace(config, **changes), rows.train, rows.validation, say=to_stderr)
+
+    classifier = trained(objective="classify")
+    channels = Channels(rows.train, viewer, classifier)
+    found = recall(channels(rows.test), rows)
+    validation, test = (union(channels(own)) for own in (rows.validation, rows.test))
+    found["candidates"] = mean(map(len, test))
+    found |= said("classifier", classifier.classify(rows.validation), classifier.classify(rows.test), rows)
+    for name, changes in NEGATIVES.items():
+        ranker = trained(**changes)
+        ranked = ranker.rank(rows.test, test)
+        found[f"{name}_top{TOP}"] = top(ranked, rows.test)
+        if name == OURS:
+            found |= said("ranker_all", ranker.rank(rows.validation), ranker.rank(rows.test), rows)
+            found |= said("two_stage", ranker.rank(rows.validation, validation), ranked, rows)
+    for source in ("text", "multimodal"):
+        if source in channels.names:
+            found |= said(
+                f"{source}_channel",
+                channels.scored(source, rows.validation),
+                channels.scored(source, rows.test),
+                rows,
+            )
+    return found
+
+
+class Channels:
+    """The recall channels over the training videos: similar videos' tags, and the classifier's."""
+
+    def __init__(self, train: Sequence[Example], viewer: Viewer, classifier: Ranking) -> None:
+        from tagging.neighbours.memory import RECALL, Known, Memory
+
+        self.viewer, self.classifier = viewer, classifier
+        known = [Known(one.key, one.tags) for one in train]
+        self.memory = Memory(known, viewer(train))
+        self.sources: dict[str, Source] = {s.name: s for s in self.memory.sources(RECALL)}
+
+    @property
+    def names(self) -> list[str]:
+        return [*self.sources, "classifier"]
+
+    def scored(self, name: str, examples: Sequence[Example]) -> list[Said]:
+        """The best tags of one channel with their scores."""
+        if name == "classifier":
+            return self.classifier.classify(examples, most=CANDIDATES)
+        views = self.memory.fit(self.viewer(examples))
+        found = self.memory.propose(
+            views, [one.key for one in examples], count=NEIGHBOURS, among=[self.sources[name]]
+        )
+        return [[(p.text, p.score) for p in own[:CANDIDATES]] for own in found]
+
+    def __call__(self, examples: Sequence[Example]) -> dict[str, list[list[str]]]:
+        """Candidates by channel."""
+        return {name: [[t for t, _ in own] for own in self.scored(name, examples)] for name in self.names}
+
+
+def union(candidates: Mapping[str, Sequence[Sequence[str]]]) -> list[list[str]]:
+    """All channels' candidates of each video, each once."""
+    return [
+        list(dict.fromkeys(tag for own in parts for tag in own))
+        for parts in zip(*candidates.values(), strict=True)
+    ]
+
+
+def recall(candidates: Mapping[str, Sequence[Sequence[str]]], rows: Rows) -> Figures:
+    """Table 1: the share of the annotated tags, of those that training knows, that each channel finds."""
+    known = {tag for one in rows.train for tag in one.tags}
+    truth = [known.intersection(one.tags) for one in rows.test]
+
+    def share(found: Sequence[Sequence[str]]) -> float:
+        right = sum(len(own & set(tags)) for own, tags in zip(truth, found, strict=True))
+        return right / max(sum(map(len, truth)), 1)
+
+    figures = {f"recall_{name}": share(found) for name, found in candidates.items()}
+    return {**figures, "recall_union": share(union(candidates))}
+
+
+def top(ranked: Sequence[Said], test: Sequence[Example]) -> float:
+    """Table 2: of the first TOP tags of a video the share that is annotated."""
+    shares = [
+        len({tag for tag, _ in own[:TOP]}.intersection(one.tags)) / TOP
+        for own, one in zip(ranked, test, strict=True)
+    ]
+    return mean(shares)
+
+
+def said(name: str, validation: Sequence[Said], test: Sequence[Said], rows: Rows) -> Figures:
+    """Table 3 and the papers' F1 of one system, its threshold fitted on the validation videos."""
+    from tagging.ranker.train import fitted
+
+    line, least = fitted(validation, rows.validation)
+    kept_tags = [[(tag, s) for tag, score in own if (s := line(score)) >= least] for own in test]
+    counts = [(len({t for t, _ in own} & set(one.tags)), len(own)) for own, one in zip(kept_tags, rows.test)]
+    columns = taggers.columns(rows.train, rows.test, kept_tags)
+    return {
+        f"{name}_accuracy": sum(right for right, _ in counts) / max(sum(n for _, n in counts), 1),
+        f"{name}_tags": mean(n for _, n in counts),
+        **{f"{name}_{key}": value for key, value in columns.items() if key.endswith("_f1")},
+    }
+
+
+def table(rows: Rows, viewer: Viewer, options: Mapping[str, str], seeds: Sequence[int]) -> Any:
+    """(means over seeds, all runs)"""
+    runs = [kept_run(rows, viewer, config_of(options, seed)) for seed in seeds]
+    return {key: round(mean(one[key] for one in runs), 4) for key in runs[0]}, runs
