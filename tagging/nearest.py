@@ -106,10 +106,10 @@ class Nearest:
         import faiss
 
         count, width = self.vectors.shape
-        lists = max(1, int(4 * count**0.5))
+        lists = max(1, int(2 * count**0.5))
         index = faiss.IndexIVFFlat(faiss.IndexFlatIP(width), width, lists, faiss.METRIC_INNER_PRODUCT)
         index.cp.seed = seed + 1
-        index.cp.niter = 8
+        index.cp.niter = 5
         index.cp.min_points_per_centroid = 8
         index.cp.max_points_per_centroid = 32  # the lists need not be good, only found quickly
         index.train(self.vectors)
