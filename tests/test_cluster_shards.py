@@ -151,6 +151,20 @@ def _facts(path: Path) -> tuple[int, str]:
     return path.stat().st_size, str(path.stat().st_mtime_ns)
 
 
+def test_what_could_be_read_later_is_looked_at_like_everything_else(
+    films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, found = tmp_path / "shards", listed([str(films / "broken.mp4")]).sources
+    walk_through(found, out, order(["object"]))
+    assert walk_through(found, out, order()) == []  # it would fail again
+    real = fakes.content_of
+    monkeypatch.setattr(fakes, "content_of", lambda path: {**real(path), "unreadable": None})
+    [line] = walk_through(found, out, order(["object"], retry=True))
+    assert line.looked == ("object",)
+    [line] = walk_through(found, out, order())
+    assert set(line.looked) == {"scene", "speech", "screen"}
+
+
 def test_questions_to_shards(films: Path, tmp_path: Path) -> None:
     out = str(tmp_path / "shards")
     walk_through(listed([str(films)]).sources, tmp_path / "shards", order())

@@ -93,11 +93,14 @@ def known(shelf: Shelf) -> tuple[Known, dict[str, float]]:
     seconds: dict[str, list[float]] = defaultdict(list)
     if not parts:
         return found, {}
+    looked: dict[str, str] = {}  # hash: when an expert last said something of it
     for row in shards.looks(shelf, parts, ("fingerprint", "seconds")):
+        looked[row["hash"]] = max(row["at"], looked.get(row["hash"], ""))
         found.done.setdefault(row["hash"], {})[row["expert"]] = row["fingerprint"]
         seconds[row["expert"]].append(row["seconds"] or 0.0)
     for row in shelf.dataset("failures", parts).to_table().to_pylist():
-        if row["hash"] is not None:
+        outlived = row["expert"] == "" and row["at"] <= looked.get(row["hash"], "")  # it was read since
+        if row["hash"] is not None and not outlived:
             found.failed.setdefault(row["hash"], {})[row["expert"]] = row["fingerprint"]
     columns = ["url", "size", "stamp", "hash", "at", "part"]
     for row in shards.newest(shelf.dataset("videos", parts).to_table(columns=columns).to_pylist(), "url"):

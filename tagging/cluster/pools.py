@@ -8,6 +8,7 @@ every pool, and one task more, fit on what is left when the largest node is lost
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -82,7 +83,7 @@ def plan(
     left = survivors(nodes)
     gpus = 0.0 if device == "cpu" or left.gpus < 1 else left.gpus
     on_gpu = set(experts) if gpus else set()
-    cost = {name: (seconds or {}).get(name) or USUAL.get(name, 1.0) for name in stages if name not in on_gpu}
+    cost = {name: spent for name, spent in _costs(stages, seconds or {}).items() if name not in on_gpu}
     sizes = shares(cost, max(len(cost), math.floor(sum(node.cpus for node in nodes))))
     # A share of a GPU is a real place on it: as many actors as the surviving GPUs have room for.
     sizes |= {name: int(gpus) for name in on_gpu}
@@ -99,6 +100,13 @@ def plan(
         )
         for name in stages
     ]
+
+
+def _costs(stages: Sequence[str], seconds: Mapping[str, float]) -> dict[str, float]:
+    """Seconds of each stage for a video: measured, or the usual in proportion to what was measured."""
+    known = [seconds[name] / USUAL[name] for name in stages if seconds.get(name) and name in USUAL]
+    longer = statistics.median(known) if known else 1.0
+    return {name: seconds.get(name) or longer * USUAL.get(name, 1.0) for name in stages}
 
 
 def shares(cost: Mapping[str, float], places: int) -> dict[str, int]:
