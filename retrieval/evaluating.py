@@ -218,7 +218,7 @@ def _in_use(catalog: Catalog, questions: Questions, ids: Sequence[int]) -> Float
         return None
     if encoder is None:
         return None
-    vectors = {}
+    vectors: dict[int, Floats] = {}
     for page in embeddings.pages(catalog, Level.VIDEO, encoder.fingerprint, ids):
         vectors |= dict(zip(page.ids.tolist(), page.values, strict=True))
     if not vectors:

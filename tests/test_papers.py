@@ -210,6 +210,7 @@ def test_a_run_ends_in_a_page_and_the_next_one_finds_all_done(
     import table.train
 
     fakes.use_fakes(monkeypatch)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(prepared.parent / "cache"))
     settings = [word for key, value in SMALL.items() for word in ("--set", f"{key}={value}")]
     first = bench("run", "msrvtt", "--library", str(prepared), *settings)
     assert first.exit_code == 0, first.output

@@ -228,7 +228,7 @@ def generating(options: Options, machine: Machine) -> list[Part]:
     ]
     words = Words.learn([*tags, "a day in the life"], 300)
     torch.manual_seed(0)
-    vectors = torch.randn(len(tags), config.tag_width)
+    vectors = torch.randn(len(tags) + 1, config.tag_width)  # the last is [PAD]
     model = Tagger(config, words, tags, vectors, [1] * len(tags)).eval().to(machine.device)
     titles = [
         Example(str(n), str(n), f"a day in the life {n}") for n in range(_number(options, "titles", 16))
