@@ -32,7 +32,8 @@ AGAIN = "run `tagline index --rebuild` to make it again from the catalog"
 
 # One query over 256 MB of rows takes about 10 ms on one core; beyond that it shows in a live search.
 EXACT_BYTES = 256 << 20
-AIM = 0.985  # recall at 10 at which tuning stops; 8-bit rows hardly give more
+AIM = 0.98  # recall at 10 at which tuning stops; 8-bit rows hardly give more
+WORTH = 0.003  # recall that looking at twice as much must bring
 RAYS = 200  # rows that ask for their neighbours when the recall is measured
 TOP = 10
 
@@ -122,12 +123,14 @@ class FaissIndex:
 
         asked: queries as people put them, float32 [Q, D], beside rows of the library, for the check.
         """
-        rng = np.random.default_rng(0)
         index = cls(fingerprint, dimensions)
-        if not exact(count, dimensions):
+        few = exact(count, dimensions)
+        wanted = np.random.default_rng(0).permutation(count)[: RAYS if few else max(RAYS, 64 * _cells(count))]
+        sample = _sample(pages, np.sort(wanted)) if count else asked[:0]
+        if not few:
             index._inner = _untrained(count, dimensions)
-            index._inner.train(_sample(pages, rng.permutation(count)[: 64 * _cells(count)]))
-        rays = _sample(pages, np.sort(rng.permutation(count)[:RAYS])) if count else asked[:0]
+            index._inner.train(sample)
+        rays = sample[:: max(1, len(sample) // RAYS)][:RAYS]
         groups = [some for some in (rays, asked) if len(some)]
         truth = _Best(np.concatenate(groups) if groups else np.zeros((0, dimensions), np.float32))
         for ids, vectors in pages():
@@ -204,21 +207,26 @@ class FaissIndex:
         return self._inner.search(queries, max(k, TOP), params=how)  # type: ignore[no-any-return]
 
     def _tune(self, groups: list[Vectors], truths: list[Ids]) -> None:
-        """Look into more cells until every group of queries gets its neighbours, or it costs too much."""
-        most = 1 if self.exact else max(16, _cells(self.built) // 8)
-        self.widen = 1 if self.exact else 8
-        self.probes = 1 if self.exact else min(8, most)
-        while True:
-            recalls = [_recall(self.search(g, TOP)[0], t) for g, t in zip(groups, truths, strict=True)]
-            self.recall = min(recalls)
-            if self.exact or self.recall >= AIM or self.probes >= most:
-                return
-            before = self.recall
-            self.widen *= 2
-            recalls = [_recall(self.search(g, TOP)[0], t) for g, t in zip(groups, truths, strict=True)]
-            if min(recalls) < before + 0.002 or self.widen > 32:
-                self.widen //= 2
-            self.probes = min(2 * self.probes, most)
+        """Look into more until every group of queries gets its neighbours, or more gives little more."""
+
+        def recall() -> float:
+            return min(_recall(self.search(g, TOP)[0], t) for g, t in zip(groups, truths, strict=True))
+
+        if not self.exact:
+            self.probes, self.widen = 8, 8
+        self.recall = recall()
+        steps = () if self.exact else ("probes", "widen") * 5
+        for name in steps:
+            most = max(64, _cells(self.built) // 32) if name == "probes" else 32
+            before = getattr(self, name)
+            if self.recall >= AIM or before >= most:
+                continue
+            setattr(self, name, 2 * before)
+            found = recall()
+            if found < self.recall + WORTH:
+                setattr(self, name, before)
+            else:
+                self.recall = found
 
     def _write(self, file: Any) -> None:
         seal = hashlib.sha256()
@@ -283,8 +291,8 @@ def _untrained(count: int, dimensions: int) -> Any:
 
 
 def _sample(pages: Pages, wanted: Any) -> Vectors:
-    """The rows with these numbers in the order of the pages."""
-    wanted, first, found = np.sort(wanted), 0, []
+    """The rows with these numbers, ascending, in the order of the pages."""
+    first, found = 0, []
     for ids, vectors in pages():
         low, high = np.searchsorted(wanted, (first, first + len(ids)))
         found.append(vectors[wanted[low:high] - first])
