@@ -45,9 +45,7 @@ class Table(nn.Module):
 
         self.guide = TagGuide(self.text, config) if config.layers else None
         # CLIP's shared space is mostly as wide as its text tower; where it is not, a map leads in and out.
-        differ = bool(config.layers) and width != shared
-        self.enter = nn.Linear(shared, width) if differ else nn.Identity()
-        self.leave = nn.Linear(width, shared) if differ else nn.Identity()
+        self.enter, self.leave = _in_and_out(shared, width if config.layers else shared)
         # λ. CLIP4Clip's sequence transformer has none.
         mean = config.layers > 0 and config.residual == "mean"
         self.residual = nn.Parameter(torch.tensor(config.residual_init)) if mean else None
@@ -322,3 +320,17 @@ def spoken(ids: Tensor) -> Tensor:
 
 def _unit(x: Tensor) -> Tensor:
     return F.normalize(x.float(), dim=-1)
+
+
+def _in_and_out(shared: int, width: int) -> tuple[nn.Module, nn.Module]:
+    """The maps into the TG encoder and out of it. Together they change as little as they can at the start,
+    so that what the tags say comes through before anything is learned."""
+    if shared == width:
+        return nn.Identity(), nn.Identity()
+    enter, leave = nn.Linear(shared, width), nn.Linear(width, shared)
+    nn.init.orthogonal_(enter.weight)
+    with torch.no_grad():
+        leave.weight.copy_(enter.weight.T)
+    for way in (enter, leave):
+        nn.init.zeros_(way.bias)
+    return enter, leave
