@@ -28,6 +28,7 @@ def tagline(*words: str) -> Result:
 @pytest.fixture
 def films(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     fakes.use_fakes(monkeypatch)
+    monkeypatch.setattr(tagging.cluster, "find_spec", lambda name: True)  # nothing here needs Ray itself
     folder = tmp_path / "films"
     for n in range(3):
         fakes.write_video(folder / f"{n}.mp4", tags={"object": ["dog"], "scene": [f"room {n}"]}, salt=n)
@@ -122,7 +123,6 @@ def test_a_sentence_is_asked_of_a_served_index(
     replace(head, shards=shards).write(out)
     monkeypatch.setattr(serving, "_handle", lambda name: Local(Piece(out / name, Head.read(out))))
     monkeypatch.setattr(joining, "joined", lambda address: nullcontext([]))
-    monkeypatch.setattr(tagging.cluster, "find_spec", lambda name: True)
     words = ("catalog", "ask", str(out), "a", "dog", "--cluster", "auto", "--json", "-k", "2")
     refused = tagline(*words)
     assert refused.exit_code == 1
