@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tagging.generator.commands import tagger
+from tagging.ranker.commands import ranker
 
 if TYPE_CHECKING:
     from table.config import Config
@@ -25,11 +26,13 @@ def train() -> None:
     tagline train table --data ~/Videos                      find videos by sentences like yours
     tagline train table --data ~/Videos --set epochs=10      with another setting
     tagline train tagger --data ~/Videos                     write tags like those that people gave
+    tagline train ranker --data ~/Videos                     say which of many tags fit a video
     tagline train settings playhouse                         what can be set, and to what it is
     """
 
 
 train.add_command(tagger)
+train.add_command(ranker)
 
 
 @train.command()

@@ -30,7 +30,7 @@ from tagging.names import safe
 FILE = "tagline.toml"
 
 # Experts that look into the catalog once the files are read; see tagging/merging/run.py.
-AFTERWARDS = ("neighbours",)
+AFTERWARDS = ("neighbours", "ranked")
 
 # What a file that came along with a folder of videos must not decide.
 ONLY_BY_HAND = frozenset({"allow_pickle"})

@@ -16,13 +16,14 @@ from tagging.generator.calibration import Calibration
 from tagging.merging.evidence import PEOPLE, Candidate, Piece, carriers, gather
 from tagging.merging.weighing import Judged, Weights, best_threshold, expected, fit
 from tagging.neighbours.memory import ALL, Memory
-from tagging.neighbours.reading import Library
+from tagging.neighbours.reading import Library, sides
 from tagging.neighbours.views import Viewer
 from tagging.vocabulary import normal
 
 if TYPE_CHECKING:
     from tagging.reading import Reading
 
+TRAINED = frozenset({"generated", "ranked"})  # experts that learned from the tags of this library
 META = "merging"  # where a catalog keeps what was fitted
 ALIKE = 0.5  # from how alike on a video is a look-alike: 0 as any two of the library, 1 the same
 REJECTORS = 5  # look-alikes that are heard
@@ -133,8 +134,16 @@ class Merger:
 
     def learn(self) -> Fitted:
         """Fit on the validation split where there is one, else on every video that somebody tagged, and on
-        what people accepted and rejected. Videos of the split "test" are never looked at."""
+        what people accepted and rejected. Videos of the split "test" are never looked at.
+
+        A source that was trained knows the videos that it learned from by heart: where one speaks, only
+        those count that were held out from its training.
+        """
         validation = "val" in self.library.splits
+        trained = any(
+            run.expert in TRAINED for video_id in self.library.ids for run in self.catalog.runs(video_id)
+        )
+        held_out = {one.key for one in sides(self.library)[1]} if trained else None
         uses: Counter[str] = Counter()
         rows = []
         for row, (video_id, known, split) in enumerate(
@@ -145,7 +154,8 @@ class Merger:
             if split != "val":
                 uses.update({normal(tag) for tag in known.tags})
             candidates = self.candidates(video_id)
-            opinion = self._opinion(row, candidates, whole=split == "val" or not validation)
+            whole = known.key in held_out if held_out is not None else split == "val" or not validation
+            opinion = self._opinion(row, candidates, whole=whole)
             if opinion:
                 rows.append((known.key, candidates, opinion))
         self.fitted = _learn(rows, uses)

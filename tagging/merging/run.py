@@ -11,9 +11,16 @@ from typing import TYPE_CHECKING, Any
 from experts import weights
 from tagging.folder import Share
 from tagging.merging.merger import META, Fitted, Merger
-from tagging.neighbours.expert import NAME, NeighboursExpert, NeighboursSettings, look_again
+from tagging.neighbours.expert import (
+    NAME,
+    CatalogExpert,
+    NeighboursExpert,
+    NeighboursSettings,
+    look_again,
+)
 from tagging.neighbours.reading import Library, read
 from tagging.neighbours.views import Viewer
+from tagging.ranker.expert import RankedExpert
 from tagging.settings import SettingsError
 
 if TYPE_CHECKING:
@@ -67,10 +74,15 @@ def second_look(
     """Let the experts that read the catalog look at all of it, fit the one list, and keep what was fitted."""
     library = read(catalog)
     viewer = open_viewer(library, collection)
-    begun = time.perf_counter()
-    expert = NeighboursExpert(_settings(chosen.experts.get(NAME, {})))
-    videos, tags = look_again(catalog, library, viewer, expert)
-    shares = {NAME: Share(videos, tags, 0, time.perf_counter() - begun)}
+    experts: list[CatalogExpert] = [NeighboursExpert(_settings(chosen.experts.get(NAME, {})))]
+    ranked = RankedExpert.installed()
+    if ranked is not None:
+        experts.append(ranked)
+    shares = {}
+    for expert in experts:
+        begun = time.perf_counter()
+        videos, tags = look_again(catalog, library, viewer, expert)
+        shares[expert.name] = Share(videos, tags, 0, time.perf_counter() - begun)
     merger = Merger(catalog, library, viewer)
     fitted = merger.learn()
     catalog.set_meta(META, fitted.to_json())

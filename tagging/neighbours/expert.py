@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from experts.tags import Modality, Report, Tag
 from tagging.configuring import digest
@@ -85,9 +85,18 @@ class NeighboursExpert:
         )
 
 
-def look_again(
-    catalog: Catalog, library: Library, viewer: Viewer, expert: NeighboursExpert
-) -> tuple[int, int]:
+class CatalogExpert(Protocol):
+    """An expert that looks into the catalog, not into files."""
+
+    @property
+    def name(self) -> str: ...
+
+    def looks(
+        self, library: Library, viewer: Viewer, durations: Sequence[float]
+    ) -> Iterator[tuple[int, Look]]: ...
+
+
+def look_again(catalog: Catalog, library: Library, viewer: Viewer, expert: CatalogExpert) -> tuple[int, int]:
     """Let the expert look at a whole library. Returns for how many videos it has tags, and how many tags.
 
     What has not changed is not written again.

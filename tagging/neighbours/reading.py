@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from experts.tags import HUMAN_SOURCE, Modality
-from tagging.generator.data import Example, Frames
+from tagging.generator.data import Example, Frames, carve
 from tagging.neighbours.memory import Known
 
 if TYPE_CHECKING:
@@ -77,6 +77,23 @@ def read(catalog: Reading) -> Library:
         # What was tested on once must not be learned from.
         library.splits.append(next((s for s in ("test", "val", "train") if s in splits), ""))
     return library
+
+
+HELD_OUT, HELD_OUT_MOST = 0.1, 1000  # of a library without a validation split, as the generator carves it
+
+
+def sides(library: Library) -> tuple[list[Example], list[Example]]:
+    """What is learned from, and what chooses and calibrates: tagged videos, none of the split "test".
+
+    Where no data set says which videos are for validation, a tenth of them by a hash of their content.
+    """
+    tagged = [(one, split) for one, split in zip(library.examples, library.splits, strict=True) if one.tags]
+    learn = [one for one, split in tagged if split in LEARNED_FROM]
+    validation = [one for one, split in tagged if split == "val"]
+    if validation:
+        return learn, validation
+    carved = carve(learn, HELD_OUT, HELD_OUT_MOST)
+    return carved.train, carved.validation
 
 
 def _frames(catalog: Reading) -> tuple[str, str, dict[int, Frames]]:

@@ -28,6 +28,7 @@ from tagging.ranker.tagindex import TagIndex
 Said = list[tuple[str, float]]
 
 WEIGHTS, CONFIG, WORDS = "model.safetensors", "config.json", "words.json"
+FILES = (WEIGHTS, WORDS, CONFIG)  # the configuration last: a folder with one is whole
 KIND = "tagline-ranker"
 KEYS = ("kind", "config", "tags", "frequency", "calibration", "least", "widths", "identity", "results")
 AT_ONCE = 128

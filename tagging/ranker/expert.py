@@ -1,0 +1,76 @@
+"""The expert "ranked": candidates from similar videos and from the tag index, ordered by a trained ranker.
+
+Like "neighbours" it looks into the catalog, not into files. A tag that somebody adds is a candidate from
+then on: the ranker knows it by its name, with no training.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from experts.tags import Modality, Report, Tag
+from experts.weights import weights_home
+from tagging.configuring import digest
+from tagging.neighbours.memory import RECALL, Memory
+from tagging.neighbours.reading import Library
+from tagging.neighbours.views import Viewer
+from tagging.ranker.ranking import CONFIG, FILES, Ranking
+from tagging.records import Look
+
+NAME = "ranked"
+INSTALLED = "ranker"  # the folder of weights_home() that holds the ranker in use
+NEIGHBOURS, DIRECT, MOST = 15, 50, 30  # videos of a channel, tags of the index, tags that are said
+
+
+class RankedExpert:
+    """Says which tags fit each video of a library, of all that its people use and the ranker learned."""
+
+    name: ClassVar[str] = NAME
+    modality: ClassVar[Modality] = Modality.GENERATED
+    version: ClassVar[str] = "1"
+
+    def __init__(self, ranking: Ranking) -> None:
+        self.ranking = ranking
+
+    @classmethod
+    def installed(cls) -> RankedExpert | None:
+        """With the ranker that was trained last; None if there is none."""
+        folder = weights_home() / INSTALLED
+        return cls(Ranking.load(folder)) if (folder / CONFIG).is_file() else None
+
+    def looks(
+        self, library: Library, viewer: Viewer, durations: Sequence[float]
+    ) -> Iterator[tuple[int, Look]]:
+        """(video id, its look) of every video. See `NeighboursExpert.looks`."""
+        rows = library.memory_rows()
+        views = viewer(library.examples)
+        memory = Memory([library.known[i] for i in rows], {name: own[rows] for name, own in views.items()})
+        self.ranking.know([tag for i in rows for tag in library.known[i].tags])
+        keys = [one.key for one in library.examples]
+        near = memory.propose(memory.fit(views), keys, count=NEIGHBOURS, among=memory.sources(RECALL))
+        direct = self.ranking.rank(library.examples, most=DIRECT)
+        candidates = [
+            [*(p.text for p in own), *(tag for tag, _ in more)]
+            for own, more in zip(near, direct, strict=True)
+        ]
+        said = self.ranking.said(self.ranking.rank(library.examples, candidates, most=MOST))
+        for video_id, tags, end in zip(library.ids, said, durations, strict=True):
+            found = [Tag(text, self.modality, score, 0.0, end, self.name) for text, score in tags]
+            told = [[tag.text, round(tag.score, 6), tag.end] for tag in found]
+            mark = digest(self.name, self.version, told)
+            yield video_id, Look(self.name, self.modality, self.version, mark, Report(tags=found))
+
+
+def install(folder: Path) -> Path:
+    """Make a saved ranker the one that `tagline tag` uses. Returns where it lies now."""
+    target = weights_home() / INSTALLED
+    target.mkdir(parents=True, exist_ok=True)
+    (target / CONFIG).unlink(missing_ok=True)  # without it the folder is none, until all of it is there
+    for name in FILES:
+        beside = target / f".{name}.part"
+        shutil.copyfile(folder / name, beside)
+        beside.replace(target / name)
+    return target
