@@ -64,11 +64,13 @@ class Asked:
 
 
 def measure(options: Mapping[str, str]) -> dict[str, Any]:
-    """Options: val, test (videos), captions (of each test video), nothing (queries without an answer),
-    seed (other test videos), folder (kept, so that an interrupted run goes on), model (a TABLE model's
-    folder; without it CLIP with the playhouse's weights), defaults=FILE (write what was fitted there).
+    """Options: val, test (videos), captions (of each test video), nothing (queries without an answer), train
+    (videos whose captions alone are read), seed (other test videos), folder (kept, so that an interrupted
+    run goes on), model (a TABLE model's folder; without it CLIP with the playhouse's weights),
+    defaults=FILE (write what was fitted there).
     """
     from experts.stock.digest import cache_home
+    from retrieval.learning import learn
     from tagging.catalog import Catalog
 
     val, test = int(options.get("val", "60")), int(options.get("test", "100"))
@@ -78,7 +80,8 @@ def measure(options: Mapping[str, str]) -> dict[str, Any]:
     learning = prepare(home / f"val-{val}", "val", val, 0, model)
     testing = prepare(home / f"test-{test}-{seed}", "test", test, seed, model)
     with Catalog.open(learning) as known, Catalog.open(testing) as asked:
-        learnt = fitted(known)
+        words = trained_words(int(options.get("train", "300")))
+        learnt = learn(known, known=words)
         ready = transferred(asked, known, learnt)
         queries = captions_of(asked, count)
         strange = nothing(int(options.get("nothing", "200")))
@@ -145,11 +148,14 @@ def _tagline(*words: str) -> None:
 # -- what is learnt where ------------------------------------------------------------------------------
 
 
-def fitted(catalog: Catalog) -> Learnt:
-    """Weights, probabilities and the line, from the validation library."""
-    from retrieval.learning import learn
+def trained_words(count: int) -> frozenset[str]:
+    """The words of the captions of so many training videos, which are not rendered for it."""
+    from benchmarks.playhouse.language import captions
+    from retrieval.words import query_words
 
-    return learn(catalog)
+    return frozenset(
+        word for seed in range(count) for caption in captions(seed) for word in query_words(caption.text)
+    )
 
 
 def transferred(catalog: Catalog, known: Catalog, learnt: Learnt) -> Searcher:
@@ -161,16 +167,14 @@ def transferred(catalog: Catalog, known: Catalog, learnt: Learnt) -> Searcher:
     from retrieval.learning import learn_hubs, learn_tags, nowhere, tried
     from retrieval.learnt import Learnt
     from retrieval.searcher import Searcher
-    from retrieval.words import query_words
 
     wrote = background.captions(known)
-    words = frozenset(word for query in wrote for word in query_words(query.text))
     ready = Searcher.open(catalog)
-    ready.learnt = Learnt(weights=learnt.weights, judgement=learnt.judgement, known=words)
+    ready.learnt = Learnt(weights=learnt.weights, judgement=learnt.judgement, known=learnt.known)
     if ready.indexes:
         learn_tags(catalog, ready)
         learn_hubs(catalog, ready, [replace(query, video=None) for query in wrote], learnt.setting)
-        strangers = tried(catalog, ready, background.without_answer(catalog, words))
+        strangers = tried(catalog, ready, background.without_answer(catalog, learnt.known))
         ready.learnt.nowhere = nowhere(strangers)
     return ready
 

@@ -260,15 +260,19 @@ def draw(catalog: Catalog, found: Explanation, path: Path) -> None:
     shown = found.rollout
     side = SIDE
     if shown is None:
+        # Without attention nothing is known of where in a frame it is: all of it is as bright as the rest.
         shares = np.array([one.share for one in found.heat], np.float32)
-        # One patch a frame: without attention nothing is known of where in the frame.
-        light = 0.4 + 0.6 * shares / max(float(shares.max()), 1e-9)
-        shown = Rollout(shares, np.repeat(light, 4).reshape(-1, 2, 2), "evidence")
+        shown = Rollout(shares, np.ones((len(shares), 2, 2), np.float32), found.heat_by)
     file = Path(found.video.paths[0])
     cache = FrameCache(len(shown.frames), side)
     key = frame_key(found.video, file)
     reasons = [reason for _, _, reason in cache.fill([(key, file)])]
     if any(reasons):
         raise NoPicture(f"the video cannot be read: {reasons[0]}")
-    frames = cache.read(key)
+    frames = cache.read(key)[: len(shown.frames)]
+    if found.rollout is None:
+        light = 0.4 + 0.6 * shown.frames[: len(frames)] / max(float(shown.frames.max()), 1e-9)
+        frames = (frames * light[:, None, None, None]).astype(np.uint8)
+    if len(frames) < len(shown.frames):  # a short video has fewer frames than there are moments
+        shown = Rollout(shown.frames[: len(frames)], shown.patches[: len(frames)], shown.asked_by)
     draw_strip(shown, frames, path)

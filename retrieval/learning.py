@@ -32,22 +32,29 @@ if TYPE_CHECKING:
 REFUSED = 0.03  # of the queries that have an answer; the promise is at most 0.05
 ANSWERED = 0.06  # of those that have none; the promise is at most 0.10
 MOST_ROWS = 20_000  # of a large index, by which the bank's setting is chosen
+MOST_READ = 100_000  # captions, for the words in them
 MOST_FITTED = 200  # queries of each kind that weights and probabilities are fitted by
 
 Say = Callable[[str], None]
 
 
-def learn(catalog: Catalog, searcher: Searcher | None = None, say: Say = lambda line: None) -> Learnt:
-    """Learn all there is to learn about a library and keep it beside the index."""
+def learn(
+    catalog: Catalog,
+    searcher: Searcher | None = None,
+    say: Say = lambda line: None,
+    known: frozenset[str] = frozenset(),
+) -> Learnt:
+    """Learn all there is to learn about a library and keep it beside the index.
+
+    known: words by which people ask for such videos, from captions of others.
+    """
     searcher = searcher or Searcher.open(catalog)
     searcher.learnt = learnt = Learnt()
     wrote = background.captions(catalog)
     told = len(wrote) >= background.ENOUGH
     queries = wrote if told else background.from_tags(catalog)
     held, other = queries[::2], queries[1::2]
-    learnt.known = (
-        frozenset(word for query in held for word in query_words(query.text)) if told else frozenset()
-    )
+    learnt.known = known | (vocabulary(held) if told else frozenset())
     say(f"{len(queries)} queries {'that people wrote' if told else 'written from tags'}")
 
     if searcher.indexes:
@@ -63,11 +70,18 @@ def learn(catalog: Catalog, searcher: Searcher | None = None, say: Say = lambda 
     if told:
         learnt.weights = fit_weights(answerable, other)
         learnt.judgement = judge(answerable, other, strangers, learnt.weights)
+        # Only now: queries that were tried must not know their own words.
+        learnt.known |= vocabulary(background.captions(catalog, most=MOST_READ))
     else:
         learnt.judgement = moved(defaults().judgement, answerable, strangers)
     fingerprint = searcher.encoder.fingerprint if searcher.encoder else ""
     write(catalog, fingerprint, learnt)
     return learnt
+
+
+def vocabulary(queries: Sequence[Query]) -> frozenset[str]:
+    """The words that people use who ask for such videos."""
+    return frozenset(word for query in queries for word in query_words(query.text))
 
 
 def learn_hubs(
