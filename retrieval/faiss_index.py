@@ -50,11 +50,12 @@ class FaissIndex:
         self._inner = inner if inner is not None else faiss.IndexFlatIP(dimensions)
         self._ids = np.zeros(0, np.int64)  # of every row of `_inner`
         self._dead = np.zeros(0, np.bool_)
+        self._removed = 0
 
     # -- what every index can do -----------------------------------------------------------------------
 
     def __len__(self) -> int:
-        return len(self._ids) - int(self._dead.sum())
+        return len(self._ids) - self._removed
 
     def ids(self) -> Ids:
         return np.sort(self._ids[~self._dead])
@@ -70,7 +71,9 @@ class FaissIndex:
         self._append(ids[kept], vectors[kept])
 
     def remove(self, ids: Ids) -> None:
-        self._dead |= np.isin(self._ids, np.asarray(ids, np.int64))
+        if len(ids) and len(self._ids):
+            self._dead |= np.isin(self._ids, np.asarray(ids, np.int64))
+            self._removed = int(self._dead.sum())
 
     def search(self, queries: Vectors, k: int) -> tuple[Ids, Vectors]:
         queries = np.atleast_2d(np.asarray(queries, np.float32))
@@ -81,7 +84,8 @@ class FaissIndex:
         scores = np.full((len(queries), width), -np.inf, np.float32)
         sound = np.flatnonzero(np.isfinite(queries).all(axis=1))
         if width and len(sound):
-            ids[sound], scores[sound] = self._best(queries[sound], width)
+            found = self._best(queries[sound], width)
+            ids[sound, : found[0].shape[1]], scores[sound, : found[1].shape[1]] = found
         return ids, scores
 
     def save(self, path: Path) -> None:
@@ -107,6 +111,7 @@ class FaissIndex:
             index = cls(head["fingerprint"], int(head["dimensions"]), inner)
             index._ids = body[: rows * 8].view("<i8").astype(np.int64)
             index._dead = body[rows * 8 : rows * 9].astype(np.bool_)
+            index._removed = int(index._dead.sum())
             if inner.ntotal != rows or inner.d != index.dimensions:
                 raise ValueError("rows")
         except (RuntimeError, ValueError, MemoryError) as error:
@@ -150,9 +155,8 @@ class FaissIndex:
     def worn(self) -> bool:
         """Whether building anew is worth it: much was removed, or it has outgrown how it was built."""
         alive = len(self)
-        removed = len(self._ids) - alive
         return (
-            removed > max(1000, alive)
+            self._removed > max(1000, alive)
             or self.exact != exact(alive, self.dimensions)
             or (not self.exact and alive > 4 * self.built)
         )
@@ -171,10 +175,9 @@ class FaissIndex:
         return vectors
 
     def _best(self, queries: Vectors, width: int) -> tuple[Ids, Vectors]:
-        """Ids and scores [Q, width]. Asks for more where removed rows or ties hide the border."""
+        """Ids and scores [Q, at most width]. Asks for more where removed rows or ties hide the border."""
         total = len(self._ids)
-        removed = total - len(self)
-        ask = min(total, width + 1 + min(removed, width))
+        ask = min(total, width + 1 + min(self._removed, width))
         while True:
             scores, rows = self._ask(queries, ask)
             alive = (rows >= 0) & ~self._dead[rows] & ~np.isnan(scores)
@@ -187,10 +190,7 @@ class FaissIndex:
         ids = np.where(alive, self._ids[rows], -1)
         scores = np.where(alive, scores, -np.inf).astype(np.float32)
         order = np.lexsort((ids, -np.round(scores, 6)), axis=1)[:, :width]
-        found = np.take_along_axis(ids, order, 1), np.take_along_axis(scores, order, 1)
-        missing = width - order.shape[1]
-        pads = ((0, 0), (0, missing))
-        return np.pad(found[0], pads, constant_values=-1), np.pad(found[1], pads, constant_values=-np.inf)
+        return np.take_along_axis(ids, order, 1), np.take_along_axis(scores, order, 1)
 
     def _past_ties(self, scores: Vectors, alive: Any, width: int) -> Any:
         """Whether the last row that was found scores less than the last that is wanted: bool [Q]."""
