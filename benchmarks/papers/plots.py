@@ -63,7 +63,7 @@ def _recall(lines: Mapping[tuple[str, str], Sequence[Mapping[str, Any]]]) -> Fig
             axes.plot(k, curve, color=f"C{number}", alpha=0.3, linewidth=1)
         axes.plot(k, np.mean(curves, axis=0), color=f"C{number}", linewidth=2, label=variant)
     k = np.arange(1, min(MOST_RANK, candidates) + 1)
-    axes.plot(k, 100 * k / candidates, color="grey", linestyle=":", label="luck")
+    axes.plot(k, 100 * k / candidates, color="black", linestyle=":", label="luck", zorder=5)
     axes.set(xlabel="K", ylabel="R@K, %", ylim=(0, 102), title="Recall by rank, text to video")
     if candidates > 20:
         axes.set_xscale("log")
@@ -96,8 +96,8 @@ def _bars(table: Printed, record: Mapping[str, Any]) -> Figure:
         axes.invert_yaxis()
         axes.set(xlabel=f"{heading(column)}, %", xlim=(0, None))
         axes.grid(axis="x", alpha=0.3)
-        if place == len(columns):
-            axes.legend(loc="best")
+        if place == 1:
+            figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
     figure.suptitle(f"{table.title}: {table.caption}" + ("" if table.same_data else " (paper: other data)"))
     return figure
 
