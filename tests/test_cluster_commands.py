@@ -70,6 +70,7 @@ def test_options_of_a_cluster_do_not_stand_alone(films: Path) -> None:
         ("index", str(films), "--cluster", "auto"),
         ("serve", "--pieces", "x"),
         ("serve", "--cluster", "auto"),
+        ("serve", "--cluster", "local", "--pieces", "x"),  # it would be gone when the command ends
         ("train", "table", "--data", str(films), "--workers", "2"),
     ):
         assert tagline(*words).exit_code == 2, words

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tagging.cluster import ClusterError, required
+from tagging.cluster import LOCAL, ClusterError, required
 from tagging.cluster.commands import catalog
 from tagging.library import NothingFound
 from tagging.names import safe
@@ -56,6 +56,8 @@ def serve(address: str, pieces: str | None, replicas: int, stop: bool) -> int:
     """Put an index in pieces on Ray Serve, or take it off; returns the exit code. It stays when this ends."""
     if pieces is None:
         raise click.UsageError("--cluster wants --pieces: the folder that `tagline index --cluster` wrote")
+    if address == LOCAL:
+        raise click.UsageError("a local cluster ends with the command; start one with `ray start --head`")
     with _in_words():
         from retrieval.cluster import serving
         from retrieval.cluster.pieces import Head
