@@ -42,7 +42,7 @@ SIZES: dict[str, Any] = {
     "epochs": 1,
     "batch": 64,
     "share": 2,
-    "lr_towers": 5e-4,
+    "lr_towers": 1e-3,
     "lr_fusion": 1e-3,
     "evaluations": 2,
 }
