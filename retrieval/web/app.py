@@ -6,8 +6,8 @@ import hashlib
 import json
 import sys
 import traceback
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,7 @@ TYPES = {
     ".svg": "image/svg+xml",
 }
 PATIENCE = 10.0  # seconds for a body to arrive
+TURN = 8.0  # seconds that a request waits for its turn
 
 
 @dataclass
@@ -67,9 +68,21 @@ class Gate:
         finally:
             self.inside -= 1
 
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """One's turn, when it comes; who waits too long for it is turned away, too."""
+        with anyio.move_on_after(TURN) as waited:
+            await self.limiter.acquire()
+        if waited.cancelled_caught:
+            raise Problem(429, "too much is asked at once; try again in a moment")
+        try:
+            yield
+        finally:
+            self.limiter.release()
+
 
 def gates() -> dict[str, Gate]:
-    return {"api": Gate(3, 60), "picture": Gate(4, 60), "media": Gate(8, 56)}
+    return {"api": Gate(3, 30), "picture": Gate(4, 30), "media": Gate(8, 56)}
 
 
 def build(desk: Desk, keys: Keys, version: str) -> ASGIApp:
@@ -111,7 +124,7 @@ def _endpoint(route: Route, desk: Desk, kinds: dict[str, Gate]) -> Callable[[Req
                 ask |= read_query(route, request.query_params.multi_items())
                 if route.changes:
                     ask |= read_body(route, await _body(request))
-                async with gate.limiter:
+                async with gate.turn():
                     if (
                         not route.changes and await request.is_disconnected()
                     ):  # somebody who types has already asked for more

@@ -32,7 +32,8 @@ export function card(hit, options = {}) {
   const duration = hit.duration || 0;
   const tile = tileAt(marked ? (hit.start + Math.min(hit.end, hit.start + 4)) / 2 : duration / 2, duration);
   const picture = el("span", { class: "picture", vars: { tile } });
-  const blur = el("span", { class: "picture blur", vars: { tile } });
+  const fills = fits.width === "100%" && parseFloat(fits.height) > 97;
+  const blur = fills ? null : el("span", { class: "picture blur", vars: { tile } });
   picture.style.width = fits.width;
   picture.style.height = fits.height;
   const when = marked ? `${clock(hit.start)}–${clock(hit.end)}` : null;
@@ -50,8 +51,9 @@ export function card(hit, options = {}) {
     vars: { from: Math.min(hit.start / duration, 0.98), to: Math.min(Math.max(hit.end / duration, 0), 1) },
   }) : null;
   const strip = el("a", { class: "strip", href: linkTo(hit), tabindex: "-1", "aria-hidden": "true" }, film, now);
-  scrub(strip, hit, [picture, blur], tile);
-  if (hit.there) showStrip(still, [picture, blur, film], hit.id);
+  const pictures = [picture, blur].filter(Boolean);
+  scrub(strip, hit, pictures, tile);
+  if (hit.there) showStrip(still, [...pictures, film], hit.id);
   const label = `${titleOf(hit)}${marked ? `, from ${spoken(hit.start)} to ${spoken(hit.end)}` : ""}`;
   return el(
     "article",
