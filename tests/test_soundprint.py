@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fakes
 import numpy as np
 import pytest
 
-from experts.hearing.soundprint import BANDS, WIDTH, log_mel, soundprint
+from experts.footage import Footage
+from experts.hearing.soundprint import BANDS, WIDTH, SoundExpert, log_mel, soundprint
+from experts.panel import Expert
 
 RATE = 16_000
 
@@ -36,3 +39,15 @@ def test_silence_and_nothing_give_no_vectors() -> None:
     half = np.concatenate([tone(400.0, 1.92), np.zeros(RATE * 3, np.float32)])
     assert 2 <= len(soundprint(half)) <= 3
     assert np.isfinite(soundprint(half)).all()
+
+
+def test_the_expert_keeps_vectors_and_says_nothing() -> None:
+    expert = SoundExpert()
+    assert isinstance(expert, Expert)
+    loud, mute = expert(
+        [Footage("a", fakes.facts_of({}), {}, tone(440.0)), Footage("b", fakes.facts_of({}), {}, None)]
+    )
+    assert [(v.start, v.end) for v in loud.vectors] == [(0.0, 0.96), (0.96, 1.92)]
+    assert not loud.tags
+    assert not mute.vectors
+    assert mute.notes == ["there is no sound to compare"]

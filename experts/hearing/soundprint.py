@@ -8,12 +8,16 @@ rain from a crowd and a guitar from a voice, and knows no names for them.
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterator, Sequence
 from functools import cache
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from experts.footage import SOUND_RATE
+from experts.footage import SOUND_RATE, Footage, Sampling, Sound
+from experts.tags import Embedding, Modality, Report
 
 WINDOW, HOP, POINTS = 400, 160, 512  # samples: 25 ms, 10 ms, and the transform's length
 BANDS, LOWEST, HIGHEST = 64, 125.0, 7500.0  # Hertz
@@ -24,28 +28,62 @@ WIDTH = 3 * BANDS
 Vectors = npt.NDArray[np.float32]
 
 
+class SoundExpert:
+    """Keeps vectors of the sound, by which videos that sound alike are found. It says no tags itself."""
+
+    name: ClassVar[str] = "sound"
+    modality: ClassVar[Modality] = Modality.GENERATED
+    version: ClassVar[str] = "1"
+    needs: tuple[Sampling, ...] = (Sound(),)
+
+    def missing(self) -> str | None:
+        return None
+
+    def fingerprint(self) -> str:
+        return hashlib.sha256(repr((self.name, self.version)).encode()).hexdigest()
+
+    def load(self, device: str) -> None:
+        """There is nothing to load."""
+
+    def __call__(self, batch: Sequence[Footage]) -> list[Report]:
+        return [self._one(footage) for footage in batch]
+
+    @staticmethod
+    def _one(footage: Footage) -> Report:
+        step = FRAMES * HOP / SOUND_RATE
+        found = [
+            Embedding(footage.sound_start + at, footage.sound_start + at + step, vector)
+            for at, vector in seconds(footage.sound)
+        ]
+        return Report(vectors=found, notes=[] if found else ["there is no sound to compare"])
+
+
 def soundprint(sound: npt.NDArray[np.float32] | None) -> Vectors:
     """float32 [T, WIDTH], one vector for each 0.96 s that is not silent, from sound [S] at 16 kHz.
 
     Means of the bands, their spreads, and their mean changes from frame to frame. How loud it is all in all
     is left out of the means: a recording is no other scene for being louder.
     """
+    found = [vector for _, vector in seconds(sound)]
+    return np.stack(found) if found else np.zeros((0, WIDTH), np.float32)
+
+
+def seconds(sound: npt.NDArray[np.float32] | None) -> Iterator[tuple[float, npt.NDArray[np.float32]]]:
+    """(second at which it begins, vector [WIDTH]) of each piece that `soundprint` describes."""
     if sound is None or len(sound) < WINDOW + HOP:
-        return np.zeros((0, WIDTH), np.float32)
+        return
     heard = np.asarray(sound, np.float32)
-    vectors = []
     frames = 1 + (len(heard) - WINDOW) // HOP
     for start in range(0, max(frames - FRAMES // 2, 1), FRAMES):
-        # Second by second: a film's whole spectrogram would be gigabytes.
+        # Piece by piece: a film's whole spectrogram would be gigabytes.
         samples = heard[start * HOP : (start + FRAMES - 1) * HOP + WINDOW]
         if len(samples) < WINDOW + HOP or float(np.sqrt(np.mean(samples**2))) < FLOOR:
             continue
         part = log_mel(samples)  # [F, BANDS]
         means = part.mean(0)
-        vectors.append(
-            np.concatenate([means - means.mean(), part.std(0), np.abs(np.diff(part, axis=0)).mean(0)])
-        )
-    return np.stack(vectors).astype(np.float32) if vectors else np.zeros((0, WIDTH), np.float32)
+        changes = np.abs(np.diff(part, axis=0)).mean(0)
+        vector = np.concatenate([means - means.mean(), part.std(0), changes])
+        yield start * HOP / SOUND_RATE, vector.astype(np.float32)
 
 
 def log_mel(sound: Vectors) -> Vectors:
