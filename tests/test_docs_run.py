@@ -52,6 +52,10 @@ ELSEWHERE = {
     "bench prepare msrvtt --annotations /tmp/vtt": "test_papers.py",
     "tag ~/Videos --only smoke": "test_example_expert.py",
     "plan ~/Videos --only smoke": "test_example_expert.py",
+    "tag ~/Videos --only neighbours": "the tests of tags from neighbours",
+    "train ranker": "the tests of tags from neighbours",
+    "--merged": "the tests of merging",
+    "--precision": "the tests of merging",
     "tag ~/Videos --only generated": "test_generated_expert.py",
 }
 

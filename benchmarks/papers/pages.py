@@ -151,7 +151,7 @@ def data(record: Record) -> list[str]:
     found += ["| trained | seconds, by seed | our calibration error |", "|---|---:|---:|"]
     for variant, told in details["summary"].items():
         seconds = ", ".join(f"{value:.0f}" for value in told["seconds"])
-        ece = told["mean"].get("ece")
+        ece = told["mean"].get("ece") if told["mean"].get("tags_said") else None
         found.append(f"| {variant} | {seconds} | {'' if ece is None else f'{ece:.3f}'} |")
     for path, why in details["left_out"][:20]:
         found.append(f"\nLeft out: {path}: {why}")
