@@ -37,7 +37,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalog]:
         "corner": Film(count=75, sound="aac"),
         "turned": Film(count=60, rotation=90),
         "old": Film("mpeg4", ".avi", count=350, sound="mp2"),
-        EVIL: Film(count=30, metadata={"title": EVIL}),
+        EVIL: Film(count=75, metadata={"title": EVIL}),
     }
     with pages.films(folder, kinds) as catalog:
         yield catalog
