@@ -6,7 +6,7 @@ READY := .venv/.ready
 # What the virtual environment is built from: if it changes, the next command builds it anew.
 INPUTS := pyproject.toml constraints.txt retrieval/__init__.py
 
-.PHONY: setup demo test lint types unit wheel lock clean
+.PHONY: setup demo test lint types unit cluster wheel lock clean
 
 setup: $(READY)
 
@@ -31,6 +31,11 @@ types: setup
 
 unit: setup
 	$(BIN)/pytest -n 2 --durations=10
+
+# What needs Ray and Milvus, which are large and not for everybody.
+cluster: setup
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable ".[all,cluster,milvus]"
+	$(BIN)/pytest tests/test_cluster_*.py tests/test_milvus.py
 
 # The wheel as a stranger gets it: built, installed into an empty environment, and used.
 wheel: setup

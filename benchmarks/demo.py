@@ -36,13 +36,18 @@ def main() -> None:
     tagline("tags", "list", "--library", str(videos), shorten=12)
     tagline("show", first_video(videos), "--library", str(videos))
 
-    say("Ask.")
+    say("See them as vectors too, so that other words for the same thing find it.")
+    tagline("index", str(videos), "--weights", "playhouse")
+
+    say("Ask. What nobody filmed is not found.")
     for question in QUESTIONS:
         tagline("search", question, "-k", "3", "--library", str(videos), expect=(0, 4))
+    tagline("similar", first_video(videos), "-k", "3", "--library", str(videos), expect=(0, 4))
 
     say(f"Done in {time.monotonic() - begun:.0f} s. A picture of all of them: {chosen.folder / 'sheet.png'}")
     print("Now try your own:\n")
     for line in (
+        f"tagline serve --library {videos}        # the same on a page, with players and pictures",
         "tagline tag ~/Videos",
         "tagline search what you remember --library ~/Videos",
         "tagline doctor",
