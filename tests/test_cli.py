@@ -8,7 +8,8 @@ from click.testing import CliRunner
 
 from retrieval.cli import COMMANDS, cli
 
-MOST_OPTIONS = {"search": 16}  # filters and forms of answers, each of which people and programs ask for
+# Filters and forms of answers of the one, how and where the other works: people and programs ask for each.
+MOST_OPTIONS = {"search": 16, "tag": 13}
 
 
 def every_command(group: click.Group = cli, before: str = "") -> list[tuple[str, click.Command]]:
