@@ -60,7 +60,8 @@ def learn(windows: Windows, course: Course, seed: int, tell: Tell) -> Any:
         # Where nothing moves, any motion is as unlikely as the other: none passes the expert's threshold.
         nothing = shares.sum(1, keepdims=True) == 0
         shares = np.where(nothing, 1 / len(DEEDS), shares).astype(np.float32)
-        shown = SHOWN[max(0, min(int(course.share * 1.12 * len(SHOWN)), len(SHOWN) - 1) - rng.integers(2))]
+        stage = min(int(course.share * 1.12 * len(SHOWN)), len(SHOWN) - 1)
+        shown = SHOWN[max(stage - int(rng.integers(2)), 0)]  # some of the stage before
         pictures = _varied(windows.pictures[chosen], windows.middles[chosen], shown, flip, rng)
         answers = model(pictures.to(where, memory_format=torch.channels_last_3d))  # [N, K]
         loss = -(torch.from_numpy(shares).to(where) * answers.log_softmax(1)).sum(1).mean()
