@@ -2,7 +2,8 @@
 
 One SQLite file, `FOLDER/.tagline/catalog.sqlite`. Each write is one transaction, so whatever stops the
 program leaves a catalog that is whole. The tables are described in tagging/schema.py, the records that go in
-and come out in tagging/records.py, opening in tagging/store.py, reading in tagging/reading.py.
+and come out in tagging/records.py, opening in tagging/store.py, reading in tagging/reading.py, the words
+that search finds in tagging/findable.py.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from experts.footage import Facts
-from experts.tags import Embedding, Modality, Report
+from experts.tags import Embedding, Report
+from tagging.findable import Findable
 from tagging.places import NoCatalog
-from tagging.reading import MixedVectors, Reading
+from tagging.reading import MixedVectors
 from tagging.records import (
     Caption,
     Failure,
@@ -36,7 +38,6 @@ from tagging.records import (
 from tagging.schema import CatalogError, CatalogTooNew, NotACatalog
 from tagging.store import CatalogFull
 from tagging.verdicts import EVERYWHERE, Decisions, VerdictRow
-from tagging.vocabulary import VERSION as NORMAL_FORM
 from tagging.vocabulary import clean, normal
 
 __all__ = [
@@ -61,7 +62,7 @@ __all__ = [
 ]
 
 
-class Catalog(Reading):
+class Catalog(Findable):
     """An open catalog. Use it as a context manager, or call `close`.
 
     `root` is the folder below which paths are stored relative to it; `decide` writes people's verdicts.
@@ -72,7 +73,6 @@ class Catalog(Reading):
     ) -> None:
         super().__init__(connection, file, root, notice)
         self.decide = Decisions(self)
-        self._changed: set[int] | None = set()  # videos whose searchable words are to be renewed; None: all
 
     # ---- videos and files
 
@@ -366,59 +366,6 @@ class Catalog(Reading):
         everywhere = any(verdict.kind in EVERYWHERE for verdict in verdicts)
         self._refresh_words(None if everywhere else {v.video_id for v in verdicts if v.video_id is not None})
 
-    # ---- words to search for
-
-    def _refresh_words(self, video_ids: Iterable[int] | None) -> None:
-        """What full-text search finds of these videos (None: of all) is renewed when the transaction ends."""
-        if video_ids is None:
-            self._changed = None
-        elif self._changed is not None:
-            self._changed.update(video_ids)
-
-    def _before_commit(self) -> None:
-        changed, self._changed = self._changed, set()
-        for video_id in (video.id for video in self.videos(gone=True)) if changed is None else changed:
-            self.connection.execute("DELETE FROM found WHERE rowid = ?", (video_id,))
-            self.connection.execute(
-                "INSERT INTO found(rowid, tags, screen, transcript, title) VALUES (?, ?, ?, ?, ?)",
-                (video_id, *self._searchable(video_id)),
-            )
-
-    def _forget_cached(self) -> None:
-        super()._forget_cached()
-        self._changed = set()
-
-    def _searchable(self, video_id: int) -> tuple[str, str, str, str]:
-        """tags, text on the screen, transcript, title. Tags in their normal form and as they were said."""
-        spoken: list[str] = []
-        written: list[str] = []
-        held = self.tags(video_id)
-        keys = {(tag.modality, normal(tag.text, tag.modality)) for tag in held}
-        said = [
-            tag
-            for tag in self.tags(video_id, raw=True)
-            if (tag.modality, normal(self.canonical(tag.text, tag.modality), tag.modality)) in keys
-        ]
-        for tag in (*held, *said):
-            (written if tag.modality == Modality.SCREEN else spoken).append(tag.text)
-        transcript = " ".join(word.text for word in self.words(video_id))
-        title = self.connection.execute("SELECT title FROM video WHERE id = ?", (video_id,)).fetchone()
-        return _once(spoken), _once(written), transcript, (title[0] if title else None) or ""
-
-    def _settle(self, writable: bool) -> None:
-        """After opening: normal forms that an older tagline wrote are brought up to date."""
-        super()._settle(writable)
-        if not writable or self.meta("normal form") == str(NORMAL_FORM):
-            return
-        with self.transaction():
-            rows = self.connection.execute("SELECT DISTINCT said, modality FROM tag").fetchall()
-            self.connection.executemany(
-                "UPDATE tag SET text = ? WHERE said = ? AND modality = ?",
-                [(normal(said, Modality(modality)), said, modality) for said, modality in rows],
-            )
-            self._refresh_words(None)
-            self.set_meta("normal form", str(NORMAL_FORM))
-
 
 def _alike(one: Facts | None, other: Facts | None) -> bool:
     """Whether two files may hold the same footage: same picture size and codec, same length to 0.1 s."""
@@ -430,10 +377,6 @@ def _alike(one: Facts | None, other: Facts | None) -> bool:
 
 def _box(box: tuple[float, float, float, float] | None) -> tuple[float | None, ...]:
     return (None,) * 4 if box is None else tuple(float(number) for number in box)
-
-
-def _once(texts: Iterable[str]) -> str:
-    return "\n".join(dict.fromkeys(texts))
 
 
 def _now() -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,15 +19,26 @@ from benchmarks.playhouse.training import material
 from benchmarks.playhouse.training.loop import Course, Mean, Tell, descend, device, lower, optimiser
 from benchmarks.playhouse.training.material import Frame
 
-TRAINED_AT = 256  # pixels of the longer side, before pictures are made larger and smaller at random
-IMGSZ = 320
 BATCH = 16
 STEPS = 10_000
 RATE = 2e-3
 THRESHOLD = 0.4  # of the detector experts
-# What a batch looks like, height and width: wide pictures, and all others. A processor's kernels are
-# made for each shape anew, so there are few.
-WIDE, OTHER = (160, 256), (224, 224)
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """How large pictures are shown. A processor's kernels are made for each shape anew, so there are few."""
+
+    longer: int  # pixels of the longer side, before pictures are made larger and smaller at random
+    wide: tuple[int, int]  # height and width of a batch of wide pictures
+    other: tuple[int, int]  # … and of all others
+    imgsz: int  # when it works
+
+
+WHOLE = Sight(256, (160, 256), (224, 224), 320)
+# What tells a boy from a man is a few pixels at that size: persons are learned a second time, closer.
+CLOSE = Sight(320, (192, 320), (288, 288), 384)
+CLOSE_STEPS, CLOSE_RATE = 3000, 1e-3
 
 # YOLOv8 with narrow layers; boxes of a picture this small need no sixteen steps to tell an edge.
 YAML: dict[str, Any] = {
@@ -70,9 +82,10 @@ def learn(
     course: Course,
     seed: int,
     tell: Tell,
+    sight: Sight = WHOLE,
     start: Any = None,
 ) -> Any:
-    """A DetectionModel that knows all THINGS; `start` is one to go on from."""
+    """A DetectionModel that knows all THINGS; `start` is one to go on from, which may know others."""
     import torch
     from ultralytics.utils.loss import v8DetectionLoss
 
@@ -84,9 +97,9 @@ def learn(
     model = model.to(where, memory_format=torch.channels_last).train()
     model.args = SimpleNamespace(box=7.5, cls=0.5, dfl=1.5)
     measure = v8DetectionLoss(model)
-    optim, mean = optimiser(model, RATE, 0.02), Mean(model)
+    optim, mean = optimiser(model, course.rate, 0.02), Mean(model)
     rng = np.random.default_rng(seed)
-    many, few = _batches(crowds, rng), _batches(frames, rng)
+    many, few = _batches(crowds, sight, rng), _batches(frames, sight, rng)
     lately: list[float] = []
     for rate in course:
         # At the end as many of what videos are really like as of what teaches most.
@@ -112,7 +125,20 @@ def _whole(value: Any) -> Any:
     return value.float()
 
 
-def _batches(frames: Sequence[Frame], rng: np.random.Generator) -> Iterator[tuple[Any, dict[str, Any]]]:
+def only(frames: Sequence[Frame], kinds: Sequence[int]) -> list[Frame]:
+    """The frames with boxes of these classes alone, numbered anew in their order."""
+    number = {kind: place for place, kind in enumerate(kinds)}
+    kept = []
+    for frame in frames:
+        boxes = frame.boxes[np.isin(frame.boxes[:, 0], kinds)].copy()
+        boxes[:, 0] = [number[int(kind)] for kind in boxes[:, 0]]
+        kept.append(replace(frame, boxes=boxes))
+    return kept
+
+
+def _batches(
+    frames: Sequence[Frame], sight: Sight, rng: np.random.Generator
+) -> Iterator[tuple[Any, dict[str, Any]]]:
     """Batches of pictures of one shape. What each shape has of the frames it has of the batches."""
     import torch
 
@@ -125,17 +151,19 @@ def _batches(frames: Sequence[Frame], rng: np.random.Generator) -> Iterator[tupl
         members = shapes[kinds[rng.choice(len(kinds), p=odds / odds.sum())]]
         picked = [members[i] for i in rng.integers(0, len(members), BATCH)]
         stacked = torch.from_numpy(np.stack([frame.picture for frame in picked])).permute(0, 3, 1, 2)
-        yield _varied(stacked, [frame.boxes for frame in picked], rng)
+        yield _varied(stacked, [frame.boxes for frame in picked], sight, rng)
 
 
-def _varied(pictures: Any, boxes: Sequence[Any], rng: np.random.Generator) -> tuple[Any, dict[str, Any]]:
+def _varied(
+    pictures: Any, boxes: Sequence[Any], sight: Sight, rng: np.random.Generator
+) -> tuple[Any, dict[str, Any]]:
     """Larger or smaller, moved, mirrored, lighter or darker. pictures: uint8 [N, 3, h, w]."""
     import torch
     from torch.nn import functional as F
 
     height, width = pictures.shape[2:]
-    shrink = TRAINED_AT / max(height, width)
-    rows, columns = WIDE if width > 1.5 * height else OTHER
+    shrink = sight.longer / max(height, width)
+    rows, columns = sight.wide if width > 1.5 * height else sight.other
     count = len(pictures)
     scale = np.exp(rng.uniform(np.log(0.75), np.log(1.35), count))
     # What the canvas shows, in units of half the picture: middle and half size.

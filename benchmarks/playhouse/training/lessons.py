@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from benchmarks.playhouse.props import OBJECTS
 from benchmarks.playhouse.training import choosing, detectors, material, motions, scenes, towers
 from benchmarks.playhouse.training import shipping as ships
 from benchmarks.playhouse.training.loop import Course, Tell
+from benchmarks.playhouse.training.material import Frame
 from experts import weights
 from experts.seeing.pictures import Preparation
 
@@ -42,7 +43,14 @@ class Lesson:
 
 def lessons() -> tuple[Lesson, ...]:
     return (
-        Lesson(("object", "person"), "YOLO of ultralytics", detectors.STEPS, 0.22, 230, teach_detectors),
+        Lesson(
+            ("object", "person"),
+            "YOLO of ultralytics",
+            detectors.STEPS + detectors.CLOSE_STEPS,
+            0.26,
+            230,
+            teach_detectors,
+        ),
         Lesson(("scene",), "ViT of transformers", scenes.STEPS, 0.18, 95, teach_scenes),
         Lesson(("motion",), "X3D of pytorchvideo", motions.STEPS, 0.40, 640, teach_motions),
         Lesson(("clip",), "CLIP of open_clip", towers.STEPS, 0.85, 95, teach_towers),
@@ -70,29 +78,58 @@ def teach_detectors(out: Path, seed: int, minutes: float, tell: Tell) -> None:
     course = Course(detectors.STEPS, detectors.RATE, minutes)
     model = detectors.learn(crowds, frames, course, seed, tell)
     said = f"{len(crowds):,} crowded frames and {len(frames):,} frames of train seeds"
-    keep_detectors(model, out, ships.Course(seed, said, course.step, detectors.BATCH, course.seconds), tell)
+    things, persons = (tuple(material.THINGS.index(name) for name in names) for names in (OBJECTS, PERSONS))
+    kept = ships.Course(seed, said, course.step, detectors.BATCH, course.seconds)
+    keep_detector(detectors.part(model, things), "object", OBJECTS, detectors.WHOLE, out, kept, tell)
+    start = detectors.part(model, persons)
+    close = Course(detectors.CLOSE_STEPS, detectors.CLOSE_RATE, minutes)
+    teach_persons(start, crowds, frames, close, seed, out, kept, tell)
 
 
-def keep_detectors(model: Any, out: Path, course: ships.Course, tell: Tell) -> None:
+def teach_persons(
+    start: Any,
+    crowds: Sequence[Frame],
+    frames: Sequence[Frame],
+    course: Course,
+    seed: int,
+    out: Path,
+    before: ships.Course,
+    tell: Tell,
+) -> None:
+    """Persons once more, alone and closer. `before` is the course that `start` comes from."""
+    kinds = [material.THINGS.index(name) for name in PERSONS]
+    shown = detectors.only(crowds, kinds), detectors.only(frames, kinds)
+    model = detectors.learn(*shown, course, seed, tell, detectors.CLOSE, start)
+    kept = replace(before, steps=before.steps + course.step, seconds=before.seconds + course.seconds)
+    keep_detector(model.eval(), "person", PERSONS, detectors.CLOSE, out, kept, tell)
+
+
+def keep_detector(
+    model: Any,
+    name: str,
+    classes: Sequence[str],
+    sight: detectors.Sight,
+    out: Path,
+    course: ships.Course,
+    tell: Tell,
+) -> None:
     from experts.seeing.yolo import save_yolo
 
-    for name, title, classes in (
-        ("object", "Things of the playhouse", OBJECTS),
-        ("person", "Persons of the playhouse", PERSONS),
-    ):
-        keep = [material.THINGS.index(each) for each in classes]
-        folder = emptied(out / name)
-        save_yolo(detectors.part(model, keep), folder, names=classes, imgsz=detectors.IMGSZ, half=True)
-        mark, f1 = choosing.threshold(folder, name == "person")
-        shift = choosing.shift(mark, detectors.THRESHOLD)
-        tell(f"{name}: best F1 {f1:.3f} from score {mark}")
-        save_yolo(detectors.part(model, keep, shift), folder, names=classes, imgsz=detectors.IMGSZ, half=True)
-        note = (
-            "One network learned things and persons together; this is its part for these classes. Its scores"
-            f" are shifted so that {mark}, the best mark there, becomes the expert's {detectors.THRESHOLD}."
-        )
-        figures = {f"F1 of a video's tags ({choosing.VIDEOS} videos)": round(f1, 3)}
-        ships.ship(folder, title, [f"{name}/detector"], ships.AGPL, course, figures, note)
+    folder, every = emptied(out / name), range(len(classes))
+    save_yolo(model, folder, names=classes, imgsz=sight.imgsz, half=True)
+    mark, f1 = choosing.threshold(folder, name == "person")
+    shift = choosing.shift(mark, detectors.THRESHOLD)
+    tell(f"{name}: best F1 {f1:.3f} from score {mark}")
+    moved = detectors.part(model, every, shift)
+    save_yolo(moved, folder, names=classes, imgsz=sight.imgsz, half=True)
+    note = (
+        "One network learned things and persons together; this is its part for these classes"
+        f"{', which then learned alone and closer' if name == 'person' else ''}. Its scores"
+        f" are shifted so that {mark}, the best mark there, becomes the expert's {detectors.THRESHOLD}."
+    )
+    figures = {f"F1 of a video's tags ({choosing.VIDEOS} videos)": round(f1, 3)}
+    title = "Persons of the playhouse" if name == "person" else "Things of the playhouse"
+    ships.ship(folder, title, [f"{name}/detector"], ships.AGPL, course, figures, note)
 
 
 def teach_scenes(out: Path, seed: int, minutes: float, tell: Tell) -> None:
