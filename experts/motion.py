@@ -16,6 +16,7 @@ without `labels` a model of 400 classes knows Kinetics-400. A model may end in a
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -224,7 +225,10 @@ def build_motion(arch: str, arguments: Mapping[str, Any] | None = None) -> torch
         from torchvision.models import get_model
 
         return get_model(arch, weights=None, **(arguments or {}))
-    from pytorchvideo.models import hub, x3d
+    with warnings.catch_warnings():
+        # A library that it loads compiles two losses in a way that torch is about to give up.
+        warnings.simplefilter("ignore", FutureWarning)
+        from pytorchvideo.models import hub, x3d
 
     if arguments and arch in X3D:
         return x3d.create_x3d(**{**X3D[arch], **_as_tuples(arguments)})

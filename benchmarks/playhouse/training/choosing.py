@@ -13,7 +13,7 @@ from benchmarks.playhouse import sighted, stage
 from benchmarks.playhouse.scenario import SPLIT_BASES, scenario
 from benchmarks.playhouse.training import material
 
-VIDEOS = 40
+VIDEOS = 160
 MARKS = np.round(np.arange(0.06, 0.75, 0.02), 2)
 
 
