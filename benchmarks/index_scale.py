@@ -2,7 +2,7 @@
 
 Rows are in clusters, as pictures and sentences are: directions of 20,000 things, each row near one of them.
 Queries are new rows of the same world, asked one by one on one thread, of the index and of an exact one in
-turn. `-o n=20000` sizes it down; what is compared stays the same.
+turn. `--set n=20000` sizes it down; what is compared stays the same.
 """
 
 from __future__ import annotations

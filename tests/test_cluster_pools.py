@@ -97,11 +97,19 @@ def test_folders_lists_and_files_are_listed_once(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(name.encode())
     wish = tmp_path / "wanted.list"
-    wish.write_text("# mine\n\na.mp4\ndeep\nhttps://example.org/x.mp4\nnot-there.mp4\n")
+    wish.write_text("# mine\n\na.mp4\ndeep\nnot-there.mp4\n")
     found = listed([str(wish), str(tmp_path)])
-    assert [Path(source.url).name for source in found.sources] == ["a.mp4", "c.mp4", "x.mp4", "b.mkv"]
+    assert [Path(source.url).name for source in found.sources] == ["a.mp4", "c.mp4", "b.mkv"]
     assert [trouble for trouble in found.troubles if "not-there.mp4" in trouble]
-    assert [source.remote for source in found.sources] == [False, False, True, False]
+    assert not any(source.remote for source in found.sources)
+
+
+def test_addresses_of_a_list_are_listed(tmp_path: Path) -> None:
+    pytest.importorskip("aiohttp", reason="reading from web servers is an extra")
+    wish = tmp_path / "wanted.list"
+    wish.write_text("https://example.org/x.mp4\n")
+    (found,) = listed([str(wish)]).sources
+    assert (Path(found.url).name, found.remote) == ("x.mp4", True)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 import socket
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -71,6 +73,9 @@ def listen(host: str, port: int) -> socket.socket:
 def serve(app: ASGIApp, listening: socket.socket, ready: Callable[[], Any]) -> None:
     """Serve until Ctrl-C, which comes out as KeyboardInterrupt. `ready` is called once it answers."""
     _more_files()
+    if threading.current_thread() is threading.main_thread():
+        # Whoever started us in the background may have had it ignored: then we would end without a word.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config = uvicorn.Config(
         app,
         http=Patient,
