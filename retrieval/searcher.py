@@ -32,8 +32,8 @@ Floats = npt.NDArray[np.float64]
 
 MOST_ROWS = 100  # of an index that are looked at for ten hits
 MOST_FILTERED = 5000  # where filters will take most of them away again
-NEAREST_TAGS = 8
-MOST_HELD = 5000  # videos whose evidence is kept in memory
+NEAREST_TAGS, VIDEOS_OF_ONE = 8, 25
+MOST_HELD = 12_000  # videos whose evidence is kept in memory, some 5 kB each
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +227,8 @@ class Searcher:
         for place in best:
             modality, text = known[place]
             rows = catalog.connection.execute(
-                "SELECT DISTINCT video_id FROM tag WHERE text = ? AND modality = ? LIMIT 50", (text, modality)
+                "SELECT DISTINCT video_id FROM tag WHERE text = ? AND modality = ? LIMIT ?",
+                (text, modality, VIDEOS_OF_ONE),
             )
             videos += [row[0] for row in rows]
         return Alike({known[place]: float(scores[place]) for place in range(len(known))}, videos)

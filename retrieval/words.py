@@ -87,7 +87,9 @@ def indexed(evidence: Iterable[Evidence]) -> dict[str, list[Evidence]]:
     terms = stems({word for _, held in listed for word in held})
     found: dict[str, list[Evidence]] = defaultdict(list)
     for one, held in listed:
-        for term in dict.fromkeys(term for word in held for term in terms[word]):
+        # Most evidence is one word, spoken or a tag.
+        of = terms[held[0]] if len(held) == 1 else [term for word in held for term in terms[word]]
+        for term in of if len(of) == 1 else dict.fromkeys(of):
             found[term].append(one)
     return dict(found)
 

@@ -65,7 +65,7 @@ def effective(
         said = judged.get(key) or _whichever(judged, key)
         if any(verdict.kind == "reject" for verdict in said):
             continue
-        kept.append(replace(tag, text=text))
+        kept.append(tag if text == tag.text else replace(tag, text=text))
         given.add(key)
         if any(verdict.kind == "accept" for verdict in said):
             accepted.add(key)

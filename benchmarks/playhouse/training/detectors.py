@@ -38,7 +38,7 @@ class Sight:
 WHOLE = Sight(256, (160, 256), (224, 224), 320)
 # What tells a boy from a man is a few pixels at that size: persons are learned a second time, closer.
 CLOSE = Sight(320, (192, 320), (288, 288), 384)
-CLOSE_STEPS, CLOSE_RATE = 3000, 1e-3
+CLOSE_STEPS, CLOSE_RATE = 5000, 1e-3
 
 # YOLOv8 with narrow layers; boxes of a picture this small need no sixteen steps to tell an edge.
 YAML: dict[str, Any] = {
