@@ -129,3 +129,20 @@ def test_the_command_names_the_experts_that_there_are() -> None:
     answer = CliRunner().invoke(playhouse, ["experts", "--only", "nose"])
     assert answer.exit_code == 2
     assert "object, person, scene, motion, clip" in answer.output
+
+
+def test_marks_of_classes_against_trying_them_all() -> None:
+    rng = np.random.default_rng(0)
+    right, wrong, missed = (rng.integers(0, 9, (2, 4)) for _ in range(3))
+
+    def f1(places: tuple[int, ...]) -> float:
+        counted = (right, wrong, missed)
+        r, w, m = (sum(int(c[row, place]) for row, place in enumerate(places)) for c in counted)
+        return 2 * r / (2 * r + w + m)
+
+    one, common = choosing.best_marks(right, wrong, missed, each=False)
+    assert len(set(one)) == 1
+    assert common == pytest.approx(max(f1((place, place)) for place in range(4)))
+    several, best = choosing.best_marks(right, wrong, missed, each=True)
+    assert best == pytest.approx(f1(tuple(several)))
+    assert best == pytest.approx(max(f1((a, b)) for a in range(4) for b in range(4)))

@@ -203,19 +203,24 @@ def _varied(
     return seen, joined
 
 
-def part(model: Any, keep: Sequence[int], shift: float = 0.0) -> Any:
+def part(model: Any, keep: Sequence[int], shifts: Sequence[float] | None = None) -> Any:
     """The detector of some of the classes: the rows of the last layer that belong to them.
 
-    `shift` is added to what the last layer says of each class, so that the experts' threshold is the
+    `shifts` are added to what the last layer says of each class, so that the experts' threshold is the
     one that was best on validation videos.
     """
+    import torch
+
     from experts.seeing.yolo import build_yolo
 
     own = build_yolo({**YAML, "nc": len(keep)}, len(keep))
     last = re.compile(r"model\.\d+\.cv3\.\d\.2\.(weight|bias)")  # of the head, for each of its scales
     state = {
-        name: (value[list(keep)] + shift * name.endswith("bias")) if last.fullmatch(name) else value
+        name: value[list(keep)] if last.fullmatch(name) else value
         for name, value in model.state_dict().items()
     }
+    for name in state if shifts is not None else ():
+        if last.fullmatch(name) and name.endswith("bias"):
+            state[name] = state[name] + torch.tensor(shifts).to(state[name])
     own.load_state_dict(state)
     return own.eval()

@@ -117,15 +117,15 @@ def keep_detector(
 
     folder, every = emptied(out / name), range(len(classes))
     save_yolo(model, folder, names=classes, imgsz=sight.imgsz, half=True)
-    mark, f1 = choosing.threshold(folder, name == "person")
-    shift = choosing.shift(mark, detectors.THRESHOLD)
-    tell(f"{name}: best F1 {f1:.3f} from score {mark}")
-    moved = detectors.part(model, every, shift)
+    marks, f1 = choosing.marks(folder, name == "person")
+    tell(f"{name}: best F1 {f1:.3f} from scores {sorted(set(marks))}")
+    moved = detectors.part(model, every, [choosing.shift(mark, detectors.THRESHOLD) for mark in marks])
     save_yolo(moved, folder, names=classes, imgsz=sight.imgsz, half=True)
     note = (
         "One network learned things and persons together; this is its part for these classes"
         f"{', which then learned alone and closer' if name == 'person' else ''}. Its scores"
-        f" are shifted so that {mark}, the best mark there, becomes the expert's {detectors.THRESHOLD}."
+        f" are shifted so that {' and '.join(map(str, sorted(set(marks))))}, best on those seeds, become the"
+        f" expert's {detectors.THRESHOLD}."
     )
     figures = {f"F1 of a video's tags ({choosing.VIDEOS} videos)": round(f1, 3)}
     title = "Persons of the playhouse" if name == "person" else "Things of the playhouse"
