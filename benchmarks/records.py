@@ -89,7 +89,7 @@ def run(name: str, options: Mapping[str, str] | None = None) -> dict[str, Any]:
         "values": measured["values"],
         "configuration": {**measured.get("configuration", {}), "options": dict(options or {})},
         "seeds": measured.get("seeds", []),
-        "commit": _commit(),
+        "commit": commit(),
         "hardware": hardware(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
@@ -144,8 +144,8 @@ def _cpu_model() -> str:
     return platform.machine()
 
 
-def _commit() -> str | None:
-    """The commit that was measured; a trailing + says that the checkout had changes."""
+def commit() -> str | None:
+    """The commit that is at work; a trailing + says that the checkout had changes."""
     here = Path(__file__).parent
     try:
         head = subprocess.run(

@@ -162,7 +162,7 @@ def _record(catalog: Catalog, wanted: Order, found: list[dict[str, Any]]) -> dic
             "units": {unit.variant: as_dict(unit.config) for unit in wanted.units},
         },
         "seeds": list(wanted.seeds),
-        "commit": records._commit(),
+        "commit": records.commit(),
         "hardware": records.hardware(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "details": {

@@ -125,7 +125,7 @@ def keep_detector(
         "One network learned things and persons together; this is its part for these classes"
         f"{', which then learned alone and closer' if name == 'person' else ''}. Its scores"
         f" are shifted so that {' and '.join(map(str, sorted(set(marks))))}, best on those seeds, become the"
-        f" expert's {detectors.THRESHOLD}."
+        f" expert's {detectors.THRESHOLD}; the figure is of the same videos, so it is a little kind."
     )
     figures = {f"F1 of a video's tags ({choosing.VIDEOS} videos)": round(f1, 3)}
     title = "Persons of the playhouse" if name == "person" else "Things of the playhouse"

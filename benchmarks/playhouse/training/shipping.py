@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks import records
 from experts.stock import digest
 
 OURS = "Apache-2.0"
@@ -62,7 +62,7 @@ def _card(
         f"- serves: {', '.join(uses)}",
         f"- licence: {licence}",
         f"- made by: `tagline bench playhouse experts --only {folder.name} --seed {course.seed}`"
-        f" at commit {commit()}",
+        f" at commit {records.commit() or 'unknown'}",
         f"- learned from: {course.data}",
         f"- course: {course.steps:,} steps of {course.batch}, {course.seconds / 60:.0f} minutes",
         f"- size: {size / 1e6:.1f} MB, half precision",
@@ -81,17 +81,3 @@ def halved(model: Any) -> Any:
     import copy
 
     return copy.deepcopy(model).half()
-
-
-def commit() -> str:
-    try:
-        asked = subprocess.run(
-            ["git", "rev-parse", "--short=12", "HEAD"],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return asked.stdout.strip()
