@@ -96,7 +96,7 @@ def test_copying_mixes_two_distributions() -> None:
     hidden = decoder.hidden(words, places, held)
     own = (hidden @ decoder.words.weight.T).softmax(-1)
     assert torch.allclose(found[1], own[1], atol=1e-6)  # nothing to copy: the vocabulary alone
-    embedded = decoder.words(hints)[0]
+    embedded = decoder.embed(hints)[0]
     weights = (decoder.point(hidden[0]) @ decoder.hint(embedded).T / 8**0.5).softmax(-1)
     gate = 0.999 * decoder.gate(torch.cat([hidden[0], weights @ embedded], -1)).sigmoid()
     wanted = (1 - gate) * own[0]

@@ -17,8 +17,6 @@ from tagging.generator.encoder import Seen
 from tagging.generator.layers import Cache
 from tagging.generator.model import Tagger
 
-FIRST, LEAST = 32, 8  # words of a row's first draft, and of any
-
 
 @dataclass(slots=True)
 class Written:
@@ -117,8 +115,8 @@ class Drafted:
 
     The prompts know their tags: the nearest tag of each is a draft of all that remains. One pass over the
     draft shows what greedy decoding would have written after each of its words; the draft is kept as far as
-    it agrees, the first word that differs is put right, and the rest is drafted again. How far a row is
-    drafted follows how far its last draft was right: words beyond that are computed for nothing.
+    it agrees, the first word that differs is put right, and the rest is drafted again from what the pass
+    showed of the later tags.
     """
 
     def __init__(self, most: int = 64, at_once: int | None = None) -> None:
@@ -130,24 +128,23 @@ class Drafted:
         rows = _Rows(tagger, seen, self.at_once)
         drafter = Drafter(tagger, seen.prompts)
         count, longest = len(seen.features), tagger.settings.target_words
-        written, reach = _empty(count), [min(FIRST, self.most)] * count
+        written = _empty(count)
         while rows.numbers:
             drafts = []
             for number in rows.numbers:
                 so_far = written.words[number]
                 room = longest - len(so_far) - 1
-                drafts.append(drafter.propose(number, so_far)[: min(reach[number], room)])
+                drafts.append(drafter.propose(number, so_far)[: min(self.most, room)])
             given, places = self._given(rows.numbers, drafts, written, tagger.words.start, rows.device)
             logps, words = rows.best(given, places)
             written.passes += 1
             written.work += len(rows.numbers)
             going = []
             for row, number in enumerate(rows.numbers):
-                before = len(written.words[number])
+                so_far = list(written.words[number])
                 more = self._accept(written, number, drafts[row], logps[row], words[row], tagger.words.end)
-                took = len(written.words[number]) - before
-                reach[number] = min(self.most, max(LEAST, 2 * took))
                 if more and len(written.words[number]) < longest:
+                    drafter.hear(number, so_far, drafts[row], [best[0] for best in words[row]])
                     going.append(row)
             rows.go_on(going)
         return written

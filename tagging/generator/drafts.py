@@ -1,4 +1,4 @@
-"""Drafts: what the prompts alone suggest that the decoder will write."""
+"""Drafts: what the prompts, and the last look at a draft, suggest that the decoder will write."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from tagging.generator.model import Tagger
 
 
 class Drafter:
-    """Knows for every prompt of a batch which tag lies nearest, or that none lies near enough.
+    """Guesses the tag of every prompt of a batch: first the one that lies nearest, or none if none is near.
 
+    One pass over a draft says more: what the decoder would write at the beginning of each later tag, given
+    the draft before it. That is mostly what it will write in the end, so the next draft begins with it.
     A draft only has to be right often; it never decides what is written.
     """
 
@@ -34,6 +36,8 @@ class Drafter:
         self.nearest: list[list[list[int]]] = ordered.indices.tolist()
         self.near: list[list[float]] = ordered.values[..., 0].tolist() if similarity.shape[-1] else []
         self.thresholds: list[float] = tagger.draft_threshold[: len(every)].tolist()
+        # By row and piece: the words with which the decoder would begin it, and whether they are all.
+        self.heard: dict[tuple[int, int], tuple[list[int], bool]] = {}
         self.by_first: dict[int, list[int]] = defaultdict(list)
         for number, words in enumerate(self.tag_words):
             if words:
@@ -44,14 +48,34 @@ class Drafter:
         pieces = self.pieces(so_far)
         used = {tuple(piece) for piece in pieces[:-1]}
         draft: list[int] = []
-        remaining = self.prompts[row][len(pieces) - 1 :]
-        if remaining:
-            draft += self._complete(row, remaining[0], pieces[-1], used)
-        for prompt in remaining[1:]:
-            tag = self._tag(row, prompt, used)
-            used.add(tuple(tag))
-            draft += [self.words.comma, *tag]
+        first = len(pieces) - 1
+        for piece, prompt in enumerate(self.prompts[row][first:], start=first):
+            begun = pieces[-1] if piece == first else []
+            tag = self._tag(row, piece, prompt, begun, used)
+            used.add((*begun, *tag))
+            draft += tag if piece == first else [self.words.comma, *tag]
         return [*draft, self.words.end]
+
+    def hear(self, row: int, so_far: list[int], draft: list[int], said: list[int]) -> None:
+        """said: what the decoder would write after `so_far` and after each word of the draft."""
+        comma, piece = self.words.comma, so_far.count(self.words.comma)
+        before = [so_far[-1] if so_far else comma, *draft]  # the word before each that was said
+        for step, word in enumerate(before):
+            piece += step > 0 and word == comma
+            if word == comma:
+                self.heard[row, piece] = self._listen(draft[step:], said[step:])
+
+    def _listen(self, draft: list[int], said: list[int]) -> tuple[list[int], bool]:
+        """The beginning of a tag as far as the draft went along with it, and one word more."""
+        ends = (self.words.comma, self.words.end)
+        begin: list[int] = []
+        for word, guess in zip(said, [*draft, -1], strict=False):
+            if word in ends:
+                return begin, True
+            begin.append(word)
+            if word != guess:
+                break
+        return begin, begin == [self.words.pad]
 
     def pieces(self, so_far: list[int]) -> list[list[int]]:
         """The tags and [PAD]s of a sequence, as word numbers."""
@@ -63,27 +87,26 @@ class Drafter:
                 pieces[-1].append(word)
         return pieces
 
-    def _tag(self, row: int, prompt: int, used: set[tuple[int, ...]]) -> list[int]:
-        """The nearest tag that was not written yet, or [PAD]."""
+    def _tag(
+        self, row: int, piece: int, prompt: int, begun: list[int], used: set[tuple[int, ...]]
+    ) -> list[int]:
+        """What follows `begun`: as heard, or the nearest tag that was not written yet, or [PAD]."""
+        heard, whole = self.heard.get((row, piece), ([], False))
+        if heard[: len(begun)] == begun and (len(heard) > len(begun) or whole):
+            return heard[len(begun) :] + ([] if whole else self._rest(row, prompt, heard, used))
+        if begun:
+            return [] if begun == [self.words.pad] else self._rest(row, prompt, begun, used)
         if self.near and self.near[row][prompt] >= self.thresholds[prompt]:
             for number in self.nearest[row][prompt]:
                 if tuple(self.tag_words[number]) not in used:
                     return self.tag_words[number]
         return [self.words.pad]
 
-    def _complete(self, row: int, prompt: int, begun: list[int], used: set[tuple[int, ...]]) -> list[int]:
-        """The rest of the tag that this prompt has begun."""
-        if not begun:
-            tag = self._tag(row, prompt, used)
-            used.add(tuple(tag))
-            return tag
-        if begun == [self.words.pad]:
-            return []
+    def _rest(self, row: int, prompt: int, begun: list[int], used: set[tuple[int, ...]]) -> list[int]:
+        """The rest of the nearest tag that begins so."""
         fitting = [n for n in self.by_first.get(begun[0], ()) if self.tag_words[n][: len(begun)] == begun]
         fitting = [n for n in fitting if tuple(self.tag_words[n]) not in used]
         if not fitting:
             return []
         similarity = self.similarity[row, prompt]
-        best = self.tag_words[max(fitting, key=lambda n: float(similarity[n]))]
-        used.add(tuple(best))
-        return best[len(begun) :]
+        return self.tag_words[max(fitting, key=lambda n: float(similarity[n]))][len(begun) :]

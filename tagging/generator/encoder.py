@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from tagging.generator.config import TaggerConfig
-from tagging.generator.layers import CrossEncoder
+from tagging.generator.layers import CrossEncoder, start_evenly
 from tagging.generator.words import Words
 
 
@@ -73,7 +73,7 @@ class HybridEncoder(nn.Module):
         # Always there to look at, so that a video without frames is no division by zero.
         self.nothing = nn.Parameter(torch.zeros(1, 1, width))
         self.hybrid = CrossEncoder(width, config.heads, config.hybrid_layers, config.dropout)
-        self.apply(start_small)
+        self.apply(start_evenly)
         self.title_encoder = bert(config, len(words))  # which starts in its own way
 
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -113,10 +113,3 @@ def bert(config: TaggerConfig, words: int) -> nn.Module:
     )
     encoder: nn.Module = BertModel(shape, add_pooling_layer=False)
     return encoder
-
-
-def start_small(module: nn.Module) -> None:
-    if isinstance(module, nn.Linear | nn.Embedding):
-        nn.init.normal_(module.weight, std=0.02)
-        if isinstance(module, nn.Linear) and module.bias is not None:
-            nn.init.zeros_(module.bias)

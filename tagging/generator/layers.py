@@ -49,6 +49,14 @@ class Cache:
         self.room = room
         self.keys: list[Tensor | None] = [None] * layers
         self.values: list[Tensor | None] = [None] * layers
+        self.words: Tensor | None = None  # int [B, room]
+
+    def read(self, words: Tensor, places: Tensor) -> Tensor:
+        """Write the words themselves at `places` [B, S] and give all up to the last place written."""
+        if self.words is None:
+            self.words = words.new_zeros(len(words), self.room)
+        self.words.scatter_(1, places, words)
+        return self.words[:, : int(places.max()) + 1]
 
     def put(self, layer: int, keys: Tensor, values: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
         """Write new words at `places` [B, S] and give everything up to the last place written."""
@@ -65,6 +73,7 @@ class Cache:
 
     def select(self, rows: Tensor) -> None:
         """Keep the given rows, in the given order (beams that are continued, rows that go on)."""
+        self.words = None if self.words is None else self.words[rows]
         self.keys = [None if keys is None else keys[rows] for keys in self.keys]
         self.values = [None if values is None else values[rows] for values in self.values]
 
@@ -152,18 +161,51 @@ class CrossEncoder(nn.Module):
         return self.norm(x)
 
 
-class WordDecoder(nn.Module):
-    """The autoregressive decoder: causal self-attention over words, cross-attention to prompts, features."""
+def start_evenly(module: nn.Module) -> None:
+    """First weights that keep the scale of what passes through, whatever the width.
 
-    def __init__(self, words: int, width: int, heads: int, layers: int, dropout: float, room: int) -> None:
+    BERT's 0.02 everywhere suits a width of 768. At 96 it leaves attention so even that a decoder needs
+    thousands of steps to see that its prompts differ.
+    """
+    if isinstance(module, nn.Linear):
+        nn.init.normal_(module.weight, std=module.in_features**-0.5)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+    elif isinstance(module, nn.Embedding):
+        nn.init.normal_(module.weight, std=1.0)
+
+
+class WordDecoder(nn.Module):
+    """The autoregressive decoder: causal self-attention over words, cross-attention to prompts, features.
+
+    Under order prompts, a prompt and the words of its tag carry the same mark, `slots`: which tag is being
+    written follows from the commas so far, and need not be learned by counting them.
+    """
+
+    def __init__(
+        self,
+        words: int,
+        width: int,
+        heads: int,
+        layers: int,
+        dropout: float,
+        room: int,
+        slots: int = 0,
+        comma: int = -1,
+    ) -> None:
+        """slots: one for each order prompt; the word `comma` ends the tag of one and begins the next."""
         super().__init__()
-        self.heads = heads
-        self.room = room
+        self.room, self.comma = room, comma
         self.words = nn.Embedding(words, width)
         self.places = nn.Embedding(room, width)
+        self.slots = nn.Embedding(slots, width) if slots else None
         self.layers = nn.ModuleList(Layer(width, heads, dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
         self.dropout = nn.Dropout(dropout)
+
+    def start_words(self) -> None:
+        """Their vectors are the output's too, so they start small; `embed` brings them to scale."""
+        nn.init.normal_(self.words.weight, std=self.words.embedding_dim**-0.5)
 
     def hold(self, memory: Tensor, mask: Tensor) -> Held:
         """memory: [B, M, width]; mask: bool [B, M]."""
@@ -181,7 +223,10 @@ class WordDecoder(nn.Module):
         A word sees the words at its own place and before it: with a cache all that was ever put there,
         without one the words given.
         """
-        x = self.dropout(self.words(words) + self.places(places))
+        x = self.embed(words) + self.places(places)
+        if self.slots is not None:
+            x = x + self.slots(self._slot(words, places, cache))
+        x = self.dropout(x)
         if cache is None:
             visible = places[:, None, :] <= places[:, :, None]  # [B, S, S]
         else:
@@ -193,6 +238,20 @@ class WordDecoder(nn.Module):
             x = layer(x, held.layers[number], across, visible[:, None], store)
         out: Tensor = self.norm(x)
         return out
+
+    def embed(self, words: Tensor) -> Tensor:
+        """Words at the scale of their places."""
+        out: Tensor = self.words(words) * self.words.embedding_dim**0.5
+        return out
+
+    def _slot(self, words: Tensor, places: Tensor, cache: Cache | None) -> Tensor:
+        """The number of the prompt whose tag each word's next one belongs to: int [B, S]."""
+        assert self.slots is not None
+        if cache is None:
+            commas = (words == self.comma).cumsum(1)
+        else:
+            commas = (cache.read(words, places) == self.comma).cumsum(1).gather(1, places)
+        return commas.clamp(max=self.slots.num_embeddings - 1)
 
     def forward(self, words: Tensor, places: Tensor, held: Held, cache: Cache | None = None) -> Tensor:
         """Logits over the next word at each place: [B, S, V]."""

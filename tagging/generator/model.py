@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from tagging.gathering import gather, mean_of_all
 from tagging.generator.config import TaggerConfig
-from tagging.generator.encoder import Batch, HybridEncoder, Seen, start_small
-from tagging.generator.layers import CrossEncoder, Held, WordDecoder
+from tagging.generator.encoder import Batch, HybridEncoder, Seen
+from tagging.generator.layers import CrossEncoder, Held, WordDecoder, start_evenly
 from tagging.generator.matching import NO_TAG, match_all
 from tagging.generator.objective import generation, prompt_tag_contrast
 from tagging.generator.ordering import learned_order
@@ -35,6 +35,7 @@ class Tagger(nn.Module):
 
     draft_threshold: Tensor
     decoder: WordDecoder
+    decoder_kind: type[WordDecoder] = WordDecoder
 
     def __init__(
         self,
@@ -65,12 +66,13 @@ class Tagger(nn.Module):
         if not config.classify_prompts:
             if config.prompted:
                 self.from_prompt = nn.Linear(config.tag_width, width)
-                self.prompt_places = nn.Embedding(config.prompts, width)
             self.decoder = self.make_decoder()
         told = config.retrieved > 0 and not config.classify_prompts
         self.hint_places = nn.Embedding(config.hint_words, width) if told else None
         self.hint_strength = nn.Linear(1, width) if told else None
-        self.apply(start_small)
+        self.apply(start_evenly)
+        if not config.classify_prompts:
+            self.decoder.start_words()
         self.encoder = HybridEncoder(config, words)
         self.log_temperature = (
             nn.Parameter(torch.tensor(math.log(0.07))) if config.prompted and config.contrastive else None
@@ -81,7 +83,16 @@ class Tagger(nn.Module):
 
     def make_decoder(self) -> WordDecoder:
         c = self.settings
-        return WordDecoder(len(self.words), c.width, c.heads, c.decoder_layers, c.dropout, c.target_words + 1)
+        return self.decoder_kind(
+            len(self.words),
+            c.width,
+            heads=c.heads,
+            layers=c.decoder_layers,
+            dropout=c.dropout,
+            room=c.target_words + 1,
+            slots=c.prompts if c.prompted else 0,
+            comma=self.words.comma,
+        )
 
     def see(self, batch: Batch) -> Seen:
         """Encode frames and titles, and turn the learnable queries into this batch's order prompts."""
@@ -111,7 +122,8 @@ class Tagger(nn.Module):
             prompts = prompts.gather(1, order[..., None].expand_as(prompts))
         places = torch.arange(count, device=prompts.device)
         there = torch.ones(rows, count, dtype=torch.bool, device=prompts.device) if kept is None else kept
-        inner = self.from_prompt(prompts) + self.prompt_places(places)
+        assert self.decoder.slots is not None
+        inner = self.from_prompt(prompts) + self.decoder.slots(places)
         return self.decoder.hold(torch.cat([inner, *memory], dim=1), torch.cat([there, *mask], dim=1))
 
     def _told(self, seen: Seen) -> tuple[Tensor, Tensor]:
@@ -122,7 +134,7 @@ class Tagger(nn.Module):
         assert seen.hint_mask is not None
         assert seen.hint_scores is not None
         places = torch.arange(seen.hints.shape[1], device=seen.hints.device)
-        words = self.decoder.words(seen.hints) + self.hint_places(places)
+        words = self.decoder.embed(seen.hints) + self.hint_places(places)
         return words + self.hint_strength(seen.hint_scores[..., None].to(words)), seen.hint_mask
 
     def meant(self, prompts: Tensor) -> Tensor | None:

@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tagging.generator.config import TaggerConfig
-from tagging.generator.encoder import Batch, HybridEncoder, Seen, start_small
+from tagging.generator.encoder import Batch, HybridEncoder, Seen
+from tagging.generator.layers import start_evenly
 from tagging.generator.words import Words
 
 
@@ -45,7 +46,7 @@ class Classifier(nn.Module):
         super().__init__()
         self.settings, self.words, self.tags = config, words, list(tags)
         self.head = nn.Linear(config.width, len(self.tags))
-        self.head.apply(start_small)
+        self.head.apply(start_evenly)
         self.encoder = HybridEncoder(config, words)
         # From which probability a tag is said; fitted after training, on validation.
         self.register_buffer("threshold", torch.tensor(0.5))

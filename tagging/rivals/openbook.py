@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,8 +31,8 @@ Vectors = npt.NDArray[np.float32]
 class CopyingDecoder(WordDecoder):
     """A decoder that may point at hints."""
 
-    def __init__(self, words: int, width: int, heads: int, layers: int, dropout: float, room: int) -> None:
-        super().__init__(words, width, heads, layers, dropout, room)
+    def __init__(self, words: int, width: int, **sizes: Any) -> None:
+        super().__init__(words, width, **sizes)
         self.point = nn.Linear(width, width)
         self.hint = nn.Linear(width, width)
         self.gate = nn.Linear(2 * width, 1)
@@ -42,7 +43,7 @@ class CopyingDecoder(WordDecoder):
         own = F.linear(hidden, self.words.weight).float().log_softmax(-1)
         assert held.hints is not None
         assert held.hint_mask is not None
-        hints = self.words(held.hints)  # [B, H, width]
+        hints = self.embed(held.hints)  # [B, H, width]
         scores = self.point(hidden) @ self.hint(hints).transpose(1, 2) / hidden.shape[-1] ** 0.5  # [B, S, H]
         # A row without hints must not divide by zero; its gate is shut below.
         scores = scores.float().masked_fill(~held.hint_mask[:, None], -1e4)
@@ -58,10 +59,7 @@ class CopyingDecoder(WordDecoder):
 class OpenBook(Tagger):
     """A tagger without prompts that reads what similar videos are tagged with."""
 
-    def make_decoder(self) -> WordDecoder:
-        c = self.settings
-        room = c.target_words + 1
-        return CopyingDecoder(len(self.words), c.width, c.heads, c.decoder_layers, c.dropout, room)
+    decoder_kind = CopyingDecoder
 
     def see(self, batch: Batch) -> Seen:
         assert batch.hints is not None, "open-book needs the tags of similar videos"
