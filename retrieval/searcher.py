@@ -6,8 +6,9 @@ about the library. Whatever is missing is left out; with nothing at all, words s
 
 from __future__ import annotations
 
+import itertools
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -190,6 +191,14 @@ class Searcher:
                 index = by_words.indexed(by_words.evidence_of(catalog, video, tags))
                 self._held[number] = Known(video, tags, index, self._spans(catalog, number))
         return self._held[number]
+
+    def warm(self, catalog: Catalog, enough: Callable[[], bool] = lambda: False) -> None:
+        """Read the evidence of the library's videos now, so that no query has to wait for it."""
+        self._forget_if_changed(catalog)
+        for video in itertools.islice(catalog.videos(), MOST_HELD):
+            if enough():
+                break
+            self._known(catalog, video.id)
 
     def _forget_if_changed(self, catalog: Catalog) -> None:
         """What is held in memory is as old as the catalog's file, its log, and what was written here."""

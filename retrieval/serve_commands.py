@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import threading
 
 import click
 
@@ -97,6 +98,7 @@ def serve(
 
         def ready() -> None:
             click.echo(f"tagline is at {address} (Ctrl-C ends it)")
+            threading.Thread(target=desk.warm, daemon=True).start()
             if opens:
                 click.launch(address)
 

@@ -38,7 +38,7 @@ class FakeEncoder:
         )
 
     def image(self, path: Path) -> np.ndarray:
-        raise NotImplementedError
+        raise AssertionError("nobody asks by a picture here")
 
 
 def word(text: str) -> np.ndarray:
@@ -304,3 +304,22 @@ def test_rejected_tags_do_not_come_back_by_their_meaning(catalog: Catalog) -> No
     found = near.get(video.id)
     assert found is None or found[1] != Tag("dog", Modality.OBJECT, 0.9, 0.0, 5.0, "object")
     assert found is None or found[1].text != "dog"
+
+
+def test_a_warm_searcher_answers_alike_and_reads_no_evidence(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cold = answer(catalog, "a dog at the beach", searcher=searcher(catalog))
+    ready = searcher(catalog)
+    monkeypatch.setattr(
+        ready, "_forget_if_changed", lambda catalog: None
+    )
+    ready.warm(catalog)
+    monkeypatch.setattr(Catalog, "tags", lambda *args, **named: pytest.fail("the evidence is read again"))
+    assert answer(catalog, "a dog at the beach", searcher=ready) == cold
+
+
+def test_warming_up_ends_when_it_is_told_to(catalog: Catalog) -> None:
+    ready = searcher(catalog)
+    ready.warm(catalog, enough=lambda: len(ready._held) >= 2)
+    assert len(ready._held) == 2

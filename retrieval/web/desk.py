@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import queue
+import sqlite3
 import stat
 import threading
 from collections.abc import Iterator
@@ -76,6 +77,16 @@ class Desk:
         with contextlib.suppress(queue.Empty):
             while True:
                 self._free.get_nowait().close()
+
+    def warm(self) -> None:
+        """Open what search needs and read the videos' evidence, so that the first questions need not wait."""
+        from retrieval.searcher import searcher_of
+
+        with (
+            contextlib.suppress(CatalogError, sqlite3.Error),
+            Catalog.open(self.home, create=False) as catalog,
+        ):
+            searcher_of(catalog).warm(catalog, self.closed.is_set)
 
     @contextlib.contextmanager
     def catalog(self) -> Iterator[Catalog]:
