@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file, save_file
-
 from experts.stock import safe
 from experts.stock.digest import hash_file, write_whole
 from table.config import BadConfig, ModelConfig, as_dict, digest, from_dict
 from table.model import Table
 from table.tokens import CLIPS, OWN, Tokenizer
+from tagging.pretrained import folder_of, load_weights, push, results_table, save_weights
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 TOKENIZER, PREPARATION, CARD = "tokenizer_config.json", "preprocessor_config.json", "README.md"
+FILES = (WEIGHTS, CONFIG, CLIPS, OWN, TOKENIZER, PREPARATION, CARD)
 KIND = "tagline-table"
 VERSION = 1  # of the folder's layout
 KEYS = ("kind", "version", "model", "results")
@@ -43,8 +43,7 @@ def save_pretrained(
 ) -> str:
     """Write everything that a user needs to use or continue the model. Returns its fingerprint."""
     folder.mkdir(parents=True, exist_ok=True)
-    state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
-    save_file(state, folder / WEIGHTS, metadata={"format": "pt"})
+    save_weights(model, folder / WEIGHTS)
     shutil.copyfile(tokenizer.vocabulary, folder / tokenizer.file)
     config = model.settings
     kind = "PreTrainedTokenizerFast" if tokenizer.own else "CLIPTokenizer"
@@ -79,9 +78,7 @@ def fingerprint(folder: Path) -> str:
 
 def from_pretrained(name: str | Path, *, revision: str | None = None, device: str = "cpu") -> Saved:
     """Load a folder, or a repository of the hub by its name."""
-    folder = Path(name).expanduser()
-    if not folder.is_dir():
-        folder = _fetch(str(name), revision)
+    folder = folder_of(name, revision, FILES, "tagline train table", NotAModel)
     try:
         data = safe.read_config(folder / CONFIG, allowed=KEYS)
         safe.check_file(folder / WEIGHTS)
@@ -93,39 +90,15 @@ def from_pretrained(name: str | Path, *, revision: str | None = None, device: st
         raise NotAModel(f"{folder} was written by a newer tagline; update with `pip install -U tagline`")
     config: ModelConfig = from_dict(ModelConfig, data["model"])
     model = Table(config)
-    state = load_file(folder / WEIGHTS)
-    wanted = {key: value.shape for key, value in model.state_dict().items()}
-    wrong = sorted(key for key in wanted | state if key not in state or state[key].shape != wanted.get(key))
-    if wrong:
-        raise NotAModel(f"{folder / WEIGHTS} does not fit its configuration ({wrong[0]}); save it again")
-    model.load_state_dict(state)
+    load_weights(model, folder / WEIGHTS, NotAModel)
     tokenizer = Tokenizer.of_folder(folder)
     return Saved(model.to(device).eval(), tokenizer, fingerprint(folder), data.get("results", {}))
 
 
 def push_to_hub(folder: Path, repository: str, *, private: bool = True, token: str | None = None) -> str:
     """Upload a saved model; returns its address. Private unless told otherwise: a library's own."""
-    from huggingface_hub import HfApi
-
     fingerprint(folder)  # refuse what is no model before anything is created
-    api = HfApi(token=token)
-    api.create_repo(repository, private=private, exist_ok=True)
-    names = [WEIGHTS, CONFIG, CLIPS, OWN, TOKENIZER, PREPARATION, CARD]
-    found = api.upload_folder(repo_id=repository, folder_path=folder, allow_patterns=names)
-    return str(found)
-
-
-def _fetch(name: str, revision: str | None) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError
-
-    try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=["*.json", WEIGHTS, CLIPS]))
-    except HFValidationError:
-        raise NotAModel(f"there is no folder {name}; name one that `tagline train table` wrote") from None
-    except Exception as error:
-        reason = str(error).splitlines()[0]
-        raise NotAModel(f"there is no folder {name}, and the hub did not give it: {reason}") from error
+    return push(folder, repository, FILES, private=private, token=token)
 
 
 def _write(path: Path, data: Mapping[str, Any]) -> None:
@@ -157,8 +130,5 @@ def card(model: Table, results: Mapping[str, Any]) -> str:
         'saved = from_pretrained("THIS FOLDER")',
         "```",
     ]
-    flat = {key: value for key, value in results.items() if isinstance(value, int | float)}
-    if flat:
-        lines += ["", "| measured on held-out videos | |", "|---|---|"]
-        lines += [f"| {key} | {value:.4g} |" for key, value in flat.items()]
+    lines += results_table(results)
     return "\n".join(lines) + "\n"

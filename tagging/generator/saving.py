@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
 
 from experts.stock import safe
 from experts.stock.digest import hash_file, write_whole
@@ -24,6 +23,7 @@ from tagging.generator.methods import Model, build, collator
 from tagging.generator.words import Words
 from tagging.neighbours import advising
 from tagging.neighbours.advising import Librarian
+from tagging.pretrained import folder_of, load_weights, push, results_table, save_weights
 
 WEIGHTS, CONFIG, WORDS, TAGS, CARD = "model.safetensors", "config.json", "words.json", "tags.json", "card.md"
 FILES = (WEIGHTS, CONFIG, WORDS, TAGS, CARD, *advising.FILES)
@@ -61,8 +61,7 @@ def save_pretrained(trained: Trained, folder: Path) -> str:
     """Write everything that a user needs to use or continue the tagger. Returns its fingerprint."""
     folder.mkdir(parents=True, exist_ok=True)
     model = trained.model
-    state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
-    save_file(state, folder / WEIGHTS, metadata={"format": "pt"})
+    save_weights(model, folder / WEIGHTS)
     model.words.save(folder / WORDS)
     _write(folder / TAGS, {"tags": model.tags, "frequency": list(trained.frequency)})
     if trained.memory is not None:
@@ -97,9 +96,7 @@ def fingerprint(folder: Path) -> str:
 
 def from_pretrained(name: str | Path, *, revision: str | None = None, device: str = "cpu") -> Trained:
     """Load a folder, or a repository of the hub by its name."""
-    folder = Path(name).expanduser()
-    if not folder.is_dir():
-        folder = _fetch(str(name), revision)
+    folder = folder_of(name, revision, FILES, "tagline train tagger", NotATagger)
     config = _config(folder)
     try:
         safe.check_file(folder / WEIGHTS)
@@ -119,12 +116,7 @@ def from_pretrained(name: str | Path, *, revision: str | None = None, device: st
     except Exception as error:  # the tokenizers library raises plain ones
         raise NotATagger(f"{folder} cannot be read as a tagger ({error}); fetch it again") from error
     model = build(model_config, words, tags, torch.zeros(len(tags) + 1, model_config.tag_width), frequency)
-    state = load_file(folder / WEIGHTS)
-    wanted = {key: value.shape for key, value in model.state_dict().items()}
-    wrong = sorted(key for key in wanted | state if key not in state or state[key].shape != wanted.get(key))
-    if wrong:
-        raise NotATagger(f"{folder / WEIGHTS} does not fit its configuration ({wrong[0]}); save it again")
-    model.load_state_dict(state)
+    load_weights(model, folder / WEIGHTS, NotATagger)
     memory = None
     if model_config.retrieved:
         memory = Librarian.load(
@@ -144,13 +136,8 @@ def from_pretrained(name: str | Path, *, revision: str | None = None, device: st
 
 def push_to_hub(folder: Path, repository: str, *, private: bool = True, token: str | None = None) -> str:
     """Upload a saved tagger; returns its address. Private unless told otherwise: a library's own."""
-    from huggingface_hub import HfApi
-
     fingerprint(folder)  # refuse what is no tagger before anything is created
-    api = HfApi(token=token)
-    api.create_repo(repository, private=private, exist_ok=True)
-    found = api.upload_folder(repo_id=repository, folder_path=folder, allow_patterns=list(FILES))
-    return str(found)
+    return push(folder, repository, FILES, private=private, token=token)
 
 
 def install(folder: Path) -> Path:
@@ -181,19 +168,6 @@ def _config(folder: Path) -> dict[str, Any]:
     return data
 
 
-def _fetch(name: str, revision: str | None) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError
-
-    try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=list(FILES)))
-    except HFValidationError:
-        raise NotATagger(f"there is no folder {name}; name one that `tagline train tagger` wrote") from None
-    except Exception as error:
-        reason = str(error).splitlines()[0]
-        raise NotATagger(f"there is no folder {name}, and the hub did not give it: {reason}") from error
-
-
 def _write(path: Path, data: Mapping[str, Any]) -> None:
     write_whole(path, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
 
@@ -219,8 +193,5 @@ def card(trained: Trained) -> str:
         'trained = from_pretrained("THIS FOLDER")',
         "```",
     ]
-    flat = {key: value for key, value in trained.results.items() if isinstance(value, int | float)}
-    if flat:
-        lines += ["", "| measured on held-out videos | |", "|---|---|"]
-        lines += [f"| {key} | {value:.4g} |" for key, value in flat.items()]
+    lines += results_table(trained.results)
     return "\n".join(lines) + "\n"
