@@ -1,11 +1,15 @@
-"""What every test shares: one thread a process, no network, and where the real data lies."""
+"""What tests share: one thread a process, no network, where the real data lies, and worlds of stand-ins."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from fakes import FakeDecoder
 
 # Two test processes share two cores; before torch and OpenMP are loaded.
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -20,3 +24,19 @@ def data() -> Path:
     if not folder or not Path(folder).is_dir():
         pytest.skip("TAGLINE_TEST_DATA names no folder with real data")
     return Path(folder)
+
+
+@pytest.fixture
+def decoder(monkeypatch: pytest.MonkeyPatch) -> type[FakeDecoder]:
+    """Stand-ins in the place of the decoder and of the built-in experts."""
+    import fakes
+
+    return fakes.use_fakes(monkeypatch)
+
+
+@pytest.fixture
+def films(tmp_path: Path) -> Path:
+    """An empty folder."""
+    films = tmp_path / "films"
+    films.mkdir()
+    return films

@@ -14,11 +14,6 @@ from experts.panel import Failed, Panel, UnknownExpert, build, known
 from experts.tags import Report
 
 
-@pytest.fixture
-def decoder(monkeypatch: pytest.MonkeyPatch) -> type[fakes.FakeDecoder]:
-    return fakes.use_fakes(monkeypatch)
-
-
 def videos(folder: Path, count: int, **content: Any) -> list[Path]:
     return [
         fakes.write_video(folder / f"{n}.mp4", salt=n, tags={"object": [f"dog {n}"]}, **content)
