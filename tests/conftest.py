@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,8 @@ import pytest
 
 if TYPE_CHECKING:
     from fakes import FakeDecoder
+
+    from tagging.catalog import Catalog
 
 # Two test processes share two cores; before torch and OpenMP are loaded.
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -40,3 +43,20 @@ def films(tmp_path: Path) -> Path:
     films = tmp_path / "films"
     films.mkdir()
     return films
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Iterator[Catalog]:
+    """An empty catalog of the test's folder."""
+    from tagging.catalog import Catalog
+
+    with Catalog.open(tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+def vtt(tmp_path: Path) -> Path:
+    """Annotations of a small MSR-VTT."""
+    from annotations import small_vtt
+
+    return small_vtt(tmp_path / "annotations")

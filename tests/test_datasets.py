@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from annotations import CSV, JSFUSION, by_key, filmed, small_vtt, texts, videodatainfo
+from annotations import CSV, JSFUSION, by_key, filmed, texts, videodatainfo
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -24,17 +23,6 @@ from benchmarks.datasets import (
 from benchmarks.datasets.importer import bring_in
 from benchmarks.datasets.shared import BadAnnotations, Count
 from tagging.catalog import Caption, Catalog
-
-
-@pytest.fixture
-def vtt(tmp_path: Path) -> Path:
-    return small_vtt(tmp_path / "annotations")
-
-
-@pytest.fixture
-def catalog(tmp_path: Path) -> Iterator[Catalog]:
-    with Catalog.open(tmp_path / "library") as opened:
-        yield opened
 
 
 def test_msrvtt_asks_with_the_lists_sentence_and_learns_from_all(vtt: Path) -> None:

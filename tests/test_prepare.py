@@ -5,11 +5,11 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from annotations import CSV, filmed, small_vtt, texts
+from annotations import CSV, filmed, texts
 from click.testing import CliRunner
 
 from benchmarks.datasets import (
@@ -24,18 +24,6 @@ from experts.tags import Modality
 from retrieval.cli import cli
 from tagging.catalog import Caption, Catalog
 from tagging.uploads import UPLOADER, upload_of, uploads
-
-
-@pytest.fixture
-def vtt(tmp_path: Path) -> Path:
-    return small_vtt(tmp_path / "annotations")
-
-
-@pytest.fixture
-def catalog(tmp_path: Path) -> Iterator[Catalog]:
-    with Catalog.open(tmp_path / "library") as opened:
-        yield opened
-
 
 # -- shards ----------------------------------------------------------------------------------------------
 
