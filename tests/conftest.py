@@ -11,6 +11,7 @@ import pytest
 
 if TYPE_CHECKING:
     from fakes import FakeDecoder
+    from hub import Place
 
     from tagging.catalog import Catalog
 
@@ -60,3 +61,12 @@ def vtt(tmp_path: Path) -> Path:
     from annotations import small_vtt
 
     return small_vtt(tmp_path / "annotations")
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    """The world of pull_world: a user with nothing, three small entries, and the server that has them."""
+    import pull_world
+
+    with pull_world.serve(tmp_path, monkeypatch) as server:
+        yield server

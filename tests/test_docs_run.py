@@ -21,7 +21,7 @@ from tagging.catalog import Caption
 
 # The beginning of a command, or an option in it: where it is run instead.
 ELSEWHERE = {
-    "models pull": "test_pull.py, from a hub of its own",
+    "models pull": "test_models_commands.py, from a hub of its own",
     "models bundle": "test_bundles.py",
     "models unbundle": "test_bundles.py",
     "models verify": "test_weights.py",

@@ -1,0 +1,82 @@
+"""The commands that show, pull and verify weights."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import hub
+from click.testing import CliRunner
+from pull_world import LISTENER, STATE
+
+from experts import commands, weights
+from experts.stock import pull
+
+
+def run(*arguments: str, answer: str = "") -> tuple[int, str]:
+    result = CliRunner().invoke(commands.models, arguments, input=answer)
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result.exit_code, result.output
+
+
+def test_a_person_is_told_what_comes_from_where_and_asked(place: hub.Place) -> None:
+    code, said = run("pull", "motion", answer="n\n")
+    assert code == 1
+    assert f"state (0.1 MB, MIT) from https://{STATE}" in said
+    assert place.asked == []
+    code, said = run("pull", "motion")
+    assert (code, "add --yes" in said) == (1, True)
+    code, said = run("pull", "motion", answer="y\n")
+    assert (code, "state is here" in said) == (0, True)
+
+
+def test_list_says_what_is_here_and_under_which_licence(place: hub.Place) -> None:
+    run("pull", "state", "--yes")
+    code, said = run("list")
+    assert code == 0
+    lines = {line.split()[0]: line for line in said.splitlines() if line.strip()}
+    assert "here" in lines["state"]
+    assert "yes" in lines["state"]
+    assert "absent" in lines["listener"]
+    assert "AGPL-3.0" in lines["listener"]
+    rows = {row["name"]: row for row in json.loads(run("list", "--json")[1])}
+    assert (rows["state"]["here"], rows["state"]["verified"]) == (True, "yes")
+    assert (rows["listener"]["here"], rows["listener"]["licence"]) == (False, "AGPL-3.0")
+    (weights.find("state").path / "config.json").write_text("{ }")
+    assert "CHANGED" in run("list")[1]
+
+
+def test_one_that_fails_does_not_stop_the_others(place: hub.Place) -> None:
+    code, said = run("pull", "all", "--yes")
+    assert code == 3
+    assert f"listener: {place.url}/{LISTENER} answers 404" in said
+    assert "state is here" in said
+    assert "picture is here" in said
+    assert run("pull", "listener", "--yes")[0] == 1
+    assert run("pull", "nonsense", "--yes")[0] == 2
+
+
+def test_verify_reads_every_byte(place: hub.Place) -> None:
+    assert run("verify")[0] == 4
+    run("pull", "state", "picture", "--yes")
+    code, said = run("verify")
+    assert (code, said.splitlines()) == (0, ["state: ok", "picture: ok"])
+    path = weights.find("state").model
+    raw, facts = bytearray(path.read_bytes()), path.stat()
+    raw[-1] ^= 1
+    path.write_bytes(raw)
+    os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    code, said = run("verify")
+    assert code == 3
+    assert "tagline models pull state --again" in said
+    assert run("pull", "state", "--again", "--yes")[0] == 0
+    assert run("verify")[0] == 0
+    assert run("verify", "listener")[0] == 1
+
+
+def test_the_word_of_the_user_is_remembered(place: hub.Place) -> None:
+    assert run("pull", "state", "--yes", "--always")[0] == 0
+    assert pull.agreed()
+    assert run("pull", "picture")[0] == 0  # no question any more
+    assert run("pull", "picture", "--never")[0] == 0
+    assert not pull.agreed()
