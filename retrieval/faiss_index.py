@@ -33,7 +33,7 @@ AGAIN = "run `tagline index --rebuild` to make it again from the catalog"
 # One query over 256 MB of rows takes about 10 ms on one core; beyond that it shows in a live search.
 EXACT_BYTES = 256 << 20
 AIM = 0.98  # recall at 10 at which tuning stops; 8-bit rows hardly give more
-WORTH = 0.003  # recall that looking at twice as much must bring
+WORTH = 0.001  # recall that looking at twice as much must bring
 RAYS = 200  # rows that ask for their neighbours when the recall is measured
 TOP = 10
 

@@ -108,17 +108,23 @@ class Held:
 
 
 class Layer(nn.Module):
-    """Self-attention (optional), cross-attention, feed-forward; each after a norm, each with a residual."""
+    """Self-attention, cross-attention, feed-forward; each after a norm, each with a residual."""
 
-    def __init__(self, width: int, heads: int, dropout: float, *, self_attention: bool = True) -> None:
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()
-        self.among = Attention(width, heads, dropout) if self_attention else None
+        self.among = Attention(width, heads, dropout)
         self.across = Attention(width, heads, dropout)
-        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(3 if self_attention else 2))
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(3))
         self.feed = nn.Sequential(
             nn.Linear(width, 4 * width), nn.GELU(), nn.Dropout(dropout), nn.Linear(4 * width, width)
         )
         self.dropout = nn.Dropout(dropout)
+
+    def lasts(self) -> list[nn.Linear]:
+        """The maps whose output is added to what came in."""
+        last = self.feed[-1]
+        assert isinstance(last, nn.Linear)
+        return [self.among.out, self.across.out, last]
 
     def forward(
         self,
@@ -130,13 +136,12 @@ class Layer(nn.Module):
     ) -> Tensor:
         """x: [B, S, width]; `memory`: this layer's cross keys and values; `cache`: (cache, layer, places)."""
         norms = iter(self.norms)
-        if self.among is not None:
-            here = next(norms)(x)
-            keys, values = self.among.keys_values(here)
-            if cache is not None:
-                store, number, places = cache
-                keys, values = store.put(number, keys, values, places)
-            x = x + self.dropout(self.among(here, keys, values, own_mask))
+        here = next(norms)(x)
+        keys, values = self.among.keys_values(here)
+        if cache is not None:
+            store, number, places = cache
+            keys, values = store.put(number, keys, values, places)
+        x = x + self.dropout(self.among(here, keys, values, own_mask))
         x = x + self.dropout(self.across(next(norms)(x), *memory, memory_mask))
         return x + self.dropout(self.feed(next(norms)(x)))
 
@@ -159,20 +164,6 @@ class CrossEncoder(nn.Module):
             assert isinstance(layer, Layer)
             x = layer(x, layer.across.keys_values(memory), across, own)
         return self.norm(x)
-
-
-def start_evenly(module: nn.Module) -> None:
-    """First weights that keep the scale of what passes through, whatever the width.
-
-    BERT's 0.02 everywhere suits a width of 768. At 96 it leaves attention so even that a decoder needs
-    thousands of steps to see that its prompts differ.
-    """
-    if isinstance(module, nn.Linear):
-        nn.init.normal_(module.weight, std=module.in_features**-0.5)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
-    elif isinstance(module, nn.Embedding):
-        nn.init.normal_(module.weight, std=1.0)
 
 
 class WordDecoder(nn.Module):
@@ -202,10 +193,6 @@ class WordDecoder(nn.Module):
         self.layers = nn.ModuleList(Layer(width, heads, dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
         self.dropout = nn.Dropout(dropout)
-
-    def start_words(self) -> None:
-        """Their vectors are the output's too, so they start small; `embed` brings them to scale."""
-        nn.init.normal_(self.words.weight, std=self.words.embedding_dim**-0.5)
 
     def hold(self, memory: Tensor, mask: Tensor) -> Held:
         """memory: [B, M, width]; mask: bool [B, M]."""
@@ -256,3 +243,24 @@ class WordDecoder(nn.Module):
     def forward(self, words: Tensor, places: Tensor, held: Held, cache: Cache | None = None) -> Tensor:
         """Logits over the next word at each place: [B, S, V]."""
         return F.linear(self.hidden(words, places, held, cache), self.words.weight)
+
+
+def start_evenly(module: nn.Module) -> None:
+    """First weights that keep the scale of what passes through, whatever the width and the depth.
+
+    BERT's 0.02 everywhere suits a width of 768. At 96 it leaves attention so even that a decoder needs
+    thousands of steps to see that its prompts differ. `apply` comes to a stack after its parts.
+    """
+    if isinstance(module, nn.Linear):
+        nn.init.normal_(module.weight, std=module.in_features**-0.5)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+    elif isinstance(module, nn.Embedding):
+        nn.init.normal_(module.weight, std=1.0)
+    elif isinstance(module, CrossEncoder | WordDecoder):
+        for layer in module.layers:  # what all layers add is as large as what they are added to
+            assert isinstance(layer, Layer)
+            for last in layer.lasts():
+                nn.init.normal_(last.weight, std=(3 * len(module.layers) * last.in_features) ** -0.5)
+    if isinstance(module, WordDecoder):  # the output's vectors too; `embed` brings them to scale
+        nn.init.normal_(module.words.weight, std=module.words.embedding_dim**-0.5)

@@ -71,8 +71,6 @@ class Tagger(nn.Module):
         self.hint_places = nn.Embedding(config.hint_words, width) if told else None
         self.hint_strength = nn.Linear(1, width) if told else None
         self.apply(start_evenly)
-        if not config.classify_prompts:
-            self.decoder.start_words()
         self.encoder = HybridEncoder(config, words)
         self.log_temperature = (
             nn.Parameter(torch.tensor(math.log(0.07))) if config.prompted and config.contrastive else None
