@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import ThreadpoolController
 
 from experts.tags import Tag
 from retrieval import words as by_words
@@ -100,6 +101,8 @@ class Searcher:
         self.indexes = dict(indexes or {}) if encoder is not None else {}
         self.learnt = learnt or Learnt()
         self.notices = list(notices)  # why something is left out, in sentences
+        # One query is so little work that a second thread only waits, and on a busy machine waits long.
+        self._threads = ThreadpoolController()
         self._held: dict[int, Known | None] = {}
         self._held_at: tuple[object, ...] = ()
         self._written: dict[int, int] = {}  # connection: rows that it had written when it last searched
@@ -136,6 +139,10 @@ class Searcher:
         hubs: bool = True,
     ) -> Looked:
         """Every candidate with its signals. hubs: whether the query bank takes from hubs what is theirs."""
+        with self._threads.limit(limits=1):
+            return self._look(catalog, ask, filters, most, hubs)
+
+    def _look(self, catalog: Catalog, ask: Ask, filters: Filters, most: int, hubs: bool) -> Looked:
         words = by_words.query_words(ask.text) if ask.wanted else []
         weights = by_words.rarity(catalog, words)
         rows = min(MOST_FILTERED, 25 * most) if filters.narrow else most

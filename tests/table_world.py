@@ -6,14 +6,12 @@ need another process: one that is killed, two that train together.
 
 from __future__ import annotations
 
-import json
-import os
-import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from processes import die_at, logged, write_losses
 
 from table.batches import Row
 from table.config import Config, TrainConfig
@@ -64,12 +62,7 @@ def run(folder: Path, changes: dict[str, object] | None = None) -> Outcome:
 
 def losses(history: list[dict[str, float]]) -> dict[int, dict[str, float]]:
     """What was logged of each step: losses and validation figures, without times."""
-    wanted = ("loss", "contrastive", "vtm", "mlm", "eval_r1", "eval_mnr", "grad_norm")
-    found: dict[int, dict[str, float]] = {}
-    for entry in history:
-        kept = {key: entry[key] for key in wanted if key in entry}
-        found.setdefault(int(entry["step"]), {}).update(kept)
-    return {step: kept for step, kept in found.items() if kept}
+    return logged(history, ("loss", "contrastive", "vtm", "mlm", "eval_r1", "eval_mnr", "grad_norm"))
 
 
 class Work:
@@ -88,14 +81,6 @@ if __name__ == "__main__":
     if len(sys.argv) > 2:
         from table.trainer import TableTrainer
 
-        last, real = int(sys.argv[2].partition("=")[2]), TableTrainer.compute_loss
-
-        def dying(self, *arguments, **keywords):  # type: ignore[no-untyped-def]
-            if self.state.global_step == last:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return real(self, *arguments, **keywords)
-
-        TableTrainer.compute_loss = dying  # type: ignore[method-assign]
+        die_at(int(sys.argv[2].partition("=")[2]), TableTrainer)
     outcome = run(Path(sys.argv[1]))
-    if os.environ.get("RANK", "0") == "0":
-        Path(sys.argv[1], "losses.json").write_text(json.dumps(losses(outcome.history)))
+    write_losses(Path(sys.argv[1]), losses(outcome.history))

@@ -6,14 +6,12 @@ need another process: one that is killed, two that train together.
 
 from __future__ import annotations
 
-import json
-import os
-import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from processes import die_at, logged, write_losses
 
 from tagging.generator.config import Config, TaggerConfig, TrainConfig
 from tagging.generator.data import Example, Examples
@@ -63,12 +61,7 @@ def run(folder: Path, changes: dict[str, object] | None = None, **train_changes:
 
 def losses(history: list[dict[str, float]]) -> dict[int, dict[str, float]]:
     """What was logged of each step: losses and validation figures, without times."""
-    wanted = ("loss", "contrast", "generation", "class", "eval_f1", "grad_norm")
-    found: dict[int, dict[str, float]] = {}
-    for entry in history:
-        kept = {key: entry[key] for key in wanted if key in entry}
-        found.setdefault(int(entry["step"]), {}).update(kept)
-    return {step: kept for step, kept in found.items() if kept}
+    return logged(history, ("loss", "contrast", "generation", "class", "eval_f1", "grad_norm"))
 
 
 if __name__ == "__main__":
@@ -76,16 +69,8 @@ if __name__ == "__main__":
     if len(sys.argv) > 2 and sys.argv[2].startswith("die="):
         from tagging.generator.trainer import TaggerTrainer
 
-        last, real = int(sys.argv[2].partition("=")[2]), TaggerTrainer.compute_loss
-
-        def dying(self, *arguments, **keywords):  # type: ignore[no-untyped-def]
-            if self.state.global_step == last:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return real(self, *arguments, **keywords)
-
-        TaggerTrainer.compute_loss = dying  # type: ignore[method-assign]
+        die_at(int(sys.argv[2].partition("=")[2]), TaggerTrainer)
     elif len(sys.argv) > 2:  # chance differs between processes: dropout must be off to compare them
         changes = {"dropout": 0.0}
     outcome = run(Path(sys.argv[1]), changes)
-    if os.environ.get("RANK", "0") == "0":
-        Path(sys.argv[1], "losses.json").write_text(json.dumps(losses(outcome.history)))
+    write_losses(Path(sys.argv[1]), losses(outcome.history))

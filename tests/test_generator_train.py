@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
-import socket
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from processes import pair, program, read_losses
 from tagger_world import config, examples, losses, run, world
 
 from tagging.configuring import BadConfig
@@ -24,24 +20,11 @@ from tagging.generator.train import Outcome, train
 from tagging.neighbours import advising
 from tagging.training import COMPLETE, NonFinite
 
-HERE = Path(__file__).parent
-
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     """An uninterrupted run of one process."""
     return run(tmp_path_factory.mktemp("whole") / "run")
-
-
-def program(folder: Path, *more: str, **environment: str) -> subprocess.Popen[str]:
-    path = os.pathsep.join([str(HERE.parent), str(HERE)])
-    return subprocess.Popen(
-        [sys.executable, str(HERE / "tagger_world.py"), str(folder), *more],
-        env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
 
 
 def test_a_run_leaves_a_folder_that_loads_and_says_the_same(whole: Outcome) -> None:
@@ -80,7 +63,7 @@ def test_every_method_learns(tmp_path: Path, changes: dict[str, object]) -> None
 def test_a_run_killed_in_the_middle_goes_on_to_the_same_losses(whole: Outcome, tmp_path: Path) -> None:
     wanted = losses(whole.history)
     steps = max(wanted)
-    killed = program(tmp_path / "run", f"die={steps - 3}")
+    killed = program("tagger_world", tmp_path / "run", f"die={steps - 3}")
     output, _ = killed.communicate(timeout=240)
     assert killed.returncode == -9, output
     # As if it had been killed while it wrote the next checkpoint: that one is passed over.
@@ -101,16 +84,10 @@ def test_a_run_killed_in_the_middle_goes_on_to_the_same_losses(whole: Outcome, t
 
 def test_two_processes_are_one_with_the_same_global_batch(tmp_path: Path) -> None:
     alone = run(tmp_path / "alone", {"dropout": 0.0})
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    meeting = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "LOCAL_WORLD_SIZE": "2"}
-    both = [program(tmp_path / "run", "still", RANK=str(i), LOCAL_RANK=str(i), **meeting) for i in range(2)]
+    both = pair("tagger_world", tmp_path / "run", "still")
     outputs = [one.communicate(timeout=280)[0] for one in both]
     assert [one.returncode for one in both] == [0, 0], "\n".join(outputs)
-    kept = json.loads((tmp_path / "run" / "losses.json").read_text())
-    found = {int(step): entry for step, entry in kept.items()}
-    wanted = losses(alone.history)
+    wanted, found = losses(alone.history), read_losses(tmp_path / "run")
     assert set(found) == set(wanted)
     for step, entry in wanted.items():
         for part in ("loss", "contrast", "generation"):

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from processes import pair, program, read_losses
 from table_world import config, data, losses, run, world
 
 from table import saving
@@ -23,28 +20,11 @@ from table.frames import FramesHeld
 from table.train import Data, Outcome, load, train
 from table.trainer import COMPLETE, NonFinite
 
-HERE = Path(__file__).parent
-
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     """An uninterrupted run of one process."""
     return run(tmp_path_factory.mktemp("whole") / "run")
-
-
-def program(folder: Path, *more: str, **environment: str) -> subprocess.Popen[str]:
-    path = os.pathsep.join([str(HERE.parent), str(HERE)])
-    return subprocess.Popen(
-        [sys.executable, str(HERE / "table_world.py"), str(folder), *more],
-        env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-def read_losses(folder: Path) -> dict[int, dict[str, float]]:
-    return {int(step): kept for step, kept in json.loads((folder / "losses.json").read_text()).items()}
 
 
 def test_a_run_leaves_everything_that_a_user_needs(whole: Outcome) -> None:
@@ -80,7 +60,7 @@ def test_the_saved_model_is_the_best_on_validation(whole: Outcome) -> None:
 def test_a_run_killed_in_the_middle_goes_on_to_the_same_losses(whole: Outcome, tmp_path: Path) -> None:
     wanted = losses(whole.history)
     steps = max(wanted)
-    killed = program(tmp_path / "run", f"die={steps - 3}")
+    killed = program("table_world", tmp_path / "run", f"die={steps - 3}")
     output, _ = killed.communicate(timeout=240)
     assert killed.returncode == -9, output
     checkpoints = sorted((tmp_path / "run" / "checkpoints").glob("checkpoint-*"))
@@ -103,11 +83,7 @@ def test_a_run_killed_in_the_middle_goes_on_to_the_same_losses(whole: Outcome, t
 
 
 def test_two_processes_are_one_with_the_same_global_batch(whole: Outcome, tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    meeting = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "LOCAL_WORLD_SIZE": "2"}
-    both = [program(tmp_path / "run", RANK=str(i), LOCAL_RANK=str(i), **meeting) for i in range(2)]
+    both = pair("table_world", tmp_path / "run")
     outputs = [one.communicate(timeout=280)[0] for one in both]
     assert [one.returncode for one in both] == [0, 0], "\n".join(outputs)
     wanted, found = losses(whole.history), read_losses(tmp_path / "run")
