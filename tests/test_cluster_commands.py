@@ -143,3 +143,10 @@ def test_a_sentence_is_asked_of_a_served_index(
     other = tagline(*words)
     assert other.exit_code == 1
     assert "is not the one that the index was made with" in other.output
+
+
+def test_an_address_where_nobody_listens_is_a_sentence_at_once(films: Path) -> None:
+    pytest.importorskip("ray")
+    answer = tagline("tag", str(films), "--cluster", "127.0.0.1:1")
+    assert answer.exit_code == 1
+    assert "no Ray cluster can be joined at 127.0.0.1:1 (Connection refused)" in answer.output

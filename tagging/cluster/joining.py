@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from tagging.cluster import LOCAL, LOOPBACK, QUIET, ClusterError, required, secret
+
+KNOCK = 5.0  # seconds to wait for somebody to answer at all
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +53,24 @@ def _connect(address: str) -> None:
     import ray
 
     try:
+        _knock(address)
         if address.startswith(f"{LOCAL}:"):
             _connect_on_loopback(address)
         else:
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:  # Ray raises plain ones, too
-        why = str(error).strip().splitlines()
+        why = (getattr(error, "strerror", None) or str(error)).strip().splitlines()
         raise ClusterError(
             f"no Ray cluster can be joined at {address} ({why[0][:160] if why else type(error).__name__}); "
             f"start one with `ray start --head`, or use this machine alone with --cluster {LOCAL}"
         ) from error
+
+
+def _knock(address: str) -> None:
+    """Raises OSError where nobody listens: Ray would try for minutes before it says so."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((LOOPBACK if host == LOCAL else host.strip("[]"), int(port)), KNOCK).close()
 
 
 def _connect_on_loopback(address: str) -> None:
