@@ -86,7 +86,9 @@ def measure(options: Mapping[str, str]) -> dict[str, Any]:
         queries = captions_of(asked, count)
         strange = nothing(int(options.get("nothing", "200")))
         found, details = rate(asked, ready, queries)
-        values = {**found, **refusals(asked, ready, queries, strange)}
+        if not learnt.hubs:
+            ready.learnt.hubs = {}  # measured above, but not what this library would be searched with
+        values = {**found, **refusals(asked, ready, queries, strange), "bank_by_default": bool(learnt.hubs)}
     if "defaults" in options:
         Path(options["defaults"]).write_text(as_defaults(learnt), encoding="utf-8")
     return {
@@ -99,7 +101,13 @@ def measure(options: Mapping[str, str]) -> dict[str, Any]:
             "model": model or "clip, playhouse",
         },
         "seeds": [seed],
-        "details": {**details, "fitted": json.loads(as_defaults(learnt))},
+        "details": {
+            **details,
+            "fitted": {
+                **json.loads(as_defaults(learnt)),
+                "judgement": asdict(learnt.judgement) if learnt.judgement else None,
+            },
+        },
     }
 
 
@@ -173,18 +181,20 @@ def transferred(catalog: Catalog, known: Catalog, learnt: Learnt) -> Searcher:
     ready.learnt = Learnt(weights=learnt.weights, judgement=learnt.judgement, known=learnt.known)
     if ready.indexes:
         learn_tags(catalog, ready)
-        learn_hubs(catalog, ready, [replace(query, video=None) for query in wrote], learnt.setting)
+        setting = learnt.setting if learnt.hubs else None  # then the usual one
+        learn_hubs(catalog, ready, [replace(query, video=None) for query in wrote], setting)
         strangers = tried(catalog, ready, background.without_answer(catalog, learnt.known))
         ready.learnt.nowhere = nowhere(strangers)
     return ready
 
 
 def as_defaults(learnt: Learnt) -> str:
-    """What was fitted, in the form of retrieval/defaults.json."""
-    held = {
-        "weights": asdict(learnt.weights) if learnt.weights else None,
-        "judgement": asdict(learnt.judgement) if learnt.judgement else None,
-    }
+    """The weights that were fitted, in the form of retrieval/defaults.json.
+
+    The judgement is not among them: it rests on the words that people use, and where nobody wrote anything,
+    it cannot tell a question without an answer from one in other words (see docs/search.md).
+    """
+    held = {"weights": asdict(learnt.weights) if learnt.weights else None, "judgement": None}
     return json.dumps(held, indent=1) + "\n"
 
 

@@ -28,13 +28,14 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.float64]
 
-FILE, VERSION = "search.npz", 1
+FILE, VERSION = "search.npz", 2
 DEFAULTS = "defaults.json"
 
 # What tells whether a query has an answer: how much of it the best video holds; the share of its words that
-# the library has never met; and how far the nearest video, span and tag stand out from those of queries
-# without an answer.
-FEATURES = ("held", "strange", "video", "span", "tags")
+# the library has never met; whether there is one at all that those who wrote about its videos never used (0
+# where nobody wrote); and how far the nearest video, span and tag stand out from those of queries without an
+# answer.
+FEATURES = ("held", "strange", "unheard", "video", "span", "tags")
 LEVELS = ("video", "span")
 
 

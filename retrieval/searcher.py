@@ -269,15 +269,16 @@ class Searcher:
     ) -> Floats:
         """What tells whether a query has an answer here, in the order of FEATURES."""
         total = sum(weights.values())
-        strange = sum(
-            weight
+        strange = {
+            word: weight
             for word, weight in weights.items()
             if word not in self.learnt.known and not by_words.held_by(catalog, word)
-        )
+        }
         best = {name: scores[1][0] for name, scores in near.items() if len(scores[1])}
         said = {
             "held": max((one.words.score for one in found.values() if one.words), default=0.0),
-            "strange": strange / total if total else 1.0,
+            "strange": sum(strange.values()) / total if total else 1.0,
+            "unheard": float(bool(strange) and bool(self.learnt.known)),
             "video": self.learnt.above("video", best.get(Level.VIDEO)),
             "span": self.learnt.above("span", best.get(Level.SPAN)),
             "tags": self.learnt.above("tags", max(alike.scores.values(), default=None)),

@@ -25,9 +25,15 @@ WORD = re.compile(r"\w+")
 # Words that say nothing of what is wanted.
 EMPTY = frozenset(
     """
-    a about an and are at be by clip for from has have he her him his i in is it its me my of on or our she
-    show some somebody someone something speak speaks talk talking talks that the their them there they this
-    to video videos was we were where which while who with you your
+    a about above across after again against all along also among an and another any are around as at away
+    be been before behind being below beneath beside between beyond both but by clip close could do
+    does doing down during each either else every far find few for from get gets go goes going had has have
+    having he her here hers him his how i in inside into is it its just like many me more most much my near
+    nearby next no not of off on one only onto or other our out outside over show shows so some somebody
+    someone something still such than that the their them then there these they this those through to
+    together toward towards under until up upon us very video videos was we were what when where which while
+    who whose why will with within without would you your
+    speak speaks talk talking talks
     """.split()
 )
 

@@ -17,7 +17,7 @@ from retrieval.asking import parse
 from retrieval.background import captions, from_tags, without_answer
 from retrieval.hits import Filters
 from retrieval.index import Level, pack
-from retrieval.learnt import Learnt, defaults, read, write
+from retrieval.learnt import FEATURES, Learnt, defaults, read, write
 from retrieval.search import answer, search
 from retrieval.searcher import Searcher
 from tagging import embeddings
@@ -150,7 +150,8 @@ def test_sums_of_phrases(catalog: Catalog) -> None:
     assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
     encoded = FakeEncoder().texts(["dog", "beach", "car"])
     assert np.allclose(vector, unit(encoded[0] + encoded[1] - encoded[2]), atol=1e-5)
-    assert names(answer(catalog, "dog runs - beach waves", 1, searcher=ready).hits) == ["street.mp4"]
+    found = answer(catalog, "dog runs - beach waves", 1, searcher=ready, signals=("video", "span"))
+    assert names(found.hits) == ["street.mp4"]
     assert search(catalog, "- dog") == []
 
 
@@ -321,3 +322,35 @@ def test_warming_up_ends_when_it_is_told_to(catalog: Catalog) -> None:
     ready = searcher(catalog)
     ready.warm(catalog, enough=lambda: len(ready._held) >= 2)
     assert len(ready._held) == 2
+
+
+def test_the_bank_is_left_out_where_it_finds_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = world(tmp_path)
+    monkeypatch.setattr(learning, "bank_helps", lambda *_: False)
+    told: list[str] = []
+    learnt = learning.learn(made, searcher(made), say=told.append)
+    assert not learnt.hubs
+    assert any("query bank is left out" in line for line in told)
+    monkeypatch.setattr(learning, "bank_helps", lambda *_: True)
+    assert set(learning.learn(made, searcher(made)).hubs) == {Level.VIDEO, Level.SPAN}
+
+
+def test_a_bank_helps_if_videos_are_found_sooner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = world(tmp_path)
+    queries = captions(made)[:8]
+    monkeypatch.setattr(learning, "tried", lambda catalog, searcher, queries, hubs: [hubs] * len(queries))
+    monkeypatch.setattr(learning, "fit_weights", lambda looked, queries: None)
+    for better, told in ((0.9, True), (0.5, False)):
+        monkeypatch.setattr(
+            learning, "_reciprocal", lambda hubs, query, weights, to=better: to if hubs else 0.5
+        )
+        assert learning.bank_helps(made, searcher(made), queries) is told
+
+
+def test_a_word_that_nobody_used_tells_only_where_somebody_wrote(catalog: Catalog) -> None:
+    ready = searcher(catalog)
+    place = FEATURES.index("unheard")
+    assert ready.look(catalog, parse("a purple dog")).features[place] == 0.0
+    ready.learnt.known = frozenset({"dog"})
+    assert ready.look(catalog, parse("a purple dog")).features[place] == 1.0
+    assert ready.look(catalog, parse("a dog next to the beach")).features[place] == 0.0
