@@ -172,6 +172,7 @@ def transferred(catalog: Catalog, known: Catalog, learnt: Learnt) -> Searcher:
     Nothing that was written about a test video is read.
     """
     from retrieval import background
+    from retrieval.bank import Setting
     from retrieval.learning import learn_hubs, learn_tags, nowhere, tried
     from retrieval.learnt import Learnt
     from retrieval.searcher import Searcher
@@ -181,7 +182,7 @@ def transferred(catalog: Catalog, known: Catalog, learnt: Learnt) -> Searcher:
     ready.learnt = Learnt(weights=learnt.weights, judgement=learnt.judgement, known=learnt.known)
     if ready.indexes:
         learn_tags(catalog, ready)
-        setting = learnt.setting if learnt.hubs else None  # then the usual one
+        setting = learnt.setting if learnt.hubs else Setting()  # the usual one, to see what it would do
         learn_hubs(catalog, ready, [replace(query, video=None) for query in wrote], setting)
         strangers = tried(catalog, ready, background.without_answer(catalog, learnt.known))
         ready.learnt.nowhere = nowhere(strangers)

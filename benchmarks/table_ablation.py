@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 SIZES: dict[str, Any] = {
     "text_length": 24,
     "tag_length": 40,
-    "residual_init": 0.1,  # as of any CLIP that is fine-tuned: before training the video is its frames
+    "start": "even",
+    "residual_init": 0.1,  # what the encoder adds is about as long as the mean of the frames
     "most": 4,
     "epochs": 1,
     "batch": 64,

@@ -60,6 +60,9 @@ class ModelConfig:
 
     layers: int = 4  # of the tag-guiding encoder; 0: none, frames are averaged (CLIP4Clip mean-pool)
     heads: int = 8
+    # Its first weights. "clip": the first blocks of CLIP's text tower, TABLE; "even": new blocks that add little
+    # to frames and tags at first, for small towers whose blocks drown both in what is the same for all.
+    start: str = "clip"
     residual: str = "mean"  # "mean": λ·g + mean(v), TABLE; "frame": mean(norm(v + g)), CLIP4Clip seqTransf
     residual_init: float = 0.1  # λ before training
     video_projection: bool = True  # φ, a linear map that starts as the identity
@@ -73,6 +76,7 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         one_of("tag_tokens", self.tag_tokens, ("eos", "all"))
+        one_of("start", self.start, ("clip", "even"))
         one_of("residual", self.residual, ("mean", "frame"))
         one_of("vtm_text", self.vtm_text, ("eos", "tokens"))
         for key, least in (("frames", 1), ("text_length", 3), ("tag_length", 3), ("layers", 0), ("heads", 1)):

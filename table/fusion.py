@@ -64,8 +64,30 @@ def _blocks(tower: TextTransformer, config: ModelConfig) -> list[nn.Module]:
         if not isinstance(block, ResidualAttentionBlock):
             raise BadConfig("the tag-guiding encoder knows open_clip's plain text blocks only")
         block.attn.num_heads, block.attn.head_dim = config.heads, width // config.heads
+        if config.start == "even":
+            _begin(block, width, config.layers)
         blocks.append(block)
     return blocks
+
+
+def _begin(block: ResidualAttentionBlock, width: int, layers: int) -> None:
+    """First weights as CLIP's own text tower had them: what all blocks add is small beside what comes in."""
+    small = (2 * layers * width) ** -0.5
+    nn.init.normal_(block.attn.in_proj_weight, std=width**-0.5)
+    nn.init.normal_(block.attn.out_proj.weight, std=small)
+    nn.init.normal_(block.mlp.c_fc.weight, std=(2 * width) ** -0.5)
+    nn.init.normal_(block.mlp.c_proj.weight, std=small)
+    for part in (block.ln_1, block.ln_2):
+        nn.init.ones_(part.weight)
+    for bias in (
+        block.attn.in_proj_bias,
+        block.attn.out_proj.bias,
+        block.mlp.c_fc.bias,
+        block.mlp.c_proj.bias,
+        block.ln_1.bias,
+        block.ln_2.bias,
+    ):
+        nn.init.zeros_(bias)
 
 
 def mean_over(x: Tensor, valid: Tensor) -> Tensor:
