@@ -60,8 +60,8 @@ class ModelConfig:
 
     layers: int = 4  # of the tag-guiding encoder; 0: none, frames are averaged (CLIP4Clip mean-pool)
     heads: int = 8
-    # Its first weights. "clip": the first blocks of CLIP's text tower, TABLE; "even": new blocks that add little
-    # to frames and tags at first, for small towers whose blocks drown both in what is the same for all.
+    # Its first weights. "clip": the first blocks of CLIP's text tower, TABLE; "even": new blocks that add
+    # little at first, for small towers whose blocks drown frames and tags in what is the same for all.
     start: str = "clip"
     residual: str = "mean"  # "mean": λ·g + mean(v), TABLE; "frame": mean(norm(v + g)), CLIP4Clip seqTransf
     residual_init: float = 0.1  # λ before training
