@@ -1,8 +1,9 @@
 """`table-ablation`: TABLE's Table 5 on the playhouse, row by row, and beyond it.
 
 Tags are those that trained experts gave, out of the catalog of the rendered set; captions are the truth's.
-All rows start from the playhouse's CLIP and share data, schedule and sizes. The visual tower is frozen and
-each frame goes through it once for all rows: the paper moves it at a rate of 1e-7, close to not at all.
+All rows share data, schedule and sizes. The visual tower is that of the playhouse's CLIP, frozen, and each
+frame goes through it once for all rows: the paper moves it at a rate of 1e-7, close to not at all. The text
+tower begins anew in all rows: that CLIP learned words by what frames show and is deaf to what is only said.
 Intervals are bootstrapped over test videos, with the queries of all seeds of a video drawn together.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import tempfile
 import time
 from collections import Counter
@@ -47,6 +49,7 @@ SIZES: dict[str, Any] = {
     "lr_fusion": 1e-3,
     "evaluations": 2,
 }
+CONFIG, WEIGHTS = "open_clip_config.json", "open_clip_model.safetensors"
 CAPTIONS, TEXTS = 12, 4  # of each training video; of each test video, every one a query
 SIDE = 128  # pixels that frames are decoded at before CLIP's own preparation
 
@@ -84,7 +87,7 @@ def measure(options: Mapping[str, str]) -> dict[str, Any]:
     from table.config import as_dict
 
     eyes = benchset.clip(options)
-    config = base(options, eyes)
+    config = base(options, eyes, fresh_text(towers_folder(options)))
     given = given_of(options, eyes, config)
     names = options["rows"].split(",") if "rows" in options else _rows(given)
     seeds = seeds_of(options)
@@ -145,14 +148,13 @@ def _tags(options: Mapping[str, str], world: Mapping[str, Sequence[Known]]) -> d
     return found
 
 
-def base(options: Mapping[str, str], eyes: Towers) -> Config:
+def base(options: Mapping[str, str], eyes: Towers, folder: Path) -> Config:
     """The preset `playhouse` on the towers of the given CLIP, with SIZES, epochs=N and set.KEY=VALUE."""
     from table.config import changed, preset
 
     found = preset("playhouse")
     found = changed(found, [f"{key}={json.dumps(value)}" for key, value in SIZES.items()])
-    folder = towers_folder(options)
-    towers = json.loads((folder / "open_clip_config.json").read_text(encoding="utf-8"))
+    towers = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     found = replace(
         found,
         model=replace(
@@ -174,6 +176,30 @@ def towers_folder(options: Mapping[str, str]) -> Path:
 
     path = weights.find(options.get("towers") or weights.for_expert("appearance", "playhouse")).path
     return path if path.is_dir() else path.parent
+
+
+def fresh_text(folder: Path) -> Path:
+    """The same CLIP with a text tower at its first weights; made once and kept."""
+    import torch
+    from safetensors.torch import save_file
+
+    from experts.stock.digest import hash_path
+    from table.encoders import build_towers, load_towers
+
+    fresh = kept.folder("table-ablation") / f"towers-{hash_path(folder)[:16]}"
+    if not (fresh / CONFIG).is_file():
+        fresh.mkdir(parents=True, exist_ok=True)
+        towers: Any = torch.nn.Module()
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        torch.manual_seed(0)
+        towers.visual, towers.text, towers.logit_scale = build_towers(config["model_cfg"])
+        first = {name: value.clone() for name, value in towers.text.state_dict().items()}
+        load_towers(towers, next(folder.glob("*.safetensors")))
+        towers.text.load_state_dict(first)
+        save_file(towers.state_dict(), fresh / WEIGHTS)
+        for path in sorted(folder.glob("*.json"), key=lambda path: path.name == CONFIG):
+            shutil.copyfile(path, fresh / path.name)  # the configuration last: with it the folder is whole
+    return fresh
 
 
 def data_of(given: Given, config: Config) -> tuple[Data, list[Row]]:

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks import benchset, kept
 from benchmarks.benchset import Known
-from benchmarks.table_ablation import base, some
+from benchmarks.table_ablation import base, some, towers_folder
 from benchmarks.taggers import seeds_of
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def measure(options: Mapping[str, str]) -> dict[str, Any]:
     from table.config import as_dict
 
     eyes = benchset.clip(options)
-    config = base({**_as_options(SIZES), **options}, eyes)
+    config = base({**_as_options(SIZES), **options}, eyes, towers_folder(options))
     world = benchset.read({key: value for key, value in options.items() if key != "videos"})
     for split, key, most in (("train", "videos", VIDEOS), ("val", "val", VALIDATION)):
         world[split] = world[split][: int(options.get(key, most))]

@@ -103,11 +103,12 @@ def test_videos_that_were_not_tagged_name_the_command(options: dict[str, str], t
 
 def test_the_sizes_fit_the_clip_of_the_playhouse() -> None:
     eyes = benchset.clip({})
-    config = table_ablation.base({}, eyes)
+    folder = table_ablation.towers_folder({})
+    config = table_ablation.base({}, eyes, folder)
     assert config.train.batch % config.train.share == 0
     assert config.model.architecture["text_cfg"]["width"] % config.model.heads == 0  # type: ignore[index]
     for changes in ROWS.values():
         table_ablation.varied(config, changes, 0)
-    training = table_training.base({**table_training._as_options(table_training.SIZES)}, eyes)
+    training = table_training.base({**table_training._as_options(table_training.SIZES)}, eyes, folder)
     assert training.train.share == table_training.SHARE
     Table.build(training.model, first_weights(training.train.weights))
