@@ -39,7 +39,7 @@ def test_operations_of_a_known_product() -> None:
 
 
 def test_stages_by_the_command_and_on_the_page(results: Path, tmp_path: Path) -> None:
-    small = ["batch=8", "titles=2", "sizes=200,400", "runs=1"]
+    small = ["batch=8", "titles=2", "lessons=2", "sizes=200,400", "runs=1"]
     settings = [word for setting in small for word in ("--set", setting)]
     answer = CliRunner().invoke(
         cli, ["bench", "speed", "--parts", "training-step,generating,growth", *settings, "--json"]

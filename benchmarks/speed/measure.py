@@ -15,7 +15,7 @@ class NoGpu(RuntimeError):
 
 
 def measure(options: dict[str, str]) -> dict[str, Any]:
-    """parts=decode,growth,...; videos, runs, frames, batch, titles and sizes make it smaller."""
+    """parts=decode,growth,...; videos, runs, frames, batch, titles, lessons and sizes make it smaller."""
     return _measure(options, "cpu", tuple(PARTS))
 
 
