@@ -14,7 +14,8 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,29 +67,32 @@ class Asked:
 def measure(options: Mapping[str, str]) -> dict[str, Any]:
     """Options: val, test (videos), captions (of each test video), nothing (queries without an answer), train
     (videos whose captions alone are read), seed (other test videos), folder (kept, so that an interrupted
-    run goes on), model (a TABLE model's folder; without it CLIP with the playhouse's weights),
+    run goes on), model (the folder of a TABLE model that is tried beside CLIP with the playhouse's weights),
     defaults=FILE (write what was fitted there).
     """
     from experts.stock.digest import cache_home
-    from retrieval.learning import learn
-    from tagging.catalog import Catalog
 
     val, test = int(options.get("val", "60")), int(options.get("test", "100"))
     seed, count = int(options.get("seed", "0")), int(options.get("captions", "5"))
     home = Path(options.get("folder") or cache_home() / "playhouse" / "search-quality").expanduser()
-    model = options.get("model")
-    learning = prepare(home / f"val-{val}", "val", val, 0, model)
-    testing = prepare(home / f"test-{test}-{seed}", "test", test, seed, model)
-    with Catalog.open(learning) as known, Catalog.open(testing) as asked:
-        words = trained_words(int(options.get("train", "300")))
-        learnt = learn(known, known=words)
-        ready = transferred(asked, known, learnt)
+    folders = home / f"val-{val}", home / f"test-{test}-{seed}"
+    words = trained_words(int(options.get("train", "300")))
+
+    def prepared(model: str | None) -> tuple[Path, Path]:
+        return prepare(folders[0], "val", val, 0, model), prepare(folders[1], "test", test, seed, model)
+
+    with opened(*prepared(None), words) as (asked, learnt, ready):
         queries = captions_of(asked, count)
         strange = nothing(int(options.get("nothing", "200")))
-        found, details = rate(asked, ready, queries)
+        values, details = rate(asked, ready, queries)
         if not learnt.hubs:
             ready.learnt.hubs = {}  # measured above, but not what this library would be searched with
-        values = {**found, **refusals(asked, ready, queries, strange), "bank_by_default": bool(learnt.hubs)}
+        values |= {**refusals(asked, ready, queries, strange), "bank_by_default": bool(learnt.hubs)}
+    if "model" in options:  # the same once more, with its vectors, and its second look
+        with opened(*prepared(options["model"]), words) as (asked, _, ready):
+            found, more = rate(asked, ready, captions_of(asked, count))
+        values |= {f"table_{key}": figure for key, figure in found.items() if not key.startswith("words")}
+        details["table"] = more
     if "defaults" in options:
         Path(options["defaults"]).write_text(as_defaults(learnt), encoding="utf-8")
     return {
@@ -98,7 +102,8 @@ def measure(options: Mapping[str, str]) -> dict[str, Any]:
             "test": test,
             "captions": count,
             "nothing": len(strange),
-            "model": model or "clip, playhouse",
+            "model": "clip, playhouse",
+            "table": "model" in options,
         },
         "seeds": [seed],
         "details": {
@@ -109,6 +114,19 @@ def measure(options: Mapping[str, str]) -> dict[str, Any]:
             },
         },
     }
+
+
+@contextmanager
+def opened(
+    learning: Path, testing: Path, words: frozenset[str]
+) -> Iterator[tuple[Catalog, Learnt, Searcher]]:
+    """The test library, what was learnt on the validation library, and the searcher that has it."""
+    from retrieval.learning import learn
+    from tagging.catalog import Catalog
+
+    with Catalog.open(learning) as known, Catalog.open(testing) as asked:
+        learnt = learn(known, known=words)
+        yield asked, learnt, transferred(asked, known, learnt)
 
 
 # -- the two libraries ---------------------------------------------------------------------------------
