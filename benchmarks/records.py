@@ -87,7 +87,7 @@ def run(name: str, options: Mapping[str, str] | None = None) -> dict[str, Any]:
     record = {
         "name": name,
         "values": measured["values"],
-        "configuration": {**measured.get("configuration", {}), "options": dict(options or {})},
+        "configuration": {**measured.get("configuration", {}), "options": _told(options or {})},
         "seeds": measured.get("seeds", []),
         "commit": commit(),
         "hardware": hardware(),
@@ -97,6 +97,14 @@ def run(name: str, options: Mapping[str, str] | None = None) -> dict[str, Any]:
         record["details"] = measured["details"]
     write(record)
     return record
+
+
+def _told(options: Mapping[str, str]) -> dict[str, str]:
+    """The options, of paths only the last part: where somebody keeps their files is nobody's business."""
+    return {
+        key: Path(value).name if Path(value).expanduser().is_absolute() else value
+        for key, value in options.items()
+    }
 
 
 def write(record: Mapping[str, Any]) -> Path:

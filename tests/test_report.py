@@ -87,3 +87,14 @@ def test_the_command_writes_and_checks(tmp_path: Path, monkeypatch: pytest.Monke
     held["values"]["help_seconds"] = 0.2
     (tmp_path / "results" / "startup.json").write_text(json.dumps(held))
     assert run("--check") == 1
+
+
+def test_a_record_does_not_say_where_somebody_keeps_their_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(records, "results_folder", lambda: tmp_path)
+    monkeypatch.setitem(records.MEASUREMENTS, "some", ("benchmarks.somewhere:measure", "something"))
+    monkeypatch.setattr(records, "import_module", lambda name: records)
+    monkeypatch.setattr(records, "measure", lambda options: {"values": {"n": 1}}, raising=False)
+    made = records.run("some", {"folder": str(tmp_path / "videos"), "model": "~/models/mine", "n": "3"})
+    assert made["configuration"]["options"] == {"folder": "videos", "model": "mine", "n": "3"}
