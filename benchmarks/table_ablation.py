@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 SIZES: dict[str, Any] = {
     "text_length": 24,
     "tag_length": 40,
+    "tag_tokens": "all",  # as for DiDeMo: one token for all tags takes longer to learn from
     "start": "even",
     "residual_init": 0.1,  # what the encoder adds is about as long as the mean of the frames
     "most": 4,
