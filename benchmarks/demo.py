@@ -39,7 +39,7 @@ def main() -> None:
     say("See them as vectors too, so that other words for the same thing find it.")
     tagline("index", str(videos), "--weights", "playhouse")
 
-    say("Ask. The figure is how likely it is that the hit is right.")
+    say("Ask. The figure compares the hits of one question; where people wrote captions, it is a chance.")
     for question in QUESTIONS:
         tagline("search", question, "-k", "3", "--library", str(videos), expect=(0, 4))
     tagline("similar", first_video(videos), "-k", "3", "--library", str(videos), expect=(0, 4))
