@@ -11,6 +11,7 @@ import torch
 
 from tagging.generator.config import TaggerConfig
 from tagging.generator.decoding import Beam, Drafted, Greedy
+from tagging.generator.drafts import Drafter
 from tagging.generator.fitting import fit_drafts
 from tagging.generator.matching import NO_TAG, match
 from tagging.generator.model import Batch, Tagger
@@ -315,3 +316,44 @@ def test_a_beam_of_one_is_greedy_and_a_wider_one_is_no_less_likely(trained: Tagg
     assert narrow.words == greedy.words
     mean = lambda logps: sum(logps) / max(len(logps), 1)  # noqa: E731
     assert np.mean([mean(x) for x in wide.logps]) >= np.mean([mean(x) for x in greedy.logps]) - 0.05
+
+
+def test_prompts_and_the_words_of_their_tags_carry_the_same_mark(words: Words) -> None:
+    tagger = make(words).eval()
+    decoder, comma = tagger.decoder, words.comma
+    said = torch.tensor([[words.start, 7, comma, 8, 9, comma, 7]])
+    places = torch.arange(said.shape[1])[None]
+    assert decoder._slot(said, places, None).tolist() == [[0, 0, 1, 1, 1, 2, 2]]
+    cache = decoder.cache()  # word by word, a wrong draft put right in between
+    found = [decoder._slot(said[:, :2], places[:, :2], cache).tolist()[0]]
+    decoder._slot(torch.tensor([[comma, comma]]), places[:, 2:4], cache)
+    found += [decoder._slot(said[:, i : i + 1], places[:, i : i + 1], cache).tolist()[0] for i in range(2, 7)]
+    assert [mark for some in found for mark in some] == [0, 0, 1, 1, 1, 2, 2]
+
+
+def test_prompts_that_are_left_out_leave_no_gap_in_the_marks(
+    words: Words, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tagger = make(words, replace(SMALL, prompt_labels=True)).eval()
+    seen = tagger.see(batch_of(some_sets(2, seed=1), words))
+    kept = torch.zeros(2, SMALL.prompts, dtype=torch.bool)
+    kept[0, [1, 3]] = True
+    marks: list[torch.Tensor] = []
+    own = tagger.decoder.slots
+    assert own is not None
+    monkeypatch.setattr(own, "forward", lambda x: marks.append(x) or own.weight[x])
+    tagger.hold(seen, kept=kept)
+    assert marks[0][0, [1, 3]].tolist() == [0, 1]  # the first and the second tag that is written
+
+
+def test_a_draft_begins_as_the_last_look_said(words: Words) -> None:
+    tagger = make(words).eval()
+    with torch.no_grad():
+        drafter = Drafter(tagger, tagger.see(batch_of(some_sets(1, seed=1), words)).prompts)
+    comma, end = words.comma, words.end
+    one, two = [n for n in tagger.targets.tag_words if len(n) == 1][:2] or ([7], [8])
+    pads = [words.pad, *[comma, words.pad] * (SMALL.prompts - 1)]
+    wanted = [*one, comma, *two, *[comma, words.pad] * (SMALL.prompts - 2)]
+    # The decoder would write `wanted`; where it reads the draft's [PAD] it still knows its next tag.
+    drafter.hear(0, [], pads, [*one, comma, *two, comma, *pads[4:], end])
+    assert drafter.propose(0, []) == [*wanted, end]

@@ -118,8 +118,8 @@ class Tagger(nn.Module):
         prompts = seen.prompts
         if order is not None:
             prompts = prompts.gather(1, order[..., None].expand_as(prompts))
-        places = torch.arange(count, device=prompts.device)
         there = torch.ones(rows, count, dtype=torch.bool, device=prompts.device) if kept is None else kept
+        places = (there.cumsum(1) - 1).clamp(min=0)  # of a prompt's tag among those that are written
         assert self.decoder.slots is not None
         inner = self.from_prompt(prompts) + self.decoder.slots(places)
         return self.decoder.hold(torch.cat([inner, *memory], dim=1), torch.cat([there, *mask], dim=1))
