@@ -259,7 +259,7 @@ def rate(
     catalog: Catalog, ready: Searcher, queries: Sequence[Asked]
 ) -> tuple[dict[str, float], dict[str, Any]]:
     """R@1, 5 and 10 of the video and of the moment, for each way of searching that this library can."""
-    from retrieval.rerank import CannotRerank, model_of, rerank
+    from retrieval.rerank import CannotRerank, Reranker
     from retrieval.search import answer
 
     values: dict[str, float] = {}
@@ -275,12 +275,12 @@ def rate(
         ]
         _figures(way, hits, queries, begun, values, details)
     try:
-        model_of(catalog)
+        reranker = Reranker(catalog)
     except CannotRerank as why:
         details["rerank"] = str(why)
     else:
         begun = time.perf_counter()
-        again = [rerank(catalog, one.text, some) for one, some in zip(queries, hits, strict=True)]
+        again = [reranker.again(one.text, some) for one, some in zip(queries, hits, strict=True)]
         _figures("rerank", again, queries, begun, values, details)
     return values, details
 

@@ -72,10 +72,10 @@ def search(
         tuple(map(_wanted, having)), tuple(map(_wanted, lacking)), *_narrowed(after, before, longer)
     )
     with opened(library) as catalog:
-        found = answer(catalog, sentence, count, filters)
+        found = answer(catalog, sentence, max(count, _depth()) if rerank else count, filters)
         hits = found.hits if found.answered or anyway else []
         if rerank and hits:
-            hits = _reranked(catalog, sentence, hits)
+            hits = _reranked(catalog, sentence, hits)[:count]
     for notice in found.notices:
         click.echo(notice, err=True)
     if not hits and not asked().for_programs:
@@ -134,11 +134,18 @@ def _nearest(found: Answer) -> str:
     return f"; the nearest is {name}, see it with --anyway"
 
 
+def _depth() -> int:
+    """How many hits are looked at again: what was not found by then cannot come up."""
+    from retrieval.rerank import MOST
+
+    return MOST
+
+
 def _reranked(catalog: Catalog, sentence: str, hits: list[Hit]) -> list[Hit]:
-    from retrieval.rerank import CannotRerank, rerank
+    from retrieval.rerank import CannotRerank, Reranker
 
     try:
-        return rerank(catalog, sentence, hits)
+        return Reranker(catalog).again(sentence, hits)
     except CannotRerank as error:
         raise click.ClickException(str(error)) from None
 

@@ -18,7 +18,10 @@ import numpy.typing as npt
 from retrieval.hits import Hit
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from table.frames import FrameSource
+    from table.model import Videos
     from table.saving import Saved
     from tagging.catalog import Catalog
 
@@ -26,6 +29,8 @@ Floats = npt.NDArray[np.float64]
 
 SHARE = 0.5  # of the new opinion in the order; the rest stays with the search
 MOST = 50  # hits that are looked at again
+AT_ONCE = 16  # videos that are seen together
+KEPT = 2000  # videos of which is kept what was seen
 
 
 class CannotRerank(Exception):
@@ -40,24 +45,31 @@ class Seen:
     tags: str  # as table.batches.tag_text writes them
 
 
-def rerank(catalog: Catalog, query: str, hits: Sequence[Hit]) -> list[Hit]:
-    """The same hits, in the order that search and model find together. Raises CannotRerank."""
-    saved = model_of(catalog)
-    looked = list(hits[:MOST])
-    frames, seen, good = frames_of(catalog, saved, [hit.video.id for hit in looked])
-    if not good:
-        return list(hits)
-    scores = dict(zip(good, scores_of(saved, query, seen, frames).tolist(), strict=True))
-    order = blend(
-        np.array([hit.score for hit in looked]),
-        np.array([scores.get(hit.video.id, np.nan) for hit in looked]),
-    )
-    # Scores stay a falling list: each place keeps the score that it had.
-    placed = [
-        replace(looked[place], score=hit.score, probability=hit.probability)
-        for place, hit in zip(order, looked, strict=True)
-    ]
-    return [*placed, *hits[MOST:]]
+class Reranker:
+    """Looks again at the hits of a library, query after query; a video is seen once."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        """Raises CannotRerank."""
+        self.catalog, self.saved = catalog, model_of(catalog)
+        self.looker = Looker(self.saved)
+
+    def again(self, query: str, hits: Sequence[Hit]) -> list[Hit]:
+        """The same hits, in the order that search and model find together."""
+        looked = list(hits[:MOST])
+        frames, seen, good = frames_of(self.catalog, self.saved, [hit.video.id for hit in looked])
+        if not good:
+            return list(hits)
+        scores = dict(zip(good, self.looker.scores(query, seen, frames).tolist(), strict=True))
+        order = blend(
+            np.array([hit.score for hit in looked]),
+            np.array([scores.get(hit.video.id, np.nan) for hit in looked]),
+        )
+        # Scores stay a falling list: each place keeps the score that it had.
+        placed = [
+            replace(looked[place], score=hit.score, probability=hit.probability)
+            for place, hit in zip(order, looked, strict=True)
+        ]
+        return [*placed, *hits[MOST:]]
 
 
 def model_of(catalog: Catalog) -> Saved:
@@ -80,56 +92,83 @@ def model_of(catalog: Catalog) -> Saved:
     return model.saved
 
 
-def scores_of(saved: Saved, query: str, seen: Sequence[Seen], frames: FrameSource) -> Floats:
-    """How well the query fits each video [videos], higher is better; comparable within one query only."""
-    model = saved.model
-    if model.match is not None and model.guide is not None:
-        return matching(saved, query, seen, frames)
-    return late(saved, query, seen, frames)
+class Looker:
+    """The model, and what it made of the last videos that it looked at."""
 
+    def __init__(self, saved: Saved) -> None:
+        self.saved, self.model = saved, saved.model
+        self.matches = self.model.match is not None and self.model.guide is not None
+        self._kept: dict[Seen, Any] = {}  # the oldest first
 
-def matching(saved: Saved, query: str, seen: Sequence[Seen], frames: FrameSource) -> Floats:
-    """The matching head's logits, match minus no match: [videos]."""
-    import torch
+    def scores(self, query: str, seen: Sequence[Seen], frames: FrameSource) -> Floats:
+        """How well the query fits each video [videos], higher is better; comparable in one query only."""
+        import torch
 
-    from table.model import spoken
+        from table.model import spoken
 
-    model, settings = saved.model, saved.model.settings
-    assert model.match is not None
-    with torch.inference_mode():
-        ids = saved.tokenizer([query], settings.text_length).to(model.logit_scale.device)
-        tokens, eos = model.read(ids)
-        text, valid = tokens, spoken(ids)
-        if settings.vtm_text == "eos":  # what it learnt from
-            text, valid = eos[:, None], valid[:, :1]
-        found = []
-        for some in _batches(seen):
-            videos = _videos(saved, some, frames)
-            rows = torch.arange(len(some), device=ids.device)
-            joint = model.joint(videos, rows, text.expand(len(some), -1, -1), valid.expand(len(some), -1))
-            logits = model.match(joint[:, 0]).float()
-            found.append((logits[:, 1] - logits[:, 0]).cpu().numpy())
-    return np.concatenate(found).astype(np.float64)
+        settings = self.model.settings
+        with torch.inference_mode():
+            made = self._made(seen, frames)
+            ids = self.saved.tokenizer([query], settings.text_length).to(self.model.logit_scale.device)
+            tokens, eos = self.model.read(ids)
+            valid = spoken(ids)
+            if not self.matches:
+                words = tokens[0][valid[0]][1:].float().cpu().numpy()  # without [SOS]
+                return np.array([interaction(words, one) for one in made])
+            if settings.vtm_text == "eos":  # what it learnt from
+                return self._matching(made, eos[:, None], valid[:, :1])
+            return self._matching(made, tokens, valid)
 
+    def _matching(self, made: Sequence[Videos], text: Tensor, valid: Tensor) -> Floats:
+        """The matching head's logits, match minus no match: [videos]."""
+        import torch
 
-def late(saved: Saved, query: str, seen: Sequence[Seen], frames: FrameSource) -> Floats:
-    """Each word against the frame that is nearest to it, mean over the words: [videos]."""
-    import torch
+        from table.model import Videos
 
-    from table.batches import padded
-    from table.model import spoken
+        assert self.model.match is not None
+        videos = Videos(
+            torch.cat([one.vectors for one in made]),
+            torch.cat([one.fused for one in made if one.fused is not None]),
+            torch.cat([one.valid for one in made]),
+            made[0].places,
+        )
+        rows = torch.arange(len(made), device=text.device)
+        joint = self.model.joint(videos, rows, text.expand(len(made), -1, -1), valid.expand(len(made), -1))
+        logits = self.model.match(joint[:, 0]).float()
+        return (logits[:, 1] - logits[:, 0]).cpu().numpy().astype(np.float64)
 
-    model, settings = saved.model, saved.model.settings
-    with torch.inference_mode():
-        ids = saved.tokenizer([query], settings.text_length).to(model.logit_scale.device)
-        tokens, _ = model.read(ids)
-        words = tokens[0][spoken(ids)[0]][1:].float().cpu().numpy()  # without [SOS]
-        found = []
-        for one in seen:
-            pixels, valid = padded(frames.read(one.key), settings.frames)
-            given = torch.from_numpy(pixels[valid]).to(ids.device)[None]
-            found.append(interaction(words, model.see(given)[0].float().cpu().numpy()))
-    return np.array(found)
+    def _made(self, seen: Sequence[Seen], frames: FrameSource) -> list[Any]:
+        """What words are compared with: frames and tags together, or without a matching head frames alone."""
+        new = [one for one in dict.fromkeys(seen) if one not in self._kept]
+        for first in range(0, len(new), AT_ONCE):
+            some = new[first : first + AT_ONCE]
+            self._kept |= zip(some, self._look(some, frames), strict=True)
+        found = [self._kept[one] for one in seen]
+        for one in list(self._kept)[: max(len(self._kept) - KEPT, 0)]:
+            del self._kept[one]
+        return found
+
+    def _look(self, seen: Sequence[Seen], frames: FrameSource) -> list[Any]:
+        import torch
+
+        from table.batches import longest, padded
+        from table.model import Videos
+
+        settings, device = self.model.settings, self.model.logit_scale.device
+        read = [padded(frames.read(one.key), settings.frames) for one in seen]
+        pixels = torch.from_numpy(np.stack([one for one, _ in read])).to(device)
+        valid = torch.from_numpy(np.stack([there for _, there in read])).to(device)
+        if not self.matches:
+            vectors = self.model.see(pixels)
+            return [own[there].float().cpu().numpy() for own, there in zip(vectors, valid, strict=True)]
+        tags = self.saved.tokenizer([one.tags for one in seen], settings.tag_length)
+        if settings.tag_tokens == "eos":
+            tags = tags[:, : longest(tags)]
+        tagged = torch.tensor([bool(one.tags) for one in seen], device=device)
+        made = self.model.videos(pixels, valid, tags.to(device), tagged)
+        assert made.fused is not None
+        rows = [slice(row, row + 1) for row in range(len(seen))]
+        return [Videos(made.vectors[r], made.fused[r], made.valid[r], made.places) for r in rows]
 
 
 def interaction(words: npt.NDArray[Any], frames: npt.NDArray[Any]) -> float:
@@ -175,26 +214,3 @@ def frames_of(catalog: Catalog, saved: Saved, numbers: Sequence[int]) -> tuple[A
     good = {key for key, _, reason in cache.fill(work) if reason is None}
     kept = [pair for key, pair in seen.items() if key in good]
     return cache, [one for _, one in kept], [number for number, _ in kept]
-
-
-def _videos(saved: Saved, seen: Sequence[Seen], frames: FrameSource) -> Any:
-    import torch
-
-    from table.batches import longest, padded
-
-    model, settings = saved.model, saved.model.settings
-    device = model.logit_scale.device
-    pixels, valid = zip(*(padded(frames.read(one.key), settings.frames) for one in seen), strict=True)
-    tags = saved.tokenizer([one.tags for one in seen], settings.tag_length)
-    if settings.tag_tokens == "eos":
-        tags = tags[:, : longest(tags)]
-    return model.videos(
-        torch.from_numpy(np.stack(pixels)).to(device),
-        torch.from_numpy(np.stack(valid)).to(device),
-        tags.to(device),
-        torch.tensor([bool(one.tags) for one in seen], device=device),
-    )
-
-
-def _batches(seen: Sequence[Seen], size: int = 16) -> list[Sequence[Seen]]:
-    return [seen[first : first + size] for first in range(0, len(seen), size)]

@@ -114,11 +114,37 @@ def test_with_a_table_model_attention_and_tags_count(
     assert all(value is not None for value in drawn.values())
 
     # The same model looks again at two videos: as one by one.
-    both = rerank.scores_of(saved, "dog", [seen[0], rerank.Seen("b", "")], Held())
+    looker = rerank.Looker(saved)
+    both = looker.scores("dog", [seen[0], rerank.Seen("b", "")], Held())
     assert both.shape == (2,)
-    alone = rerank.scores_of(saved, "dog", [rerank.Seen("b", "")], Held())
+    alone = rerank.Looker(saved).scores("dog", [rerank.Seen("b", "")], Held())
     assert alone[0] == pytest.approx(both[1], abs=1e-4)
-    assert rerank.late(saved, "a dog", seen, Held()).shape == (1,)
+
+
+@pytest.mark.parametrize("head", [True, False])
+def test_a_video_is_seen_once_and_the_oldest_is_forgotten(
+    head: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from retrieval import rerank
+
+    model = table_fakes.model(modalities=("object",), vtm=head)
+    looker = rerank.Looker(Saved(model, Tokenizer(), "", {}))
+    pictures = {key: table_fakes.pictures(1, seed=n)[0].numpy() for n, key in enumerate("abc")}
+    read: list[str] = []
+
+    class Counted:
+        def read(self, key: str) -> np.ndarray:
+            read.append(key)
+            return pictures[key]
+
+    monkeypatch.setattr(rerank, "KEPT", 2)
+    seen = [rerank.Seen("a", "dog"), rerank.Seen("b", "cat")]
+    first = looker.scores("a dog", seen, Counted())
+    assert looker.scores("a dog", seen[::-1], Counted()) == pytest.approx(first[::-1], abs=1e-5)
+    assert read == ["a", "b"]
+    looker.scores("a dog", [seen[1], rerank.Seen("c", "")], Counted())
+    looker.scores("a dog", [rerank.Seen("b", "cat, dog")], Counted())  # with other tags it is another
+    assert read == ["a", "b", "c", "b"]
 
 
 def test_late_interaction_is_the_mean_of_the_best() -> None:
