@@ -71,8 +71,8 @@ def _blocks(tower: TextTransformer, config: ModelConfig) -> list[nn.Module]:
 
 
 def _begin(block: ResidualAttentionBlock, width: int, layers: int) -> None:
-    """First weights as CLIP's own text tower had them: what all blocks add is small beside what comes in."""
-    small = (2 * layers * width) ** -0.5
+    """First weights under which what all blocks add is small beside what comes in, which has unit length."""
+    small = (2 * layers) ** -0.5 / width
     nn.init.normal_(block.attn.in_proj_weight, std=width**-0.5)
     nn.init.normal_(block.attn.out_proj.weight, std=small)
     nn.init.normal_(block.mlp.c_fc.weight, std=(2 * width) ** -0.5)

@@ -331,6 +331,25 @@ def test_prompts_and_the_words_of_their_tags_carry_the_same_mark(words: Words) -
     assert [mark for some in found for mark in some] == [0, 0, 1, 1, 1, 2, 2]
 
 
+def test_words_look_at_their_own_prompt_before_anything_is_learned(words: Words) -> None:
+    tagger = make(words, replace(SMALL, width=96)).eval()
+    decoder = tagger.decoder
+    with torch.no_grad():
+        held = tagger.hold(tagger.see(batch_of(some_sets(8, seed=1), words)))
+        said = torch.full((8, SMALL.prompts), words.comma)  # each begins the tag of the next prompt
+        said[:, 0] = words.start
+        places = torch.arange(SMALL.prompts).expand(8, -1)
+        marks = decoder._slot(said, places, None)
+        assert decoder.slots is not None
+        x = decoder.embed(said) + decoder.places(places) + decoder.slots(marks)
+        layer = decoder._layers()[0]
+        asks = layer.across.split(layer.across.query(layer.norms[1](x)))
+        looks = (asks @ held.layers[0][0].transpose(2, 3) * asks.shape[-1] ** -0.5).softmax(-1).mean(1)
+    own = looks.gather(2, marks[..., None])
+    assert float(own.mean()) > 0.5, "most of all it looks at its own"
+    assert (looks.argmax(-1) == marks).float().mean() > 0.9
+
+
 def test_prompts_that_are_left_out_leave_no_gap_in_the_marks(
     words: Words, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+LOUD = 2.0  # first scale of marks and prompts beside that of words
+
 
 class Attention(nn.Module):
     """Multi-head attention, self or cross."""
@@ -262,5 +264,22 @@ def start_evenly(module: nn.Module) -> None:
             assert isinstance(layer, Layer)
             for last in layer.lasts():
                 nn.init.normal_(last.weight, std=(3 * len(module.layers) * last.in_features) ** -0.5)
-    if isinstance(module, WordDecoder):  # the output's vectors too; `embed` brings them to scale
+    if isinstance(module, WordDecoder):
+        # The output's vectors too; `embed` brings them to scale.
         nn.init.normal_(module.words.weight, std=module.words.embedding_dim**-0.5)
+        _look_at_own_prompt(module)
+
+
+def _look_at_own_prompt(decoder: WordDecoder) -> None:
+    """Queries and keys that are alike find what bears their mark, before anything is learned.
+
+    With keys of their own the words look at all prompts evenly, and a small decoder learns to write the
+    commonest tag under each of them long before it learns where to look.
+    """
+    if decoder.slots is None:
+        return
+    nn.init.normal_(decoder.slots.weight, std=LOUD)
+    for layer in decoder.layers:
+        assert isinstance(layer, Layer)
+        with torch.no_grad():
+            layer.across.key.weight.copy_(layer.across.query.weight)
