@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 PAPER_TIMES_CLASSIFIER = 13.6  # 450 s against 33 s, supplement of OP-TSG
 # Of the preset `paper`: its width of 768 is a matter of hours on a CPU, its depth and prompts are kept.
 NARROW = {
-    "pad_weight": 0.03,  # with the paper's 0.3 nothing but [PAD] is written after so few steps
     "width": 128,
     "heads": 4,
     "title_layers": 2,

@@ -33,10 +33,7 @@ AGREEING = 3  # annotators
 # Rows of recall and ranking: our name here, theirs in benchmarks/recall_ranking.py.
 TWO_STAGE = {"text-channel": "text_channel", "classifier": "classifier", "ranker": "two_stage"}
 # Of the preset `small`: one seed of all methods is a matter of forty minutes of a core.
-# [PAD] weighs less than the paper's 0.3: with that, taggers this small say next to nothing after 8 epochs
-# (F1 on validation 0.08, against 0.26 after 5 with 0.03).
 SIZES: dict[str, Any] = {
-    "pad_weight": 0.03,
     "width": 96,
     "hybrid_layers": 1,
     "decoder_layers": 2,
