@@ -7,17 +7,20 @@ On a library that was prepared and tagged like any other:
     tagline tag DIR --weights playhouse
 
 Everything is fitted on the split "val" (each source's own threshold, too); neighbours come from "train"; the
-user tags of "test" are the truth and are read here for the first time.
+user tags of "test" are the truth and are read here for the first time. Where only part of a set was tagged,
+videos of "val" and "test" that no expert has watched do not count.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tagging.merging.evidence import Candidate
+    from tagging.neighbours.reading import Library
 
 TARGETS = (0.5, 0.6, 0.7, 0.8, 0.9)
 Scored = Sequence[tuple[Mapping[str, float], Collection[str]]]  # (score by form, true forms) of each video
@@ -36,7 +39,7 @@ def measure(options: Mapping[str, str]) -> dict[str, Any]:
 
     folder = options.get("library") or home({})
     with Catalog.open(folder, create=False) as catalog:
-        library = read(catalog)
+        library = watched(read(catalog))
         viewer = open_viewer(library, "playhouse")
         look_again(catalog, library, viewer, NeighboursExpert())
         merger = Merger(catalog, library, viewer)
@@ -75,6 +78,22 @@ def measure(options: Mapping[str, str]) -> dict[str, Any]:
             "merged": found,
         },
     }
+
+
+def watched(library: Library) -> Library:
+    """Without the videos of "val" and "test" that have no frame vectors."""
+    kept = [
+        i
+        for i, (one, split) in enumerate(zip(library.examples, library.splits, strict=True))
+        if split not in ("val", "test") or one.frames is not None
+    ]
+    return replace(
+        library,
+        ids=[library.ids[i] for i in kept],
+        examples=[library.examples[i] for i in kept],
+        known=[library.known[i] for i in kept],
+        splits=[library.splits[i] for i in kept],
+    )
 
 
 def by_source(rows: Sequence[tuple[Mapping[str, Candidate], set[str]]], source: str) -> Scored:

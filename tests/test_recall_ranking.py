@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from tagger_world import world
 
 from benchmarks import recall_ranking
-from benchmarks.one_tagger import precision, scores
+from benchmarks.one_tagger import precision, scores, watched
 from benchmarks.taggers import Rows
 from tagging.generator.data import Example
 from tagging.generator.language import Letters
+from tagging.neighbours.memory import Known
+from tagging.neighbours.reading import Library
 from tagging.neighbours.views import Viewer
 from tagging.ranker.config import RankerConfig
 
@@ -55,3 +58,12 @@ def test_stated_and_measured_precision_are_means_over_tags() -> None:
     found = scores(rows, 0.5)
     assert found["precision"] == pytest.approx(0.75)
     assert found["recall"] == pytest.approx(0.75)
+
+
+def test_held_out_videos_that_no_expert_watched_do_not_count() -> None:
+    seen = np.zeros((1, 4), np.float32)
+    examples = [Example(k, k, frames=f) for k, f in (("a", None), ("b", None), ("c", seen), ("d", None))]
+    library = Library([1, 2, 3, 4], examples, [Known(k) for k in "abcd"], ["train", "val", "test", "test"])
+    kept = watched(library)
+    assert (kept.ids, kept.splits) == ([1, 3], ["train", "test"])
+    assert [one.key for one in kept.known] == [one.key for one in kept.examples] == ["a", "c"]
