@@ -80,7 +80,8 @@ class Given:
 def measure(options: Mapping[str, str]) -> dict[str, Any]:
     """folder=DIR library=DIR videos=N seeds=0,1,2 rows=no_tags,mlm epochs=N captions=N texts=N set.KEY=VALUE.
 
-    The row "generated" is there once the catalog has generated tags.
+    The row "generated" is there once the catalog has generated tags. save=DIR keeps the models: that of row
+    vtm and seed 0 as DIR/vtm-0/model.
     """
     from benchmarks.taught_text import taught
     from table.config import as_dict
@@ -100,7 +101,12 @@ def measure(options: Mapping[str, str]) -> dict[str, Any]:
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
     for seed in seeds:  # seed by seed, so that an interrupted table has every row
         for name in names:
-            runs[name].append(_kept_run(varied(config, ROWS[name], seed), given))
+            row = varied(config, ROWS[name], seed)
+            if "save" in options:
+                made = _run(row, *data_of(given, row), Path(options["save"]).expanduser() / f"{name}-{seed}")
+            else:
+                made = _kept_run(row, given)
+            runs[name].append(made)
     return {
         "values": _values(runs, [len(some(one, given.texts)) for one in given.world["test"]]),
         "configuration": {
@@ -236,17 +242,21 @@ def _kept_run(config: Config, given: Given) -> dict[str, Any]:
         "text_tower": Path(str(config.train.weights)).name,  # a digest of what it was made of
         "code": kept.code("table"),
     }
-    return kept.figures("table-ablation", about, lambda: _run(config, data, test))
+
+    def in_passing() -> dict[str, Any]:
+        with tempfile.TemporaryDirectory() as folder:
+            return _run(config, data, test, Path(folder) / "run")
+
+    return kept.figures("table-ablation", about, in_passing)
 
 
-def _run(config: Config, data: Data, test: Sequence[Row]) -> dict[str, Any]:
+def _run(config: Config, data: Data, test: Sequence[Row], folder: Path) -> dict[str, Any]:
     from table.evaluation import evaluate_model
     from table.train import train
     from tagging.training import to_stderr
 
     begun, spent = time.perf_counter(), time.process_time()
-    with tempfile.TemporaryDirectory() as folder:
-        outcome = train(config, data, Path(folder) / "run", report=(), say=to_stderr)
+    outcome = train(config, data, folder, report=(), say=to_stderr)
     found = evaluate_model(outcome.model, test, data.frames, outcome.tokenizer, resamples=0)
     assert found.dual is not None
     length = config.model.tag_length

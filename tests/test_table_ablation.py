@@ -18,6 +18,7 @@ from benchmarks.playhouse.truth import Truth, truth
 from benchmarks.table_ablation import ROWS, measure
 from experts.tags import Modality, Report, Tag
 from table.model import Table
+from table.saving import from_pretrained
 from table.train import first_weights
 from tagging.catalog import Catalog, Look, Place
 
@@ -74,6 +75,11 @@ def test_rows_with_intervals_and_nothing_trained_twice(
     assert found["configuration"]["tags_a_video"]["scene"] >= 1
     monkeypatch.setattr(table_ablation, "_run", lambda *_: pytest.fail("trained again"))
     assert measure({**options, "rows": "no_tags,mlm"}) == found
+
+
+def test_models_are_saved_where_it_is_asked(options: dict[str, str], tmp_path: Path) -> None:
+    measure({**options, "rows": "vtm", "save": str(tmp_path / "models")})
+    assert from_pretrained(tmp_path / "models" / "vtm-0" / "model").model.match is not None
 
 
 def test_rows_are_those_of_the_paper_in_its_order() -> None:
