@@ -37,7 +37,7 @@ def measure(options: Mapping[str, str]) -> dict[str, Any]:
     from tagging.neighbours.reading import read
     from tagging.vocabulary import normal
 
-    folder = options.get("library") or home({})
+    folder = home({"folder": options["library"]} if "library" in options else {})
     with Catalog.open(folder, create=False) as catalog:
         library = watched(read(catalog))
         viewer = open_viewer(library, "playhouse")

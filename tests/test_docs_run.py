@@ -50,6 +50,7 @@ ELSEWHERE = {
     "bench prepare msvd": "test_datasets.py",
     "bench prepare playhouse": "test_prepare.py",
     "bench prepare msrvtt --annotations /tmp/vtt": "test_papers.py",
+    "tag ~/bench": "test_tag_command.py, on other files",
     "tag ~/Videos --only smoke": "test_example_expert.py",
     "plan ~/Videos --only smoke": "test_example_expert.py",
     "tag ~/Videos --only neighbours": "the tests of tags from neighbours",
