@@ -46,7 +46,8 @@ def embed(
     if key not in _made:
         model.load(device)
         values = np.asarray(model.encode([*tags, PAD_TEXT]), np.float32)
-        _made.clear()  # only the last ones: a table trains many taggers on the same tags
+        if len(_made) > 1:  # the last tags and words: a table trains many taggers on the same
+            del _made[next(iter(_made))]
         _made[key] = values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12)
     return TagVectors(_made[key], model.identity)
 

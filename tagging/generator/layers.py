@@ -24,7 +24,9 @@ class Attention(nn.Module):
         self.heads = heads
         self.dropout = dropout
         self.query = nn.Linear(width, width)
-        self.key = nn.Linear(width, width)
+        self.key = nn.Linear(
+            width, width, bias=False
+        )  # a bias would change no weight: softmax is blind to it
         self.value = nn.Linear(width, width)
         self.out = nn.Linear(width, width)
 
@@ -271,7 +273,8 @@ def start_evenly(module: nn.Module) -> None:
 
 
 def _look_at_own_prompt(decoder: WordDecoder) -> None:
-    """Queries and keys that are alike find what bears their mark, before anything is learned.
+    """Queries and keys that are alike find what bears their mark, before anything is learned; and what is
+    found there comes out as it went in.
 
     With keys of their own the words look at all prompts evenly, and a small decoder learns to write the
     commonest tag under each of them long before it learns where to look.
@@ -281,5 +284,8 @@ def _look_at_own_prompt(decoder: WordDecoder) -> None:
     nn.init.normal_(decoder.slots.weight, std=LOUD)
     for layer in decoder.layers:
         assert isinstance(layer, Layer)
+        across = layer.across
+        nn.init.orthogonal_(across.value.weight)
         with torch.no_grad():
-            layer.across.key.weight.copy_(layer.across.query.weight)
+            across.key.weight.copy_(across.query.weight)
+            across.out.weight.copy_(across.value.weight.T * (3 * len(decoder.layers)) ** -0.5)

@@ -25,6 +25,7 @@ from tagging.generator.hinting import Advisor
 from tagging.generator.methods import Model, build, collator, predict_all
 from tagging.generator.model import Tagger
 from tagging.generator.saving import Trained
+from tagging.generator.starting import meanings, start_words
 from tagging.generator.titles import load_bert, words_of_bert
 from tagging.generator.trainer import TaggerTrainer, score
 from tagging.generator.words import Words
@@ -93,6 +94,8 @@ def train(
     vectors = torch.from_numpy(embedded.values)
     torch.manual_seed(settings.seed)
     model = build(_fitted(found, examples, vectors.shape[1]).model, words, tags, vectors, frequency)
+    meant = meanings(words, settings.language, settings.collection)
+    start_words(model, meant, titles=settings.title_weights is None)
     if settings.title_weights is not None:
         load_bert(model.encoder.title_encoder, settings.title_weights)
     advisor = _advisor(found, model, examples, arguments.device.type)
@@ -153,10 +156,7 @@ def _enough(examples: Examples, tags: Sequence[str], least: int) -> None:
 
 
 def _words(config: Config, examples: Examples, tags: Sequence[str], folder: Path, first: bool) -> Words:
-    """The tokenizer of this run, made by the first process once and read by all, also when it goes on.
-
-    Two trainings of a tokenizer need not agree on words that are equally frequent.
-    """
+    """The tokenizer of this run, made by the first process once and read by all, also when it goes on."""
     path = folder / saving.WORDS
     if first and not path.exists():
         if config.train.title_weights is not None:

@@ -41,12 +41,22 @@ class Words:
     @classmethod
     def learn(cls, texts: Iterable[str], size: int = 8000) -> Words:
         """A WordPiece vocabulary of at most `size` from tags and titles."""
-        tokenizer = Tokenizer(models.WordPiece(unk_token=UNKNOWN, max_input_chars_per_word=64))
-        tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
-        tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-        tokenizer.decoder = WordPieceDecoder(prefix="##")
-        trainer = trainers.WordPieceTrainer(vocab_size=size, special_tokens=SPECIAL, show_progress=False)
-        tokenizer.train_from_iterator(texts, trainer)
+        texts = list(texts)
+        learner = _tokenizer({})
+        cut = [
+            word
+            for text in texts
+            for word, _ in learner.pre_tokenizer.pre_tokenize_str(learner.normalizer.normalize_str(text))
+        ]
+        # Letters inside words are numbered here, in order: which of two equally frequent pairs is joined
+        # first follows from numbers, and those that the trainer gives differ from run to run.
+        inner = [f"##{letter}" for letter in sorted({letter for word in cut for letter in word[1:]})]
+        trainer = trainers.WordPieceTrainer(
+            vocab_size=size, special_tokens=[*SPECIAL, *inner], show_progress=False
+        )
+        learner.train_from_iterator(texts, trainer)
+        tokenizer = _tokenizer(learner.get_vocab())
+        tokenizer.add_special_tokens(SPECIAL)
         return cls(tokenizer)
 
     @classmethod
@@ -58,6 +68,10 @@ class Words:
 
     def __len__(self) -> int:
         return int(self.tokenizer.get_vocab_size())
+
+    def texts(self) -> list[str]:
+        """Every word by its number, as it is spelt; a piece of a word without its mark."""
+        return [str(self.tokenizer.id_to_token(number)).removeprefix("##") for number in range(len(self))]
 
     def know(self, tags: Iterable[str]) -> None:
         """Remember how these tags are spelt: a tokenizer forgets spaces, as in "t-shirt"."""
@@ -115,3 +129,11 @@ class Words:
             return known
         text: str = self.tokenizer.decode(piece, skip_special_tokens=True).strip()
         return _SPLIT.sub("", text)
+
+
+def _tokenizer(vocabulary: dict[str, int]) -> Tokenizer:
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token=UNKNOWN, max_input_chars_per_word=64))
+    tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = WordPieceDecoder(prefix="##")
+    return tokenizer

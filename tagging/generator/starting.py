@@ -1,0 +1,45 @@
+"""First words: they begin where the frozen language model of the tags puts them.
+
+A published tagger starts from a BERT, in whose space its tags are matched too. Without one, the words of
+titles and of the decoder begin as one random projection of what the language model says of each, and the map
+from prompts to the decoder is the same projection. Prompts learn to lie near their tags; so the decoder knows
+what a prompt means from the first step on, be its tag rare or common.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tagging.generator import language
+from tagging.generator.layers import LOUD
+from tagging.generator.methods import Model
+from tagging.generator.model import Tagger
+from tagging.generator.words import Words
+
+
+def meanings(words: Words, model: str, collection: str) -> Tensor:
+    """What the language model says of each word, by its number: float32 [words, D], their mean at zero."""
+    said = torch.from_numpy(language.embed(words.texts(), model, collection=collection).values[:-1])
+    return said - said.mean(0)
+
+
+@torch.no_grad()
+def start_words(model: Model, meant: Tensor, *, titles: bool = True) -> None:
+    """Let the model's words begin at their meanings, [words, D]. titles: those of its title encoder too."""
+    width = model.settings.width
+    projection = nn.init.normal_(torch.empty(meant.shape[1], width), std=width**-0.5)
+    first = nn.functional.normalize(meant @ projection, dim=-1)
+    if titles:
+        bert: Any = model.encoder.title_encoder
+        bert.get_input_embeddings().weight.copy_(first)
+    if not isinstance(model, Tagger) or model.settings.classify_prompts:
+        return
+    model.decoder.words.weight.copy_(first)
+    if model.settings.prompted:
+        # A prompt comes with about 1 in each of its values, a meaning has length 1; words are read at their
+        # width's root, see WordDecoder.embed.
+        scale = LOUD * (width / meant.shape[1]) ** 0.5
+        model.from_prompt.weight.copy_(scale * projection.T)

@@ -1,0 +1,75 @@
+"""First words: prompts that lie at a tag mean its words before anything is learned."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import torch
+from test_generator import SMALL, TAGS
+
+from tagging.generator.config import TaggerConfig
+from tagging.generator.language import embed
+from tagging.generator.methods import build
+from tagging.generator.starting import meanings, start_words
+from tagging.generator.words import Words
+
+NAMES = ["dog", "beach", "guitar", "kitchen", "mountain", "football", "singer", "automobile"]
+
+
+def started(method: str = "op-tsg", *, titles: bool = True) -> tuple[Any, Words]:
+    words = Words.learn([*NAMES, *TAGS, "a dog sings"], size=300)
+    vectors = torch.from_numpy(embed(NAMES, "letters").values)
+    changes: dict[str, Any] = {"tag_width": vectors.shape[1], "width": 96, "method": method}
+    fields = {name: getattr(SMALL, name) for name in SMALL.__dataclass_fields__}
+    torch.manual_seed(0)
+    model = build(TaggerConfig(**{**fields, **changes}), words, NAMES, vectors)
+    start_words(model, meanings(words, "letters", "public"), titles=titles)
+    return model, words
+
+
+def test_a_prompt_at_a_tag_is_nearest_to_the_word_of_that_tag() -> None:
+    model, words = started()
+    near = model.tag_vectors[:-1] * model.settings.tag_width**0.5  # as long as a prompt
+    with torch.no_grad():
+        inner = torch.nn.functional.normalize(model.from_prompt(near), dim=1)
+        known = torch.nn.functional.normalize(model.decoder.words.weight, dim=1)
+    found = (inner @ known.T).argmax(1).tolist()
+    assert found == [words.encode(name)[0] for name in NAMES]
+    scale = model.decoder.embed(torch.arange(len(words))).std().item()
+    assert 0.8 < scale < 1.25, "words are read at the scale of their places"
+
+
+def test_titles_and_tags_begin_with_the_same_words_unless_a_bert_brings_its_own() -> None:
+    model, _ = started()
+    own = model.encoder.title_encoder.get_input_embeddings().weight
+    assert torch.equal(own, model.decoder.words.weight)
+    model, _ = started(titles=False)
+    assert not torch.equal(
+        model.encoder.title_encoder.get_input_embeddings().weight, model.decoder.words.weight
+    )
+
+
+def test_rivals_read_titles_with_the_same_words() -> None:
+    ours, _ = started()
+    rival, _ = started("asl")
+    assert rival.encoder.title_encoder.get_input_embeddings().weight.shape == ours.decoder.words.weight.shape
+    assert rival.encoder.title_encoder.get_input_embeddings().weight.norm(dim=1).std().item() < 1e-5
+
+
+def test_the_same_texts_make_the_same_words_in_another_process() -> None:
+    texts = ["abcd abce", "bcda", "dabc ecba", "cabd"]
+    program = f"from tagging.generator.words import Words; print(Words.learn({texts!r}, 60).texts())"
+    runs = {
+        subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+        for _ in range(3)
+    }
+    assert len(runs) == 1
+
+
+def test_words_are_told_as_they_are_spelt() -> None:
+    words = Words.learn(["playing football"] * 3, size=40)
+    assert len(words.texts()) == len(words)
+    assert not any(text.startswith("##") for text in words.texts())
+    assert words.texts()[words.pad] == "[PAD]"
