@@ -24,9 +24,8 @@ class Attention(nn.Module):
         self.heads = heads
         self.dropout = dropout
         self.query = nn.Linear(width, width)
-        self.key = nn.Linear(
-            width, width, bias=False
-        )  # a bias would change no weight: softmax is blind to it
+        # A bias of keys would change nothing: softmax is blind to what is the same for all.
+        self.key = nn.Linear(width, width, bias=False)
         self.value = nn.Linear(width, width)
         self.out = nn.Linear(width, width)
 
