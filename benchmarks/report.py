@@ -6,6 +6,7 @@ The same records give the same page to the letter, so a test can tell whether it
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from benchmarks.papers.studies import STUDIES
 PAGE = Path(__file__).parent.parent / "docs" / "RESULTS.md"
 GROWTH = "images/growth.png"  # beside the page
 FEW = 16  # figures that stand below each other; more are laid out as a table of rows and columns
+WIDE = 12  # columns of a table; more are laid out as several tables
 
 Record = Mapping[str, Any]
 
@@ -126,17 +128,31 @@ def _list(record: Record, shown: Mapping[str, Any]) -> list[str]:
 def _laid_out(
     record: Record, rows: Mapping[str, Mapping[str, str]], columns: Sequence[str], rest: Mapping[str, Any]
 ) -> list[str]:
-    found = [f"| | {' | '.join(columns)} |", f"|---|{'---:|' * len(columns)}"]
+    found: list[str] = []
     values = record["values"]
-    for row, keys in rows.items():
-        cells = []
-        for column in columns:
-            key = keys.get(column)
-            limits = interval(record, key) if key else None
-            text = "" if key is None else _figure(values[key])
-            cells.append(f"{text} ({_limits(limits)})" if limits else text)
-        found.append(f"| {row} | {' | '.join(cells)} |")
+    for some in _parted(columns):
+        found += [""] * bool(found) + [f"| | {' | '.join(some)} |", f"|---|{'---:|' * len(some)}"]
+        for row, keys in rows.items():
+            cells = []
+            for column in some:
+                key = keys.get(column)
+                limits = interval(record, key) if key else None
+                text = "" if key is None else _figure(values[key])
+                cells.append(f"{text} ({_limits(limits)})" if limits else text)
+            found.append(f"| {row} | {' | '.join(cells)} |")
     return [*found, "", *_list(record, rest)] if rest else found
+
+
+def _parted(columns: Sequence[str]) -> list[list[str]]:
+    """The columns of one table, or of several: those together that begin alike, and the rest."""
+    if len(columns) <= WIDE:
+        return [list(columns)]
+    parts: dict[str, list[str]] = {}
+    for column in columns:
+        parts.setdefault(column.rpartition("_")[0], []).append(column)
+    whole = [part for part in parts.values() if len(part) >= 3]
+    rest = [column for part in parts.values() if len(part) < 3 for column in part]
+    return [*whole, *([rest] if rest else [])]
 
 
 def _grid(
@@ -151,10 +167,11 @@ def _grid(
         for place, letter in enumerate(key):
             if letter == "_":
                 ends.setdefault(key[:place], set()).add(key[place + 1 :])
-    full = max(ends.values(), key=len, default=set())
-    # The longest beginnings that share most of their endings with the fullest row.
+    often = Counter(end for own in ends.values() for end in own)
+    full = max(ends.values(), key=lambda own: (sum(often[end] for end in own), len(own)), default=set())
+    # The shortest beginnings that share most of their endings with the row whose endings are most common.
     rows = [row for row, own in ends.items() if len(own) >= 3 and len(own & full) >= 0.6 * len(own)]
-    rows = [row for row in rows if not any(other.startswith(f"{row}_") for other in rows)]
+    rows = [row for row in rows if not any(row.startswith(f"{other}_") for other in rows)]
     if len(rows) < 2:
         return None
     columns = list(dict.fromkeys(end for row in rows for end in _ends_of(row, shown)))

@@ -302,14 +302,16 @@ def _values(runs: Mapping[str, Sequence[Mapping[str, Any]]], texts: Sequence[int
                 values[f"{name}_{key}"] = round(mean(run[key] for run in own), 2)
         for mark in ("", "dual_"):
             found = edges[name, mark] = intervals(places[name, mark], groups)["r1"]
-            values[f"{name}_{mark}t2v_r1_interval"] = [round(found.low, 2), round(found.high, 2)]
+            values[f"{name}_{mark}t2v_r1_interval"] = [
+                round(float(edge), 2) for edge in (found.low, found.high)
+            ]
         if seeds > 1:
             values[f"{name}_t2v_r1_sd"] = round(stdev(run["t2v_r1"] for run in own), 2)
     if "no_tags" in runs and FULL in runs:
         values["r1_full"], values["r1_no_tags"] = values[f"{FULL}_t2v_r1"], values["no_tags_t2v_r1"]
         values["ci_apart"] = bool(edges[FULL, ""].low > edges["no_tags", ""].high)
         gain = paired(places["no_tags", ""], places[FULL, ""], groups=groups)
-        values["gain"] = [round(x, 2) for x in (gain.value, gain.low, gain.high)]
+        values["gain"] = [round(float(x), 2) for x in (gain.value, gain.low, gain.high)]
     return values
 
 

@@ -71,6 +71,24 @@ def test_many_figures_of_the_same_kinds_become_rows_and_columns() -> None:
     assert text.count("0.31") == 1, "nothing is said twice"
 
 
+def test_a_row_keeps_its_kinds_together_and_a_wide_one_is_parted() -> None:
+    ways = ("t2v", "v2t", "dual_t2v", "dual_v2t")
+    keys = [
+        f"{row}_{way}_{key}"
+        for row in ("no_tags", "object", "mlm")
+        for way in ways
+        for key in ("r1", "r5", "r10", "mdr")
+    ]
+    values: dict[str, Any] = {key: float(number) for number, key in enumerate(keys)}
+    values["no_tags_t2v_r1_interval"] = [0.0, 2.0]
+    text = report.page([record("table-ablation", {**values, "r1_full": 99.0})])
+    assert "| | t2v_r1 | t2v_r5 | t2v_r10 | t2v_mdr |\n" in text
+    assert "| no_tags | 0 (0 to 2) | 1 | 2 | 3 |" in text
+    assert "| | dual_v2t_r1 | dual_v2t_r5 | dual_v2t_r10 | dual_v2t_mdr |\n" in text
+    assert "no_tags_dual" not in text
+    assert "| `r1_full` | 99.0 |" in text
+
+
 def test_the_command_writes_and_checks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TAGLINE_RESULTS", str(tmp_path / "results"))
     (tmp_path / "results").mkdir()
