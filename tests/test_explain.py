@@ -155,11 +155,15 @@ def test_late_interaction_is_the_mean_of_the_best() -> None:
 
 
 def test_blending() -> None:
-    before = np.array([0.9, 0.8, 0.7])
-    assert blend(before, np.array([1.0, 2.0, 3.0]), share=0.0) == [0, 1, 2]
-    assert blend(before, np.array([1.0, 2.0, 3.0]), share=1.0) == [2, 1, 0]
+    before, after = np.array([0.5, 0.3, 0.2]), np.array([1.0, 2.0, 6.0])
+    assert blend(before, after, weight=0.0) == [0, 1, 2]
+    assert blend(before, after, weight=10.0) == [2, 1, 0]
+    z = (after - 3.0) / np.std(after)
+    assert blend(before, after, weight=0.4) == list(np.argsort(-(np.log(before) + 0.4 * z)))
+    assert blend(before, 100 * after - 7, weight=0.4) == blend(before, after, weight=0.4), "on any scale"
     assert blend(before, np.array([np.nan] * 3)) == [0, 1, 2], "nobody was looked at: nothing changes"
-    assert blend(before, np.array([np.nan, 1.0, 2.0]), share=1.0) == [0, 2, 1]
+    assert blend(before, np.array([np.nan, 1.0, 2.0]), weight=10.0) == [2, 0, 1]
+    assert blend(np.array([0.0, 0.0]), np.array([5.0, 5.0])) == [0, 1]
 
 
 def ask(folder: Path, *words: str) -> object:
