@@ -6,10 +6,12 @@ import subprocess
 import sys
 from typing import Any
 
+import numpy as np
 import torch
 from test_generator import SMALL, TAGS
 
 from tagging.generator.config import TaggerConfig
+from tagging.generator.data import Collator, Example
 from tagging.generator.language import embed
 from tagging.generator.methods import build
 from tagging.generator.starting import meanings, start_words
@@ -39,6 +41,18 @@ def test_a_prompt_at_a_tag_is_nearest_to_the_word_of_that_tag() -> None:
     assert found == [words.encode(name)[0] for name in NAMES]
     scale = model.decoder.embed(torch.arange(len(words))).std().item()
     assert 0.8 < scale < 1.25, "words are read at the scale of their places"
+
+
+def test_prompts_begin_near_the_words_of_the_title() -> None:
+    model, words = started()
+    make = Collator(model.settings, words, NAMES)
+    blank = np.zeros((1, SMALL.frame_width), np.float32)
+    with torch.no_grad():
+        seen = model.eval().see(make.batch([Example(name, name, name, (name,), blank) for name in NAMES]))
+        tags = torch.nn.functional.normalize(model.tag_vectors[:-1], dim=1)
+        near = torch.nn.functional.normalize(seen.prompts, dim=2).mean(1) @ tags.T  # [titles, tags]
+    near = near - near.mean(0)  # some tags are near to everything
+    assert (near.argmax(1) == torch.arange(len(NAMES))).float().mean() >= 0.75
 
 
 def test_titles_and_tags_begin_with_the_same_words_unless_a_bert_brings_its_own() -> None:

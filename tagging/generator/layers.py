@@ -283,8 +283,13 @@ def _look_at_own_prompt(decoder: WordDecoder) -> None:
     nn.init.normal_(decoder.slots.weight, std=LOUD)
     for layer in decoder.layers:
         assert isinstance(layer, Layer)
-        across = layer.across
-        nn.init.orthogonal_(across.value.weight)
         with torch.no_grad():
-            across.key.weight.copy_(across.query.weight)
-            across.out.weight.copy_(across.value.weight.T * (3 * len(decoder.layers)) ** -0.5)
+            layer.across.key.weight.copy_(layer.across.query.weight)
+        let_through(layer.across, (3 * len(decoder.layers)) ** -0.5)
+
+
+@torch.no_grad()
+def let_through(attention: Attention, scale: float) -> None:
+    """First weights under which what is looked at comes out as it is, times `scale`."""
+    nn.init.orthogonal_(attention.value.weight)
+    attention.out.weight.copy_(scale * attention.value.weight.T)

@@ -1,9 +1,10 @@
-"""First words: they begin where the frozen language model of the tags puts them.
+"""First words: titles, prompts and tags begin in one language, that of the frozen model of the tags.
 
 A published tagger starts from a BERT, in whose space its tags are matched too. Without one, the words of
-titles and of the decoder begin as one random projection of what the language model says of each, and the map
-from prompts to the decoder is the same projection. Prompts learn to lie near their tags; so the decoder knows
-what a prompt means from the first step on, be its tag rare or common.
+titles and of the decoder begin as one random projection of what the language model says of each. The map from
+prompts into the decoder is the same projection, the map out of the prompts' encoder its transpose, and what
+prompts look at comes through as it is. So prompts begin near the words of the title, where they are matched
+with the tags that it names, and the decoder knows what a prompt means, be its tag rare or common.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from tagging.generator import language
-from tagging.generator.layers import LOUD
+from tagging.generator.layers import LOUD, Layer, let_through
 from tagging.generator.methods import Model
 from tagging.generator.model import Tagger
 from tagging.generator.words import Words
@@ -35,11 +36,18 @@ def start_words(model: Model, meant: Tensor, *, titles: bool = True) -> None:
     if titles:
         bert: Any = model.encoder.title_encoder
         bert.get_input_embeddings().weight.copy_(first)
-    if not isinstance(model, Tagger) or model.settings.classify_prompts:
+    if not isinstance(model, Tagger):
         return
-    model.decoder.words.weight.copy_(first)
-    if model.settings.prompted:
+    if not model.settings.classify_prompts:
+        model.decoder.words.weight.copy_(first)
+    if model.prompt_encoder is None:
+        return
+    if not model.settings.classify_prompts:
         # A prompt comes with about 1 in each of its values, a meaning has length 1; words are read at their
         # width's root, see WordDecoder.embed.
-        scale = LOUD * (width / meant.shape[1]) ** 0.5
-        model.from_prompt.weight.copy_(scale * projection.T)
+        model.from_prompt.weight.copy_(LOUD * (width / meant.shape[1]) ** 0.5 * projection.T)
+    model.to_prompt.weight.copy_(projection)
+    layers = model.prompt_encoder.layers
+    for layer in layers:
+        assert isinstance(layer, Layer)
+        let_through(layer.across, LOUD * (3 * len(layers)) ** -0.5)
