@@ -80,8 +80,8 @@ class Given:
 def measure(options: Mapping[str, str]) -> dict[str, Any]:
     """folder=DIR library=DIR videos=N seeds=0,1,2 rows=no_tags,mlm epochs=N captions=N texts=N set.KEY=VALUE.
 
-    The rows "screen" and "generated" are there once the training videos have such tags. save=DIR keeps the models: that of row
-    vtm and seed 0 as DIR/vtm-0/model.
+    The rows "screen" and "generated" are there once the training videos have such tags. save=DIR keeps the
+    models: that of row vtm and seed 0 as DIR/vtm-0/model.
     """
     from benchmarks.taught_text import taught
     from table.config import as_dict
