@@ -8,6 +8,7 @@ import os
 import socket
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -131,8 +132,9 @@ def test_no_token_of_the_user_reaches_the_child(monkeypatch: pytest.MonkeyPatch)
     assert "secret" not in json.dumps(convert._environment("/nowhere"))
 
 
+# Not importorskip: it is imported by us alone, which keeps it off the network.
+@pytest.mark.skipif(find_spec("ultralytics") is None, reason="ultralytics is an extra")
 def test_yolo_gives_up_its_layers_and_nothing_else(tmp_path: Path) -> None:
-    pytest.importorskip("ultralytics")
     from experts.seeing import yolo
 
     model = yolo.build_yolo("yolo11n.yaml", classes=2)

@@ -68,14 +68,14 @@ def ultralytics() -> Any:
         folder.mkdir(parents=True, exist_ok=True)
         os.environ["YOLO_CONFIG_DIR"] = str(folder)
     import ultralytics
-    from ultralytics.utils import SETTINGS, checks
+    from ultralytics import utils
     from ultralytics.utils.events import events
 
-    if first and SETTINGS["sync"]:
-        SETTINGS.update({"sync": False})
+    if first and utils.SETTINGS["sync"]:
+        utils.SETTINGS.update({"sync": False})
     # For a program that had imported it before us.
     events.enabled = False
-    checks.AUTOINSTALL = False
+    utils.AUTOINSTALL = utils.checks.AUTOINSTALL = False
     return ultralytics
 
 
