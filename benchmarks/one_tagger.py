@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +38,7 @@ def measure(options: Mapping[str, str]) -> dict[str, Any]:
     from tagging.neighbours.reading import read
     from tagging.vocabulary import normal
 
-    folder = home({"folder": options["library"]} if "library" in options else {})
+    folder = Path(options["library"]).expanduser() if "library" in options else home({})
     with Catalog.open(folder, create=False) as catalog:
         library = watched(read(catalog))
         viewer = open_viewer(library, "playhouse")
