@@ -70,6 +70,7 @@ NOTES: dict[str, str] = {
     "The tags of the last row were written by a tagger from titles alone, which had learned from the same "
     "training videos, so it is surer of them than of the test's. Test figures were seen "
     "while the common settings of all rows were found.",
-    "msrvtt-words": "Real words, no videos: a caption is the title, what annotators agree on are the tags. One "
-    "seed. The first weights of OP-TSG were found on this data, test figures in sight; its rivals had no such care.",
+    "msrvtt-words": "Real words, no videos: a caption is the title, what annotators agree on are the tags. "
+    "One seed. The first weights of OP-TSG were found on this data, test figures in sight; its rivals had no "
+    "such care.",
 }
