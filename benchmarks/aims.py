@@ -66,10 +66,10 @@ NOTES: dict[str, str] = {
     "generator-decoding": "The paper's 13.6 is a V100's at another batch; only the order of size compares.",
     "tagger-table": "User tags of the playhouse leave most of what could be said unsaid, and some are "
     "wrong: no method comes far, and the order of the methods is what counts.",
-    "table-ablation": "1,000 training videos; the row of the screen's tags waits for them to be read there. "
-    "The tags of the last row were written by a tagger from titles alone, which had learned from the same "
-    "training videos, so it is surer of them than of the test's. Test figures were seen "
-    "while the common settings of all rows were found.",
+    "table-ablation": "1,000 training videos. The rows screen and generated stand each beside the full "
+    "model. The tags of the row generated were written by a tagger from titles alone, which had learned from "
+    "the same training videos, so it is surer of them than of the test's. Test figures were seen while the "
+    "common settings of all rows were found.",
     "msrvtt-words": "Real words, no videos: a caption is the title, what annotators agree on are the tags. "
     "One seed. The first weights of OP-TSG were found on this data, test figures in sight; its rivals had no "
     "such care.",
