@@ -34,7 +34,7 @@ METHODS: dict[str, dict[str, Any]] = {
 OURS = "op-tsg"
 # Open-Tag's addition to ours: the decoder is told the consensus tags of similar videos.
 TOLD = {"op-tsg-rag": {"retrieved": 12, "neighbours": 8}}
-BESIDE = ("validation_f1", "best_epoch", "seconds", "core_seconds")  # in the details alone
+BESIDE = ("validation", "best_epoch", "seconds", "core_seconds")  # in the details alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,13 +130,13 @@ def columns(train: Sequence[Example], test: Sequence[Example], said: Sequence[Sa
 
 
 def _course(history: Sequence[Mapping[str, Any]]) -> Figures:
-    """F1 on validation: the best, when it was reached, and what the last third of the run still gained."""
-    tested = [(entry["epoch"], entry["eval_f1"]) for entry in history if "eval_f1" in entry]
+    """What chose the checkpoint: its best, when that was reached, what the last third of the run gained."""
+    tested = [(entry["epoch"], entry["eval_choice"]) for entry in history if "eval_choice" in entry]
     last = tested[-1][0]
-    best = max(f1 for _, f1 in tested)
-    before = max((f1 for epoch, f1 in tested if epoch <= 2 * last / 3), default=0.0)
-    when = next(epoch for epoch, f1 in tested if f1 == best)
-    return {"validation_f1": best, "best_epoch": when, "late_gain": best - before}
+    best = max(value for _, value in tested)
+    before = max((value for epoch, value in tested if epoch <= 2 * last / 3), default=0.0)
+    when = next(epoch for epoch, value in tested if value == best)
+    return {"validation": best, "best_epoch": when, "late_gain": best - before}
 
 
 def table(

@@ -14,7 +14,7 @@ from tagging.generator.config import TaggerConfig
 from tagging.generator.data import Collator, Example
 from tagging.generator.language import embed
 from tagging.generator.methods import build
-from tagging.generator.starting import meanings, start_words
+from tagging.generator.starting import meanings, start_frames, start_words
 from tagging.generator.words import Words
 
 NAMES = ["dog", "beach", "guitar", "kitchen", "mountain", "football", "singer", "automobile"]
@@ -87,3 +87,26 @@ def test_words_are_told_as_they_are_spelt() -> None:
     assert len(words.texts()) == len(words)
     assert not any(text.startswith("##") for text in words.texts())
     assert words.texts()[words.pad] == "[PAD]"
+
+
+def test_frames_begin_with_their_mean_at_zero_and_as_loud_as_the_marks_of_their_places() -> None:
+    model, _ = started()
+    rng = np.random.default_rng(0)
+    same, width = rng.normal(size=SMALL.frame_width), SMALL.frame_width
+    looks = same + 0.5 * rng.normal(size=(200, 4, width))
+    looks /= np.linalg.norm(looks, axis=-1, keepdims=True)
+    videos = [Example(str(n), str(n), "", (), own.astype(np.float32)) for n, own in enumerate(looks)]
+    odd = Example("odd", "odd", "", (), np.full((1, width), np.nan, np.float32))
+    start_frames(model, [*videos, odd, Example("none", "none", "", ())])
+    with torch.no_grad():
+        read = model.encoder.frame_in(torch.from_numpy(looks).float()).flatten(0, 1)
+    assert read.mean(0).abs().max() < 1e-4
+    assert 0.8 < read.std().item() < 1.25
+
+
+def test_frames_that_are_all_the_same_change_nothing() -> None:
+    model, _ = started()
+    before = model.encoder.frame_in.weight.clone()
+    still = np.ones((3, SMALL.frame_width), np.float32)
+    start_frames(model, [Example("still", "still", "", (), still)])
+    assert torch.equal(model.encoder.frame_in.weight, before)

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from tagging.gathering import gather, mean_of_all
 from tagging.generator.config import TaggerConfig
 from tagging.generator.encoder import Batch, HybridEncoder, Seen
-from tagging.generator.layers import LOUD, CrossEncoder, Held, WordDecoder, start_evenly
+from tagging.generator.layers import CrossEncoder, Held, WordDecoder, start_evenly
 from tagging.generator.matching import NO_TAG, match_all
 from tagging.generator.objective import generation, prompt_tag_contrast
 from tagging.generator.ordering import learned_order
@@ -71,8 +71,6 @@ class Tagger(nn.Module):
         self.hint_places = nn.Embedding(config.hint_words, width) if told else None
         self.hint_strength = nn.Linear(1, width) if told else None
         self.apply(start_evenly)
-        if config.prompted and not config.classify_prompts:
-            nn.init.normal_(self.from_prompt.weight, std=LOUD * config.tag_width**-0.5)
         self.encoder = HybridEncoder(config, words)
         self.log_temperature = (
             nn.Parameter(torch.tensor(math.log(0.07))) if config.prompted and config.contrastive else None

@@ -1,24 +1,35 @@
-"""First words: titles, prompts and tags begin in one language, that of the frozen model of the tags.
+"""First weights that follow from the data: how words and frames begin, before anything is learned.
+
+Titles, prompts and tags begin in one language, that of the frozen model of the tags.
 
 A published tagger starts from a BERT, in whose space its tags are matched too. Without one, the words of
 titles and of the decoder begin as one random projection of what the language model says of each. The map from
 prompts into the decoder is the same projection, the map out of the prompts' encoder its transpose, and what
 prompts look at comes through as it is. So prompts begin near the words of the title, where they are matched
 with the tags that it names, and the decoder knows what a prompt means, be its tag rare or common.
+
+Frame vectors have length 1, and much of that is the same in all: values of some 0.06, of which what differs
+is a part. Beside the marks of their places they would be next to nothing, so they begin with their mean at
+zero and at the scale of these marks.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from tagging.generator import language
+from tagging.generator.data import Example
 from tagging.generator.layers import LOUD, Layer, let_through
 from tagging.generator.methods import Model
 from tagging.generator.model import Tagger
 from tagging.generator.words import Words
+
+SOME = 1000  # videos whose frames tell what all are like
 
 
 def meanings(words: Words, model: str, collection: str) -> Tensor:
@@ -51,3 +62,19 @@ def start_words(model: Model, meant: Tensor, *, titles: bool = True) -> None:
     for layer in layers:
         assert isinstance(layer, Layer)
         let_through(layer.across, LOUD * (3 * len(layers)) ** -0.5)
+
+
+@torch.no_grad()
+def start_frames(model: Model, examples: Sequence[Example]) -> None:
+    """Let the model's frames begin as those of the examples should: mean at zero, values of about 1."""
+    if not model.settings.use_frames:
+        return
+    seen = [one.frames for one in examples if one.frames is not None and len(one.frames)][:SOME]
+    every = torch.from_numpy(np.concatenate(seen).astype(np.float32))
+    every = every[torch.isfinite(every).all(1)]
+    middle = every.mean(0)
+    spread = float((every - middle).square().mean().sqrt())
+    if not spread > 0:  # nothing differs, or there is nothing
+        return
+    model.encoder.frame_in.weight.div_(spread)
+    model.encoder.frame_in.bias.copy_(-model.encoder.frame_in.weight @ middle)

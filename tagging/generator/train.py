@@ -25,7 +25,7 @@ from tagging.generator.hinting import Advisor
 from tagging.generator.methods import Model, build, collator, predict_all
 from tagging.generator.model import Tagger
 from tagging.generator.saving import Trained
-from tagging.generator.starting import meanings, start_words
+from tagging.generator.starting import meanings, start_frames, start_words
 from tagging.generator.titles import load_bert, words_of_bert
 from tagging.generator.trainer import TaggerTrainer, score
 from tagging.generator.words import Words
@@ -75,8 +75,8 @@ def train(
     """Train a tagger; in a folder where the same run was interrupted, go on from its last checkpoint.
 
     report: where figures are sent besides `history`: "tensorboard", "wandb"; None: what is installed.
-    device: "cpu" keeps off GPUs. The result is the checkpoint with the best example-based F1 on
-    `examples.validation`, saved as `folder/model`.
+    device: "cpu" keeps off GPUs. The result is the checkpoint with the best mean of F1 by videos
+    and by tags on `examples.validation`, saved as `folder/model`.
     """
     found: Config = config if isinstance(config, Config) else from_dict(Config, config)
     settings = found.train
@@ -96,6 +96,7 @@ def train(
     model = build(_fitted(found, examples, vectors.shape[1]).model, words, tags, vectors, frequency)
     meant = meanings(words, settings.language, settings.collection)
     start_words(model, meant, titles=settings.title_weights is None)
+    start_frames(model, examples.train)
     if settings.title_weights is not None:
         load_bert(model.encoder.title_encoder, settings.title_weights)
     advisor = _advisor(found, model, examples, arguments.device.type)
