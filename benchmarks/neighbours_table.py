@@ -1,7 +1,8 @@
 """`neighbours-table`: Open-Tag's rows and the two-stage system's tables on the user tags of the playhouse.
 
 Baseline is the generator without order prompts, "+ OPG" has them, "+ RAG" is told what four retrieval
-systems over the training videos agree on. "neighbours" is that consensus alone, without the generator.
+systems over the training videos agree on. "neighbours" is that consensus alone, without the generator. The
+rows of yesterday and grown say what a memory gains that hears of new tags without training, see grown_memory.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from benchmarks import benchset, recall_ranking, tagger_table, taggers
+from benchmarks import benchset, grown_memory, recall_ranking, tagger_table, taggers
 from benchmarks.benchset import Known
 from benchmarks.taggers import METHODS, TOLD, Figures, Rows
 
@@ -50,6 +51,8 @@ def measure(options: Mapping[str, str]) -> dict[str, Any]:
     if options.get("generator") != "no":
         generated, more = taggers.table(ROWS, seeds, config, rows, gain, eyes.fingerprint)
         values |= generated
+        grown, details["grown"] = grown_memory.table(rows, viewer, config, seeds, gain)
+        values |= grown
         details |= more
         values["rare_f1_without_retrieval"] = values["opg_rare_f1"]
         values["rare_f1_with_retrieval"] = values["rag_rare_f1"]

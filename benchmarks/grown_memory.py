@@ -1,0 +1,100 @@
+"""What a memory is worth that grows without training: tags before and after people tagged more videos.
+
+Yesterday half of the training videos were tagged, and a tagger learned from them. Today the other half is
+tagged as well; the memory hears of it, the tagger's weights stay as they are. Novel are the tags that nobody
+had used yesterday. Row by row: the consensus of similar videos alone, and the generator that is told of it.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from statistics import mean
+from typing import TYPE_CHECKING, Any
+
+from benchmarks import kept, taggers
+from benchmarks.taggers import TOLD, Figures, More, Rows
+
+if TYPE_CHECKING:
+    from tagging.generator.config import Config
+    from tagging.generator.methods import Said
+    from tagging.neighbours.advising import Librarian
+    from tagging.neighbours.views import Viewer
+
+ROOMS = ("tagging.generator", "tagging.rivals", "tagging.neighbours", "tagging.merging")
+NEIGHBOURS, MOST = 8, 30  # of the consensus alone
+
+
+def table(rows: Rows, viewer: Viewer, config: Config, seeds: Sequence[int], gain: More) -> Any:
+    """(means over seeds by "ROW_COLUMN", all runs)"""
+    runs = [kept_run(rows, viewer, taggers.varied(config, TOLD["op-tsg-rag"], seed), gain) for seed in seeds]
+    return {key: round(mean(one[key] for one in runs), 4) for key in runs[0]}, runs
+
+
+def kept_run(rows: Rows, viewer: Viewer, config: Config, gain: More) -> Figures:
+    """`run`, unless the same was done before."""
+    from tagging.configuring import as_dict
+
+    about = {"config": as_dict(config), "data": rows.digest(), "models": viewer.identity}
+    return kept.figures(
+        "grown-memory", {**about, "code": kept.code(*ROOMS)}, lambda: run(rows, viewer, config, gain)
+    )
+
+
+def run(rows: Rows, viewer: Viewer, config: Config, gain: More) -> Figures:
+    """All four rows of one seed."""
+    from tagging.neighbours.advising import Librarian
+
+    yesterday = replace(rows, train=rows.train[: len(rows.train) // 2])
+
+    def libraries(neighbours: int, most: int) -> dict[str, Librarian]:
+        days = {"yesterday": yesterday, "grown": rows}
+        return {
+            day: Librarian.of(own.train, viewer, neighbours=neighbours, most=most)
+            for day, own in days.items()
+        }
+
+    c = config.model
+    said = {
+        **consensus(yesterday, libraries(NEIGHBOURS, MOST)),
+        **generated(yesterday, libraries(c.neighbours, c.retrieved), config),
+    }
+    known = {tag for one in yesterday.train for tag in one.tags}
+    found: Figures = {}
+    for name, own in said.items():
+        columns = taggers.columns(rows.train, rows.test, own)
+        columns |= gain([[tag for tag, _ in tags] for tags in own], known)
+        found |= {f"{name}_{key}": value for key, value in columns.items()}
+    return found
+
+
+def consensus(rows: Rows, libraries: dict[str, Librarian]) -> dict[str, list[Said]]:
+    """What similar videos agree on, from the score that suited validation yesterday."""
+    from tagging.ranker.train import fitted
+
+    line, least = fitted(libraries["yesterday"].advise(rows.validation), rows.validation)
+    return {
+        f"neighbours_{day}": [
+            [(tag, s) for tag, score in own if (s := line(score)) >= least]
+            for own in library.advise(rows.test)
+        ]
+        for day, library in libraries.items()
+    }
+
+
+def generated(rows: Rows, libraries: dict[str, Librarian], config: Config) -> dict[str, list[Said]]:
+    """What a generator that learned yesterday writes, told by yesterday's memory and by today's."""
+    from tagging.generator.data import Examples
+    from tagging.generator.methods import predict_all
+    from tagging.generator.train import train
+    from tagging.training import to_stderr
+
+    examples = Examples(list(rows.train), list(rows.validation), [], rows.frames_by)
+    with tempfile.TemporaryDirectory() as folder:
+        trained = train(config, examples, Path(folder) / "run", report=(), say=to_stderr).trained
+    return {
+        f"rag_{day}": predict_all(trained.model, trained.collator(library), rows.test)
+        for day, library in libraries.items()
+    }
