@@ -76,7 +76,7 @@ def consensus(rows: Rows, libraries: dict[str, Librarian]) -> dict[str, list[Sai
 
     line, least = fitted(libraries["yesterday"].advise(rows.validation), rows.validation)
     return {
-        f"neighbours_{day}": [
+        f"{day}_neighbours": [
             [(tag, s) for tag, score in own if (s := line(score)) >= least]
             for own in library.advise(rows.test)
         ]
@@ -95,6 +95,6 @@ def generated(rows: Rows, libraries: dict[str, Librarian], config: Config) -> di
     with tempfile.TemporaryDirectory() as folder:
         trained = train(config, examples, Path(folder) / "run", report=(), say=to_stderr).trained
     return {
-        f"rag_{day}": predict_all(trained.model, trained.collator(library), rows.test)
+        f"{day}_rag": predict_all(trained.model, trained.collator(library), rows.test)
         for day, library in libraries.items()
     }

@@ -37,9 +37,9 @@ def test_a_tag_of_today_is_said_by_a_memory_of_today_alone(
     data, viewer = rows(), Viewer(Letters())
     found, runs = grown_memory.table(data, viewer, config, [0], gain)
     assert all("eternal city" not in known for _, known in told)
-    assert found["neighbours_yesterday_gain_novel"] == 0.0
-    assert found["neighbours_grown_gain_novel"] > 0.0
-    assert found["neighbours_grown_full_recall"] > found["neighbours_yesterday_full_recall"]
-    assert {"rag_yesterday_rare_f1", "rag_grown_rare_f1", "rag_grown_gain_novel"} <= set(found)
+    assert found["yesterday_neighbours_gain_novel"] == 0.0
+    assert found["grown_neighbours_gain_novel"] > 0.0
+    assert found["grown_neighbours_full_recall"] > found["yesterday_neighbours_full_recall"]
+    assert {"yesterday_rag_rare_f1", "grown_rag_rare_f1", "grown_rag_gain_novel"} <= set(found)
     monkeypatch.setattr(grown_memory, "run", lambda *_: pytest.fail("made again"))
     assert grown_memory.table(data, viewer, config, [0], gain) == (found, runs)
