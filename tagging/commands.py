@@ -153,6 +153,7 @@ def _tag(
 ) -> int:
     from tagging import places, planning, settings
     from tagging.folder import only_writer
+    from tagging.uploads import judged
 
     home = places.find(folders, library)
     _all_there(folders, home)
@@ -168,21 +169,22 @@ def _tag(
         made.not_run = {name: absent[name] for name in chosen.chosen(wanted) if name in absent} or absent
         return made
 
+    alone = bool(set(wanted) & set(settings.AFTERWARDS))
+    again = alone or precision is not None or not wanted
     if dry_run or not home.file.exists():
         with _to_read(home) as catalog:
             made = look(catalog)
             if made.nothing_found:
                 return _nothing(made, as_json)
             if dry_run:
-                return _say_plan(made, as_json)
+                return _say_plan(made, as_json, again and judged(catalog))
     with _opened(home) as catalog, only_writer(catalog):
         made = look(catalog)
         if made.nothing_found:
             return _nothing(made, as_json)
-        alone = bool(set(wanted) & set(settings.AFTERWARDS))
         outcome = _carry_out(made, chosen, device, jobs, as_json, alone=alone)
         more = None
-        if not outcome.stopped and (alone or precision or not wanted):
+        if again and not outcome.stopped:
             more = _again(catalog, chosen, weights, precision, outcome)
         return _report(outcome, more, as_json)
 
@@ -345,14 +347,17 @@ def _nothing(made: Plan, as_json: bool) -> int:
     return NOTHING
 
 
-def _say_plan(made: Plan, as_json: bool) -> int:
+def _say_plan(made: Plan, as_json: bool, again: bool) -> int:
+    """again: whether tags of similar videos and the one list follow."""
     from tagging.planning import describe
 
     if as_json:
-        click.echo(json.dumps(_plan_as_data(made), indent=1))
+        click.echo(json.dumps({**_plan_as_data(made), "one_list": again}, indent=1))
     else:
         for line in describe(made):
             click.echo(line)
+        if again:
+            click.echo("then tags of similar videos, and the one list of all tags")
     return PARTLY if made.troubles or made.unreachable else OK
 
 
