@@ -67,6 +67,7 @@ def measure(options: dict[str, str]) -> dict[str, Any]:
     written = [name for name in names if name in methods]
     values, runs = taggers.table({name: methods[name] for name in written}, seeds, config, data)
     values = {**figures, **values, **_two_stage(names, data, options, seeds)}
+    values |= taggers.copied(rows["train"], rows["test"])
     taggers.rare(values, written)
     return {
         "values": values,

@@ -85,6 +85,7 @@ def _table(options: Mapping[str, str], names: Mapping[str, Mapping[str, Any]], s
     figures |= values
     if set(names) <= set(METHODS):
         taggers.rare(figures, list(names))
+    figures |= taggers.copied(rows.train, rows.test)
     figures |= {f"world_{key}": round(value, 4) for key, value in ceiling(world, rows).items()}
     figures["true_tags_relevant"] = round(gain.true_tags_relevant(), 3)
     return {

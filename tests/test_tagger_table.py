@@ -15,6 +15,7 @@ from benchmarks.playhouse.render import spec
 from benchmarks.playhouse.truth import truth
 from benchmarks.tagger_table import ABLATIONS, ablation, measure
 from tagging.generator.config import preset
+from tagging.generator.data import Example
 
 SEEDS = {"train": range(8), "val": range(10_000_000, 10_000_003), "test": range(20_000_000, 20_000_004)}
 TINY = {"width": 16, "heads": 2, "title_layers": 1, "hybrid_layers": 1, "prompt_layers": 1,
@@ -60,6 +61,19 @@ def test_every_method_has_its_columns_and_is_trained_once(
     monkeypatch.setattr(taggers, "run", lambda *_: pytest.fail("trained again"))
     assert measure(options) == found
     assert len(fakes.FakeDecoder.read_paths) == decoded
+
+
+def test_the_rule_that_copies_says_tags_that_stand_in_the_title() -> None:
+    train = [Example("a", "a", "x", ("red car", "dog", "Car"))]
+    test = [
+        Example("b", "b", "A RED CAR, parked!", ("red car", "dog")),
+        Example("c", "c", "scarred", ("dog",)),
+        Example("d", "d", "", ("Car",)),
+    ]
+    found = taggers.copied(train, test)
+    assert found["copied_tags_said"] == pytest.approx(2 / 3, abs=1e-4)  # "red car" and "Car", of the first
+    assert found["copied_example_precision"] == pytest.approx(0.5 / 3, abs=1e-4)
+    assert found["copied_novel_said"] == 0.0
 
 
 def test_ablations_are_rows_of_one_configuration(options: dict[str, str]) -> None:
