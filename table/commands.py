@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from table.train import Outcome
 
 PARTLY, NOTHING = 3, 4
+# Where each model's settings are, and the preset that `train` takes if none is named.
+MODELS = {"table": ("table.config", "msrvtt"), "tagger": ("tagging.generator.config", "small")}
 
 
 @click.group()
@@ -141,20 +144,25 @@ def _has_gpus(device: str | None) -> bool:
 
 
 @train.command()
-@click.argument("preset", default="msrvtt")
+@click.argument("preset", required=False)
+@click.option(
+    "--of", "model", type=click.Choice(list(MODELS)), default="table", show_default=True, help="The model."
+)
 @click.option("--json", "as_json", is_flag=True, help="As JSON, the form of a preset's file.")
-def settings(preset: str, as_json: bool) -> None:
+def settings(preset: str | None, model: str, as_json: bool) -> None:
     """Show the settings of a preset.
 
     \b
     tagline train settings
     tagline train settings clip4clip-meanp --json
+    tagline train settings --of tagger paper
     """
-    from table.config import BadConfig, as_dict, presets
-    from table.config import preset as named
+    from tagging.configuring import BadConfig, as_dict
 
+    room, usual = MODELS[model]
+    configs = import_module(room)
     try:
-        found = as_dict(named(preset))
+        found = as_dict(configs.preset(preset or usual))
     except BadConfig as error:
         raise click.UsageError(str(error)) from None
     if as_json:
@@ -163,7 +171,7 @@ def settings(preset: str, as_json: bool) -> None:
     for part, values in found.items():
         for key, value in values.items():
             click.echo(f"{part}.{key} = {json.dumps(value)}")
-    click.echo(f"presets: {', '.join(presets())}", err=True)
+    click.echo(f"presets: {', '.join(configs.presets())}", err=True)
 
 
 def _beside(catalog: Path | None, preset: str) -> Path:

@@ -7,7 +7,7 @@ from typing import Any
 
 from experts.tags import Modality
 from tagging import configuring
-from tagging.configuring import BadConfig, as_dict, changed, digest, from_dict, one_of
+from tagging.configuring import BadConfig, Schedule, as_dict, at_least, changed, digest, from_dict, one_of
 
 __all__ = [
     "BadConfig",
@@ -79,9 +79,7 @@ class ModelConfig:
         one_of("start", self.start, ("clip", "even"))
         one_of("residual", self.residual, ("mean", "frame"))
         one_of("vtm_text", self.vtm_text, ("eos", "tokens"))
-        for key, least in (("frames", 1), ("text_length", 3), ("tag_length", 3), ("layers", 0), ("heads", 1)):
-            if getattr(self, key) < least:
-                raise BadConfig(f"{key} must be at least {least}, not {getattr(self, key)}")
+        at_least(self, frames=1, text_length=3, tag_length=3, layers=0, heads=1)
         if self.layers == 0 and (self.tags.modalities or self.vtm or self.mlm):
             raise BadConfig("layers = 0 leaves nothing to read tags or learn VTM and MLM; turn those off")
 
@@ -101,40 +99,28 @@ class ModelConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class TrainConfig:
-    """How the network is trained."""
+class TrainConfig(Schedule):
+    """How the network is trained. The batch counts texts."""
 
     # The start of the towers: a name of `tagline models list` or a file of safetensors; None: random.
     weights: str | None = "clip-vit-b-32-openai"
     epochs: int = 5
-    batch: int = 128  # texts in a step, over all devices
+    batch: int = 128
     share: int = 1  # texts that share one pass of their video through the visual encoder
     lr_towers: float = 1e-7  # visual and text encoder
     lr_fusion: float = 1e-4  # everything that CLIP does not have
-    warmup: float = 0.1  # share of all steps
-    weight_decay: float = 0.0  # paper: Adam
-    clip_norm: float = 1.0
-    accumulate: int = 1
     vtm_weight: float = 1.0
     mlm_weight: float = 1.0
     protocol: str = "single"  # "single": each caption is a text; "paragraph": all of a video are one (DiDeMo)
-    validation: float = 0.1  # share of the training videos that chooses the checkpoint
-    validation_most: int = 1000  # videos
-    evaluations: int = 1  # in an epoch
-    seed: int = 0
-    bf16: bool = True  # where the device can
     checkpointing: bool = False
     compile: bool = False
 
     def __post_init__(self) -> None:
+        Schedule.__post_init__(self)
         one_of("protocol", self.protocol, ("single", "paragraph"))
-        for key in ("epochs", "batch", "share", "accumulate", "evaluations"):
-            if getattr(self, key) < 1:
-                raise BadConfig(f"{key} must be at least 1, not {getattr(self, key)}")
+        at_least(self, share=1)
         if self.batch % self.share:
             raise BadConfig(f"batch {self.batch} is no multiple of share {self.share}")
-        if not 0 < self.validation < 1:
-            raise BadConfig(f"validation must lie between 0 and 1, not {self.validation}")
 
 
 @dataclass(frozen=True, slots=True)

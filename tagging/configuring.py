@@ -6,13 +6,41 @@ import difflib
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from importlib import resources
 from typing import Any, get_type_hints
 
 
 class BadConfig(ValueError):
     """A configuration that cannot be used. The message says which key and what it may be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """What every training has: how long, in which steps, and what chooses the checkpoint."""
+
+    epochs: int = 20
+    batch: int = 64  # in a step, over all devices
+    warmup: float = 0.1  # share of all steps
+    weight_decay: float = 0.0
+    clip_norm: float = 1.0
+    accumulate: int = 1
+    validation: float = 0.1  # share of the training videos that chooses the checkpoint
+    validation_most: int = 1000  # videos
+    evaluations: int = 1  # in an epoch
+    seed: int = 0
+    bf16: bool = True  # where the device can
+
+    def __post_init__(self) -> None:
+        at_least(self, epochs=1, batch=1, accumulate=1, evaluations=1, validation_most=1)
+        if not 0 < self.validation < 1:
+            raise BadConfig(f"validation must lie between 0 and 1, not {self.validation}")
+
+
+def at_least(config: Any, **bounds: int) -> None:
+    for key, least in bounds.items():
+        if getattr(config, key) < least:
+            raise BadConfig(f"{key} must be at least {least}, not {getattr(config, key)}")
 
 
 def one_of(key: str, value: str, allowed: tuple[str, ...]) -> None:

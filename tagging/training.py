@@ -21,7 +21,7 @@ from transformers import PrinterCallback, Trainer, TrainingArguments
 from transformers.utils import logging as transformers_logging
 
 from experts.stock.digest import write_whole
-from tagging.configuring import BadConfig
+from tagging.configuring import BadConfig, Schedule
 from tagging.gathering import world
 
 Say = Callable[[str], None]
@@ -53,7 +53,7 @@ class HouseTrainer(Trainer, ABC):
         self,
         model: nn.Module,
         arguments: TrainingArguments,
-        train: Any,
+        train: Schedule,
         lessons: Any,
         batches: Any,
         collate: Callable[[Any], Any],
@@ -210,7 +210,7 @@ class HouseTrainer(Trainer, ABC):
             (folder / COMPLETE).touch()
 
 
-def arguments(folder: Path, train: Any, device: str | None) -> TrainingArguments:
+def arguments(folder: Path, train: Schedule, device: str | None) -> TrainingArguments:
     """What Hugging Face's trainer is told, from a room's TrainConfig. Steps and batches are the room's."""
     transformers_logging.set_verbosity_error()
     cpu = device == "cpu" or not torch.cuda.is_available()

@@ -130,3 +130,4 @@ def test_settings_are_shown() -> None:
     assert "train.batch = 48" in answer.output
     assert json.loads(CliRunner().invoke(train, ["settings", "--json"]).output)["train"]["epochs"] == 5
     assert CliRunner().invoke(train, ["settings", "nothing"]).exit_code == 2
+    assert "model.prompts = 30" in CliRunner().invoke(train, ["settings", "--of", "tagger", "paper"]).output

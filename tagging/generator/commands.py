@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
@@ -16,7 +15,6 @@ PARTLY = 3
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change one setting.")
 @click.option("--out", metavar="FOLDER", help="Where the tagger goes; by default beside the catalog.")
 @click.option("--device", metavar="NAME", help="cpu keeps off the GPU.")
-@click.option("--show", is_flag=True, help="Only show the settings of the preset, and stop.")
 @click.pass_context
 def tagger(
     ctx: click.Context,
@@ -25,7 +23,6 @@ def tagger(
     settings: tuple[str, ...],
     out: str | None,
     device: str | None,
-    show: bool,
 ) -> None:
     """Train a tagger on the tags that people gave, to write such tags for other videos.
 
@@ -36,18 +33,16 @@ def tagger(
     \b
     tagline train tagger --data ~/Videos
     tagline train tagger --data ~/Videos --preset paper
+    tagline train settings --of tagger                      what can be set, and to what it is
     tagline train tagger --data ~/Videos --set use_frames=false --set epochs=40 --out models/titles
     """
-    from tagging.configuring import BadConfig, as_dict, changed
+    from tagging.configuring import BadConfig, changed
     from tagging.generator.config import preset as named
 
     try:
         config = changed(named(preset), settings)
     except BadConfig as error:
         raise click.UsageError(str(error)) from None
-    if show:
-        click.echo(json.dumps(as_dict(config), indent=2))
-        return
     from experts.devices import pick
     from experts.weights import WeightsMissing
     from tagging.catalog import Catalog, CatalogError

@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from tagging import configuring
-from tagging.configuring import BadConfig, as_dict, changed, digest, from_dict, one_of
+from tagging.configuring import (
+    BadConfig,
+    Schedule,
+    as_dict,
+    at_least,
+    changed,
+    digest,
+    from_dict,
+    one_of,
+)
 
 __all__ = [
     "INSTALLED",
@@ -28,17 +37,6 @@ INSTALLED = "tagger"  # the folder of weights_home() that holds the tagger in us
 METHODS = ("op-tsg", "open-book", "bin", "asl")
 # How the tags of a training target are ordered. "prompts": by the order prompts (the method itself).
 ORDERS = ("prompts", "frequent first", "rare first", "random", "learned")
-
-
-LEAST = {
-    "retrieved": 0,
-    "neighbours": 1,
-    "hint_words": 1,
-    "prompts": 1,
-    "frames": 1,
-    "title_words": 2,
-    "target_words": 2,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +90,8 @@ class TaggerConfig:
             raise BadConfig("open-book has no prompts; set order to 'frequent first', or another without")
         if self.retrieved and self.method != "op-tsg":
             raise BadConfig("only op-tsg is told tags that were retrieved; set retrieved=0")
-        for key, least in LEAST.items():
-            if getattr(self, key) < least:
-                raise BadConfig(f"{key} must be at least {least}, not {getattr(self, key)}")
+        at_least(self, prompts=1, frames=1, title_words=2, target_words=2)
+        at_least(self, retrieved=0, neighbours=1, hint_words=1)
 
     @property
     def prompted(self) -> bool:
@@ -102,8 +99,8 @@ class TaggerConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class TrainConfig:
-    """How a tagger is trained, and what it is given to learn from."""
+class TrainConfig(Schedule):
+    """How a tagger is trained, and what it is given to learn from. The paper's batch: 512 videos."""
 
     # The frozen model that embeds tags: "auto", "minilm", "clip", "letters", or a folder of BERT.
     language: str = "auto"
@@ -115,25 +112,12 @@ class TrainConfig:
     modalities: tuple[str, ...] = ("human",)  # whose tags are learned: what uploaders and people said
     least: int = 1  # videos that a tag must have to be learned
 
-    epochs: int = 20
-    batch: int = 64  # videos in a step, over all devices; the paper: 512
     lr: float = 2e-4
     weight_decay: float = 0.002
-    warmup: float = 0.1  # share of all steps
-    clip_norm: float = 1.0
-    accumulate: int = 1
-    validation: float = 0.1  # share of the training videos that chooses the checkpoint
-    validation_most: int = 1000
-    evaluations: int = 1  # in an epoch
-    seed: int = 0
-    bf16: bool = True  # where the device can
 
     def __post_init__(self) -> None:
-        for key in ("epochs", "batch", "accumulate", "evaluations", "least", "vocabulary"):
-            if getattr(self, key) < 1:
-                raise BadConfig(f"{key} must be at least 1, not {getattr(self, key)}")
-        if not 0 < self.validation < 1:
-            raise BadConfig(f"validation must lie between 0 and 1, not {self.validation}")
+        Schedule.__post_init__(self)
+        at_least(self, least=1, vocabulary=1)
 
 
 @dataclass(frozen=True, slots=True)

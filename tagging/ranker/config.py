@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tagging.configuring import BadConfig, one_of
+from tagging.configuring import BadConfig, at_least, one_of
 
 OBJECTIVES = ("contrast", "classify")
 
@@ -41,6 +41,4 @@ class RankerConfig:
         one_of("objective", self.objective, OBJECTIVES)
         if not 0.0 <= self.hard <= 1.0:
             raise BadConfig(f"hard must lie in 0..1, not {self.hard}")
-        for key in ("width", "negatives", "epochs", "batch", "text_words", "frames", "sounds"):
-            if getattr(self, key) < 1:
-                raise BadConfig(f"{key} must be at least 1, not {getattr(self, key)}")
+        at_least(self, width=1, negatives=1, epochs=1, batch=1, text_words=1, frames=1, sounds=1)
