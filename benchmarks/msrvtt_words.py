@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks import taggers
 from benchmarks.chunks import concepts
-from benchmarks.taggers import METHODS, TOLD
+from benchmarks.taggers import COPYING, METHODS, TOLD
 
 if TYPE_CHECKING:
     from tagging.generator.config import Config
@@ -48,7 +48,8 @@ def measure(options: dict[str, str]) -> dict[str, Any]:
 
     methods=none prints the statistics of the tag set and trains nothing. What was trained before is kept.
     Beside the generators: text-channel (tags of videos with titles like it), classifier, ranker (recall and
-    ranking) and op-tsg-rag (ours, told the tags of similar videos). ranker.KEY=VALUE changes the ranker.
+    ranking), op-tsg-rag (ours, told the tags of similar videos), and -copy (words may be copied from the
+    title). ranker.KEY=VALUE changes the ranker.
     """
     from tagging.configuring import as_dict
 
@@ -58,7 +59,7 @@ def measure(options: dict[str, str]) -> dict[str, Any]:
             rows[side] = rows[side][: int(options[key])]
     figures = statistics(rows["train"], rows["test"])
     print(json.dumps(figures), file=sys.stderr, flush=True)
-    methods = METHODS | TOLD
+    methods = METHODS | TOLD | COPYING
     usual = ",".join([*methods, *TWO_STAGE])
     names = [name for name in options.get("methods", usual).split(",") if name != "none"]
     seeds = taggers.seeds_of(options, "0")

@@ -18,7 +18,7 @@ import numpy as np
 
 from benchmarks import benchset, taggers
 from benchmarks.benchset import Known
-from benchmarks.taggers import METHODS, Figures, Rows
+from benchmarks.taggers import COPYING, METHODS, Figures, Rows
 
 if TYPE_CHECKING:
     from experts.appearance import Towers
@@ -55,13 +55,15 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "7_G_prompt_classes": {"classify_prompts": True},
     "8_video_only": {"use_title": False},
     "8_title_only": {"use_frames": False},
+    "copy_title": {"copy_title": True},
 }
 
 
 def measure(options: Mapping[str, str]) -> dict[str, Any]:
     """folder=DIR videos=N seeds=0,1,2 methods=op-tsg,asl epochs=N towers=FOLDER set.KEY=VALUE."""
-    names = options.get("methods", ",".join(METHODS)).split(",")
-    return _table(options, {name: METHODS[name] for name in names}, "0,1,2")
+    methods = METHODS | COPYING
+    names = options.get("methods", ",".join(methods)).split(",")
+    return _table(options, {name: methods[name] for name in names}, "0,1,2")
 
 
 def ablation(options: Mapping[str, str]) -> dict[str, Any]:
@@ -83,7 +85,7 @@ def _table(options: Mapping[str, str], names: Mapping[str, Mapping[str, Any]], s
     chosen = taggers.seeds_of(options, seeds)
     values, runs = taggers.table(names, chosen, config, rows, gain, eyes.fingerprint)
     figures |= values
-    if set(names) <= set(METHODS):
+    if set(names) <= set(METHODS | COPYING):
         taggers.rare(figures, list(names))
     figures |= taggers.copied(rows.train, rows.test)
     figures |= {f"world_{key}": round(value, 4) for key, value in ceiling(world, rows).items()}

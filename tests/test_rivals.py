@@ -11,13 +11,12 @@ from tagging.generator.config import TaggerConfig
 from tagging.generator.data import from_lists
 from tagging.generator.fitting import _best_threshold
 from tagging.generator.language import Letters, embed
-from tagging.generator.layers import Held
 from tagging.generator.methods import build, collator, predict
 from tagging.generator.model import Tagger
 from tagging.generator.ordering import learned_order
 from tagging.generator.words import Words
 from tagging.rivals.classifier import asymmetric, binary
-from tagging.rivals.openbook import CopyingDecoder, Shelf
+from tagging.rivals.openbook import Shelf
 
 SIZES = {"frame_width": 4, "tag_width": 256, "width": 16, "heads": 2, "title_layers": 1, "hybrid_layers": 1,
          "prompt_layers": 1, "decoder_layers": 1, "dropout": 0.0, "prompts": 4, "target_words": 24,
@@ -79,30 +78,6 @@ def test_the_threshold_is_the_best_of_all() -> None:
 
 
 # Open-Book
-
-
-def test_copying_mixes_two_distributions() -> None:
-    torch.manual_seed(0)
-    decoder = CopyingDecoder(words=9, width=8, heads=2, layers=1, dropout=0.0, room=6).eval()
-    torch.nn.init.normal_(decoder.gate.weight)
-    memory = torch.randn(2, 3, 8)
-    held = decoder.hold(memory, torch.ones(2, 3, dtype=torch.bool))
-    hints = torch.tensor([[5, 7, 5], [0, 0, 0]])
-    there = torch.tensor([[True, True, True], [False, False, False]])
-    held = Held(held.layers, held.mask, hints, there)
-    words, places = torch.tensor([[1, 2], [1, 2]]), torch.tensor([[0, 1], [0, 1]])
-    found = decoder(words, places, held).exp()
-    assert torch.allclose(found.sum(-1), torch.ones(2, 2), atol=1e-5)
-    hidden = decoder.hidden(words, places, held)
-    own = (hidden @ decoder.words.weight.T).softmax(-1)
-    assert torch.allclose(found[1], own[1], atol=1e-6)  # nothing to copy: the vocabulary alone
-    embedded = decoder.embed(hints)[0]
-    weights = (decoder.point(hidden[0]) @ decoder.hint(embedded).T / 8**0.5).softmax(-1)
-    gate = 0.999 * decoder.gate(torch.cat([hidden[0], weights @ embedded], -1)).sigmoid()
-    wanted = (1 - gate) * own[0]
-    wanted[:, 5] += gate[:, 0] * (weights[:, 0] + weights[:, 2])
-    wanted[:, 7] += gate[:, 0] * weights[:, 1]
-    assert torch.allclose(found[0], wanted, atol=1e-6)
 
 
 def test_neighbours_are_near_and_never_oneself() -> None:

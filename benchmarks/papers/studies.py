@@ -182,7 +182,8 @@ def _unit(study: Study, model: str, variant: str, given: Mapping[str, str]) -> U
 
     name = given.get(f"{model}.preset", study.presets[model])
     config: TableConfig | TaggerConfig = table_preset(name) if model == "table" else tagger_preset(name)
-    own = [
+    own = ["copy_title=false"] if model == "tagger" else []  # the papers' taggers copy nothing
+    own += [
         f"{key.partition('.')[2]}={value}"
         for key, value in given.items()
         if key.startswith(f"{model}.") and not key.endswith(".preset")

@@ -67,6 +67,7 @@ class TaggerConfig:
     classify_prompts: bool = False  # Table 7 G
     use_frames: bool = True  # Table 8
     use_title: bool = True  # Table 8
+    copy_title: bool = False  # words may be copied from the title: for taggers that start without a BERT
 
     retrieved: int = 0  # Open-Tag: tags of similar videos that the decoder is told beside its prompts
     neighbours: int = 5  # open-book, and each source of Open-Tag: videos whose tags are told
@@ -86,6 +87,10 @@ class TaggerConfig:
             raise BadConfig(f"width {self.width} cannot be shared among {self.heads} heads")
         if not self.prompted and (self.prompt_labels or self.classify_prompts):
             raise BadConfig("prompt labels and prompt classification need method='op-tsg', order='prompts'")
+        if self.copy_title and (not self.use_title or self.classify_prompts or self.method == "open-book"):
+            raise BadConfig(
+                "copy_title needs titles and a tagger that writes words of its own; set copy_title=false"
+            )
         if self.method == "open-book" and self.order == "prompts":
             raise BadConfig("open-book has no prompts; set order to 'frequent first', or another without")
         if self.retrieved and self.method != "op-tsg":

@@ -51,6 +51,7 @@ class Seen:
     hints: Tensor | None = None
     hint_mask: Tensor | None = None
     hint_scores: Tensor | None = None
+    title: Tensor | None = None  # int [B, L], the words that the features stand for
 
     def row(self, number: int) -> Seen:
         """One video alone, as a batch."""

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+HINTS = ("hints", "hint_mask", "hint_features")
 LOUD = 2.0  # first scale of marks and prompts beside that of words
 
 
@@ -89,25 +90,27 @@ class Held:
     mask: Tensor  # bool [B, M], True: something is there
     hints: Tensor | None = None  # int [B, H], words that may be copied
     hint_mask: Tensor | None = None  # bool [B, H]
+    hint_features: Tensor | None = None  # [B, H, width], what is known of them beside the words themselves
 
     def put(self, row: int, other: Held, number: int) -> None:
         """Row `number` of the other in place of this `row`."""
         for own, its in zip(self.layers, other.layers, strict=True):
             own[0][row], own[1][row] = its[0][number], its[1][number]
         self.mask[row] = other.mask[number]
-        if self.hints is not None and other.hints is not None:
-            self.hints[row] = other.hints[number]
-        if self.hint_mask is not None and other.hint_mask is not None:
-            self.hint_mask[row] = other.hint_mask[number]
+        for mine, theirs in zip(self._hints(), other._hints(), strict=True):
+            if mine is not None and theirs is not None:
+                mine[row] = theirs[number]
 
     def select(self, rows: Tensor) -> Held:
         return replace(
             self,
             layers=[(keys[rows], values[rows]) for keys, values in self.layers],
             mask=self.mask[rows],
-            hints=None if self.hints is None else self.hints[rows],
-            hint_mask=None if self.hint_mask is None else self.hint_mask[rows],
+            **{name: None if x is None else x[rows] for name, x in zip(HINTS, self._hints(), strict=True)},
         )
+
+    def _hints(self) -> list[Tensor | None]:
+        return [getattr(self, name) for name in HINTS]
 
 
 class Layer(nn.Module):

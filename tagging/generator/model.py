@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 
 from tagging.gathering import gather, mean_of_all
 from tagging.generator.config import TaggerConfig
+from tagging.generator.copying import CopyingDecoder
 from tagging.generator.encoder import Batch, HybridEncoder, Seen
 from tagging.generator.layers import CrossEncoder, Held, WordDecoder, start_evenly
 from tagging.generator.matching import NO_TAG, match_all
@@ -71,6 +73,8 @@ class Tagger(nn.Module):
         self.hint_places = nn.Embedding(config.hint_words, width) if told else None
         self.hint_strength = nn.Linear(1, width) if told else None
         self.apply(start_evenly)
+        if not config.classify_prompts and isinstance(self.decoder, CopyingDecoder):
+            self.decoder.start()
         self.encoder = HybridEncoder(config, words)
         self.log_temperature = (
             nn.Parameter(torch.tensor(math.log(0.07))) if config.prompted and config.contrastive else None
@@ -81,7 +85,8 @@ class Tagger(nn.Module):
 
     def make_decoder(self) -> WordDecoder:
         c = self.settings
-        return self.decoder_kind(
+        kind = CopyingDecoder if c.copy_title else self.decoder_kind
+        return kind(
             len(self.words),
             c.width,
             heads=c.heads,
@@ -100,7 +105,8 @@ class Tagger(nn.Module):
         else:
             queries = self.queries.expand(len(batch), -1, -1)
             prompts = self.to_prompt(self.prompt_encoder(queries, features, None, mask))
-        return Seen(features, mask, prompts, batch.hints, batch.hint_mask, batch.hint_scores)
+        told = batch.hints, batch.hint_mask, batch.hint_scores
+        return Seen(features, mask, prompts, *told, title=batch.title if self.settings.copy_title else None)
 
     def hold(self, seen: Seen, order: Tensor | None = None, kept: Tensor | None = None) -> Held:
         """What the decoder looks at: the prompts in `order` [B, N] with their place, what was retrieved,
@@ -114,7 +120,7 @@ class Tagger(nn.Module):
             told, there = self._told(seen)
             memory, mask = [told, *memory], [there, *mask]
         if count == 0:
-            return self.decoder.hold(torch.cat(memory, dim=1), torch.cat(mask, dim=1))
+            return self._held(seen, memory, mask)
         prompts = seen.prompts
         if order is not None:
             prompts = prompts.gather(1, order[..., None].expand_as(prompts))
@@ -122,7 +128,14 @@ class Tagger(nn.Module):
         places = (there.cumsum(1) - 1).clamp(min=0)  # of a prompt's tag among those that are written
         assert self.decoder.slots is not None
         inner = self.from_prompt(prompts) + self.decoder.slots(places)
-        return self.decoder.hold(torch.cat([inner, *memory], dim=1), torch.cat([there, *mask], dim=1))
+        return self._held(seen, [inner, *memory], [there, *mask])
+
+    def _held(self, seen: Seen, memory: list[Tensor], mask: list[Tensor]) -> Held:
+        held = self.decoder.hold(torch.cat(memory, dim=1), torch.cat(mask, dim=1))
+        if seen.title is None:
+            return held
+        words = seen.mask & (seen.title != self.words.start) & (seen.title != self.words.end)
+        return replace(held, hints=seen.title, hint_mask=words, hint_features=seen.features)
 
     def _told(self, seen: Seen) -> tuple[Tensor, Tensor]:
         """The explicit prompt: words of retrieved tags, best first, [B, H, width], and their mask."""

@@ -11,49 +11,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
+from tagging.generator.copying import CopyingDecoder
 from tagging.generator.data import Example
 from tagging.generator.encoder import Batch, Seen
 from tagging.generator.language import Letters
-from tagging.generator.layers import Cache, Held, WordDecoder
+from tagging.generator.layers import Held
 from tagging.generator.model import Tagger
 
 Vectors = npt.NDArray[np.float32]
-
-
-class CopyingDecoder(WordDecoder):
-    """A decoder that may point at hints."""
-
-    def __init__(self, words: int, width: int, **sizes: Any) -> None:
-        super().__init__(words, width, **sizes)
-        self.point = nn.Linear(width, width)
-        self.hint = nn.Linear(width, width)
-        self.gate = nn.Linear(2 * width, 1)
-
-    def forward(self, words: Tensor, places: Tensor, held: Held, cache: Cache | None = None) -> Tensor:
-        """Logarithms of the mixed probabilities: [B, S, V]."""
-        hidden = self.hidden(words, places, held, cache)
-        own = F.linear(hidden, self.words.weight).float().log_softmax(-1)
-        assert held.hints is not None
-        assert held.hint_mask is not None
-        hints = self.embed(held.hints)  # [B, H, width]
-        scores = self.point(hidden) @ self.hint(hints).transpose(1, 2) / hidden.shape[-1] ** 0.5  # [B, S, H]
-        # A row without hints must not divide by zero; its gate is shut below.
-        scores = scores.float().masked_fill(~held.hint_mask[:, None], -1e4)
-        weights = scores.softmax(-1)
-        context = weights.to(hints) @ hints  # [B, S, width]
-        gate = self.gate(torch.cat([hidden, context], dim=-1)).float().sigmoid()  # [B, S, 1]
-        gate = gate * held.hint_mask.any(1).float()[:, None, None] * 0.999
-        where = held.hints[:, None].expand(-1, hidden.shape[1], -1)
-        copied = torch.zeros_like(own).scatter_add(-1, where, weights)  # [B, S, V]
-        return ((1 - gate) * own.exp() + gate * copied).clamp(min=1e-12).log()
 
 
 class OpenBook(Tagger):

@@ -1,0 +1,127 @@
+"""Copying: words that were given mix with the vocabulary, and a title's own words become tags."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from test_generator import SMALL
+
+from tagging.generator.config import TaggerConfig
+from tagging.generator.copying import CopyingDecoder
+from tagging.generator.data import Collator, Example
+from tagging.generator.decoding import Drafted, Greedy
+from tagging.generator.language import embed
+from tagging.generator.layers import Held
+from tagging.generator.model import Tagger
+from tagging.generator.starting import meanings, start_words
+from tagging.generator.words import Words
+
+NAMES = ["".join(np.random.default_rng(n).choice(list("abcdefgh"), 4)) for n in range(40)]
+KNOWN, NEW = NAMES[:32], NAMES[32:]
+COPYING = replace(
+    SMALL, use_frames=False, copy_title=True, prompts=3, title_words=8, target_words=12, tag_width=256
+)
+
+
+def test_copying_mixes_two_distributions() -> None:
+    torch.manual_seed(0)
+    decoder = CopyingDecoder(words=9, width=8, heads=2, layers=1, dropout=0.0, room=6).eval()
+    torch.nn.init.normal_(decoder.gate.weight)
+    memory = torch.randn(2, 3, 8)
+    held = decoder.hold(memory, torch.ones(2, 3, dtype=torch.bool))
+    hints = torch.tensor([[5, 7, 5], [0, 0, 0]])
+    there = torch.tensor([[True, True, True], [False, False, False]])
+    held = Held(held.layers, held.mask, hints, there)
+    words, places = torch.tensor([[1, 2], [1, 2]]), torch.tensor([[0, 1], [0, 1]])
+    found = decoder(words, places, held).exp()
+    assert torch.allclose(found.sum(-1), torch.ones(2, 2), atol=1e-5)
+    hidden = decoder.hidden(words, places, held)
+    own = (hidden @ decoder.words.weight.T).softmax(-1)
+    assert torch.allclose(found[1], own[1], atol=1e-6)  # nothing to copy: the vocabulary alone
+    embedded = decoder.embed(hints)[0]
+    weights = (decoder.point(hidden[0]) @ decoder.hint(embedded).T / 8**0.5).softmax(-1)
+    gate = 0.999 * decoder.gate(torch.cat([hidden[0], weights @ embedded], -1)).sigmoid()
+    wanted = (1 - gate) * own[0]
+    wanted[:, 5] += gate[:, 0] * (weights[:, 0] + weights[:, 2])
+    wanted[:, 7] += gate[:, 0] * weights[:, 1]
+    assert torch.allclose(found[0], wanted, atol=1e-6)
+
+
+def test_what_is_known_of_a_word_helps_to_find_it() -> None:
+    torch.manual_seed(0)
+    decoder = CopyingDecoder(words=9, width=8, heads=2, layers=1, dropout=0.0, room=6).eval()
+    held = decoder.hold(torch.randn(1, 3, 8), torch.ones(1, 3, dtype=torch.bool))
+    hints, there, known = torch.tensor([[5, 7]]), torch.ones(1, 2, dtype=torch.bool), torch.randn(1, 2, 8)
+    given = torch.tensor([[1]]), torch.tensor([[0]])
+    before = decoder(*given, Held(held.layers, held.mask, hints, there))
+    assert not torch.allclose(before, decoder(*given, Held(held.layers, held.mask, hints, there, known)))
+    zero = Held(held.layers, held.mask, hints, there, torch.zeros_like(known))
+    assert torch.allclose(before, decoder(*given, zero))
+
+
+@pytest.fixture(scope="module")
+def world() -> tuple[Tagger, Collator]:
+    """A tagger that learned to say the name in a title; eight names it has never seen."""
+    words = Words.learn([*NAMES, "a day in", "my trip to", "this is"], size=300)
+    vectors = torch.from_numpy(embed(KNOWN, "letters").values)
+    torch.manual_seed(0)
+    tagger = Tagger(COPYING, words, KNOWN, vectors)
+    start_words(tagger, meanings(words, "letters", "public"))
+    make = Collator(COPYING, words, KNOWN)
+    optimiser = torch.optim.AdamW(tagger.parameters(), lr=3e-3)
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        loss = tagger(make([(one, 0) for one in videos(rng.choice(KNOWN, 16))])["batch"])["loss"]
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    return tagger.eval(), make
+
+
+def videos(names: list[str] | np.ndarray) -> list[Example]:
+    ways = ["a day in {}", "my trip to {}", "this is {}"]
+    titles = [ways[n % 3].format(name) for n, name in enumerate(names)]
+    return [Example(title, title, title, (str(name),)) for title, name in zip(titles, names, strict=True)]
+
+
+def test_a_name_that_was_never_seen_is_copied_from_the_title(world: tuple[Tagger, Collator]) -> None:
+    tagger, make = world
+    with torch.no_grad():
+        seen = tagger.see(make.batch(videos(NEW)))
+        written = [tagger.words.tags(ids) for ids in Greedy()(tagger, seen).words]
+    assert np.mean([name in said for name, said in zip(NEW, written, strict=True)]) > 0.6
+
+
+def test_drafts_copy_what_greedy_decoding_copies(world: tuple[Tagger, Collator]) -> None:
+    tagger, make = world
+    rows = videos([*NAMES, *NEW])
+    rows[0] = replace(rows[0], title="")  # nothing to copy
+    with torch.no_grad():
+        seen = tagger.see(make.batch(rows))
+    greedy, drafted = Greedy()(tagger, seen), Drafted()(tagger, seen)
+    assert drafted.words == greedy.words == Drafted(at_once=3)(tagger, seen).words
+    with torch.no_grad():
+        alone = [Drafted()(tagger, tagger.see(make.batch([one]))).words[0] for one in rows[:6]]
+    assert alone == greedy.words[:6]
+
+
+def test_the_marks_around_a_title_are_not_copied(world: tuple[Tagger, Collator]) -> None:
+    tagger, make = world
+    with torch.no_grad():
+        held = tagger.hold(tagger.see(make.batch(videos(KNOWN[:3]))))
+    assert held.hints is not None
+    assert held.hint_mask is not None
+    copied = held.hints[held.hint_mask].tolist()
+    assert copied
+    assert not {tagger.words.start, tagger.words.end, tagger.words.pad}.intersection(copied)
+
+
+@pytest.mark.parametrize(
+    "change", [{"use_title": False}, {"classify_prompts": True}, {"method": "open-book", "order": "random"}]
+)
+def test_what_cannot_copy_is_refused(change: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="copy_title"):
+        replace(TaggerConfig(copy_title=True), **change)  # type: ignore[arg-type]
