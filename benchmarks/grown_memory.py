@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tagging.neighbours.advising import Librarian
     from tagging.neighbours.views import Viewer
 
-ROOMS = ("tagging.generator", "tagging.rivals", "tagging.neighbours", "tagging.merging")
+ROOMS = ("tagging.generator", "tagging.rivals", "tagging.neighbours", "tagging.merging", "tagging.ranker")
 NEIGHBOURS, MOST = 8, 30  # of the consensus alone
 
 

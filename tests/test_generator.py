@@ -207,6 +207,7 @@ VARIANTS = {
     "prompt classes": {"classify_prompts": True},
     "frames only": {"use_title": False},
     "title only": {"use_frames": False},
+    "copied words": {"copy_title": True},
 }
 
 
