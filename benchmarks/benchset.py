@@ -63,14 +63,20 @@ def read(options: Mapping[str, str]) -> dict[str, list[Known]]:
         path = folder / Spec(row["seed"], row["split"]).name
         if path.is_file():
             found[row["split"]].append(Known(path, from_json(row)))
-    most = options.get("videos")
-    if most is not None:
-        share = int(most) / max(len(found["train"]), 1)
-        found = {split: own[: max(2, round(share * len(own)))] for split, own in found.items()}
+    found = fewer(found, options)
     empty = [split for split in SPLITS if not found[split]]
     if empty:
         raise BadConfig(f"{folder} has no {empty[0]} videos; {command}")
     return found
+
+
+def fewer(videos: dict[str, list[Known]], options: Mapping[str, str]) -> dict[str, list[Known]]:
+    """videos=N: the first N for training, of the others in proportion."""
+    most = options.get("videos")
+    if most is None:
+        return videos
+    share = int(most) / max(len(videos["train"]), 1)
+    return {split: own[: max(2, round(share * len(own)))] for split, own in videos.items()}
 
 
 def clip(options: Mapping[str, str]) -> Towers:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from benchmarks import benchset, grown_memory, recall_ranking, tagger_table, taggers
+from benchmarks import benchset, grown_memory, imagined, recall_ranking, tagger_table, taggers
 from benchmarks.benchset import Known
 from benchmarks.taggers import METHODS, TOLD, Figures, Rows
 
@@ -26,17 +26,17 @@ ROWS: dict[str, dict[str, Any]] = {
 
 
 def measure(options: Mapping[str, str]) -> dict[str, Any]:
-    """folder=DIR videos=N seeds=0,1,2 epochs=N set.KEY=VALUE ranker.KEY=VALUE sound=no generator=no."""
+    """set=NAME videos=N seeds=0,1,2 epochs=N set.KEY=VALUE ranker.KEY=VALUE sound=no generator=no."""
     from experts import weights
     from tagging.configuring import as_dict
     from tagging.neighbours.views import Viewer
 
-    world = benchset.read(options)
+    world = imagined.read(options)
     eyes = benchset.clip(options)
     config = taggers.base(options, "playhouse", tagger_table.SIZES)
     if "towers" in options:
         config = replace(config, train=replace(config.train, towers=options["towers"]))
-    rows = replace(tagger_table.rows_of(world, eyes, config), frames_by=eyes.fingerprint)
+    rows = replace(tagger_table.rows_of(world, eyes), frames_by=eyes.fingerprint)
     if options.get("sound") != "no":
         rows = heard(rows, world)
     seeds = taggers.seeds_of(options)
@@ -80,9 +80,7 @@ def alone(rows: Rows, viewer: Viewer, gain: tagger_table.Gain) -> Figures:
 
 def heard(rows: Rows, world: Mapping[str, Sequence[Known]]) -> Rows:
     """The same rows with vectors of their sound."""
-    sounds = {
-        one.name: vectors for own in world.values() for one, vectors in zip(own, listen(own), strict=True)
-    }
+    sounds = imagined.sound_vectors([one for own in world.values() for one in own])
 
     def with_sound(examples: Sequence[Any]) -> list[Any]:
         return [replace(one, sound=sounds[one.name]) for one in examples]
@@ -93,26 +91,3 @@ def heard(rows: Rows, world: Mapping[str, Sequence[Known]]) -> Rows:
         validation=with_sound(rows.validation),
         test=with_sound(rows.test),
     )
-
-
-def listen(videos: Sequence[Known]) -> list[Any]:
-    """The sound vectors of each video, made once and kept."""
-    import numpy as np
-
-    from benchmarks.kept import array_path, put_array
-    from experts.decoder import Decoder
-    from experts.footage import Sound, Unreadable
-    from experts.hearing.soundprint import soundprint
-
-    paths = [array_path("sounds", [one.name, one.path.stat().st_size, "soundprint 1"]) for one in videos]
-    missing = [i for i, path in enumerate(paths) if not path.is_file()]
-    with Decoder() as decoder:
-        results = decoder.read_all((videos[i].path, (Sound(),)) for i in missing)
-        for i, (_, footage) in zip(missing, results, strict=True):
-            if isinstance(footage, Unreadable):
-                raise RuntimeError(f"{videos[i].path}: {footage}")
-            try:
-                put_array(paths[i], soundprint(footage.sound))
-            finally:
-                footage.close()
-    return [np.load(path, allow_pickle=False) for path in paths]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks import benchset, taggers
+from benchmarks import benchset, imagined, taggers
 from benchmarks.benchset import Known
 from benchmarks.taggers import COPYING, METHODS, Figures, Rows
 
@@ -60,7 +60,7 @@ ABLATIONS: dict[str, dict[str, Any]] = {
 
 
 def measure(options: Mapping[str, str]) -> dict[str, Any]:
-    """folder=DIR videos=N seeds=0,1,2 methods=op-tsg,asl epochs=N towers=FOLDER set.KEY=VALUE."""
+    """set=NAME videos=N seeds=0,1,2 methods=op-tsg,asl epochs=N towers=FOLDER set.KEY=VALUE."""
     methods = METHODS | COPYING
     names = options.get("methods", ",".join(methods)).split(",")
     return _table(options, {name: methods[name] for name in names}, "0,1,2")
@@ -75,10 +75,10 @@ def ablation(options: Mapping[str, str]) -> dict[str, Any]:
 def _table(options: Mapping[str, str], names: Mapping[str, Mapping[str, Any]], seeds: str) -> dict[str, Any]:
     from tagging.configuring import as_dict
 
-    world = benchset.read(options)
+    world = imagined.read(options)
     eyes = benchset.clip(options)
     config = _config(options)
-    rows = rows_of(world, eyes, config)
+    rows = rows_of(world, eyes)
     figures: dict[str, Any] = dict(taggers.statistics(rows.train, rows.test))
     print(json.dumps(figures), file=sys.stderr, flush=True)
     gain = Gain(world["test"], rows, eyes)
@@ -102,15 +102,12 @@ def _config(options: Mapping[str, str]) -> Config:
     return taggers.base(options, "playhouse", SIZES)
 
 
-def rows_of(world: Mapping[str, Sequence[Known]], eyes: Towers, config: Config) -> Rows:
-    """Titles and user tags with frame vectors, one frame a second as the expert "generated" reads them."""
-    from experts.footage import PerSecond
-    from tagging.generator.data import LOOKS, SIDE, Example
+def rows_of(world: Mapping[str, Sequence[Known]], eyes: Towers) -> Rows:
+    """Titles and user tags with frame vectors, one a second as the expert "generated" reads them."""
+    from tagging.generator.data import Example
     from tagging.training import to_stderr
 
-    sampling = PerSecond(1.0, LOOKS, SIDE)
-    every = [one for own in world.values() for one in own]
-    seen = benchset.vectors(every, sampling, eyes, to_stderr)
+    seen = imagined.frame_vectors([one for own in world.values() for one in own], eyes, to_stderr)
     sides = {
         split: [
             Example(one.name, one.name, one.truth.title, one.truth.user_tags, seen[one.name]) for one in own

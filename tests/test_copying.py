@@ -14,7 +14,7 @@ from tagging.generator.copying import CopyingDecoder
 from tagging.generator.data import Collator, Example
 from tagging.generator.decoding import Drafted, Greedy
 from tagging.generator.language import embed
-from tagging.generator.layers import Held
+from tagging.generator.layers import IGNORE, Held, WordDecoder
 from tagging.generator.model import Tagger
 from tagging.generator.starting import meanings, start_words
 from tagging.generator.words import Words
@@ -48,6 +48,24 @@ def test_copying_mixes_two_distributions() -> None:
     wanted[:, 5] += gate[:, 0] * (weights[:, 0] + weights[:, 2])
     wanted[:, 7] += gate[:, 0] * weights[:, 1]
     assert torch.allclose(found[0], wanted, atol=1e-6)
+
+
+def test_the_likelihood_of_wanted_words_is_what_the_mixture_says() -> None:
+    torch.manual_seed(0)
+    sizes = {"width": 8, "heads": 2, "layers": 1, "dropout": 0.0, "room": 6}
+    memory, there = torch.randn(2, 3, 8), torch.ones(2, 3, dtype=torch.bool)
+    hints, known = (
+        torch.tensor([[5, 7, 5], [2, 0, 0]]),
+        torch.tensor([[True, True, True], [True, False, False]]),
+    )
+    given, places = torch.tensor([[1, 2, 4], [1, 2, 0]]), torch.arange(3).expand(2, -1)
+    wanted = torch.tensor([[5, 3, IGNORE], [2, IGNORE, IGNORE]])
+    for kind in (WordDecoder, CopyingDecoder):
+        decoder = kind(words=9, **sizes).eval()
+        held = replace(decoder.hold(memory, there), hints=hints, hint_mask=known)
+        every = decoder(given, places, held).log_softmax(-1)
+        said = torch.stack([every[0, 0, 5], every[0, 1, 3], every[1, 0, 2]])
+        assert torch.allclose(decoder.likelihood(given, places, held, wanted), said, atol=1e-5)
 
 
 def test_what_is_known_of_a_word_helps_to_find_it() -> None:

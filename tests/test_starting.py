@@ -82,6 +82,31 @@ def test_the_same_texts_make_the_same_words_in_another_process() -> None:
     assert len(runs) == 1
 
 
+def test_words_of_tags_are_whole_however_rare_they_are() -> None:
+    titles = [f"the day of {n}" for n in "abcdefgh"] * 9
+    tags = ["dog"] * 9 + ["motorbike", "wicketkeeper", "Rübezahl"]
+    words = Words.learn(titles, 90, tags)
+    assert all(len(words.encode(tag)) == 1 for tag in tags)
+    assert len(words.encode("motorbiker")) > 1
+    assert len(words) <= 90
+    few = Words.learn(titles, 30, tags)  # room for twenty: no more than there are
+    assert len(few.encode("dog")) == 1
+    assert words.tags([*words.encode("motorbike"), words.comma, *words.encode("dog"), words.end]) == [
+        "motorbike",
+        "dog",
+    ]
+
+
+def test_the_most_frequent_words_of_tags_come_first() -> None:
+    tags = [f"name{n:02}" for n in range(40) for _ in range(40 - n)]
+    words = Words.learn(["a title"], 60, tags)
+    whole = [len(words.encode(f"name{n:02}")) == 1 for n in range(40)]
+    assert whole == [True] * 40
+    words = Words.learn(["a title"], 45, tags)
+    assert all(len(words.encode(f"name{n:02}")) == 1 for n in range(30))
+    assert len(words.encode("name39")) > 1
+
+
 def test_words_are_told_as_they_are_spelt() -> None:
     words = Words.learn(["playing football"] * 3, size=40)
     assert len(words.texts()) == len(words)

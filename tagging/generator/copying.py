@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tagging.generator.layers import Cache, Held, WordDecoder
+from tagging.generator.layers import IGNORE, Cache, Held, WordDecoder
 
 
 class CopyingDecoder(WordDecoder):
@@ -35,6 +35,24 @@ class CopyingDecoder(WordDecoder):
         """Logarithms of the mixed probabilities: [B, S, V]."""
         hidden = self.hidden(words, places, held, cache)
         own = F.linear(hidden, self.words.weight).float().log_softmax(-1)
+        weights, gate = self.pointer(hidden, held)
+        assert held.hints is not None
+        where = held.hints[:, None].expand(-1, hidden.shape[1], -1)
+        copied = torch.zeros_like(own).scatter_add(-1, where, weights)  # [B, S, V]
+        return _mixed(own, copied, gate)
+
+    def likelihood(self, words: Tensor, places: Tensor, held: Held, wanted: Tensor) -> Tensor:
+        hidden = self.hidden(words, places, held)
+        there = wanted != IGNORE
+        logits = F.linear(hidden[there], self.words.weight)
+        own = -F.cross_entropy(logits.float(), wanted[there], reduction="none")
+        weights, gate = self.pointer(hidden, held)
+        assert held.hints is not None
+        copied = (weights * (held.hints[:, None] == wanted[..., None])).sum(-1)
+        return _mixed(own, copied[there], gate[there][:, 0])
+
+    def pointer(self, hidden: Tensor, held: Held) -> tuple[Tensor, Tensor]:
+        """Weights on the hints, [B, S, H], and the gate, [B, S, 1]."""
         assert held.hints is not None
         assert held.hint_mask is not None
         hints = self.embed(held.hints)  # [B, H, width]
@@ -46,7 +64,9 @@ class CopyingDecoder(WordDecoder):
         weights = scores.softmax(-1)
         context = weights.to(hints) @ hints  # [B, S, width]
         gate = self.gate(torch.cat([hidden, context], dim=-1)).float().sigmoid()  # [B, S, 1]
-        gate = gate * held.hint_mask.any(1).float()[:, None, None] * 0.999
-        where = held.hints[:, None].expand(-1, hidden.shape[1], -1)
-        copied = torch.zeros_like(own).scatter_add(-1, where, weights)  # [B, S, V]
-        return ((1 - gate) * own.exp() + gate * copied).clamp(min=1e-12).log()
+        return weights, gate * held.hint_mask.any(1).float()[:, None, None] * 0.999
+
+
+def _mixed(own: Tensor, copied: Tensor, gate: Tensor) -> Tensor:
+    """own: log-probabilities of the vocabulary; copied: probabilities of the pointer."""
+    return ((1 - gate) * own.exp() + gate * copied).clamp(min=1e-12).log()

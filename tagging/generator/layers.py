@@ -14,7 +14,28 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 HINTS = ("hints", "hint_mask", "hint_features")
+IGNORE = -100  # in place of a word that is wanted next: none is
 LOUD = 2.0  # first scale of marks and prompts beside that of words
+
+
+def drop(x: Tensor, p: float) -> Tensor:
+    """Dropout. On a CPU, where chance numbers cost more than matrices, eight decisions share one of them.
+
+    A decision is a byte there, so that p is rounded to 1/256; what is kept is scaled to match.
+    """
+    if x.device.type != "cpu":
+        return F.dropout(x, p)
+    least = round(256 * p)
+    chance = torch.empty(-(-x.numel() // 8), dtype=torch.int64).random_(-(2**63), None)
+    kept = chance.view(torch.uint8)[: x.numel()].view(x.shape) >= least
+    return x * kept.to(x.dtype).mul_(256 / (256 - least))
+
+
+class Dropout(nn.Dropout):
+    """`drop` while training."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return drop(x, self.p) if self.training and self.p else x
 
 
 class Attention(nn.Module):
@@ -40,9 +61,14 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
         """mask: bool, broadcastable to [B, heads, S, M], True where x may look; None: everywhere."""
         dropout = self.dropout if self.training else 0.0
-        mixed = F.scaled_dot_product_attention(
-            self.split(self.query(x)), keys, values, attn_mask=mask, dropout_p=dropout
-        )
+        asked = self.split(self.query(x))
+        if dropout and x.device.type == "cpu":
+            scores = asked @ keys.transpose(2, 3) / asked.shape[-1] ** 0.5
+            if mask is not None:
+                scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
+            mixed = drop(scores.softmax(-1), dropout) @ values
+        else:
+            mixed = F.scaled_dot_product_attention(asked, keys, values, attn_mask=mask, dropout_p=dropout)
         return self.out(mixed.transpose(1, 2).flatten(2))
 
 
@@ -122,9 +148,9 @@ class Layer(nn.Module):
         self.across = Attention(width, heads, dropout)
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(3))
         self.feed = nn.Sequential(
-            nn.Linear(width, 4 * width), nn.GELU(), nn.Dropout(dropout), nn.Linear(4 * width, width)
+            nn.Linear(width, 4 * width), nn.GELU(), Dropout(dropout), nn.Linear(4 * width, width)
         )
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def lasts(self) -> list[nn.Linear]:
         """The maps whose output is added to what came in."""
@@ -198,7 +224,7 @@ class WordDecoder(nn.Module):
         self.slots = nn.Embedding(slots, width) if slots else None
         self.layers = nn.ModuleList(Layer(width, heads, dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def hold(self, memory: Tensor, mask: Tensor) -> Held:
         """memory: [B, M, width]; mask: bool [B, M]."""
@@ -249,6 +275,15 @@ class WordDecoder(nn.Module):
     def forward(self, words: Tensor, places: Tensor, held: Held, cache: Cache | None = None) -> Tensor:
         """Logits over the next word at each place: [B, S, V]."""
         return F.linear(self.hidden(words, places, held, cache), self.words.weight)
+
+    def likelihood(self, words: Tensor, places: Tensor, held: Held, wanted: Tensor) -> Tensor:
+        """Log-probabilities of the words that are wanted next, `wanted` [B, S], where it is not IGNORE: [M].
+
+        What `forward` says of these words, without writing down all others.
+        """
+        there = wanted != IGNORE
+        logits = F.linear(self.hidden(words, places, held)[there], self.words.weight)
+        return -F.cross_entropy(logits.float(), wanted[there], reduction="none")
 
 
 def start_evenly(module: nn.Module) -> None:

@@ -230,8 +230,8 @@ class Tagger(nn.Module):
     def word_loss(self, seen: Seen, targets: Targets, kept: Tensor | None) -> Tensor:
         held = self.hold(seen, targets.order, kept)
         places = torch.arange(targets.given.shape[1], device=held.mask.device).expand_as(targets.given)
-        logits = self.decoder(targets.given, places, held)
-        return generation(logits, targets.wanted, self.words.pad, self.settings.pad_weight)
+        logps = self.decoder.likelihood(targets.given, places, held, targets.wanted)
+        return generation(logps, targets.wanted, self.words.pad, self.settings.pad_weight)
 
     @torch.no_grad()
     def classify(self, seen: Seen) -> list[list[tuple[str, float]]]:

@@ -7,8 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tagging.gathering import mean_of_all
-
-IGNORE = -100
+from tagging.generator.layers import IGNORE
 
 
 def prompt_tag_contrast(
@@ -41,17 +40,17 @@ def prompt_tag_contrast(
     return (tag_to_prompt + prompt_to_tag) / 2
 
 
-def generation(logits: Tensor, targets: Tensor, pad_word: int, pad_weight: float) -> Tensor:
+def generation(logps: Tensor, targets: Tensor, pad_word: int, pad_weight: float) -> Tensor:
     """Cross-entropy over words in which the word [PAD] counts `pad_weight` and every other word 1.
 
-    logits: [B, S, V]; targets: [B, S], IGNORE beyond the end of a sequence. The paper sums over words and
-    videos; the mean over words is the same up to a factor that Adam does not see, and does not grow with the
-    batch. With several processes it is the mean over the words of all of them.
+    targets: [B, S], IGNORE beyond the end of a sequence; logps: [M], log-probabilities of those that are
+    words. The paper sums over words and videos; the mean over words is the same up to a factor that Adam
+    does not see, and does not grow with the batch. With several processes it is the mean over the words of
+    all of them.
     """
-    flat = targets.flatten()
-    loss = F.cross_entropy(logits.flatten(0, 1).float(), flat, ignore_index=IGNORE, reduction="none")
-    weights = torch.where(flat == pad_word, pad_weight, 1.0)
-    return mean_of_all((loss * weights).sum(), (flat != IGNORE).sum())
+    words = targets[targets != IGNORE]
+    weights = torch.where(words == pad_word, pad_weight, 1.0)
+    return mean_of_all(-(logps * weights).sum(), len(words))
 
 
 def _unit(x: Tensor) -> Tensor:

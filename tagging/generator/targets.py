@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from tagging.generator.config import TaggerConfig
+from tagging.generator.layers import IGNORE
 from tagging.generator.matching import NO_TAG
-from tagging.generator.objective import IGNORE
 from tagging.generator.words import Words
 
 

@@ -163,9 +163,8 @@ def _words(config: Config, examples: Examples, tags: Sequence[str], folder: Path
         if config.train.title_weights is not None:
             words = words_of_bert(config.train.title_weights)
         else:
-            texts = [tag for one in examples.train for tag in one.tags]
-            texts += [one.title for one in examples.train]
-            words = Words.learn(texts, config.train.vocabulary)
+            said = [tag for one in examples.train for tag in one.tags]
+            words = Words.learn([one.title for one in examples.train], config.train.vocabulary, said)
         beside = path.with_suffix(".part")
         words.save(beside)
         beside.replace(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -39,23 +40,34 @@ class Words:
         return int(number)
 
     @classmethod
-    def learn(cls, texts: Iterable[str], size: int = 8000) -> Words:
-        """A WordPiece vocabulary of at most `size` from tags and titles."""
-        texts = list(texts)
+    def learn(cls, texts: Iterable[str], size: int = 8000, tags: Iterable[str] = ()) -> Words:
+        """A WordPiece vocabulary of at most `size` from titles and tags.
+
+        The words of `tags` are whole, the most frequent first, as far as two thirds of the size reach: a
+        rare word that is cut into pieces is hardly ever put together again. Pieces are learned for the rest.
+        """
+        texts, tags = list(texts), list(tags)
         learner = _tokenizer({})
-        cut = [
-            word
-            for text in texts
-            for word, _ in learner.pre_tokenizer.pre_tokenize_str(learner.normalizer.normalize_str(text))
-        ]
+
+        def cut_up(texts: Iterable[str]) -> list[str]:
+            normal = (learner.normalizer.normalize_str(text) for text in texts)
+            return [word for text in normal for word, _ in learner.pre_tokenizer.pre_tokenize_str(text)]
+
+        uses = Counter(cut_up(tags))
+        whole = sorted(uses, key=lambda word: (-uses[word], word))[: 2 * size // 3]
+        texts += tags
+        cut = cut_up(texts)
         # Letters inside words are numbered here, in order: which of two equally frequent pairs is joined
         # first follows from numbers, and those that the trainer gives differ from run to run.
         inner = [f"##{letter}" for letter in sorted({letter for word in cut for letter in word[1:]})]
         trainer = trainers.WordPieceTrainer(
-            vocab_size=size, special_tokens=[*SPECIAL, *inner], show_progress=False
+            vocab_size=size - len(whole), special_tokens=[*SPECIAL, *inner], show_progress=False
         )
         learner.train_from_iterator(texts, trainer)
-        tokenizer = _tokenizer(learner.get_vocab())
+        vocabulary = learner.get_vocab()
+        for word in whole:
+            vocabulary.setdefault(word, len(vocabulary))
+        tokenizer = _tokenizer(vocabulary)
         tokenizer.add_special_tokens(SPECIAL)
         return cls(tokenizer)
 
