@@ -48,18 +48,17 @@ def run(rows: Rows, viewer: Viewer, config: Config, gain: More) -> Figures:
     from tagging.neighbours.advising import Librarian
 
     yesterday = replace(rows, train=rows.train[: len(rows.train) // 2])
-
-    def libraries(neighbours: int, most: int) -> dict[str, Librarian]:
-        days = {"yesterday": yesterday, "grown": rows}
-        return {
-            day: Librarian.of(own.train, viewer, neighbours=neighbours, most=most)
-            for day, own in days.items()
-        }
-
+    days = {"yesterday": yesterday.train, "grown": rows.train}
     c = config.model
+    told = {
+        day: Librarian.of(train, viewer, neighbours=c.neighbours, most=c.retrieved)
+        for day, train in days.items()
+    }
+    before, today = (library_of(train, viewer) for train in days.values())
     said = {
-        **consensus(yesterday, libraries(NEIGHBOURS, MOST)),
-        **generated(yesterday, libraries(c.neighbours, c.retrieved), config),
+        "yesterday_neighbours": consensus(yesterday, before),
+        "grown_neighbours": consensus(yesterday, before, today),
+        **generated(yesterday, told, config),
     }
     known = {tag for one in yesterday.train for tag in one.tags}
     found: Figures = {}
@@ -70,18 +69,23 @@ def run(rows: Rows, viewer: Viewer, config: Config, gain: More) -> Figures:
     return found
 
 
-def consensus(rows: Rows, libraries: dict[str, Librarian]) -> dict[str, list[Said]]:
-    """What similar videos agree on, from the score that suited validation yesterday."""
+def library_of(train: Sequence[Any], viewer: Viewer) -> Librarian:
+    """Who knows these videos, and asks as widely as the consensus alone does."""
+    from tagging.neighbours.advising import Librarian
+
+    return Librarian.of(train, viewer, neighbours=NEIGHBOURS, most=MOST)
+
+
+def consensus(rows: Rows, library: Librarian, grown: Librarian | None = None) -> list[Said]:
+    """What videos like the test videos agree on, from the score on that suits the validation videos.
+
+    grown: knows more videos than `library`, by which the score was found.
+    """
     from tagging.ranker.train import fitted
 
-    line, least = fitted(libraries["yesterday"].advise(rows.validation), rows.validation)
-    return {
-        f"{day}_neighbours": [
-            [(tag, s) for tag, score in own if (s := line(score)) >= least]
-            for own in library.advise(rows.test)
-        ]
-        for day, library in libraries.items()
-    }
+    line, least = fitted(library.advise(rows.validation), rows.validation)
+    found = (grown or library).advise(rows.test)
+    return [[(tag, s) for tag, score in own if (s := line(score)) >= least] for own in found]
 
 
 def generated(rows: Rows, libraries: dict[str, Librarian], config: Config) -> dict[str, list[Said]]:

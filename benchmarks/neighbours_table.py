@@ -66,13 +66,7 @@ def measure(options: Mapping[str, str]) -> dict[str, Any]:
 
 def alone(rows: Rows, viewer: Viewer, gain: tagger_table.Gain) -> Figures:
     """The consensus of the four retrieval systems without any training but a threshold."""
-    from tagging.neighbours.advising import Librarian
-    from tagging.ranker.train import fitted
-
-    librarian = Librarian.of(rows.train, viewer, neighbours=8, most=30)
-    validation, test = librarian.advise(rows.validation), librarian.advise(rows.test)
-    line, least = fitted(validation, rows.validation)
-    said = [[(tag, s) for tag, score in own if (s := line(score)) >= least] for own in test]
+    said = grown_memory.consensus(rows, grown_memory.library_of(rows.train, viewer))
     figures = taggers.columns(rows.train, rows.test, said)
     known = {tag for one in rows.train for tag in one.tags}
     return {**figures, **gain([[tag for tag, _ in own] for own in said], known)}
