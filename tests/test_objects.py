@@ -129,6 +129,17 @@ def test_ultralytics_is_kept_off_the_network() -> None:
     assert os.environ["YOLO_OFFLINE"] == "True"
 
 
+def test_ultralytics_does_not_change_how_pictures_are_opened(tmp_path: Path) -> None:
+    from PIL import Image, UnidentifiedImageError
+
+    from experts.seeing.yolo import ultralytics
+
+    ultralytics()
+    (tmp_path / "a.jpg").write_text("no picture")
+    with pytest.raises(UnidentifiedImageError):
+        Image.open(tmp_path / "a.jpg")
+
+
 @pytest.mark.parametrize(
     "change",
     [

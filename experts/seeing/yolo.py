@@ -68,7 +68,9 @@ def ultralytics() -> Any:
         folder.mkdir(parents=True, exist_ok=True)
         os.environ["YOLO_CONFIG_DIR"] = str(folder)
     import ultralytics
+    from PIL import Image
     from ultralytics import utils
+    from ultralytics.utils import patches
     from ultralytics.utils.events import events
 
     if first and utils.SETTINGS["sync"]:
@@ -76,6 +78,8 @@ def ultralytics() -> Any:
     # For a program that had imported it before us.
     events.enabled = False
     utils.AUTOINSTALL = utils.checks.AUTOINSTALL = False
+    # Its way to open pictures wants to install a decoder for whatever is none, and fails in words of its own.
+    Image.open = getattr(patches, "_image_open", Image.open)
     return ultralytics
 
 

@@ -25,7 +25,7 @@ def drop(x: Tensor, p: float) -> Tensor:
     """
     if x.device.type != "cpu":
         return F.dropout(x, p)
-    least = round(256 * p)
+    least = min(round(256 * p), 255)
     chance = torch.empty(-(-x.numel() // 8), dtype=torch.int64).random_(-(2**63), None)
     kept = chance.view(torch.uint8)[: x.numel()].view(x.shape) >= least
     return x * kept.to(x.dtype).mul_(256 / (256 - least))
