@@ -1,4 +1,4 @@
-"""The rendered playhouse as the tables of taggers and of TABLE read it: videos, truth, frame vectors.
+"""The rendered playhouse as the tables of TABLE read it: videos, truth, frame vectors.
 
 Frames are decoded once and encoded once by a frozen CLIP; the vectors are kept under the towers'
 fingerprint, what was sampled, and the file's name and size.
@@ -75,6 +75,8 @@ def fewer(videos: dict[str, list[Known]], options: Mapping[str, str]) -> dict[st
     most = options.get("videos")
     if most is None:
         return videos
+    if not most.isdecimal():
+        raise BadConfig(f"videos must be a number, not {most!r}")
     share = int(most) / max(len(videos["train"]), 1)
     return {split: own[: max(2, round(share * len(own)))] for split, own in videos.items()}
 

@@ -18,6 +18,7 @@ import numpy as np
 from benchmarks import kept
 from benchmarks.benchset import Known, fewer
 from benchmarks.kept import Array, array_path, put_array
+from tagging.configuring import BadConfig
 
 if TYPE_CHECKING:
     from experts.appearance import Towers
@@ -27,10 +28,14 @@ WORLD = "benchmarks.playhouse"
 
 def read(options: Mapping[str, str]) -> dict[str, list[Known]]:
     """The videos of each split by their seeds; set=NAME of another set, videos=N as in `benchset.read`."""
-    from benchmarks.playhouse.sets import videos
+    from benchmarks.playhouse.sets import SIZES, videos
     from benchmarks.playhouse.truth import from_json, to_json, truth
 
     name = options.get("set", "bench")
+    if name not in SIZES:
+        raise BadConfig(f"there is no set {name!r}; choose from {', '.join(SIZES)}")
+    if "folder" in options:
+        raise BadConfig("no folder is read, the pictures are drawn; leave it out, or choose with set=NAME")
     specs = videos(name)
     about = {"set": name, "code": kept.code(WORLD)}
     rows = kept.figures("truths", about, lambda: {s.name: to_json(truth(s.seed)) for s in specs})

@@ -62,6 +62,7 @@ def measure(options: dict[str, str]) -> dict[str, Any]:
     methods = METHODS | TOLD | COPYING
     usual = ",".join([*methods, *TWO_STAGE])
     names = [name for name in options.get("methods", usual).split(",") if name != "none"]
+    taggers.known_names("methods", names, [*methods, *TWO_STAGE])
     seeds = taggers.seeds_of(options, "0")
     config = settings(options)
     data = taggers.Rows(rows["train"], rows["validate"], rows["test"])

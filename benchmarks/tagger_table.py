@@ -62,14 +62,12 @@ ABLATIONS: dict[str, dict[str, Any]] = {
 def measure(options: Mapping[str, str]) -> dict[str, Any]:
     """set=NAME videos=N seeds=0,1,2 methods=op-tsg,asl epochs=N towers=FOLDER set.KEY=VALUE."""
     methods = METHODS | COPYING
-    names = options.get("methods", ",".join(methods)).split(",")
-    return _table(options, {name: methods[name] for name in names}, "0,1,2")
+    return _table(options, taggers.chosen(options, "methods", methods), "0,1,2")
 
 
 def ablation(options: Mapping[str, str]) -> dict[str, Any]:
     """The same with rows=ours,7_B_no_prompts; one seed unless told."""
-    names = options.get("rows", ",".join(ABLATIONS)).split(",")
-    return _table(options, {name: ABLATIONS[name] for name in names}, "0")
+    return _table(options, taggers.chosen(options, "rows", ABLATIONS), "0")
 
 
 def _table(options: Mapping[str, str], names: Mapping[str, Mapping[str, Any]], seeds: str) -> dict[str, Any]:

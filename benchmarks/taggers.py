@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean, stdev
@@ -66,6 +66,25 @@ class Rows:
 def seeds_of(options: Mapping[str, str], default: str = "0,1,2") -> list[int]:
     """seeds=0,1,2, or seed=N for one."""
     return [int(seed) for seed in options.get("seeds", options.get("seed", default)).split(",")]
+
+
+def chosen(
+    options: Mapping[str, str], key: str, known: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Mapping[str, Any]]:
+    """The rows that the option `key` names, all unless told."""
+    names = options.get(key, ",".join(known)).split(",")
+    known_names(key, names, known)
+    return {name: known[name] for name in names}
+
+
+def known_names(key: str, names: Iterable[str], known: Iterable[str]) -> None:
+    """Raises BadConfig for a name that is none of those known."""
+    from tagging.configuring import BadConfig
+
+    known = list(known)
+    for name in names:
+        if name not in known:
+            raise BadConfig(f"{key}: there is no {name!r}; choose from {', '.join(known)}")
 
 
 def base(options: Mapping[str, str], preset: str, changes: Mapping[str, Any] | None = None) -> Config:

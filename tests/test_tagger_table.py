@@ -11,7 +11,7 @@ import seeing
 from benchmarks import benchset, imagined, random_weights, taggers
 from benchmarks.playhouse import render
 from benchmarks.tagger_table import ABLATIONS, ablation, measure
-from tagging.generator.config import preset
+from tagging.generator.config import BadConfig, preset
 from tagging.generator.data import Example
 
 TINY = {"width": 16, "heads": 2, "title_layers": 1, "hybrid_layers": 1, "prompt_layers": 1,
@@ -65,6 +65,12 @@ def test_ablations_are_rows_of_one_configuration(options: dict[str, str]) -> Non
     assert "rare_f1_best_rival" not in found["values"]
     for changes in ABLATIONS.values():
         taggers.varied(preset("playhouse"), changes, 0)
+
+
+@pytest.mark.parametrize("wrong", ["methods=bun", "set=nope", "videos=many", "folder=x"])
+def test_a_wrong_option_is_a_sentence(wrong: str, options: dict[str, str]) -> None:
+    with pytest.raises(BadConfig):
+        measure(options | dict([wrong.split("=")]))
 
 
 def test_what_is_imagined_is_what_the_files_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
