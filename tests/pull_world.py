@@ -55,7 +55,12 @@ ENTRIES = (
 
 def without_a_child(source: Path, folder: Path, form: str, name: str) -> None:
     """Starting a process that loads torch takes seconds; tests of the child itself ask for `child`."""
-    {"state": convert._state, "whisper": convert._whisper}[form](source, folder, name)
+    with (
+        source.open("rb") as pickle,
+        (folder / "config.json").open("wb") as config,
+        (folder / "model.safetensors").open("wb") as model,
+    ):
+        convert.write(convert.READERS[form](pickle, name), config, model)
 
 
 @contextmanager

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -13,12 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import hub
+import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from pull_world import CHECKPOINT, ENTRIES, LISTENER, STATE, TENSORS, entry, pickled
 from safetensors.torch import load_file
+from torch._utils import _rebuild_parameter
 
-from experts import weights
+from experts import commands, weights
 from experts.stock import convert, pull
 from experts.weights import Entry
 
@@ -101,7 +107,7 @@ class Touch:
 @pytest.mark.usefixtures("child")
 def test_a_pickle_that_wants_to_run_something_does_not(place: hub.Place, tmp_path: Path) -> None:
     place.files[STATE] = pickled({"model_state": TENSORS, "surprise": Touch(tmp_path / "touched")})
-    with pytest.raises(pull.PullFailed, match=r"state\.pth cannot be converted.*Unpickling"):
+    with pytest.raises(pull.PullFailed, match=r"state\.pth cannot be converted: it names posix\.system"):
         pull.pull(ENTRIES[0])
     assert not (tmp_path / "touched").exists()
     assert weights.here(ENTRIES[0]) is None
@@ -132,22 +138,177 @@ def test_no_token_of_the_user_reaches_the_child(monkeypatch: pytest.MonkeyPatch)
     assert "secret" not in json.dumps(convert._environment("/nowhere"))
 
 
+@pytest.mark.usefixtures("child")
+def test_what_comes_out_may_not_be_far_larger_than_what_came_in(place: hub.Place) -> None:
+    whole = torch.zeros(100_000)
+    place.files[STATE] = pickled({"model_state": {str(i): whole for i in range(20)}})
+    with pytest.raises(pull.PullFailed, match="far larger than it is"):
+        pull.pull(ENTRIES[0])
+    # A file that is refused is fetched again the next time, not refused for ever.
+    place.files[STATE] = CHECKPOINT
+    assert pull.pull(ENTRIES[0]).path
+
+
+def test_conversion_leaves_nothing_beside_the_programs(tmp_path: Path) -> None:
+    """From a copy of the package that has no compiled files yet; `-B` keeps the parent from writing any."""
+    package = Path(convert.__file__).parents[1]
+    left_out = shutil.ignore_patterns("__pycache__", "playhouse")
+    shutil.copytree(package, tmp_path / "copy" / "experts", ignore=left_out)
+    (tmp_path / "state.pth").write_bytes(CHECKPOINT)
+    code = "from pathlib import Path; from experts.stock.convert import convert; import sys; " + (
+        "convert(Path(sys.argv[1]), Path(sys.argv[2]), 'state', 'state')"
+    )
+    before = set(tmp_path.rglob("*"))
+    subprocess.run(
+        [sys.executable, "-B", "-c", code, tmp_path / "state.pth", tmp_path / "out"],
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(tmp_path / "copy"), "TMPDIR": str(tmp_path)},
+        cwd=tmp_path,
+    )
+    new = {path.relative_to(tmp_path).as_posix() for path in set(tmp_path.rglob("*")) - before}
+    assert new == {"out", "out/config.json", "out/model.safetensors"}
+
+
 # Not importorskip: it is imported by us alone, which keeps it off the network.
-@pytest.mark.skipif(find_spec("ultralytics") is None, reason="ultralytics is an extra")
-def test_yolo_gives_up_its_layers_and_nothing_else(tmp_path: Path) -> None:
+needs_ultralytics = pytest.mark.skipif(find_spec("ultralytics") is None, reason="ultralytics is an extra")
+
+
+def detector(classes: int = 2, yaml: str = "yolov8n.yaml") -> Any:
     from experts.seeing import yolo
 
-    model = yolo.build_yolo("yolo11n.yaml", classes=2)
-    model.names = {0: "cat", 1: "dog"}  # type: ignore[assignment]
-    source = tmp_path / "tiny.pt"
-    torch.save({"ema": None, "model": model.half(), "train_args": {"imgsz": 320}, "epoch": -1}, source)
-    convert.convert(source, tmp_path / "out", "yolo", "tiny")
-    loaded, names, size = yolo.load_yolo(tmp_path / "out")
-    assert (names, size) == (["cat", "dog"], 320)
-    for key, value in model.float().state_dict().items():
-        assert torch.equal(value, loaded.state_dict()[key])
+    model = yolo.build_yolo(yaml, classes=classes)
+    model.names = {i: f"class {i}" for i in range(classes)}
+    return model
 
-    torch.save({"model": model, "surprise": Touch(tmp_path / "touched")}, source)
-    with pytest.raises(convert.ConvertFailed, match=r"names posix\.system, which is no layer"):
-        convert.convert(source, tmp_path / "evil", "yolo", "tiny")
+
+def through_the_child(model: Any, folder: Path, **beside: Any) -> tuple[Any, list[str], int]:
+    """Save a model as ultralytics does, convert it, and load what comes out."""
+    from experts.seeing import yolo
+
+    source = folder / "tiny.pt"
+    torch.save({"ema": None, "model": model.half(), "epoch": -1, **beside}, source)
+    model.float()
+    convert.convert(source, folder / "out", "yolo", "tiny")
+    return yolo.load_yolo(folder / "out")
+
+
+def answers(model: Any) -> torch.Tensor:
+    pictures = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(3))
+    with torch.inference_mode():
+        return model.eval()(pictures)[0]
+
+
+@needs_ultralytics
+def test_a_yolo_checkpoint_answers_as_before(tmp_path: Path) -> None:
+    """Also one whose layers ultralytics builds otherwise today, and one that has methods hung onto it."""
+    model = detector()
+    model.model[9].cv1.act = torch.nn.SiLU()  # as all were until ultralytics changed this layer
+    model.model[0].forward = model.model[0].forward_fuse  # as old ones have it; the file names `getattr`
+    about = {"train_args": {"imgsz": 320}, "fitness": np.float64(0.5)}
+    loaded, names, size = through_the_child(model, tmp_path, **about)
+    assert (names, size) == (["class 0", "class 1"], 320)
+    del model.model[0].forward
+    assert torch.equal(answers(model), answers(loaded))
+    state = model.state_dict()
+    assert all(torch.equal(state[key], value) for key, value in loaded.state_dict().items())
+    assert loaded.state_dict().keys() == state.keys()
+
+
+@needs_ultralytics
+@pytest.mark.parametrize("change", ["kernel", "layer", "shape", "layer without a name", "architecture"])
+def test_a_yolo_that_is_not_what_it_says_is_refused(change: str) -> None:
+    """It would load, and find something else."""
+    from experts.seeing.yolo import WrongArchitecture
+    from experts.stock.unpickle import Refused
+
+    model = detector()
+    if change == "kernel":
+        model.model[9].m.kernel_size = 3
+    elif change == "layer":
+        model.model[9].cv1.bn = torch.nn.Identity()
+    elif change == "shape":
+        model.model[0].conv.weight = torch.nn.Parameter(torch.ones(1, 3, 3, 3))
+    elif change == "architecture":
+        model.yaml["backbone"][0][3] = ["open('touched', 'w')", 3, 2]
+    else:
+        model.model[0] = torch.nn.LSTM(1, 1)
+    with pytest.raises((WrongArchitecture, Refused)):
+        convert.READERS["yolo"](io.BytesIO(pickled({"model": model})), "tiny")
+
+
+class Instead:
+    """Pickled as whatever is wanted."""
+
+    def __init__(self, *recipe: Any) -> None:
+        self.recipe = recipe
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self.recipe
+
+
+def traps(mark: Path) -> dict[str, Any]:
+    """Checkpoints that write a file if anything that they name is called with what they say."""
+    from ultralytics.nn.tasks import DetectionModel
+
+    code = f"open({str(mark)!r}, 'w')"
+    yaml = {"nc": 1, "activation": code, "backbone": [[-1, 1, "Conv", [8, 3, 2]]], "head": []}
+    hooked = detector()
+    hooked.state_dict = Instead(DetectionModel, (yaml,))  # looked for where a method is expected
+    nested = Instead(_rebuild_parameter, (Instead(DetectionModel, (yaml,)), False, {}))
+    return {
+        "a constructor": {"model": Instead(DetectionModel, (yaml,))},
+        "a constructor in a layer": {"model": hooked},
+        "a constructor in a tensor": {"model": nested},
+        "beside the model": {"model": detector(), "train_args": Instead(DetectionModel, (yaml,))},
+        "a program": {"model": detector(), "surprise": Touch(mark)},
+    }
+
+
+@needs_ultralytics
+def test_the_traps_do_work(tmp_path: Path) -> None:
+    """Read by a loader that calls what is named, each writes its file: the test below can fail."""
+    for case in ("a constructor", "a constructor in a layer", "a constructor in a tensor", "a program"):
+        mark = tmp_path / case.replace(" ", "-")
+        with contextlib.suppress(Exception):
+            torch.load(io.BytesIO(pickled(traps(mark)[case])), weights_only=False)
+        assert mark.exists(), case
+
+
+@needs_ultralytics
+@pytest.mark.usefixtures("child")
+@pytest.mark.parametrize("case", ["a constructor", "a constructor in a tensor"])
+def test_no_class_that_a_pickle_names_is_called(
+    case: str, place: hub.Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`tagline models pull` of a YOLO checkpoint that would run its own program."""
+    mark = tmp_path / "touched"
+    place.files["files.example/eye.pt"] = pickled(traps(mark)[case])
+    eye = entry("eye", "object", url="https://files.example/eye.pt", form="yolo", size=16 << 20)
+    monkeypatch.setattr(weights, "_public", lambda: (eye,))
+    result = CliRunner().invoke(commands.models, ["pull", "eye", "--yes"])
+    assert result.exit_code == 1
+    assert "eye.pt cannot be converted: it wants to call ultralytics.nn.tasks.DetectionModel" in result.output
+    assert not mark.exists()
+    assert weights.here(eye) is None
+
+
+@needs_ultralytics
+@pytest.mark.parametrize("case", ["a constructor in a layer", "beside the model", "a program"])
+def test_nowhere_in_a_pickle_is_anything_called(case: str, tmp_path: Path) -> None:
+    from experts.stock.unpickle import Refused
+
+    with pytest.raises(Refused, match=r"wants to call|names posix"):
+        convert.READERS["yolo"](io.BytesIO(pickled(traps(tmp_path / "touched")[case])), "eye")
+    assert not (tmp_path / "touched").exists()
+
+
+@needs_ultralytics
+def test_a_users_own_checkpoint_is_read_the_same_way(tmp_path: Path) -> None:
+    """`--allow-pickle` lets a file be converted, not run."""
+    from experts.seeing import yolo
+
+    own = tmp_path / "own.pt"
+    own.write_bytes(pickled(traps(tmp_path / "touched")["a constructor"]))
+    with pytest.raises(yolo.WrongArchitecture, match=r"own\.pt cannot be converted: it wants to call"):
+        yolo.Detector.open(own, "cpu")
     assert not (tmp_path / "touched").exists()

@@ -10,14 +10,18 @@ A folder of weights, written by `save_yolo`, read by `load_yolo`, without any pi
 
 `yaml` is the architecture in ultralytics' own form (nc, scale, scales, backbone, head); `names` are
 the classes in the order of the model's outputs; `imgsz` is the longer side that it was trained at.
+`activations`, where it is there, names the activations that differ from what ultralytics builds today
+from that architecture: {"model.9.cv1.act": "SiLU"}. It changed its mind about some layers.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import sys
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -32,6 +36,8 @@ from experts.stock import digest
 
 if TYPE_CHECKING:
     import torch
+
+    from experts.seeing.pickled import Pickled
 
 FORMAT = "tagline-yolo"
 
@@ -48,7 +54,10 @@ v10Detect
 """
 KEYS = frozenset(_KEYS.split())
 LAYERS = frozenset(_LAYERS.split())
-WORD = re.compile(r"[A-Za-z0-9_]{1,20}")
+TEXTS = frozenset(("None", "True", "False", "nc", "nearest", "bilinear", "bicubic"))
+SCALE = re.compile(r"[A-Za-z0-9_]{0,20}")
+ACTIVATIONS = frozenset(("Hardswish", "Identity", "Mish", "ReLU", "ReLU6", "SiLU", "Sigmoid"))
+LAYERS_MOST, REPEATS_MOST, NUMBER_MOST = 500, 100, 1 << 16
 
 
 class WrongArchitecture(ValueError):
@@ -116,19 +125,42 @@ def save_yolo(
         raise ValueError("a fused detector cannot be saved; save it before it is used to predict")
     known = model.names if names is None else names
     ordered = [known[i] for i in range(len(known))]
-    yaml = {key: value for key, value in model.yaml.items() if key in KEYS}
-    yaml["nc"] = len(ordered)
-    check_yaml(yaml)
+    built = build_yolo(_architecture(model.yaml, len(ordered)), len(ordered))
+    config = {
+        "format": FORMAT,
+        "yaml": _architecture(model.yaml, len(ordered)),
+        "names": ordered,
+        "imgsz": imgsz or _trained_at(model),
+        **_other_activations({place: type(layer).__name__ for place, layer in _places(model).items()}, built),
+    }
     kind = torch.float16 if half else torch.float32
     state = {
         key: (value.to(kind) if value.is_floating_point() else value).detach().cpu().contiguous()
         for key, value in model.state_dict().items()
     }
-    config = {"format": FORMAT, "yaml": yaml, "names": ordered, "imgsz": imgsz or _trained_at(model)}
     folder.mkdir(parents=True, exist_ok=True)
     save_file(state, folder / "model.safetensors")
     (folder / "config.json").write_text(json.dumps(config, indent=1, ensure_ascii=False) + "\n", "utf-8")
     return folder
+
+
+def config_of(pickled: Pickled) -> dict[str, Any]:
+    """The config.json of a pickled detector, built and compared with it. Raises WrongArchitecture."""
+    yaml = _architecture(pickled.yaml, len(pickled.names))
+    config = {"format": FORMAT, "yaml": yaml, "names": pickled.names, "imgsz": pickled.imgsz}
+    check_config(config, "it")
+    model = build_yolo(yaml, len(pickled.names))
+    config.update(_other_activations(pickled.layers, model))
+    layers = _places(model)
+    for place, numbers in pickled.numbers.items():
+        for key, value in numbers.items():
+            built = getattr(layers.get(place), key, None)
+            if value != (list(built) if isinstance(built, tuple) else built):
+                raise WrongArchitecture(f"its layer {place} is not what ultralytics builds today ({key})")
+    wanted = {key: tuple(value.shape) for key, value in model.state_dict().items()}
+    if wanted != {key: tuple(value.shape) for key, value in pickled.tensors.items()}:
+        raise WrongArchitecture("its tensors do not fit its architecture, or it is fused")
+    return config
 
 
 def load_yolo(folder: Path) -> tuple[Any, list[str], int]:
@@ -137,6 +169,7 @@ def load_yolo(folder: Path) -> tuple[Any, list[str], int]:
 
     config = read_config(folder)
     model = build_yolo(config["yaml"], len(config["names"]))
+    _change_activations(model, config.get("activations", {}))
     model.load_state_dict(load_file(folder / "model.safetensors"), strict=True)
     model.float()
     return model, list(config["names"]), int(config["imgsz"])
@@ -149,39 +182,106 @@ def read_config(folder: Path) -> dict[str, Any]:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise WrongArchitecture(f"{path} cannot be read as JSON ({error})") from error
+    check_config(config, str(path))
+    return config
+
+
+def check_config(config: Any, where: str) -> None:
+    """Let through what describes a detector and nothing else. Raises WrongArchitecture."""
     if not isinstance(config, dict) or config.get("format") != FORMAT:
-        raise WrongArchitecture(f"{path} is not a detector's; it should say format {FORMAT!r}")
+        raise WrongArchitecture(f"{where} is not a detector's; it should say format {FORMAT!r}")
     names, size = config.get("names"), config.get("imgsz")
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
-        raise WrongArchitecture(f"{path} names no classes")
-    if not isinstance(size, int) or not 32 <= size <= 4096:
-        raise WrongArchitecture(f"{path} gives no image size between 32 and 4096")
+        raise WrongArchitecture(f"{where} names no classes")
+    if type(size) is not int or not 32 <= size <= 4096:
+        raise WrongArchitecture(f"{where} gives no image size between 32 and 4096")
+    activations = config.get("activations", {})
+    if not isinstance(activations, dict) or not ACTIVATIONS.issuperset(map(str, activations.values())):
+        raise WrongArchitecture(f"{where} names activations that no detector has")
     check_yaml(config.get("yaml"))
-    return config
 
 
 def check_yaml(yaml: Any) -> None:
     """Let through only keys, layers and arguments that build layers and do nothing else."""
     if not isinstance(yaml, Mapping):
         raise WrongArchitecture("a detector's architecture should be a table")
-    for key in yaml:
+    for key, value in yaml.items():
         if key not in KEYS:
             raise WrongArchitecture(f"a detector's architecture may not say {key!r}")
-    for layer in [*yaml.get("backbone", ()), *yaml.get("head", ())]:
+        if key not in ("backbone", "head") and not _is_setting(key, value):
+            raise WrongArchitecture(f"a detector's architecture may not set {key} to {value!r:.80}")
+    layers = [*_list(yaml.get("backbone")), *_list(yaml.get("head"))]
+    if len(layers) > LAYERS_MOST:
+        raise WrongArchitecture(f"a detector has no more than {LAYERS_MOST} layers")
+    for layer in layers:
         if not isinstance(layer, list | tuple) or len(layer) != 4:
-            raise WrongArchitecture(f"a layer should be [from, repeats, name, arguments], not {layer!r}")
-        if layer[2] not in LAYERS:
-            raise WrongArchitecture(f"a detector's architecture may not name the layer {layer[2]!r}")
+            raise WrongArchitecture(f"a layer should be [from, repeats, name, arguments], not {layer!r:.80}")
+        if not isinstance(layer[2], str) or layer[2] not in LAYERS:
+            raise WrongArchitecture(f"a detector's architecture may not name the layer {layer[2]!r:.80}")
+        if not all(type(place) is int and abs(place) <= LAYERS_MOST for place in _flat(layer[0])):
+            raise WrongArchitecture(f"the layer {layer[2]} should come from layers by their numbers")
+        if type(layer[1]) is not int or not 1 <= layer[1] <= REPEATS_MOST:
+            raise WrongArchitecture(f"the layer {layer[2]} should be repeated 1 to {REPEATS_MOST} times")
         if not all(_harmless(value) for value in _flat(layer[3])):
             raise WrongArchitecture(f"the layer {layer[2]} has arguments that no detector needs")
 
 
-def _unpickle(checkpoint: Path) -> tuple[Any, int]:
-    ultralytics()
-    from ultralytics.nn.tasks import load_checkpoint
+def _architecture(yaml: Any, classes: int) -> dict[str, Any]:
+    """What `check_yaml` lets through of a model's own table; ultralytics adds more when it builds one."""
+    if not isinstance(yaml, Mapping):
+        raise WrongArchitecture("a detector's architecture should be a table")
+    kept = {**{key: value for key, value in yaml.items() if key in KEYS}, "nc": classes}
+    check_yaml(kept)
+    return kept
 
-    model, _ = load_checkpoint(str(checkpoint))
-    return model, _trained_at(model)
+
+def _other_activations(layers: Mapping[str, str], model: Any) -> dict[str, dict[str, str]]:
+    """`activations` for config.json: where a model has other ones than the one that was built.
+
+    layers: the class of each of its layers by place. Any other difference is refused, as it would
+    compute something else.
+    """
+    built = {place: type(layer).__name__ for place, layer in _places(model).items()}
+    # The model and layers without numbers may have had other names.
+    same = {"": built[""], **{place: "Identity" for place, name in layers.items() if name == "Silence"}}
+    layers = {**layers, **same}
+    other = {place: name for place, name in layers.items() if built.get(place) != name}
+    for place, name in other.items():
+        if not {name, built.get(place)} <= ACTIVATIONS:
+            raise WrongArchitecture(
+                f"its layer {place:.80} is {name} and not {built.get(place)}, as it is built today"
+            )
+    if missing := built.keys() - layers.keys():
+        raise WrongArchitecture(f"its layer {min(missing)} is missing")
+    return {"activations": other} if other else {}
+
+
+def _places(model: Any) -> dict[str, Any]:
+    """Every layer by its place. One activation serves many layers, so a layer may have many places."""
+    return dict(model.named_modules(remove_duplicate=False))
+
+
+def _change_activations(model: Any, activations: Mapping[str, str]) -> None:
+    from torch import nn
+
+    layers = _places(model)
+    for place, name in activations.items():
+        if type(layers.get(place)).__name__ not in ACTIVATIONS:
+            raise WrongArchitecture(f"a detector's architecture has no activation at {place!r:.80}")
+        above, _, last = place.rpartition(".")
+        setattr(layers[above], last, getattr(nn, name)())
+
+
+def _convert(checkpoint: Path) -> tuple[Any, list[str], int]:
+    """A checkpoint of the user's own, by the same way as those that are pulled: nothing in it is called."""
+    from experts.stock.convert import ConvertFailed, convert
+
+    with tempfile.TemporaryDirectory() as made:
+        try:
+            convert(checkpoint, Path(made), "yolo", checkpoint.stem)
+        except ConvertFailed as error:
+            raise WrongArchitecture(str(error)) from error
+        return load_yolo(Path(made))
 
 
 def _trained_at(model: Any) -> int:
@@ -207,8 +307,7 @@ class Detector:
         """From a folder of `save_yolo`, its model.safetensors, or a pickle that the caller has allowed."""
         ultralytics()
         if path.suffix == ".pt":
-            model, size = _unpickle(path)
-            names = [model.names[i] for i in range(len(model.names))]
+            model, names, size = _convert(path)
         else:
             model, names, size = load_yolo(path if path.is_dir() else path.parent)
         return cls(model, names, imgsz or size, device)
@@ -263,9 +362,31 @@ class Detector:
 
 
 def _harmless(value: Any) -> bool:
-    if value is None or isinstance(value, bool | int | float):
-        return True
-    return isinstance(value, str) and WORD.fullmatch(value) is not None
+    return value is None or _is_number(value) or (isinstance(value, str) and value in TEXTS)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, bool | int | float) and math.isfinite(value) and abs(value) <= NUMBER_MOST
+
+
+def _is_setting(key: str, value: Any) -> bool:
+    if key == "scale":
+        return value is None or (isinstance(value, str) and bool(SCALE.fullmatch(value)))
+    if key == "scales":
+        return isinstance(value, Mapping) and all(
+            isinstance(name, str)
+            and SCALE.fullmatch(name)
+            and len(_list(of)) == 3
+            and all(map(_is_number, of))
+            for name, of in value.items()
+        )
+    return value is None or _is_number(value)
+
+
+def _list(value: Any) -> Sequence[Any]:
+    if not isinstance(value, list | tuple | None):
+        raise WrongArchitecture(f"a detector's architecture should have a list in the place of {value!r:.80}")
+    return value or ()
 
 
 def _flat(values: Any) -> Iterable[Any]:

@@ -1,23 +1,32 @@
 """Turn a public pickle into safetensors, once, in a child process that may not do anything else.
 
-The child reads with torch's restricted unpickler, which knows tensors and plain containers. YOLO files
-hold whole modules; for them it also knows the classes of layers, and only those.
+The child reads with an unpickler of ours that calls nothing by its name (`experts.stock.unpickle`), in the
+decoder's sandbox: it gets the pickle and the two files to write already open, and opens nothing more.
 """
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+from experts.decoding import sandbox
 from experts.stock import safe
 
 SECONDS = 900
 OUTPUT_MOST = 4  # times the input, at most: halves become floats, nothing else grows
+MEMORY = 3 << 30  # bytes beyond what the libraries take, and eight times the input
+MADE = ("config.json", "model.safetensors")
+
+# What a checkpoint becomes: settings for config.json, and tensors by name.
+Contents = tuple[dict[str, Any], dict[str, Any]]
 
 
 class ConvertFailed(Exception):
@@ -27,41 +36,98 @@ class ConvertFailed(Exception):
 def convert(source: Path, folder: Path, form: str, name: str) -> None:
     """Write config.json and model.safetensors into `folder` from the pickle `source`."""
     folder.mkdir(parents=True, exist_ok=True)
+    try:
+        _in_a_child(source, folder, form, name)
+        for made in MADE:
+            safe.check_file(folder / made)
+    except BaseException:
+        for made in MADE:
+            (folder / made).unlink(missing_ok=True)
+        raise
+
+
+def _in_a_child(source: Path, folder: Path, form: str, name: str) -> None:
     start = (
         f"import sys; sys.path.insert(0, {str(Path(__file__).parents[2])!r}); "
         "from experts.stock import convert; convert.child(*sys.argv[1:])"
     )
-    with tempfile.TemporaryDirectory() as home:
-        command = [sys.executable, "-I", "-c", start, str(source), str(folder), form, name]
+    with contextlib.ExitStack() as stack:
+        home = stack.enter_context(tempfile.TemporaryDirectory())
+        said = stack.enter_context(tempfile.TemporaryFile())
+        files: list[BinaryIO] = [stack.enter_context(source.open("rb"))]
+        files += [stack.enter_context((folder / made).open("wb")) for made in MADE]
+        handles = [file.fileno() for file in files]
+        # -I: nothing of the user's is imported; -B: nothing is left beside the programs.
+        command = [sys.executable, "-I", "-B", "-c", start, *map(str, handles), str(os.getpid()), form, name]
         try:
             done = subprocess.run(
-                command, env=_environment(home), cwd=home, capture_output=True, text=True, timeout=SECONDS
+                command,
+                env=_environment(home),
+                cwd=home,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=said,
+                pass_fds=handles,
+                timeout=SECONDS,
             )
         except subprocess.TimeoutExpired as error:
             raise ConvertFailed(f"{source.name} was not converted within {SECONDS} seconds") from error
-    if done.returncode != 0:
-        said = [line for line in done.stderr.splitlines() if line.strip()]
-        raise ConvertFailed(f"{source.name} cannot be converted: {said[-1] if said else 'the child died'}")
-    for made in ("config.json", "model.safetensors"):
-        safe.check_file(folder / made)
+        if done.returncode != 0:
+            raise ConvertFailed(f"{source.name} cannot be converted: {_last_line(said)}")
 
 
-def child(source: str, folder: str, form: str, name: str) -> None:
-    """What the child process does. Runs nowhere else."""
-    import torch  # before the guard: loading libraries opens files and maps memory
+def _last_line(said: BinaryIO) -> str:
+    """What the child said last. It read a stranger's file, so this is text to be made harmless as well."""
+    said.seek(max(0, said.seek(0, os.SEEK_END) - 4096))
+    lines = [line for line in said.read().decode("utf-8", "replace").splitlines() if line.strip()]
+    last = lines[-1].strip()[:300] if lines else "the child died"
+    return "".join(c if c.isprintable() else "?" for c in last)
+
+
+def child(source: str, config: str, model: str, parent: str, form: str, name: str) -> None:
+    """What the child process does. Runs nowhere else. Its files are descriptors."""
+    sandbox.ignore_interrupts()
+    sandbox.die_with(int(parent))
+    _load_all(form)
+    with (
+        os.fdopen(int(source), "rb") as pickle,
+        os.fdopen(int(config), "wb") as about,
+        os.fdopen(int(model), "wb") as tensors,
+    ):
+        _guard(os.fstat(pickle.fileno()).st_size)
+        try:
+            write(READERS[form](pickle, name), about, tensors)
+        except Exception as error:  # whatever a broken file brings about
+            from experts.stock.unpickle import Refused
+
+            kind = "it " if isinstance(error, Refused) else ""
+            lines = str(error).strip().splitlines() or [type(error).__name__]
+            sys.exit(f"{kind}{lines[0][:300]}")
+
+
+def write(contents: Contents, about: BinaryIO, tensors: BinaryIO) -> None:
+    """Settings and tensors as the two files that every converted pickle becomes."""
+    from safetensors.torch import save
+
+    tensors.write(save(contents[1], metadata={"format": "pt"}))
+    about.write((json.dumps(contents[0], indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode())
+
+
+def _load_all(form: str) -> None:
+    """Do once on something small what will be done: libraries open files when they are first used."""
+    import torch
 
     torch.set_num_threads(1)
+    torch.backends.mkldnn.set_flags(False)  # it writes programs at run time, for nothing here
+    tiny = io.BytesIO()
+    torch.save({"model_state": {"a": torch.ones(2, 2).T}}, tiny)
+    write(_state(tiny, "tiny"), io.BytesIO(), io.BytesIO())
     if form == "yolo":
-        from experts.seeing.yolo import ultralytics
+        from experts.seeing import pickled, yolo
 
-        ultralytics()
-    readers = {"yolo": _yolo, "whisper": _whisper, "state": _state}
-    _guard(Path(source).stat().st_size)
-    try:
-        readers[form](Path(source), Path(folder), name)
-    except Exception as error:
-        lines = str(error).strip().splitlines()
-        sys.exit(f"{type(error).__name__}: {lines[0][:300] if lines else ''}")
+        assert pickled.NAMES
+        backbone = [[-1, 1, "Conv", [8, 3, 2]], [-1, 1, "Conv", [8, 3, 2]], [-1, 1, "Conv", [8, 3, 2]]]
+        yolo.build_yolo({"nc": 1, "backbone": backbone, "head": [[[0, 1, 2], 1, "Detect", ["nc"]]]})
 
 
 def _environment(home: str) -> dict[str, str]:
@@ -78,29 +144,20 @@ def _environment(home: str) -> dict[str, str]:
 
 
 def _guard(size: int) -> None:
-    """From here on: no network, no programs, little time and little disk."""
-    import ctypes
-
-    try:
+    """From here on: no network, no programs, no writing but into what is open, little time and memory."""
+    with contextlib.suppress(ImportError):
         import resource
-    except ImportError:  # Windows has no such limits; the restricted unpickler and the hook remain
-        resource = None  # type: ignore[assignment]
-    if resource is not None:
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
+
         resource.setrlimit(resource.RLIMIT_FSIZE, (OUTPUT_MOST * size + (1 << 20),) * 2)
-        resource.setrlimit(resource.RLIMIT_AS, ((64 << 30) + 16 * size,) * 2)
-    if sys.platform == "linux":
-        new_user, new_net = 0x10000000, 0x40000000
-        library = ctypes.CDLL(None, use_errno=True)
-        # An empty network namespace; not every machine lets a user have one, so the hook says no as well.
-        library.unshare(new_net) == 0 or library.unshare(new_user | new_net)
+    sandbox.limit_memory(MEMORY + 8 * size)
+    sandbox.limit_cpu(SECONDS)
+    sandbox.close_the_doors()
 
     def refuse(event: str, _: tuple[Any, ...]) -> None:
         if event.startswith(FORBIDDEN):
             raise PermissionError(f"the pickle tried {event}, which weights have no need of")
 
-    sys.addaudithook(refuse)
+    sys.addaudithook(refuse)  # where the kernel has no such filter
 
 
 # Audit events, by how their names begin.
@@ -111,78 +168,61 @@ FORBIDDEN = (
 )
 
 
-def _load(source: Path, allowed: list[Any] | None = None) -> Any:
-    import torch
-
-    with torch.serialization.safe_globals(allowed or []):
-        return torch.load(source, map_location="cpu", weights_only=True)
-
-
-def _state(source: Path, folder: Path, name: str) -> None:
+def _state(file: BinaryIO, name: str) -> Contents:
     """A table of tensors, or one inside {"model_state": …}."""
-    found = _load(source)
+    from experts.stock.checkpoint import read_checkpoint
+
+    found = read_checkpoint(file)
     for key in ("model_state", "state_dict", "model_state_dict", "model"):
         if isinstance(found, dict) and isinstance(found.get(key), dict):
             found = found[key]
-    _save(found, {"name": name}, folder)
+    return {"name": name}, _tensors(found, file)
 
 
-def _whisper(source: Path, folder: Path, name: str) -> None:
+def _whisper(file: BinaryIO, name: str) -> Contents:
     """Whisper's own: {"dims": {…}, "model_state_dict": {…}}."""
-    found = _load(source)
-    dims = {str(key): int(value) for key, value in found["dims"].items()}
-    _save(found["model_state_dict"], {"name": name.removeprefix("whisper-"), "dims": dims}, folder)
+    from experts.stock.checkpoint import read_checkpoint
+    from experts.stock.unpickle import Refused
+
+    found = read_checkpoint(file)
+    dims = found.get("dims") if isinstance(found, dict) else None
+    if not isinstance(dims, dict) or not all(type(key) is str and type(dims[key]) is int for key in dims):
+        raise Refused("holds no listener of Whisper's")
+    config = {"name": name.removeprefix("whisper-"), "dims": dims}
+    return config, _tensors(found.get("model_state_dict"), file)
 
 
-def _yolo(source: Path, folder: Path, name: str) -> None:
-    """An ultralytics checkpoint: the averaged model if there is one, else the model."""
-    from experts.seeing.yolo import save_yolo
+def _yolo(file: BinaryIO, name: str) -> Contents:
+    """An ultralytics checkpoint, as float32."""
+    from experts.seeing import pickled, yolo
+    from experts.stock.checkpoint import read_checkpoint
 
-    found = _load(source, _layers(source))
-    model = found.get("ema") or found["model"]
-    size = (found.get("train_args") or {}).get("imgsz", 640)
-    save_yolo(model.float(), folder, imgsz=int(max(size) if isinstance(size, list | tuple) else size))
+    found = pickled.read_pickled(read_checkpoint(file, pickled.NAMES))
+    config = yolo.config_of(found)
+    floats = {
+        key: value.float() if value.is_floating_point() else value for key, value in found.tensors.items()
+    }
+    return config, _tensors(floats, file)
 
 
-def _layers(source: Path) -> list[Any]:
-    """The classes that the file names, if each is a layer of torch or ultralytics."""
-    import importlib
+READERS: dict[str, Callable[[BinaryIO, str], Contents]] = {
+    "yolo": _yolo,
+    "whisper": _whisper,
+    "state": _state,
+}
 
+
+def _tensors(found: Any, file: BinaryIO) -> dict[str, Any]:
+    """Tensors that share nothing, if that is what they are and they are not much more than the file."""
     import torch
 
-    allowed: list[Any] = []
-    for full in torch.serialization.get_unsafe_globals_in_checkpoint(source):
-        if full in ("builtins.getattr", "__builtin__.getattr"):
-            allowed.append((_method, full))
-            continue
-        module, _, attribute = full.rpartition(".")
-        kind = None
-        if module.startswith(("torch.nn.modules.", "ultralytics.nn.")):
-            kind = getattr(importlib.import_module(module), attribute, None)
-        if not (isinstance(kind, type) and issubclass(kind, torch.nn.Module)):
-            raise ValueError(f"it names {full}, which is no layer")
-        allowed.append(kind)
-    return allowed
+    from experts.stock.unpickle import Refused, shown
 
-
-def _method(owner: Any, name: str) -> Any:
-    """What `getattr` may be in a checkpoint: a layer's own method, kept as an attribute, not called."""
-    import torch
-
-    layer = owner if isinstance(owner, type) else type(owner)
-    if not issubclass(layer, torch.nn.Module) or name.startswith("_"):
-        raise ValueError(f"it reaches for {name} of {layer.__name__}")
-    return getattr(owner, name)
-
-
-def _save(tensors: Any, config: dict[str, Any], folder: Path) -> None:
-    import torch
-    from safetensors.torch import save_file
-
-    plain = {}
-    for key, value in tensors.items():
-        if not isinstance(value, torch.Tensor):
-            raise ValueError(f"{key} is no tensor")
-        plain[str(key)] = value.detach().clone().contiguous()  # a copy: shared memory is not kept
-    save_file(plain, folder / "model.safetensors", metadata={"format": "pt"})
-    (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    if not isinstance(found, dict) or not found:
+        raise Refused("holds no table of tensors")
+    for key, value in found.items():
+        if type(key) is not str or not isinstance(value, torch.Tensor):
+            raise Refused(f"has something under {shown(key)} that is no tensor")
+    if sum(value.nbytes for value in found.values()) > OUTPUT_MOST * file.seek(0, os.SEEK_END):
+        raise Refused("would become far larger than it is")
+    return {key: value.detach().clone().contiguous() for key, value in found.items()}

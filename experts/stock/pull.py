@@ -112,7 +112,11 @@ def _from_url(entry: Entry, progress: Progress | None) -> None:
         if entry.form == "safetensors":
             fetched.replace(beside / name)
         else:
-            convert(fetched, beside, entry.form, entry.name)
+            try:
+                convert(fetched, beside, entry.form, entry.name)
+            except ConvertFailed:
+                fetched.unlink()
+                raise
         for made in entry.files:
             safe.check_file(beside / made)
         swap_in(beside, home / entry.name)
