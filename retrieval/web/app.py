@@ -32,7 +32,7 @@ from retrieval.web.contract import (
 )
 from retrieval.web.desk import Desk
 from retrieval.web.doors import Doors, Keys
-from retrieval.web.media import Made, answer
+from retrieval.web.media import Made, Streams, answer
 from retrieval.web.schemas import SCHEMAS
 from retrieval.web.table import TABLE
 
@@ -87,8 +87,10 @@ def gates() -> dict[str, Gate]:
 
 def build(desk: Desk, keys: Keys, version: str) -> ASGIApp:
     """The whole page over one library."""
-    kinds = gates()
-    routes = [Path_(route.path, _endpoint(route, desk, kinds), methods=[route.method]) for route in TABLE]
+    kinds, streams = gates(), Streams()
+    routes = [
+        Path_(route.path, _endpoint(route, desk, kinds, streams), methods=[route.method]) for route in TABLE
+    ]
     described = json.dumps(openapi(TABLE, SCHEMAS, version), indent=1).encode()
     routes.append(Path_("/api/openapi.json", _fixed(described, "application/json")))
     for path in sorted(STATIC.iterdir()):
@@ -111,7 +113,9 @@ def _fixed(body: bytes, kind: str) -> Callable[[Request], Awaitable[Response]]:
     return endpoint
 
 
-def _endpoint(route: Route, desk: Desk, kinds: dict[str, Gate]) -> Callable[[Request], Awaitable[Response]]:
+def _endpoint(
+    route: Route, desk: Desk, kinds: dict[str, Gate], streams: Streams
+) -> Callable[[Request], Awaitable[Response]]:
     gate = kinds[route.kind]
     readers = kinds["media"].limiter
 
@@ -130,7 +134,9 @@ def _endpoint(route: Route, desk: Desk, kinds: dict[str, Gate]) -> Callable[[Req
                     ):  # somebody who types has already asked for more
                         return Response(status_code=204)
                     given = await anyio.to_thread.run_sync(route.run, desk, ask, limiter=CapacityLimiter(1))
-            return answer(request, given, readers) if isinstance(given, Made) else JSONResponse(given)
+            if isinstance(given, Made):
+                return answer(request, given, readers, streams)
+            return JSONResponse(given)
         except Problem as problem:
             return _said(problem)
 
@@ -153,7 +159,8 @@ async def _body(request: Request) -> bytes:
 
 
 def _said(problem: Problem) -> Response:
-    headers = {"retry-after": "1"} if problem.status == 429 else {}
+    # Who is turned away does not keep a connection either.
+    headers = {"retry-after": "1", "connection": "close"} if problem.status == 429 else {}
     return JSONResponse({"error": problem.message}, problem.status, headers)
 
 

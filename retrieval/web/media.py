@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,10 +18,13 @@ from starlette.types import Receive, Scope, Send
 
 from retrieval.web import ranges
 from retrieval.web.answers import media_type
+from retrieval.web.contract import Problem
 from retrieval.web.desk import Desk
 from retrieval.web.ranges import NotSatisfiable, Stretch
 
 PIECE = 256 << 10  # bytes read at a time
+STREAMS = 64  # bodies of more than one piece that are sent at once; a browser asks for six at most
+OF_ONE = 16  # of these, to one address that is not this computer's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,51 +45,90 @@ def original(desk: Desk, ask: Mapping[str, Any]) -> Made:
     return Made(opened.descriptor, media_type(opened.path.name), f"{opened.size:x}-{opened.mtime_ns:x}")
 
 
-def answer(request: Request, made: Made, readers: CapacityLimiter) -> Response:
-    """The response to a request for this file: 200, 206, 304 or 416."""
+class Streams:
+    """Places for bodies that are sent piece by piece: too many readers at once are turned away with 429.
+
+    A place is taken until the last piece is handed over or the connection has ended. One piece alone takes
+    none, as no other quick answer does: these are there for everybody while every place is taken.
+    """
+
+    def __init__(self) -> None:
+        self.to = Counter[str]()  # address: its streams
+
+    @contextmanager
+    def place(self, client: str, host: str) -> Iterator[None]:
+        """client, host: the two ends of the connection; the same where it comes from this computer."""
+        most = STREAMS if client == host else OF_ONE
+        if self.to.total() >= STREAMS or self.to[client] >= most:
+            raise Problem(429, "too many videos are being sent at once; try again in a moment")
+        self.to[client] += 1
+        try:
+            yield
+        finally:
+            self.to[client] -= 1
+            self.to += Counter()  # without those that have none
+
+
+def answer(request: Request, made: Made, readers: CapacityLimiter, streams: Streams) -> Response:
+    """The response to a request for this file: 200, 206, 304 or 416; Problem where no stream is free."""
+    with ExitStack() as held:
+        held.callback(os.close, made.descriptor)
+        status, headers, parts = _wanted(request, made)
+        if sum(len(part) if isinstance(part, bytes) else part[1] - part[0] for part in parts) > PIECE:
+            held.enter_context(streams.place(*_ends(request)))
+        return _Sent(made.descriptor, parts, headers, status, readers, held.pop_all())
+
+
+def _ends(request: Request) -> tuple[str, str]:
+    """The addresses of who asks and of this server."""
+    here = request.scope.get("server") or ("", None)
+    return request.client.host if request.client else "", here[0]
+
+
+def _wanted(request: Request, made: Made) -> tuple[int, dict[str, str], list[Stretch | bytes]]:
+    """Status, headers and the parts of the body."""
     size = os.fstat(made.descriptor).st_size
     tag = f'"{made.tag}"'
     headers = {"accept-ranges": "bytes", "etag": tag, "cache-control": f"private, max-age={made.fresh}"}
     if tag in [one.strip() for one in request.headers.get("if-none-match", "").split(",")]:
-        return _Sent(made, [], headers, 304, readers)
+        return 304, headers, []
     header = request.headers.get("range")
     if request.headers.get("if-range", tag) != tag or request.method == "HEAD":
         header = None
     try:
         wanted = ranges.parse(header, size)
     except NotSatisfiable:
-        headers["content-range"] = f"bytes */{size}"
-        return _Sent(made, [], headers, 416, readers)
+        return 416, headers | {"content-range": f"bytes */{size}"}, []
     if wanted is None:
         headers |= {"content-length": str(size), "content-type": made.kind}
-        whole: list[Stretch | bytes] = [] if request.method == "HEAD" else [(0, size)]
-        return _Sent(made, whole, headers, 200, readers)
+        return 200, headers, [] if request.method == "HEAD" else [(0, size)]
     if len(wanted) == 1:
         first, end = wanted[0]
         headers["content-range"] = f"bytes {first}-{end - 1}/{size}"
         headers |= {"content-length": str(end - first), "content-type": made.kind}
-        return _Sent(made, [wanted[0]], headers, 206, readers)
+        return 206, headers, [wanted[0]]
     boundary = secrets.token_hex(12)
     headers["content-type"] = f"multipart/byteranges; boundary={boundary}"
     headers["content-length"] = str(ranges.parts_length(wanted, size, made.kind, boundary))
     parts: list[Stretch | bytes] = []
     for stretch in wanted:
         parts += [ranges.part_head(stretch, size, made.kind, boundary), stretch, b"\r\n"]
-    return _Sent(made, [*parts, ranges.closing(boundary)], headers, 206, readers)
+    return 206, headers, [*parts, ranges.closing(boundary)]
 
 
 class _Sent(StreamingResponse):
-    """Sends pieces of a file and closes it, however the sending ends."""
+    """Sends pieces of a file and lets go of what it held, however the sending ends."""
 
     def __init__(
         self,
-        made: Made,
+        descriptor: int,
         parts: list[Stretch | bytes],
         headers: dict[str, str],
         status: int,
         readers: CapacityLimiter,
+        held: ExitStack,
     ) -> None:
-        self.descriptor = made.descriptor
+        self.descriptor, self.held = descriptor, held
         super().__init__(self._pieces(parts, readers), status, headers)
 
     async def _pieces(self, parts: list[Stretch | bytes], readers: CapacityLimiter) -> AsyncIterator[bytes]:
@@ -103,7 +147,5 @@ class _Sent(StreamingResponse):
                 yield piece
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
+        with self.held:
             await super().__call__(scope, receive, send)
-        finally:
-            os.close(self.descriptor)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import signal
 import socket
+import struct
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -17,6 +19,12 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 DAWDLE = 10.0  # seconds that a request may take to arrive
 HEAD_MOST = 16 << 10  # bytes of a request's head
+STALL = 30.0  # seconds in which a reader takes LEAST of what waits for it, or all of it
+LEAST = 64 << 10  # bytes: two kilobytes a second, a tenth of the thinnest video
+GIVES_WAY = 1.0  # seconds after which a reader that takes nothing may lose its connection to a newcomer
+SEND_BUFFER = (
+    256 << 10
+)  # bytes that the system holds of each connection; little, so that it shows who does not read
 CONNECTIONS = 1_500  # at most; each is a few kilobytes
 FAREWELL = 2  # seconds for answers under way when the server ends
 
@@ -24,14 +32,17 @@ _FULL = b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 1\r\nContent-Length: 0\
 
 
 class Patient(H11Protocol):
-    """A connection that is closed when a request does not arrive whole in time, and turned away if too many
-    are open."""
+    """A connection that is closed when a request does not arrive whole in time, ended when an answer is not
+    read, and turned away if too many are open."""
 
     waiting: asyncio.TimerHandle | None = None
+    stalled: asyncio.TimerHandle | None = None
+    since = math.inf  # by the loop's clock: bytes wait for the reader
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        if len(self.connections) > CONNECTIONS:
+        transport.set_write_buffer_limits(high=0)  # pause_writing and resume_writing tell of every byte
+        if len(self.connections) > CONNECTIONS and not self._take_a_place():
             transport.write(_FULL)
             transport.close()
             return
@@ -46,11 +57,54 @@ class Patient(H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._disarm()
+        self._moves()
         super().connection_lost(exc)
 
     def on_response_complete(self) -> None:
         self._disarm()
         super().on_response_complete()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.since = self.loop.time()
+        self._watch()
+
+    def resume_writing(self) -> None:
+        self._moves()
+        super().resume_writing()
+
+    def _watch(self) -> None:
+        self.stalled = self.loop.call_later(STALL, self._look, self.transport.get_write_buffer_size())
+
+    def _look(self, before: int) -> None:
+        if before - self.transport.get_write_buffer_size() < LEAST:
+            self._end()
+        else:
+            self._watch()
+
+    def _moves(self) -> None:
+        self.since = math.inf
+        if self.stalled is not None:
+            self.stalled.cancel()
+            self.stalled = None
+
+    def _end(self) -> None:
+        """At once, and without what waits to be sent: the system would go on offering that for minutes."""
+        self._moves()
+        with contextlib.suppress(OSError):
+            self.transport.get_extra_info("socket").setsockopt(
+                socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+            )
+        self.transport.abort()
+
+    def _take_a_place(self) -> bool:
+        """End the connection whose reader has taken nothing for the longest time, if there is one."""
+        readers = [one for one in self.connections if isinstance(one, Patient)]
+        slowest = min(readers, key=lambda one: one.since)
+        if slowest.since + GIVES_WAY > self.loop.time():
+            return False
+        slowest._end()
+        return True
 
     def _arm(self) -> None:
         if self.waiting is None:
@@ -66,6 +120,7 @@ def listen(host: str, port: int) -> socket.socket:
     """A socket on this address. Raises OSError where that cannot be had."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.create_server((host, port), family=family, backlog=1024)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)  # its connections inherit it
     listening.setblocking(False)
     return listening
 
