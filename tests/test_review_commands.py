@@ -11,6 +11,7 @@ import click
 import fakes
 import pytest
 from click.testing import CliRunner, Result
+from sentences import assert_a_sentence
 
 from experts.tags import Modality
 from tagging.catalog import Catalog
@@ -241,9 +242,7 @@ def test_a_working_directory_that_is_gone_is_a_sentence(
 def test_no_library_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TAGLINE_LIBRARY", raising=False)
     answer = CliRunner().invoke(tags, ["list", "--library", str(tmp_path)])
-    assert answer.exit_code == 1
-    assert "run `tagline tag FOLDER` first" in answer.output
-    assert "Traceback" not in answer.output
+    assert_a_sentence(answer, 1, "run `tagline tag FOLDER` first")
     (tmp_path / "x.db").write_bytes(b"no database" * 100)
     with pytest.raises(click.ClickException), opened(str(tmp_path / "x.db")):
         pass

@@ -44,8 +44,8 @@ def test_example_based_is_the_samples_average_of_scikit_learn(
     )
     score = scoring.example_based(truth, predicted, VOCABULARY)
     assert (score.precision, score.recall) == pytest.approx((precision, recall))
-    if precision + recall:
-        assert score.f1 == pytest.approx(2 * precision * recall / (precision + recall))
+    both = precision + recall
+    assert score.f1 == pytest.approx(2 * precision * recall / both if both else 0.0)
 
 
 @settings(max_examples=30, deadline=None)
