@@ -65,8 +65,8 @@ def test_loops_are_cut_and_mostly_loops_are_dropped():
     ],
 )
 def test_what_people_say_stays(line):
-    kept = text(believable(said(line), 4.0))
-    assert kept == line or kept == "he left before noon"
+    without_asides = line.replace(" (as he always did)", "")
+    assert text(believable(said(line), 4.0)) == without_asides
 
 
 def test_nobody_speaks_that_fast():
@@ -81,13 +81,15 @@ def test_noises_among_words_are_left_out():
     )
 
 
+@pytest.mark.parametrize("times", [LOOPS + 1, LOOPS + 2, 60])
+def test_one_word_over_and_over_is_cut(times):
+    assert text(without_loops(said(" ".join(["a"] * times)))) == "a"
+
+
 @given(st.lists(st.sampled_from(["a", "b", "c"]), max_size=60))
 def test_cutting_loops_leaves_words_in_order_and_no_long_runs(letters):
     words = said(" ".join(letters))
     kept = without_loops(words)
     assert [word for word in words if word in kept] == kept
-    runs = " ".join(["a"] * (LOOPS + 2))
-    if len(set(letters)) == 1:
-        assert runs not in text(kept)
     if len(letters) <= LOOPS:
         assert kept == words

@@ -9,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from torchvision.transforms._presets import VideoClassification
 
 from experts.seeing.pictures import Preparation, as_tensor, batched, frame_spans, within
 from experts.tags import Modality, Sighting, Tag
@@ -52,8 +53,13 @@ def test_the_middle_is_cut_out() -> None:
 
 
 def test_stretch_then_cut_as_torchvision_presets_do() -> None:
-    fitted = Preparation((112, 112), (128, 171), antialias=False).fit(seeing.frames(2, (90, 160)))
-    assert fitted.shape == (2, 3, 112, 112)
+    preset = VideoClassification(crop_size=(112, 112), resize_size=(128, 171))
+    frames = seeing.frames(2, (90, 160))
+    wanted = preset(as_tensor(frames).contiguous()).transpose(0, 1)  # [3, T, ...] to [T, 3, ...]
+    ours = Preparation((112, 112), (128, 171), tuple(preset.mean), tuple(preset.std), antialias=False)
+    found = ours.normalise(ours.fit(frames), "cpu")
+    one = 1 / 255 / min(preset.std)  # they may round a pixel to the other side
+    torch.testing.assert_close(found, wanted, rtol=0, atol=1.01 * one)
 
 
 def test_normalising_gives_the_stated_mean_and_spread() -> None:
