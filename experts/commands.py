@@ -67,13 +67,8 @@ def list_(as_json: bool) -> None:
 @click.argument("targets", nargs=-1, required=True, metavar="EXPERT|NAME|all...")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @click.option("--again", is_flag=True, help="Fetch even what is here.")
-@click.option(
-    "--always/--never",
-    default=None,
-    help="From now on commands may (or may not) fetch missing weights by themselves.",
-)
 @click.pass_context
-def pull(ctx: click.Context, targets: tuple[str, ...], yes: bool, again: bool, always: bool | None) -> None:
+def pull(ctx: click.Context, targets: tuple[str, ...], yes: bool, again: bool) -> None:
     """Fetch weights: the defaults of an expert, weights by name, or the defaults of all experts.
 
     A broken transfer goes on where it stopped. Every file is checked against its known hash, or against
@@ -82,18 +77,16 @@ def pull(ctx: click.Context, targets: tuple[str, ...], yes: bool, again: bool, a
     \b
     tagline models pull object speech
     tagline models pull whisper-small --yes
-    tagline models pull all --always
+    tagline models pull all
     """
     from experts import weights
     from experts.stock import pull as puller
 
-    if always is not None:
-        puller.agree(always)
     wanted = _chosen(targets)
     missing = [entry for entry in wanted if again or weights.here(entry) is None]
     for entry in missing:
         click.echo(f"{entry} from {_origin(entry)}")
-    if missing and not (yes or puller.agreed()):
+    if missing and not yes:
         _ask(sum(entry.size for entry in missing))
     failed = []
     with _bars() as tell:

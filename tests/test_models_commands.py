@@ -10,7 +10,6 @@ from click.testing import CliRunner
 from pull_world import LISTENER, STATE
 
 from experts import commands, weights
-from experts.stock import pull
 
 
 def run(*arguments: str, answer: str = "") -> tuple[int, str]:
@@ -72,11 +71,3 @@ def test_verify_reads_every_byte(place: hub.Place) -> None:
     assert run("pull", "state", "--again", "--yes")[0] == 0
     assert run("verify")[0] == 0
     assert run("verify", "listener")[0] == 1
-
-
-def test_the_word_of_the_user_is_remembered(place: hub.Place) -> None:
-    assert run("pull", "state", "--yes", "--always")[0] == 0
-    assert pull.agreed()
-    assert run("pull", "picture")[0] == 0  # no question any more
-    assert run("pull", "picture", "--never")[0] == 0
-    assert not pull.agreed()

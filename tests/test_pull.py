@@ -137,14 +137,3 @@ def test_without_a_network_the_same_weights_and_no_try_to_reach_one(
     assert [pull.pull(ENTRIES[0]), pull.pull(ENTRIES[2])] == online
     with pytest.raises(pull.PullFailed, match="HF_HUB_OFFLINE is set"):
         pull.pull(ENTRIES[1])
-    assert pull.pull_if_agreed(["listener"]) == []
-
-
-def test_nothing_is_fetched_by_itself_before_the_user_said_so(place: hub.Place) -> None:
-    assert pull.pull_if_agreed(["state", "picture"]) == []
-    assert place.asked == []
-    pull.agree(True)
-    assert pull.pull_if_agreed(["state", "nonsense"]) == ["state"]
-    assert pull.pull_if_agreed(["state"]) == []
-    pull.agree(False)
-    assert pull.pull_if_agreed(["picture"]) == []

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -59,38 +59,9 @@ def pull(entry: Entry, *, again: bool = False, progress: Progress | None = None)
         ) from error
 
 
-def pull_if_agreed(names: Iterable[str], progress: Progress | None = None) -> list[str]:
-    """Bring what is missing of `names`, if the user once said that commands may; returns what was brought.
-
-    Does nothing, and takes no time, where nobody said so or where the machine is meant to be offline.
-    """
-    if not agreed() or offline():
-        return []
-    known = weights.table()
-    missing = [known[name] for name in names if name in known and weights.here(known[name]) is None]
-    return [pull(entry, progress=progress).name for entry in missing]
-
-
 def offline() -> bool:
     """Whether the hub's own switch says that nothing may be fetched."""
     return any(os.environ.get(key, "").upper() in ("1", "ON", "YES", "TRUE") for key in ("HF_HUB_OFFLINE",))
-
-
-def agreed() -> bool:
-    """Whether the user once said that commands may fetch weights by themselves."""
-    try:
-        return json.loads(_consent().read_text(encoding="utf-8")).get("fetch") is True
-    except (OSError, ValueError, AttributeError):
-        return False
-
-
-def agree(yes: bool) -> None:
-    """Remember the user's word on it."""
-    digest.write_whole(_consent(), json.dumps({"fetch": yes}) + "\n")
-
-
-def _consent() -> Path:
-    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "tagline" / "consent.json"
 
 
 def _from_url(entry: Entry, progress: Progress | None) -> None:
