@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import errno
 import mmap
 import os
@@ -155,20 +154,20 @@ class Decoder:
 
     def _ask(self, path: Path, what: dict[str, Any]) -> tuple[dict[str, Any], int] | Unreadable:
         """Let a child carry out an order: its reply and a descriptor of the memory that it speaks of."""
-        reason = refusal(path)
-        if reason is not None:
-            return Unreadable(reason)
+        try:
+            file = opened(path)
+        except Unreadable as error:
+            return error
+        with os.fdopen(file, "rb", 0):
+            return self._ask_about(file, {"suffix": Path(path).suffix.lower(), **what})
+
+    def _ask_about(self, file: int, what: dict[str, Any]) -> tuple[dict[str, Any], int] | Unreadable:
         try:
             child = self._borrow()
         except OSError as error:
             return Unreadable(f"could not be decoded: no decoder could be started ({error})")
-        order = {
-            "path": base64.b64encode(os.fsencode(os.path.abspath(path))).decode(),  # noqa: PTH100
-            "limits": asdict(self.limits),
-            **what,
-        }
         try:
-            reply, fd = child.ask(order, self.limits.seconds)
+            reply, fd = child.ask({"limits": asdict(self.limits), **what}, self.limits.seconds, file)
         except Gone as gone:
             self._bury(child)
             return Unreadable(str(gone))
@@ -304,6 +303,24 @@ def size_of(result: Footage | Unreadable) -> int:
         return 0
     sound = 0 if result.sound is None else result.sound.nbytes
     return sound + sum(view.frames.nbytes for view in result.views.values())
+
+
+def opened(path: Path) -> int:
+    """A descriptor of a regular file, for reading; the child gets this and no path. Raises `Unreadable`."""
+    reason = refusal(path)
+    if reason is not None:
+        raise Unreadable(reason)
+    kind = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        file = os.open(path, os.O_RDONLY | kind)  # would not wait for a pipe that has taken the file's place
+    except FileNotFoundError:
+        raise Unreadable("is not there any more") from None
+    except OSError as error:
+        raise Unreadable(f"cannot be opened ({(error.strerror or 'unknown error').lower()})") from None
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        os.close(file)
+        raise Unreadable("is not a regular file")
+    return file
 
 
 def refusal(path: Path) -> str | None:

@@ -151,6 +151,7 @@ def _tag(
     dry_run: bool,
     precision: float | None,
 ) -> int:
+    from experts.decoding import sandbox
     from tagging import places, planning, settings
     from tagging.folder import only_writer
     from tagging.uploads import judged
@@ -160,6 +161,8 @@ def _tag(
     chosen = settings.load(config, home.root)
     wanted = [name.strip() for name in (only or "").split(",") if name.strip()]
     experts, not_run = chosen.panel(wanted, collection=weights, allow_pickle=allow_pickle)
+    if (lacking := sandbox.lacking()) and not dry_run:
+        click.echo(f"note: {lacking}", err=True)
     if home.notice and not as_json:
         click.echo(home.notice, err=True)
 

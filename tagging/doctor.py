@@ -49,7 +49,7 @@ def examine(library: str | None = None) -> list[Check]:
     """Everything, in the order in which it is told. Slow libraries are asked side by side."""
     with ThreadPoolExecutor(2) as pool:
         decoder, torch = pool.submit(_guarded, decoding), pool.submit(_guarded, computing)
-        first = [*_guarded(program), *_guarded(machine), *_guarded(database)]
+        first = [*_guarded(program), *_guarded(machine), *_guarded(isolation), *_guarded(database)]
         rest = [*_guarded(packages), *_guarded(experts), *_guarded(lambda: space(library))]
         return [*first, *decoder.result(), *torch.result(), *rest]
 
@@ -88,6 +88,18 @@ def machine() -> Iterator[Check]:
     except (ImportError, OSError):
         pass
     yield Check("machine", OK, finding, more={"cores": cores, "system": platform.platform()})
+
+
+def isolation() -> Iterator[Check]:
+    """What the kernel keeps a decoder from that a video has taken over."""
+    from experts.decoding import landlock, sandbox, syscalls
+
+    more = {"seccomp": syscalls.offered(), "landlock": landlock.version()}
+    if lacking := sandbox.lacking():
+        yield Check("isolation", NOTE, lacking, "Linux 5.13 or newer with both on has all of it", more)
+    else:
+        finding = f"the decoder is locked in by a filter of system calls and landlock {more['landlock']}"
+        yield Check("isolation", OK, finding, more=more)
 
 
 def database() -> Iterator[Check]:

@@ -214,3 +214,16 @@ def test_a_check_that_fails_itself_is_a_finding(monkeypatch: pytest.MonkeyPatch)
 )
 def test_sizes(count: int, text: str) -> None:
     assert doctor.size(count) == text
+
+
+def test_what_the_kernel_keeps_a_decoder_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    from experts.decoding import landlock, sandbox, syscalls
+
+    monkeypatch.setattr(syscalls, "offered", lambda: True)
+    monkeypatch.setattr(landlock, "version", lambda: 7)
+    (check,) = doctor.isolation()
+    assert (check.state, check.more) == (OK, {"seccomp": True, "landlock": 7})
+    monkeypatch.setattr(landlock, "version", lambda: 0)
+    assert [(c.state, c.finding) for c in doctor.isolation()] == [(NOTE, sandbox.NO_LANDLOCK)]
+    monkeypatch.setattr(syscalls, "offered", lambda: False)
+    assert [(c.state, c.finding) for c in doctor.isolation()] == [(NOTE, sandbox.NO_FILTER)]

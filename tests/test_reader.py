@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from filming import Film, plain, shoot
 
 from experts.decoding import packets, reader
-from experts.decoding.reader import Reader, Rules
+from experts.decoding.reader import File, Reader, Rules
 from experts.decoding.sampling import ticks_of
 from experts.footage import Uniform
 
@@ -20,7 +21,7 @@ def rules() -> Rules:
 
 
 def look(path: Path, count: int = 5) -> tuple[Reader, dict[int, Any]]:
-    opened = Reader(str(path), rules())
+    opened = Reader(File(os.open(path, os.O_RDONLY)), rules())
     line = opened.survey(None)
     seen: dict[int, Any] = {}
 
@@ -95,7 +96,7 @@ def test_a_clock_that_starts_anew_goes_on(tmp_path: Path, starts: tuple[int, int
         parts.append(shoot(tmp_path / f"part{number}", film).read_bytes())
     path = tmp_path / "both.ts"
     path.write_bytes(b"".join(parts))
-    opened = Reader(str(path), rules())
+    opened = Reader(File(os.open(path, os.O_RDONLY)), rules())
     line = opened.survey(None)
     assert len(line.pts) == 100
     assert float(line.length * line.base) == pytest.approx(4.0, abs=0.2)

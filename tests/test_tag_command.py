@@ -67,6 +67,18 @@ def test_a_first_and_a_second_run(films: Path) -> None:
     assert second.stdout == "0 tagged, 2 unchanged, 0 failed, in 1 s\n"
 
 
+def test_a_run_says_first_that_the_decoder_is_not_locked_in(
+    films: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from experts.decoding import sandbox
+
+    monkeypatch.setattr(sandbox, "lacking", lambda: sandbox.NO_FILTER)
+    assert tagline("tag", films).output.splitlines()[0] == f"note: {sandbox.NO_FILTER}"
+    assert sandbox.NO_FILTER not in tagline("plan", films).output
+    monkeypatch.setattr(sandbox, "lacking", lambda: "")
+    assert "note:" not in tagline("tag", films, "--retry").output
+
+
 def test_the_answer_in_json(films: Path) -> None:
     fakes.write_video(films / "bad.mp4", unreadable="the moov is missing")
     answer = tagline("tag", films, "--json")

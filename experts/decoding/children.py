@@ -15,6 +15,22 @@ from typing import Any
 
 from experts.decoding.guard import LENGTH
 
+# What a child's environment keeps: where its libraries and its temporary files are, no tokens, no proxies.
+NEEDED = (
+    "PATH",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "SYSTEMROOT",
+    "TMPDIR",
+    "LD_LIBRARY_PATH",
+    "DYLD_LIBRARY_PATH",
+)
+
+
+def bare_environment() -> dict[str, str]:
+    return {name: os.environ[name] for name in NEEDED if name in os.environ}
+
 
 class Gone(Exception):
     """The child did not answer; the message says why, in words about the file."""
@@ -27,7 +43,7 @@ class Child:
         here, there = socket.socketpair()
         with there:
             environment = {
-                **{name: value for name, value in os.environ.items() if not name.startswith("PYTHON")},
+                **bare_environment(),
                 "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
                 "OPENBLAS_NUM_THREADS": "1",  # its threads' stacks count as memory
                 "OMP_NUM_THREADS": "1",
@@ -42,18 +58,22 @@ class Child:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
+                start_new_session=True,  # so that it has no terminal, and none of its signals
             )
         self.line = here
         self.files = 0
 
-    def ask(self, order: dict[str, Any], seconds: float) -> tuple[dict[str, Any], int | None]:
-        """Send an order, wait for the answer: (reply, descriptor of the memory it speaks of)."""
+    def ask(
+        self, order: dict[str, Any], seconds: float, file: int | None = None
+    ) -> tuple[dict[str, Any], int | None]:
+        """Send an order about an opened file: (reply, descriptor of the memory it speaks of)."""
         deadline = time.monotonic() + seconds
         message = json.dumps(order).encode()
         fds: list[int] = []
         try:
             self.line.settimeout(seconds)
-            self.line.sendall(LENGTH.pack(len(message)) + message)
+            socket.send_fds(self.line, [LENGTH.pack(len(message))], [] if file is None else [file])
+            self.line.sendall(message)
             size = LENGTH.unpack(self._receive(LENGTH.size, deadline, fds))[0]
             if size > 256 << 20:
                 raise Gone("could not be decoded: the decoder answered nonsense")

@@ -6,6 +6,17 @@ import re
 
 CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,mpegts,mpeg,ogg,asf,mxf,gif"
 
+# Taken where a file's content does not show what it is, as FFmpeg does where it knows the name.
+BY_SUFFIX = {
+    **dict.fromkeys((".mp4", ".m4v", ".m4a", ".mov", ".qt", ".3gp", ".3g2", ".mj2"), "mov"),
+    **dict.fromkeys((".mkv", ".mka", ".webm"), "matroska"),
+    **dict.fromkeys((".ts", ".mts", ".m2ts", ".m2t"), "mpegts"),
+    **dict.fromkeys((".mpg", ".mpeg", ".vob"), "mpeg"),
+    **dict.fromkeys((".ogg", ".ogv"), "ogg"),
+    **dict.fromkeys((".asf", ".wmv"), "asf"),
+    **{f".{name}": name for name in ("avi", "flv", "mxf", "gif")},
+}
+
 
 def _names(text: str) -> frozenset[str]:
     return frozenset(re.findall(r"\w+", text))

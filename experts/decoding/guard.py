@@ -1,17 +1,16 @@
 """Guard: the child process in which files are decoded. The only process that loads FFmpeg.
 
-It talks to its parent over one socket: an order comes in as JSON, the answer goes out as JSON together
-with a descriptor of nameless memory that holds pictures and sound. Nothing that comes from a file is
-ever unpickled, and what is in the memory is only ever read as numbers.
+It talks to its parent over one socket: an order comes in as JSON together with a descriptor of the opened
+file, the answer goes out as JSON together with a descriptor of nameless memory that holds pictures and
+sound. The child opens nothing itself, so the kernel can keep it from opening anything. Nothing that comes
+from a file is ever unpickled, and what is in the memory is only ever read as numbers.
 """
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import socket
-import stat
 import struct
 import sys
 from typing import Any
@@ -38,39 +37,54 @@ PLAYLISTS = (
 
 
 def main() -> None:
-    """Arguments: the socket's descriptor, the parent's process id, bytes of memory allowed."""
+    channel = shut_in()
+    while (got := receive(channel)) is not None:
+        message, file = got
+        order = json.loads(message)
+        sandbox.limit_cpu(order["limits"]["seconds"])
+        reply, fd = answer(order, file)
+        send(channel, reply, fd)
+        for done in (file, fd):
+            if done is not None:
+                os.close(done)
+
+
+def shut_in() -> socket.socket:
+    """Load all that decoding needs, then give up every right; the line to the parent.
+
+    Arguments of the program: the socket's descriptor, the parent's process id, bytes of memory allowed.
+    """
     channel = socket.socket(fileno=int(sys.argv[1]))
     sandbox.ignore_interrupts()
     sandbox.die_with(int(sys.argv[2]))
+    # All that is ever needed: nothing can be loaded later, as nothing can be opened.
     import av
+    import av.subtitles.codeccontext
+    import av.subtitles.stream
+    import av.subtitles.subtitle
+    import numpy.ma  # noqa: F401
 
-    from experts.decoding import previewing, watching  # noqa: F401  all is loaded before the doors close
+    from experts.decoding import previewing, watching  # noqa: F401
 
     av.codec.codecs_available  # noqa: B018
     sandbox.limit_memory(int(sys.argv[3]))
-    sandbox.close_the_doors()
-    while True:
-        message = receive(channel)
-        if message is None:
-            return
-        order = json.loads(message)
-        sandbox.limit_cpu(order["limits"]["seconds"])
-        reply, fd = answer(order)
-        send(channel, reply, fd)
-        if fd is not None:
-            os.close(fd)
+    sandbox.close_the_doors(keep=[channel.fileno()])
+    return channel
 
 
-def receive(channel: socket.socket) -> bytes | None:
-    """One message; None when the other side is gone."""
-    head = exactly(channel, LENGTH.size)
-    return None if head is None else exactly(channel, LENGTH.unpack(head)[0])
+def receive(channel: socket.socket) -> tuple[bytes, int | None] | None:
+    """One message and the descriptor that came with it; None when the other side is gone."""
+    fds: list[int] = []
+    head = exactly(channel, LENGTH.size, fds)
+    message = None if head is None else exactly(channel, LENGTH.unpack(head)[0], fds)
+    return None if message is None else (message, fds[0] if fds else None)
 
 
-def exactly(channel: socket.socket, size: int) -> bytes | None:
+def exactly(channel: socket.socket, size: int, fds: list[int]) -> bytes | None:
     parts = bytearray()
     while len(parts) < size:
-        part = channel.recv(size - len(parts))
+        part, got, _, _ = socket.recv_fds(channel, size - len(parts), 1)
+        fds += got
         if not part:
             return None
         parts += part
@@ -88,44 +102,39 @@ def pack(samplings: tuple[Sampling, ...]) -> list[list[Any]]:
     return [[type(s).__name__, [getattr(s, name) for name in s.__dataclass_fields__]] for s in samplings]
 
 
-def answer(order: dict[str, Any]) -> tuple[dict[str, Any], int | None]:
-    """What becomes of one order: (what lies where, descriptor), or (why not, None)."""
+def answer(order: dict[str, Any], file: int | None) -> tuple[dict[str, Any], int | None]:
+    """What becomes of one order about an opened file: (what lies where, descriptor), or (why not, None)."""
     import av
 
     from experts.decoding.canvas import Store
     from experts.decoding.previewing import preview
+    from experts.decoding.reader import File
     from experts.decoding.watching import watch
 
-    path = os.fsdecode(base64.b64decode(order["path"]))
+    assert file is not None
+    video = File(file, order["suffix"])
     samplings = [KINDS[name](*values) for name, values in order["samplings"]]
     store = Store()
     said: list[str] = []  # by FFmpeg, while it opened the file
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116  it may have changed since the parent looked
-            raise Unreadable("is not a regular file")
         if "preview" in order:
-            return preview(path, order["preview"], order["limits"], store, said), store.fd
-        return watch(path, samplings, order["limits"], store, said), store.fd
+            return preview(video, order["preview"], order["limits"], store, said), store.fd
+        return watch(video, samplings, order["limits"], store, said), store.fd
     except Unreadable as error:
         reason = str(error)
     except MemoryError:
         reason = f"needs more memory than the limit of {order['limits']['memory'] / 2**30:.1f} GB"
     except (av.error.FFmpegError, OSError) as error:
-        reason = in_words(path, error, said)
+        reason = in_words(file, error, said)
     except Exception as error:  # whatever a broken file brings about costs this file alone
         reason = f"cannot be decoded ({type(error).__name__}: {str(error)[:200]})"
     store.close()
     return {"unreadable": reason}, None
 
 
-def in_words(path: str, error: Any, said: list[str]) -> str:
+def in_words(file: int, error: Any, said: list[str]) -> str:
     """Why a file could not be opened, from what it begins with and what FFmpeg said."""
-    if isinstance(error, PermissionError):
-        return "may not be read (permission denied)"
-    if isinstance(error, FileNotFoundError):
-        return "is not there any more"
-    with open(path, "rb") as file:  # noqa: PTH123
-        head = file.read(512)
+    head = os.pread(file, 512, 0)
     if head.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(PLAYLISTS) or b"<MPD" in head:
         return "is a playlist, not a video"
     everything = " ".join(said)

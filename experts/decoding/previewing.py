@@ -13,7 +13,7 @@ import numpy as np
 
 from experts.decoding.canvas import Store, rotation, upright
 from experts.decoding.formats import sound_is_read
-from experts.decoding.reader import OutOfTime, Reader, Rules
+from experts.decoding.reader import File, OutOfTime, Reader, Rules
 from experts.decoding.watching import opened
 from experts.footage import Unreadable
 
@@ -24,13 +24,13 @@ FASTEST = Fraction(1, 30)  # seconds between pictures, at the least
 
 
 def preview(
-    path: str, wanted: dict[str, Any], limits: dict[str, Any], store: Store, said: list[str]
+    file: File, wanted: dict[str, Any], limits: dict[str, Any], store: Store, said: list[str]
 ) -> dict[str, Any]:
     """Write the stretch into the store; returns its size in bytes and its length in seconds.
 
     wanted: `start` and `seconds` on our clock, `zero` (the file's own time at second 0), `side` in pixels.
     """
-    reader = opened(path, Rules.of(limits, limits["seconds"]), said)
+    reader = opened(file, Rules.of(limits, limits["seconds"]), said)
     try:
         return _Preview(reader, wanted, store).run()
     except OutOfTime:

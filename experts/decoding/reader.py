@@ -13,18 +13,19 @@ timeline. Then only what is wanted is decoded, in the cheapest way that is certa
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 import av
 import numpy as np
 from av.stream import Disposition
 
-from experts.decoding.formats import CONTAINERS, PICTURES, SKIPPABLE, SOUNDS, STARTABLE
+from experts.decoding.formats import BY_SUFFIX, CONTAINERS, PICTURES, SKIPPABLE, SOUNDS, STARTABLE
 from experts.decoding.packets import Clock, Table, in_upper_layer, packets_of, stamps_of
 from experts.decoding.sampling import Timeline, lost
 from experts.footage import Unreadable
@@ -70,14 +71,21 @@ class Rules:
             )
 
 
+class File(NamedTuple):
+    """An opened file. The name itself stays with the parent."""
+
+    fd: int
+    suffix: str = ""  # as its name has it, in small letters: ".mp4"
+
+
 Take = Callable[[int, Any, int], None]  # (wanted tick, frame, tick of the frame): hand over one picture
 
 
 class Reader:
-    """One file, opened. `line` is known after `survey`; then `pictures` as often as needed."""
+    """One file. `line` is known after `survey`; then `pictures` as often as needed."""
 
-    def __init__(self, path: str, rules: Rules) -> None:
-        self.path, self.rules = path, rules
+    def __init__(self, file: File, rules: Rules) -> None:
+        self.file, self.rules = file, rules
         self.container = self._open()
         self.video = self._pick_picture()
         self.audio = next(iter(_by_default(self.container.streams.audio)), None)
@@ -92,10 +100,11 @@ class Reader:
     def _open(self) -> Any:
         options = {
             "format_whitelist": CONTAINERS,
-            "protocol_whitelist": "file",
+            "protocol_whitelist": "fd",
+            "fd": str(self.file.fd),
             "codec_whitelist": ",".join(sorted(PICTURES | SOUNDS)) + ",pcm_s16le",
         }
-        container = av.open("file:" + self.path, options=options, metadata_errors="ignore")
+        container = self._container(options, None)
         if len(container.streams) > self.rules.streams:
             raise Unreadable(
                 f"has {len(container.streams)} streams, more than the limit of {self.rules.streams}"
@@ -104,6 +113,16 @@ class Reader:
             if stream.codec_context is not None:
                 self.rules.check_size(stream.codec_context.width, stream.codec_context.height)
         return container
+
+    def _container(self, options: dict[str, str], kind: str | None) -> Any:
+        os.lseek(self.file.fd, 0, os.SEEK_SET)  # an earlier container has moved it
+        try:
+            return av.open("fd:", format=kind, options=options, metadata_errors="ignore")
+        except av.error.InvalidDataError:
+            by_name = BY_SUFFIX.get(self.file.suffix)
+            if kind is not None or by_name is None:
+                raise
+            return self._container(options, by_name)
 
     def _pick_picture(self) -> Any:
         """The stream that a player shows: the first that is marked as the default."""

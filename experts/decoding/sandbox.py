@@ -4,52 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import itertools
 import os
-import platform
 import signal
 import struct
 import sys
+from collections.abc import Iterable, Sequence
 
-# System calls that a decoder has no use for: (x86-64, arm64); None where that machine has no such call.
-FORBIDDEN: dict[str, tuple[int | None, int | None]] = {
-    "socket": (41, 198),
-    "connect": (42, 203),
-    "bind": (49, 200),
-    "listen": (50, 201),
-    "socketpair": (53, 199),
-    "execve": (59, 221),
-    "execveat": (322, 281),
-    "kill": (62, 129),
-    "ptrace": (101, 117),
-    "process_vm_readv": (310, 270),
-    "process_vm_writev": (311, 271),
-    "truncate": (76, 45),
-    "rename": (82, None),
-    "renameat": (264, 38),
-    "renameat2": (316, 276),
-    "mkdir": (83, None),
-    "mkdirat": (258, 34),
-    "rmdir": (84, None),
-    "creat": (85, None),
-    "link": (86, None),
-    "linkat": (265, 37),
-    "unlink": (87, None),
-    "unlinkat": (263, 35),
-    "symlink": (88, None),
-    "symlinkat": (266, 36),
-    "chmod": (90, None),
-    "fchmodat": (268, 53),
-    "mknod": (133, None),
-    "mknodat": (259, 33),
-    "io_uring_setup": (425, 425),
-    "openat2": (437, 437),
-}
-# Calls that open files, and which of their arguments holds the flags: refused if they could write.
-OPENING: dict[str, tuple[int | None, int | None, int]] = {"open": (2, None, 1), "openat": (257, 56, 2)}
-WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+from experts.decoding import landlock, syscalls
 
-_MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}  # column above, and audit number
-_PR_SET_PDEATHSIG, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 1, 22, 38
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 1, 4, 24, 38
+_CAPABILITIES = 0x20080522  # version 3 of the interface
+
+NO_FILTER = (
+    "this system cannot lock the decoder in (it has no seccomp filter): "
+    "a video that breaks FFmpeg could do what you can do"
+)
+NO_LANDLOCK = "this kernel has no landlock: the decoder is locked in by the filter of system calls alone"
 
 
 def die_with(parent: int) -> None:
@@ -88,44 +59,59 @@ def limit_cpu(more: float) -> None:
         resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime + more) + 2, hard))
 
 
-def close_the_doors() -> bool:
-    """No sockets, no programs, no writing of files from here on (Linux). Whether the kernel agreed."""
-    column, audit = _MACHINES.get(platform.machine(), (-1, 0))
-    if sys.platform != "linux" or column < 0:
+def close_the_doors(keep: Iterable[int] = (), *, read: Sequence[str] = (), threads: bool = False) -> bool:
+    """Give up all that this process will not need, for good; to be called while it has one thread.
+
+    From here on it can open no file, change none, reach no other process and no network, and start nothing
+    (Linux). All that it works with is memory and the descriptors in `keep`; 0, 1 and 2 stay, too.
+
+    read: files and folders that may still be opened, for reading. On a kernel without landlock that holds
+    for all that the user may read. threads: more of them may be started.
+    Whether system calls are filtered now; what else is missing on this system, `lacking` says.
+    """
+    _close_all_but({0, 1, 2, *keep})
+    if sys.platform != "linux":
         return False
-    program = _filter(column, audit)
-
-    class Program(ctypes.Structure):
-        _fields_ = (("length", ctypes.c_ushort), ("steps", ctypes.c_void_p))
-
-    steps = ctypes.create_string_buffer(program, len(program))
-    handed = Program(len(program) // 8, ctypes.addressof(steps))
+    if not threads:
+        _limit_processes()
+    _prctl(_PR_SET_DUMPABLE, 0)  # what is in its memory is for no crash reporter
+    _drop_capabilities()
     if _prctl(_PR_SET_NO_NEW_PRIVS, 1) != 0:
         return False
-    return _prctl(_PR_SET_SECCOMP, 2, ctypes.addressof(handed)) == 0
+    landlock.restrict(read)
+    calls = syscalls.ALLOWED | (syscalls.READING if read else {}) | (syscalls.THREADS if threads else {})
+    return syscalls.keep_to(calls)
 
 
-def _filter(column: int, audit: int) -> bytes:
-    """The classic BPF program: eight bytes a step (code, jump if true, jump if false, value)."""
-    load, equal, atleast, masked, answer = 0x20, 0x15, 0x35, 0x45, 0x06
-    allow, refuse, kill = 0x7FFF0000, 0x00050000 | 13, 0x80000000  # 13: permission denied
+def lacking() -> str:
+    """What this system cannot take from a decoder that a file has taken over; "" if nothing."""
+    if not syscalls.offered():
+        return NO_FILTER
+    return "" if landlock.version() else NO_LANDLOCK
 
-    def step(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
-        return struct.pack("=HBBI", code, if_true, if_false, value)
 
-    program = [step(load, 4), step(equal, audit, 1, 0), step(answer, kill), step(load, 0)]
-    program += [step(atleast, 0x40000000, 0, 1), step(answer, refuse)]  # the x32 numbering
-    for numbers in FORBIDDEN.values():
-        number = numbers[column]
-        if number is not None:
-            program += [step(equal, number, 0, 1), step(answer, refuse)]
-    for *numbers_, argument in OPENING.values():
-        number = numbers_[column]
-        if number is not None:
-            program += [step(equal, number, 0, 4), step(load, 16 + 8 * argument)]
-            program += [step(masked, WRITING, 0, 1), step(answer, refuse), step(answer, allow)]
-    program.append(step(answer, allow))
-    return b"".join(program)
+def _close_all_but(keep: set[int]) -> None:
+    most = os.sysconf("SC_OPEN_MAX")
+    edges = [-1, *sorted(keep), most if most > 0 else 1 << 16]
+    for before, after in itertools.pairwise(edges):
+        if before + 1 < after:  # of an empty range, Python's closerange makes all descriptors
+            os.closerange(before + 1, after)
+
+
+def _limit_processes() -> None:
+    with contextlib.suppress(ImportError, OSError, ValueError):
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
+
+
+def _drop_capabilities() -> None:
+    """Root's special rights, also those that a program started later could have."""
+    for number in range(64):
+        if _prctl(_PR_CAPBSET_DROP, number) != 0:
+            break  # this process has no right to, or the kernel knows no more of them
+    nothing = struct.pack("=6I", 0, 0, 0, 0, 0, 0)
+    ctypes.CDLL(None).capset(struct.pack("=Ii", _CAPABILITIES, 0), nothing)
 
 
 def _prctl(option: int, *values: int) -> int:

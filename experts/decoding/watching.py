@@ -12,7 +12,7 @@ import numpy as np
 
 from experts.decoding.canvas import Canvas, Store, rotation, upright
 from experts.decoding.formats import sound_is_read
-from experts.decoding.reader import OutOfTime, Reader, Rules
+from experts.decoding.reader import File, OutOfTime, Reader, Rules
 from experts.decoding.sampling import SHOT_SIDE, Timeline, looks, shots_of, ticks_of
 from experts.decoding.soundtrack import Samples, Soundtrack
 from experts.footage import PerShot, Sound, Unreadable
@@ -24,27 +24,27 @@ CURVES = {16: "pq", 18: "hlg"}
 
 
 def watch(
-    path: str, samplings: list[Any], limits: dict[str, Any], store: Store, said: list[str]
+    file: File, samplings: list[Any], limits: dict[str, Any], store: Store, said: list[str]
 ) -> dict[str, Any]:
     """Decode what is asked for into the store; returns what lies where, as JSON takes it.
 
     said: is filled with what FFmpeg said while it opened the file.
     """
-    reader = opened(path, Rules.of(limits, limits["seconds"] * SHARE_OF_TIME), said)
+    reader = opened(file, Rules.of(limits, limits["seconds"] * SHARE_OF_TIME), said)
     try:
         return _Watch(reader, samplings, limits, store).run()
     finally:
         reader.close()
 
 
-def opened(path: str, rules: Rules, said: list[str]) -> Reader:
+def opened(file: File, rules: Rules, said: list[str]) -> Reader:
     """A reader on a file; what FFmpeg says meanwhile goes into `said`."""
     av.logging.set_level(av.logging.ERROR)
     av.logging.set_skip_repeated(False)  # or the reason would depend on which file came before
     try:
         with av.logging.Capture() as captured:
             try:
-                return Reader(path, rules)
+                return Reader(file, rules)
             finally:
                 said += [text for _, _, text in captured[-100:]]
     finally:
