@@ -271,7 +271,7 @@ def _encrypted(folder: Path) -> str:
 @attack("A8", "a decoder that crashes, and one that hangs")
 def _crash(folder: Path) -> str:
     paths = [path for name in ("crash", "hang") for path in hostile.texts(folder, name, f"{name}.mp4")]
-    results = watch(folder, *paths, child=hostile.bad_child(folder / "child.py"), limits=Limits(seconds=2))
+    results = watch(folder, *paths, child=hostile.bad_child(folder / "child.py"), limits=Limits(seconds=6))
     reasons = [str(result) for result in results]
     if "crashed" not in reasons[0] or "took longer than" not in reasons[1]:
         raise Unexpected(f"the reasons are {reasons}")
