@@ -13,7 +13,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -94,7 +94,7 @@ def child(source: str, config: str, model: str, parent: str, form: str, name: st
         os.fdopen(int(config), "wb") as about,
         os.fdopen(int(model), "wb") as tensors,
     ):
-        _guard(os.fstat(pickle.fileno()).st_size)
+        _guard(os.fstat(pickle.fileno()).st_size, [pickle.fileno(), about.fileno(), tensors.fileno()])
         try:
             write(READERS[form](pickle, name), about, tensors)
         except Exception as error:  # whatever a broken file brings about
@@ -143,7 +143,7 @@ def _environment(home: str) -> dict[str, str]:
     }
 
 
-def _guard(size: int) -> None:
+def _guard(size: int, keep: Sequence[int]) -> None:
     """From here on: no network, no programs, no writing but into what is open, little time and memory."""
     with contextlib.suppress(ImportError):
         import resource
@@ -151,7 +151,7 @@ def _guard(size: int) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (OUTPUT_MOST * size + (1 << 20),) * 2)
     sandbox.limit_memory(MEMORY + 8 * size)
     sandbox.limit_cpu(SECONDS)
-    sandbox.close_the_doors()
+    sandbox.close_the_doors(keep)
 
     def refuse(event: str, _: tuple[Any, ...]) -> None:
         if event.startswith(FORBIDDEN):
