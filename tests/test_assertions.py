@@ -34,7 +34,7 @@ def branches(body: Sequence[ast.stmt]) -> Iterator[ast.If]:
 def left_out(test: ast.FunctionDef) -> list[str]:
     """Assertions under an `if` that hangs neither on the test's cases nor on the system, and has no `else`.
 
-    Nobody sees it when such an assertion does not run any more. What follows an `if` that returns is its `else`.
+    Nobody sees it when such an assertion stops running. What follows an `if` that returns is its `else`.
     """
     cases = {each.arg for each in test.args.args} | {"sys"}
     found = []
