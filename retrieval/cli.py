@@ -29,6 +29,10 @@ COMMANDS = {
     "export": ("tagging.export_commands:export", "Write tags for other programs."),
     "import": ("tagging.export_commands:import_", "Read tags that other programs wrote."),
     "catalog": ("retrieval.cluster.commands:catalog", "Bring in the results of a cluster, or ask them."),
+    "approve": (
+        "tagging.approve_commands:approve",
+        "Let models, servers and libraries be used that a folder names.",
+    ),
     "models": ("experts.commands:models", "See, fetch, verify and carry model weights."),
     "doctor": ("tagging.doctor_commands:doctor", "Check this installation and say what to do."),
     "selftest": ("experts.selftest_commands:selftest", "Attack the decoder with hostile files."),

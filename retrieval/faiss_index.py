@@ -21,6 +21,7 @@ import faiss
 import numpy as np
 
 from retrieval.rows import BadIndex, Ids, Vectors
+from tagging import owned
 from tagging.names import safe
 
 Pages = Callable[[], Iterator[tuple[Ids, Vectors]]]  # all rows, page by page, from the beginning each time
@@ -89,16 +90,8 @@ class FaissIndex:
         return ids, scores
 
     def save(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_name(f".part-{os.getpid()}-{path.name}")
-        try:
-            with beside.open("wb") as file:
-                self._write(file)
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(path)
-        finally:
-            beside.unlink(missing_ok=True)
+        with owned.replacing(path) as file:
+            self._write(file)
 
     @classmethod
     def open(cls, path: Path, fingerprint: str) -> Self:
@@ -263,17 +256,19 @@ def exact(count: int, dimensions: int) -> bool:
 def _read(path: Path) -> tuple[dict[str, Any], Any]:
     """The header, and the bytes after it, uint8 [N], mapped; both checked."""
     try:
-        with path.open("rb") as file:
-            start = file.read(HEADER)
+        file = os.fdopen(owned.open_file(path), "rb")
+        start = file.read(HEADER)
         if start[: len(MAGIC)] != MAGIC:
             raise BadIndex(f"{safe(path)} is no index of tagline; move it away and {AGAIN}")
         version, length = struct.unpack_from("<II", start, len(MAGIC))
         if version > VERSION:
             raise BadIndex(f"the index {safe(path)} was written by a newer tagline; update, or {AGAIN}")
         head = json.loads(start[len(MAGIC) + 8 :][:length])
-        body: Any = np.memmap(path, np.uint8, "r", HEADER)
+        body: Any = np.memmap(file, np.uint8, "r", HEADER)
         if hashlib.sha256(body).hexdigest() != head["sha256"]:
             raise ValueError("checksum")
+    except owned.NotOurs as error:
+        raise BadIndex(str(error)) from error
     except (OSError, ValueError, KeyError, TypeError, struct.error) as error:
         raise BadIndex(f"the index {safe(path)} is damaged; {AGAIN}") from error
     return head, body

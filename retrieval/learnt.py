@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
@@ -22,6 +23,7 @@ import numpy.typing as npt
 from retrieval.bank import Setting
 from retrieval.calibration import Isotonic, Logistic
 from retrieval.fusion import Weights
+from tagging import owned
 
 if TYPE_CHECKING:
     from tagging.catalog import Catalog
@@ -93,7 +95,8 @@ def read(catalog: Catalog, fingerprint: str) -> Learnt:
     if catalog.file is None:
         return Learnt()
     try:
-        with np.load(catalog.file.parent / FILE, allow_pickle=False) as held:
+        file = os.fdopen(owned.open_file(catalog.file.parent / FILE), "rb")
+        with file, np.load(file, allow_pickle=False) as held:
             arrays = {name: held[name] for name in held.files}
         told = json.loads(bytes(arrays["told"]).decode())
         if told["version"] != VERSION or told["fingerprint"] != fingerprint:
@@ -105,8 +108,6 @@ def read(catalog: Catalog, fingerprint: str) -> Learnt:
 
 def write(catalog: Catalog, fingerprint: str, learnt: Learnt) -> Path:
     """Keep what was learnt. The old one serves until the new one is whole."""
-    from experts.stock.digest import write_whole
-
     assert catalog.file is not None
     told = {
         "version": VERSION,
@@ -128,7 +129,7 @@ def write(catalog: Catalog, fingerprint: str, learnt: Learnt) -> Path:
     packed = io.BytesIO()
     np.savez(packed, **arrays)
     path = catalog.file.parent / FILE
-    write_whole(path, packed.getvalue())
+    owned.replace(path, packed.getvalue())
     return path
 
 

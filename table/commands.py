@@ -90,7 +90,7 @@ def table(
     try:
         weights = first_weights(config.train.weights)  # before hours of decoding
         with Catalog.open(library, create=False) as catalog:
-            folder = Path(out).expanduser() if out else _beside(catalog.file, preset)
+            folder = Path(out).expanduser() if out else _own(catalog.file, preset)
             data = load(catalog, config, say=to_stderr)
         outcome = run(config, data, folder, weights=weights, device=device, say=to_stderr)
     except (BadConfig, CatalogError, NonFinite, WeightsMissing) as error:
@@ -121,7 +121,7 @@ def _on_cluster(
 
     try:
         with Catalog.open(library, create=False) as catalog:
-            folder = Path(out).expanduser() if out else _beside(catalog.file, preset)
+            folder = Path(out).expanduser() if out else _own(catalog.file, preset)
         folder = folder.resolve()
         work = partial(train_here, str(Path(library).resolve()), as_dict(config), str(folder), device)
         told = on_cluster(address, work, folder, workers=workers, gpu=_has_gpus(device))
@@ -174,9 +174,12 @@ def settings(preset: str | None, model: str, as_json: bool) -> None:
     click.echo(f"presets: {', '.join(configs.presets())}", err=True)
 
 
-def _beside(catalog: Path | None, preset: str) -> Path:
+def _own(catalog: Path | None, preset: str) -> Path:
+    """Where a library's model lies. Raises owned.NotOurs where a link would lead elsewhere."""
+    from tagging.owned import without_links
+
     assert catalog is not None
-    return catalog.parent / "models" / f"table-{preset}"
+    return without_links(catalog.parent / "models" / f"table-{preset}")
 
 
 def _say(outcome: Outcome) -> None:

@@ -70,7 +70,10 @@ def export(
     with opened(library) as catalog:
         chosen = _chosen(catalog, videos) if videos else None
         senses = frozenset(map(Modality, modality))
-        outcomes = write(catalog, formats, chosen, out=out, modalities=senses, short=adobe_names, dry=dry_run)
+        named = [path for path in map(Path, videos) if path.exists()]
+        outcomes = write(
+            catalog, formats, chosen, out=out, modalities=senses, short=adobe_names, dry=dry_run, named=named
+        )
         counts = _report_outcomes(outcomes, as_json, dry_run)
     _leave(counts["failed"], counts.total() - counts["failed"])
     if not counts:

@@ -17,7 +17,9 @@ from pathlib import Path
 from experts.footage import Coverage
 from experts.panel import Failed, Panel, Seen
 from experts.tags import Report
+from tagging import owned
 from tagging.catalog import Catalog
+from tagging.names import safe
 from tagging.planning import Job, Judge, Plan, decoder_version, plan
 from tagging.records import Look, Place
 from tagging.schema import CatalogError
@@ -302,6 +304,8 @@ def _in_words(error: OSError) -> str:
     return f"cannot be read ({(error.strerror or str(error)).lower()})"
 
 
+OWNER = 20  # bytes of a lock: the number of the process that holds it, and blanks
+
 _held: set[Path] = set()
 
 
@@ -316,21 +320,27 @@ def only_writer(catalog: Catalog) -> Iterator[None]:
     # within one process the set decides, before the file is touched.
     if file in _held:
         raise _busy(catalog, str(os.getpid()))
-    with file.open("a+b") as handle:
+    try:
+        number = owned.open_file(file, make=True)
+    except OSError as error:
+        raise CatalogError(f"{safe(file)} cannot be written to ({error.strerror})") from error
+    with os.fdopen(number, "r+b", buffering=0) as handle:
+        said = handle.read(2 * OWNER)
         if not _lock(handle.fileno()):
-            handle.seek(0)
-            raise _busy(catalog, handle.read(20).decode("ascii", "replace"))
+            raise _busy(catalog, said.decode("ascii", "replace"))
+        if len(said) > OWNER or (said.strip() and not said.strip().isdigit()):
+            raise owned.NotOurs(f"{safe(file)} is no lock of tagline; move it away")
         _held.add(file)
         try:
-            handle.truncate(0)
-            handle.write(str(os.getpid()).encode())
-            handle.flush()
+            handle.seek(0)
+            handle.write(str(os.getpid()).encode().ljust(OWNER))
             yield
         finally:
             _held.discard(file)
 
 
 def _busy(catalog: Catalog, owner: str) -> Busy:
+    owner = owner.strip()
     who = f" (process {owner})" if owner.isdecimal() else ""
     return Busy(f"another run{who} is writing to {catalog.name}; start this one when it has ended")
 

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tagging import owned
 from tagging.names import safe
+from tagging.owned import FOLDER
 from tagging.schema import CatalogError
 
-FOLDER = ".tagline"
 FILE = "catalog.sqlite"
 
 # SQLite's locks and its shared memory do not hold on these.
@@ -82,7 +83,7 @@ def find(
     if not folders:
         if homes[0] is None:
             raise NoCatalog(
-                f"no catalog here or above {safe(starts[0])}; run `tagline tag FOLDER` first, "
+                f"no catalog of yours here or above {safe(starts[0])}; run `tagline tag FOLDER` first, "
                 "or say where it is with --library"
             )
         return homes[0]
@@ -95,10 +96,10 @@ def find(
 
 
 def _above(start: Path) -> Home | None:
-    """The nearest catalog that exists, in a folder or above it on the same file system."""
+    """The nearest catalog of this user, in a folder or above it on the same file system."""
     start = Path(os.path.realpath(start))
     for folder in (start, *start.parents):
-        if (folder / FOLDER / FILE).is_file() or local_file(folder).is_file():
+        if owned.is_adoptable(folder / FOLDER / FILE) or local_file(folder).is_file():
             return home(folder)
         if os.path.ismount(folder):
             return None

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from experts.panel import Expert, UnknownExpert, build, known
+from tagging import owned
 from tagging.names import safe
 
 FILE = "tagline.toml"
@@ -119,7 +120,9 @@ def load(file: str | os.PathLike[str] | None, root: Path | None = None) -> Setti
         return Settings()
     name = safe(path)
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = tomllib.loads((path.read_bytes() if given else owned.read(path)).decode())
+    except owned.NotOurs as error:
+        raise SettingsError(str(error)) from error
     except OSError as error:
         raise SettingsError(f"{name} cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -129,7 +132,7 @@ def load(file: str | os.PathLike[str] | None, root: Path | None = None) -> Setti
 
 def _beside(root: Path) -> Iterator[Path]:
     candidates = (root / ".tagline" / FILE, root / FILE)
-    return (path for path in candidates if path.is_file())
+    return (path for path in candidates if os.path.lexists(path))
 
 
 def _understand(data: dict[str, Any], path: Path, *, trusted: bool) -> Settings:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
-from tagging import places, schema
+from tagging import owned, places, schema
 from tagging.names import safe
 from tagging.schema import CatalogError
 
@@ -30,6 +30,7 @@ class Store:
         self.connection = connection
         self.file = file  # None: only in memory
         self.root = root
+        self.bounds = root  # the folder below which files may be written because of what the catalog says
         self.notice = notice  # what the user should know about where it lies
         self._lock = threading.RLock()
         self._depth = 0
@@ -39,11 +40,11 @@ class Store:
         """The catalog of a folder, or the catalog that a file is; made if it is not there yet."""
         where = folder_or_file if isinstance(folder_or_file, places.Home) else places.home(folder_or_file)
         name = safe(where.file)
-        if not where.file.exists():
+        if _state(where.file) is None:
             if not create:
                 raise places.NoCatalog(f"there is no catalog at {name}; run `tagline tag FOLDER` first")
-            _make_folder(where.file.parent)
-        writable = os.access(where.file if where.file.exists() else where.file.parent, os.W_OK)
+            _create(where.file)
+        writable = os.access(where.file, os.W_OK)
         try:
             connection = _connect(where.file, writable)
         except sqlite3.Error as error:
@@ -90,6 +91,8 @@ class Store:
         known = self.meta("root")
         if known is not None and not beside:
             self.root = Path(known)
+            if self.file is not None and self.file.is_relative_to(places.data_directory()):
+                self.bounds = self.root  # this user's own: no stranger wrote it
         if writable and known is None and not beside:
             self.set_meta("root", str(self.root))
 
@@ -176,12 +179,22 @@ def _connect(file: Path | None, writable: bool) -> sqlite3.Connection:
     return connection
 
 
-def _make_folder(folder: Path) -> None:
+def _state(file: Path) -> os.stat_result | None:
+    """Look at a catalog's file before SQLite does, and at those that SQLite would write beside it."""
+    for ending in ("-wal", "-shm", "-journal"):
+        owned.state(file.with_name(file.name + ending), write=True)
+    return owned.state(file)
+
+
+def _create(file: Path) -> None:
+    """An empty file for SQLite, which would follow a link that leads nowhere yet."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        owned.create(file)
+    except FileExistsError:  # another process was as fast
+        owned.state(file)
     except OSError as error:
         raise CatalogError(
-            f"{safe(folder)} cannot be made ({error.strerror}); say with --library where the catalog is to be"
+            f"{safe(file)} cannot be made ({error.strerror}); say with --library where the catalog is to be"
         ) from error
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from retrieval.cluster import pieces
 from retrieval.cluster.pieces import DONE, TRAINED, Head, Piece, Spot
 from retrieval.rows import Vectors
+from tagging import owned
 from tagging.cluster import ClusterError, shards
 from tagging.cluster.joining import joined
 from tagging.cluster.shards import Shelf
@@ -39,7 +40,10 @@ def build(
     shelf = Shelf(url)
     parts = shelf.parts()
     fingerprint, groups, rows = survey(shelf, parts, source, fingerprint, each)
-    out = out.resolve()
+    try:
+        out = owned.without_links(out.resolve())
+    except owned.NotOurs as error:
+        raise ClusterError(str(error)) from error
     out.mkdir(parents=True, exist_ok=True)
     with joined(address):
         import faiss

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import sys
 import threading
@@ -12,6 +13,7 @@ from typing import Any
 
 from retrieval.web import answers
 from retrieval.web.desk import Desk
+from tagging import owned
 from tagging.catalog import Catalog
 from tagging.names import safe
 from tagging.walk import Walk
@@ -102,9 +104,9 @@ def is_held(file: Path) -> bool:
             if linux
             else struct.pack("qqihh", 0, 0, 0, fcntl.F_WRLCK, 0)
         )
-        with file.open("rb+") as handle:
+        with os.fdopen(owned.open_file(file, write=True), "rb+") as handle:
             told = fcntl.fcntl(handle, fcntl.F_GETLK, asked)
         kind = struct.unpack("hhqqi", told)[0] if linux else struct.unpack("qqihh", told)[3]
         return bool(kind != fcntl.F_UNLCK)
-    except (ImportError, OSError, struct.error):
+    except (ImportError, OSError, owned.NotOurs, struct.error):
         return False

@@ -10,6 +10,8 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from tagging import owned
+
 SUFFIX = ".made"
 
 
@@ -26,7 +28,8 @@ class Shelf:
         assert self.folder is not None
         self._lock = threading.Lock()
         self._making: dict[str, threading.Event] = {}
-        self._sizes = {path: path.stat().st_size for path in self.folder.glob(f"*{SUFFIX}") if path.is_file()}
+        made = (self.folder / name for name in owned.names(self.folder) if name.endswith(SUFFIX))
+        self._sizes = {path: path.lstat().st_size for path in made}
 
     def close(self) -> None:
         if self._temporary is not None:
@@ -43,7 +46,7 @@ class Shelf:
         tag = hashlib.sha256(name.encode()).hexdigest()[:32]
         path = self.folder_path / (tag + SUFFIX)
         while True:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, owned.NotOurs):
                 return tag, self._open(path)
             with self._lock:
                 busy = self._making.get(tag)
@@ -65,21 +68,14 @@ class Shelf:
         return self.folder
 
     def _open(self, path: Path) -> int:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        descriptor = owned.open_file(path)
         with contextlib.suppress(OSError):
-            os.utime(path)
+            os.utime(descriptor if os.utime in os.supports_fd else path)
         return descriptor
 
     def _put(self, path: Path, data: bytes) -> None:
         """Written beside and moved, so that nobody ever reads half of it."""
-        handle, beside = tempfile.mkstemp(dir=self.folder_path, suffix=".part")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-            Path(beside).replace(path)
-        except BaseException:
-            Path(beside).unlink(missing_ok=True)
-            raise
+        owned.replace(path, data)
         with self._lock:
             self._sizes[path] = len(data)
             self._make_room(path)
@@ -93,7 +89,7 @@ class Shelf:
                 return
             if path != newest:
                 surplus -= self._sizes.pop(path)
-                path.unlink(missing_ok=True)
+                owned.remove(path)
 
 
 def _last_used(path: Path) -> float:
@@ -105,10 +101,10 @@ def _last_used(path: Path) -> float:
 
 def _usable(folder: Path) -> bool:
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError:
+        owned.make_folder(folder)
+        for left in owned.names(folder):  # of a server that was killed
+            if left.startswith(owned.PART):
+                owned.remove(folder / left)
+    except (OSError, owned.NotOurs):
         return False
-    for left in folder.glob("*.part"):  # of a server that was killed
-        with contextlib.suppress(OSError):
-            left.unlink()
-    return os.access(folder, os.W_OK) and not folder.is_symlink()
+    return os.access(folder, os.W_OK)

@@ -240,7 +240,7 @@ def _home(shards: str, library: str | None) -> Any:
     """The library that is meant: named, or the folder in whose .tagline the shards lie."""
     from tagging import places
 
-    own = Path(shards).resolve()
+    own = Path(shards).absolute()  # where a link in a stranger's folder leads is not what was named
     if library is None and "://" not in shards and own.parent.name == places.FOLDER:
         return places.home(own.parent.parent)
     return places.home(library) if library else places.find()

@@ -13,8 +13,10 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tagging import owned
 from tagging.cluster import ClusterError
 from tagging.cluster.sources import filesystem, is_url
 from tagging.names import safe
@@ -69,7 +71,12 @@ class Shelf:
         self.atomic = is_url(self.url) and not self.url.startswith("file://")  # object stores: all or nothing
 
     def claim(self) -> None:
-        """Make it ours; refuses a folder of somebody else's."""
+        """Make it ours; refuses a folder of somebody else's, and one in which a link leads elsewhere."""
+        if not self.atomic:
+            try:
+                owned.without_links(Path(self.root))
+            except owned.NotOurs as error:
+                raise ClusterError(str(error)) from error
         head = f"{self.root}/{HEAD}"
         if self.fs.exists(head):
             self.check()

@@ -49,12 +49,14 @@ def tagger(
     from tagging.generator.data import from_catalog
     from tagging.generator.saving import install
     from tagging.generator.train import train as run
+    from tagging.owned import without_links
     from tagging.training import NonFinite, to_stderr
 
     try:
         with Catalog.open(library, create=False) as catalog:
             assert catalog.file is not None
-            folder = Path(out).expanduser() if out else catalog.file.parent / "models" / f"tagger-{preset}"
+            own = catalog.file.parent / "models" / f"tagger-{preset}"
+            folder = Path(out).expanduser() if out else without_links(own)
             examples = from_catalog(catalog, config, pick(device or "auto"))
         outcome = run(config, examples, folder, device=device, say=to_stderr)
         install(outcome.folder)

@@ -33,6 +33,7 @@ def ranker(library: str, settings: tuple[str, ...], out: str | None, device: str
     from experts.devices import pick
     from tagging.catalog import Catalog, CatalogError
     from tagging.neighbours.reading import read, sides
+    from tagging.owned import without_links
     from tagging.ranker.expert import install
     from tagging.ranker.train import train
     from tagging.training import to_stderr
@@ -40,7 +41,8 @@ def ranker(library: str, settings: tuple[str, ...], out: str | None, device: str
     try:
         with Catalog.open(library, create=False) as catalog:
             assert catalog.file is not None
-            folder = Path(out).expanduser() if out else catalog.file.parent / "models" / "ranker"
+            own = catalog.file.parent / "models" / "ranker"
+            folder = Path(out).expanduser() if out else without_links(own)
             learn, validation = sides(read(catalog))
         made = train(config, learn, validation, device=pick(device or "auto"), say=to_stderr)
     except (BadConfig, CatalogError) as error:

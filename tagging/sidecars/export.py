@@ -36,19 +36,23 @@ def export(
     modalities: Collection[Modality] = (),
     short: bool = False,
     dry: bool = False,
+    named: Collection[Path] = (),
 ) -> Iterator[Outcome]:
     """Write the tags of `videos` (all, if None) and yield what became of each file.
 
     Sidecars go beside the videos, or into `out` under the same folders as in the library; files that serve
     the whole library go into `out`, or into the working directory. `modalities` narrows what is told.
+    Whoever wrote the catalog may have put any path into it: nothing is written beside a video that lies
+    outside of the library's folder, unless the user named it or a folder above it, in `named`.
     """
     chosen = list(videos) if videos is not None else None
     # A set of hashes is all that a large library costs; sheets are made one at a time.
     hashes = frozenset(video.hash for video in (chosen if chosen is not None else catalog.videos()))
     beside = [FORMATS[name] for name in formats if FORMATS[name].beside]
+    bounds = [_real(path) for path in (catalog.bounds, *named)]
     if beside:
         for video in chosen if chosen is not None else catalog.videos():
-            yield from _sidecars(catalog, video, beside, out, modalities, short, dry)
+            yield from _sidecars(catalog, video, beside, out, bounds, modalities, short, dry)
     for form in (FORMATS[name] for name in formats if not FORMATS[name].beside):
         some = chosen if chosen is not None else catalog.videos()
         sheets = (sheet_of(catalog, video, modalities) for video in some)
@@ -86,6 +90,7 @@ def _sidecars(
     video: Video,
     formats: Sequence[Format],
     out: Path | None,
+    bounds: Sequence[Path],
     modalities: Collection[Modality],
     short: bool,
     dry: bool,
@@ -96,7 +101,7 @@ def _sidecars(
         for form in formats:
             target = path
             try:
-                target = _place(catalog, path, form, out, short)
+                target = _place(catalog, path, form, out, bounds, short)
                 state = write_sidecar(target, form, sheet, dry=dry)
             except Refused as refused:
                 yield Outcome(target, form.name, "failed", str(refused))
@@ -105,13 +110,16 @@ def _sidecars(
                     yield Outcome(target, form.name, state)
 
 
-def _place(catalog: Catalog, video: Path, form: Format, out: Path | None, short: bool) -> Path:
+def _place(
+    catalog: Catalog, video: Path, form: Format, out: Path | None, bounds: Sequence[Path], short: bool
+) -> Path:
     """Where the sidecar of a video goes."""
     if out is None:
+        _within(video, bounds)
         if not video.parent.is_dir():
             raise Refused(f"{safe(video.parent)} is not there now; plug it in, or use --out FOLDER")
         return files.beside(video, form, short=short)
-    inside = Path(_below(catalog, os.fspath(video)))
+    inside = Path(_below(catalog, os.path.normpath(video)))
     folder = out / (inside.parent if not inside.is_absolute() else "")
     below = [folder, *folder.parents]
     for part in below[: below.index(out)]:
@@ -119,6 +127,20 @@ def _place(catalog: Catalog, video: Path, form: Format, out: Path | None, short:
             raise Refused(f"{safe(part)} is a symbolic link, which is never followed; move it away")
     brief = (form.stem or short) and files.rival(video) is None
     return folder / ((video.stem if brief else video.name) + form.suffix)
+
+
+def _within(video: Path, bounds: Sequence[Path]) -> None:
+    """Refuse a video beside which the user has not asked for files. Where it really lies decides."""
+    if not any(_real(video).is_relative_to(bound) for bound in bounds):
+        raise Refused(
+            f"{safe(video)} lies outside of the library's folder, so nothing is written beside it; "
+            "name it or its folder, or use --out FOLDER"
+        )
+
+
+def _real(path: Path) -> Path:
+    """Where a folder really lies, or a video: the folder decides where its sidecar goes, not its own link."""
+    return Path(os.path.realpath(path)) if path.is_dir() else Path(os.path.realpath(path.parent), path.name)
 
 
 def write_sidecar(path: Path, form: Format, sheet: Sheet, *, dry: bool = False) -> str | None:
