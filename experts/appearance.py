@@ -27,6 +27,7 @@ import numpy.typing as npt
 from experts import devices, weights
 from experts.footage import Pictures
 from experts.seeing.pictures import Preparation, batched
+from experts.stock.offline import offline
 
 if TYPE_CHECKING:
     import torch
@@ -131,17 +132,16 @@ def load_towers(path: Path, architecture: str | None = None) -> tuple[Any, Calla
     """The model, its tokenizer and its preparation, from a folder or from a file of a named architecture."""
     import open_clip
 
+    folder = path if path.is_dir() else path.parent
     if architecture is not None:
-        file = weights.Found(str(path), path, "").model
-        model = open_clip.create_model(
-            architecture, pretrained=str(file), pretrained_image=False, pretrained_text=False
-        )
-        config = open_clip.get_model_config(architecture)
-        folder = path if path.is_dir() else path.parent
+        source: dict[str, Any] = {"model_name": architecture}
+        source["pretrained"] = str(weights.Found(str(path), path, "").model)
+        config = model_config(architecture)
     else:
-        folder = path if path.is_dir() else path.parent
+        source = {"model_name": f"local-dir:{folder}"}
         config = weights.Found(str(path), path, "").config("open_clip_config.json")["model_cfg"]
-        model = open_clip.create_model(f"local-dir:{folder}", pretrained_image=False, pretrained_text=False)
+    with offline():
+        model = open_clip.create_model(**source, pretrained_image=False, pretrained_text=False)
     return model, _tokenizer(folder, config["text_cfg"]), preparation_of(model)
 
 
@@ -150,13 +150,29 @@ def build_towers(architecture: str | Mapping[str, Any]) -> Any:
     import open_clip
 
     if isinstance(architecture, str):
-        return open_clip.create_model(architecture, pretrained_image=False, pretrained_text=False)
+        model_config(architecture)
+        with offline():
+            return open_clip.create_model(architecture, pretrained_image=False, pretrained_text=False)
     config = json.loads(json.dumps(architecture))  # open_clip changes what it is given
     custom = config.pop("custom_text", False)
     model = (open_clip.CustomTextCLIP if custom else open_clip.CLIP)(**config)
     cut = {"size": model.visual.image_size}
     open_clip.model.set_model_preprocess_cfg(model, {**_usual_preprocess(), **cut})
     return model
+
+
+def model_config(architecture: str) -> dict[str, Any]:
+    """open_clip's own settings of an architecture. Raises weights.WeightsRefused for what is not its own."""
+    import open_clip
+
+    # open_clip would ask a hub for the settings of "hf-hub:NAME".
+    found = None if ":" in architecture else open_clip.get_model_config(architecture)
+    if found is None:
+        raise weights.WeightsRefused(
+            f"open_clip has no architecture {architecture!r}; `open_clip.list_models()` names them"
+        )
+    config: dict[str, Any] = found
+    return config
 
 
 def save_towers(

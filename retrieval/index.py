@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 
 from retrieval.embedders import Choice
 from retrieval.rows import BadIndex, Ids, Index, Level, Vectors, pack, unpack
-from tagging import embeddings
+from tagging import approvals, embeddings, owned
 from tagging.names import safe
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def open_index(catalog: Reading, level: Level = Level.VIDEO) -> Index | None:
     from retrieval.faiss_index import FaissIndex
 
     elsewhere = pointer(catalog, level)
-    if elsewhere is not None and elsewhere.exists():
+    if elsewhere is not None and os.path.lexists(elsewhere):
         from retrieval.milvus import MilvusIndex
 
         return MilvusIndex.open(elsewhere, choice.fingerprint)
@@ -88,7 +89,10 @@ def pointer(catalog: Reading, level: Level) -> Path | None:
 
 
 def update_in_milvus(catalog: Catalog, level: Level, fingerprint: str, address: str) -> Updated:
-    """Bring the rows of a level in Milvus up to date with the catalog, and keep asking there from now on."""
+    """Bring the rows of a level in Milvus up to date with the catalog, and keep asking there from now on.
+
+    Whoever names a server here has approved it.
+    """
     from retrieval.milvus import MilvusIndex
 
     videos, _ = embeddings.counts(catalog, level, fingerprint)
@@ -96,6 +100,7 @@ def update_in_milvus(catalog: Catalog, level: Level, fingerprint: str, address: 
     where = pointer(catalog, level)
     if first is None or where is None:
         raise BadIndex(f"{catalog.name} has no vectors yet; run `tagline index` without --milvus first")
+    approvals.approve(address)
     # The ids are this catalog's own: its rows must not meet those of another of the same name.
     mark = catalog.meta("milvus") or uuid4().hex[:12]
     catalog.set_meta("milvus", mark)
@@ -135,7 +140,7 @@ def update(
     if path is not None and (built or added or removed):
         index.save(path)
     if elsewhere is not None:
-        elsewhere.unlink(missing_ok=True)
+        owned.remove(elsewhere)
     return Updated(level, len(index), added, removed, built, index.exact, index.recall)
 
 

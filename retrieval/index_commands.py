@@ -85,9 +85,12 @@ def _index(
     from retrieval.embed import embed, sample_queries
     from retrieval.index import BadIndex, Level, update, update_in_milvus
     from retrieval.learning import learn
+    from tagging.approvals import approve
     from tagging.folder import Progress
     from tagging.progress import Lines
 
+    if model is not None and not Path(model).expanduser().is_dir():
+        approve(model)  # whoever names a model of the hub here has approved it
     chosen = _model(catalog, model, weights)
     with Lines(quiet=as_json) as lines:
         lines.progress(Progress(0))

@@ -16,11 +16,12 @@ from typing import Any, Self
 
 import numpy as np
 
-from experts.stock.digest import write_whole
 from retrieval.rows import BadIndex, Ids, Vectors
+from tagging import approvals, owned
 from tagging.names import safe
 
 FORMAT = 1
+MOST_BYTES = 1 << 20  # of the small file
 AT_ONCE = 1000  # rows of one message; Milvus takes no more than 64 MB
 MOST = 16_384  # rows that Milvus gives for one query
 AGAIN = "run `tagline index --rebuild` to make it again from the catalog"
@@ -157,15 +158,17 @@ class MilvusIndex:
             "dimensions": self.dimensions,
             "revision": self.revision,
         }
-        write_whole(path, json.dumps(head, indent=1) + "\n")
+        owned.replace(path, json.dumps(head, indent=1) + "\n")
 
     @classmethod
     def open(cls, path: Path, fingerprint: str, *, token: str = "") -> Self:
         try:
-            head = json.loads(path.read_text(encoding="utf-8"))
+            head = json.loads(owned.read(path, MOST_BYTES))
             ours, form = head["tagline"] == "index in milvus", int(head["format"])
             about = head["address"], head["fingerprint"], int(head["dimensions"])
             revision, name = int(head["revision"]), str(head["name"])
+        except owned.NotOurs as error:
+            raise BadIndex(str(error)) from error
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise BadIndex(f"the index {safe(path)} is damaged; {AGAIN}") from error
         if not ours:
@@ -174,6 +177,12 @@ class MilvusIndex:
             raise BadIndex(f"the index {safe(path)} was written by a newer tagline; update, or {AGAIN}")
         if about[1] != fingerprint:
             raise BadIndex(f"the index {safe(path)} is of another model than the library's vectors; {AGAIN}")
+        if not approvals.is_approved(str(about[0])):
+            where = safe(str(about[0]), 200)
+            raise BadIndex(
+                f"the index {safe(path)} is in Milvus at {where}, which you have not approved, so it is not "
+                f"asked; if you trust it, run `tagline approve {where}`"
+            )
         index = cls(*about, name=name, token=token)
         index.revision = revision
         return index
@@ -181,7 +190,7 @@ class MilvusIndex:
     def held_revision(self, path: Path) -> int:
         """How far this very collection has come, by what `save` wrote there; 0 if that is of another."""
         try:
-            head = json.loads(path.read_text(encoding="utf-8"))
+            head = json.loads(owned.read(path, MOST_BYTES))
             same = all(head[key] == getattr(self, key) for key in ("address", "name", "fingerprint"))
             return int(head["revision"]) if same and len(self) else 0
         except (OSError, ValueError, KeyError, TypeError):

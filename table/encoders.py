@@ -6,13 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-import open_clip
 import torch
 from open_clip.model import CustomTextCLIP, convert_to_custom_text_state_dict, resize_pos_embed
 from open_clip.transformer import TextTransformer
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from experts.appearance import model_config
+from experts.weights import WeightsRefused
 from table.config import BadConfig
 
 # What makes a library fetch something, which building a network from a saved configuration must not.
@@ -23,12 +24,10 @@ def architecture(name_or_data: str | dict[str, Any]) -> dict[str, Any]:
     """The dictionary of an open_clip architecture: `embed_dim`, `vision_cfg`, `text_cfg`, ..."""
     if isinstance(name_or_data, dict):
         return name_or_data
-    found: dict[str, Any] | None = open_clip.get_model_config(name_or_data)
-    if found is None:
-        raise BadConfig(
-            f"open_clip has no architecture {name_or_data!r}; `open_clip.list_models()` names them"
-        )
-    return found
+    try:
+        return model_config(name_or_data)
+    except WeightsRefused as error:
+        raise BadConfig(str(error)) from error
 
 
 def build_towers(name_or_data: str | dict[str, Any]) -> tuple[nn.Module, TextTransformer, nn.Parameter]:

@@ -77,8 +77,8 @@ def fingerprint(folder: Path) -> str:
 
 
 def from_pretrained(name: str | Path, *, revision: str | None = None, device: str = "cpu") -> Saved:
-    """Load a folder, or a repository of the hub by its name."""
-    folder = folder_of(name, revision, FILES, "tagline train table", NotAModel)
+    """Load a folder, or a repository of the hub by its name, which was approved (`tagline approve`)."""
+    folder = folder_of(name, revision, FILES, "tagline train table", NotAModel, needed=(WEIGHTS, CONFIG))
     try:
         data = safe.read_config(folder / CONFIG, allowed=KEYS)
         safe.check_file(folder / WEIGHTS)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from tagging import approvals
 from tagging.configuring import BadConfig
+from tagging.names import safe
 
 
 def save_weights(model: nn.Module, path: Path) -> None:
@@ -28,17 +32,39 @@ def load_weights(model: nn.Module, path: Path, refusal: type[BadConfig]) -> None
 
 
 def folder_of(
-    name: str | Path, revision: str | None, files: Sequence[str], command: str, refusal: type[BadConfig]
+    name: str | Path,
+    revision: str | None,
+    files: Sequence[str],
+    command: str,
+    refusal: type[BadConfig],
+    *,
+    needed: Sequence[str],
 ) -> Path:
-    """The folder of this name, or these files of the hub's repository; `command` makes such folders."""
+    """The folder of this name, or these files of the hub's repository; `command` makes such folders.
+
+    The hub is asked for names that the user has approved alone, and only for what is not here already: a
+    name may come from a catalog that a stranger made.
+    """
     folder = Path(name).expanduser()
     if folder.is_dir():
         return folder
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
+    wanted = partial(snapshot_download, str(name), revision=revision, allow_patterns=list(files))
     try:
-        return Path(snapshot_download(str(name), revision=revision, allow_patterns=list(files)))
+        with suppress(LocalEntryNotFoundError):
+            here = Path(wanted(local_files_only=True))
+            if all((here / file).is_file() for file in needed):
+                return here
+        if not approvals.is_approved(str(name)):
+            raise refusal(
+                f"the model {safe(name)} is not on this machine, and the hub is not asked for a model that "
+                f"nobody approved; if you trust it, run `tagline approve {safe(name)}`"
+            )
+        return Path(wanted())
+    except refusal:
+        raise
     except HFValidationError:
         raise refusal(f"there is no folder {name}; name one that `{command}` wrote") from None
     except Exception as error:

@@ -23,6 +23,7 @@ from retrieval.embedders import CHOICE, Choice
 from retrieval.index import Level, open_index, update, update_in_milvus
 from retrieval.milvus import MilvusIndex
 from tagging import embeddings
+from tagging.approvals import approve
 from tagging.catalog import Catalog
 
 D = 12
@@ -127,6 +128,9 @@ def test_it_is_found_again_and_only_by_its_own_model(index: MilvusIndex, tmp_pat
     index.revision = 7
     index.save(tmp_path / "here.json")
     index.close()
+    with pytest.raises(BadIndex, match="have not approved"):
+        MilvusIndex.open(tmp_path / "here.json", MODEL)
+    approve(index.address)
     again = MilvusIndex.open(tmp_path / "here.json", MODEL)
     assert (len(again), again.revision, again.fingerprint) == (10, 7, MODEL)
     with pytest.raises(BadIndex, match="another model"):

@@ -27,11 +27,12 @@ SOURCE = "scene"  # the expert whose vectors of CLIP lie in the shards
 @contextmanager
 def _in_words() -> Iterator[None]:
     from retrieval.rows import BadIndex
+    from tagging.schema import CatalogError
 
     try:
         required()
         yield
-    except (ClusterError, BadIndex) as error:
+    except (ClusterError, BadIndex, CatalogError) as error:
         raise click.ClickException(str(error)) from error
 
 
@@ -43,7 +44,11 @@ def index(shards: str | None, address: str, out: str | None, source: str | None,
         )
     with _in_words():
         from retrieval.cluster.building import build
+        from tagging.approvals import approve
+        from tagging.cluster.sources import is_url
 
+        if is_url(shards):  # who names it here has approved it, and the index will name it
+            approve(shards.rstrip("/"))
         head = build(
             shards, Path(out), source or SOURCE, address, say=lambda line: click.echo(line, err=True)
         )
@@ -135,9 +140,16 @@ def _encoded(head: Head, sentence: str, weights: str | None, config: str | None)
 
 def _rows(head: Head, spots: list[Spot], scores: list[float]) -> list[dict[str, object]]:
     """Hits with the addresses of their videos, where the shards still say them."""
+    from tagging import approvals
     from tagging.cluster import asking
     from tagging.cluster.shards import Shelf
+    from tagging.cluster.sources import is_url
 
+    if is_url(head.shards) and not approvals.is_approved(head.shards):
+        raise ClusterError(
+            f"the index names {safe(head.shards, 200)}, which you have not approved, so it is not asked; "
+            f"if you trust it, run `tagline approve {safe(head.shards, 200)}`"
+        )
     shelf = Shelf(head.shards)
     where = asking.places(shelf, shelf.parts(), {spot.video for spot in spots})
     return [

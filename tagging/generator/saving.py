@@ -95,8 +95,9 @@ def fingerprint(folder: Path) -> str:
 
 
 def from_pretrained(name: str | Path, *, revision: str | None = None, device: str = "cpu") -> Trained:
-    """Load a folder, or a repository of the hub by its name."""
-    folder = folder_of(name, revision, FILES, "tagline train tagger", NotATagger)
+    """Load a folder, or a repository of the hub by its name, which was approved (`tagline approve`)."""
+    needed = (WEIGHTS, CONFIG, WORDS, TAGS)
+    folder = folder_of(name, revision, FILES, "tagline train tagger", NotATagger, needed=needed)
     config = _config(folder)
     try:
         safe.check_file(folder / WEIGHTS)
