@@ -1,7 +1,11 @@
-"""What tests share: one thread a process, no network, where the real data lies, and worlds of stand-ins."""
+"""What tests share: one thread a process, no network, where the real data lies, and worlds of stand-ins.
+
+TAGLINE_SHAKE=SEED shakes the last bits of vectors, see shaking.py. Tests of vectors are marked `numeric`.
+"""
 
 from __future__ import annotations
 
+import ast
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +23,64 @@ if TYPE_CHECKING:
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+# A test is numeric if its file imports one of these, or a stand-in made of vectors.
+NUMERIC = (
+    "torch",
+    "table",
+    "experts.appearance",
+    "experts.hearing.soundprint",
+    "experts.scene",
+    "retrieval.bank",
+    "retrieval.embed",
+    "retrieval.explain",
+    "retrieval.faiss_index",
+    "retrieval.index",
+    "retrieval.reader",
+    "retrieval.searcher",
+    "tagging.generator",
+    "tagging.merging",
+    "tagging.nearest",
+    "tagging.neighbours",
+    "tagging.ranker",
+    "tagging.rivals",
+    "embedding",
+    "shaking",
+    "table_world",
+    "tagger_world",
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Not in the process that only hands out tests: this imports torch.
+    if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
+        import shaking
+
+        shaking.install()
+
+
+def imported(path: Path) -> set[str]:
+    """Names of the modules that a file imports, those inside its functions too."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def is_numeric(module: str) -> bool:
+    return any(module == name or module.startswith(f"{name}.") for name in NUMERIC)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    numeric: dict[Path, bool] = {}
+    for item in items:
+        if item.path not in numeric:
+            numeric[item.path] = any(map(is_numeric, imported(item.path)))
+        if numeric[item.path]:
+            item.add_marker("numeric")
 
 
 @pytest.fixture(autouse=True)

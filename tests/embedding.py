@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fakes import content_of
+from shaking import shaken
 
 from experts.footage import Footage, Pictures, Uniform
 from experts.tags import Embedding, Tag
@@ -65,7 +66,7 @@ def bag(text: str) -> Floats:
     for word in text.casefold().split() or [""]:
         seed = int.from_bytes(hashlib.sha256(word.encode()).digest()[:4], "big")
         vector += np.random.default_rng(seed).standard_normal(SIZE).astype(np.float32)
-    return vector / np.linalg.norm(vector)
+    return shaken(vector / np.linalg.norm(vector))
 
 
 def use_fake_embedder(monkeypatch: pytest.MonkeyPatch, cache: Path) -> type[FakeEmbedder]:

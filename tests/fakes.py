@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from shaking import shaken
 
 from experts.footage import Coverage, Facts, Footage, Sampling, Sound, Uniform, Unreadable, View, Windows
 from experts.tags import Embedding, Modality, Report, Sighting, Tag, Word
@@ -220,7 +221,7 @@ def report_of(content: Mapping[str, Any], modality: Modality, source: str) -> Re
     if modality == Modality.SCENE:
         seed = int.from_bytes(hashlib.sha256(repr(sorted(content)).encode()).digest()[:4], "big")
         values = np.random.default_rng(seed).standard_normal(8).astype(np.float32)
-        report.vectors = [Embedding(0.0, duration, values)]
+        report.vectors = [Embedding(0.0, duration, shaken(values))]
     return report
 
 

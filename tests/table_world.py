@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from processes import die_at, logged, write_losses
+from shaking import install
 
 from table.batches import Row
 from table.config import Config, TrainConfig
@@ -77,6 +78,7 @@ class Work:
 
 
 if __name__ == "__main__":
+    install()
     sys.path.insert(0, str(Path(__file__).parent))
     if len(sys.argv) > 2:
         from table.trainer import TableTrainer

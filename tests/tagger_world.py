@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from processes import die_at, logged, write_losses
+from shaking import install, shaken
 
 from tagging.generator.config import Config, TaggerConfig, TrainConfig
 from tagging.generator.data import Example, Examples
@@ -31,9 +32,8 @@ def world(videos: int = 48, seed: int = 0) -> list[Example]:
         named = NAMED[int(rng.integers(len(NAMED)))]
         frames = directions[shown].sum(0) + 0.1 * rng.normal(size=(3, WIDTH))
         tags = (*(SEEN[n] for n in shown), named)
-        found.append(
-            Example(f"/videos/v{i}.mp4", f"k{i}", f"a day in {named}", tags, frames.astype(np.float32))
-        )
+        seen = shaken(frames.astype(np.float32))
+        found.append(Example(f"/videos/v{i}.mp4", f"k{i}", f"a day in {named}", tags, seen))
     return found
 
 
@@ -65,6 +65,7 @@ def losses(history: list[dict[str, float]]) -> dict[int, dict[str, float]]:
 
 
 if __name__ == "__main__":
+    install()
     changes: dict[str, object] = {}
     if len(sys.argv) > 2 and sys.argv[2].startswith("die="):
         from tagging.generator.trainer import TaggerTrainer

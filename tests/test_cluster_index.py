@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from shaking import shaken
 
 from retrieval.cluster import building, pieces
 from retrieval.cluster.pieces import Head, Piece, Spot, best, merged
@@ -22,7 +23,7 @@ CENTRES = rng.standard_normal((20, D))
 
 def vectors(count: int, seed: int) -> np.ndarray[Any, Any]:
     draw = np.random.default_rng(seed)
-    return pieces.unit(CENTRES[draw.integers(0, 20, count)] + 0.3 * draw.standard_normal((count, D)))
+    return shaken(pieces.unit(CENTRES[draw.integers(0, 20, count)] + 0.3 * draw.standard_normal((count, D))))
 
 
 def shelf_of(folder: Path, parts: int = 6, each: int = 50) -> tuple[Shelf, np.ndarray[Any, Any]]:

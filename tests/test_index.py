@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from shaking import shaken
 
 from experts.tags import Embedding
 from retrieval import faiss_index
@@ -28,7 +29,7 @@ def unit(rows: int, seed: int = 0, groups: int = 0) -> Any:
     found = rng.standard_normal((rows, WIDE))
     if groups:
         found = rng.standard_normal((groups, WIDE))[rng.integers(0, groups, rows)] + 0.5 * found
-    return (found / np.linalg.norm(found, axis=1, keepdims=True)).astype(np.float32)
+    return shaken((found / np.linalg.norm(found, axis=1, keepdims=True)).astype(np.float32))
 
 
 def oracle(held: dict[int, Any], query: Any, k: int) -> list[int]:

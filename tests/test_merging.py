@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from shaking import shaken
 
 from experts.tags import Embedding, Modality, Report, Tag
 from tagging.catalog import Catalog, Look
@@ -139,7 +140,7 @@ def library(folder: Path) -> Catalog:
     kinds = rng.normal(size=(2, 8))
     for i, video in enumerate(catalog.videos()):
         kind = i % 2
-        look = (kinds[kind] + 0.1 * rng.normal(size=8)).astype(np.float32)
+        look = shaken((kinds[kind] + 0.1 * rng.normal(size=8)).astype(np.float32))
         catalog.put_vectors(video.id, "appearance", "clip", [Embedding(0.0, 1.0, look)])
         catalog.put_video(video.hash, title=("a day at the sea", "football match")[kind])
         if i < 10:

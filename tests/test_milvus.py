@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from shaking import shaken
 
 from retrieval.rows import BadIndex, Index
 
@@ -75,7 +76,7 @@ def index(address: str, request: pytest.FixtureRequest) -> Iterator[MilvusIndex]
 
 def unit(count: int, seed: int) -> np.ndarray[Any, Any]:
     rows = np.random.default_rng(seed).standard_normal((count, D)).astype(np.float32)
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return shaken(rows / np.linalg.norm(rows, axis=1, keepdims=True))
 
 
 def exact(held: dict[int, Any], queries: Any, k: int) -> np.ndarray[Any, Any]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import fakes
 import numpy as np
 import pytest
+from shaking import shaken
 
 from experts.tags import Embedding, Modality
 from retrieval import learning
@@ -48,7 +49,7 @@ def word(text: str) -> np.ndarray:
 
 def unit(vector: np.ndarray) -> np.ndarray:
     length = np.linalg.norm(vector)
-    return (vector / length if length else vector).astype(np.float32)
+    return shaken((vector / length if length else vector).astype(np.float32))
 
 
 class FakeIndex:
