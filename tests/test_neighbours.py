@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from shaking import shaken
 
 from tagging.generator.config import TaggerConfig
 from tagging.generator.data import Example, Examples, from_lists
@@ -96,6 +97,31 @@ def test_consensus_is_combmnz() -> None:
     assert consensus({}) == {}
 
 
+@given(
+    st.lists(
+        st.lists(st.floats(-1, 1), min_size=1, max_size=12),
+        min_size=1,
+        max_size=4,
+    ),
+    st.floats(0.01, 1),
+    st.sets(st.integers(0, 11)),
+)
+def test_no_score_leaves_nought_to_one_not_even_by_a_bit(
+    sources: list[list[float]], spread: float, rejected: set[int]
+) -> None:
+    """On any processor: "dog" is on all videos, "sea" on every other one, "cat" is also rejected."""
+    votes = {}
+    for name, scores in enumerate(sources):
+        weights = normalise(scores, 0.1, spread)
+        tags = [("dog", "cat", "sea") if i % 2 else ("dog", "cat") for i in range(len(scores))]
+        against = [("cat",) if i in rejected else () for i in range(len(scores))]
+        votes[str(name)] = shares(weights, tags, against)
+        assert all(0 < share <= 1 for share in votes[str(name)].values())
+    found = consensus(votes)
+    assert all(0 < score <= 1 for score in found.values())
+    assert found["dog"] == pytest.approx(1.0)
+
+
 # -- the memory
 
 
@@ -110,7 +136,7 @@ def world(videos: int = 60, seed: int = 0) -> tuple[list[Known], dict[str, np.nd
         NAMED: looks[kinds] + 0.3 * rng.normal(size=(videos, 12)) + 5,  # another corner of the same space
         TITLE: words[kinds] + 0.2 * rng.normal(size=(videos, 8)),
     }
-    return known, {name: rows.astype(np.float32) for name, rows in views.items()}
+    return known, {name: shaken(rows.astype(np.float32)) for name, rows in views.items()}
 
 
 def test_no_video_is_its_own_neighbour_under_any_name() -> None:

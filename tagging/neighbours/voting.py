@@ -50,7 +50,10 @@ def shares(
     tags: Sequence[Sequence[str]],
     rejected: Sequence[Sequence[str]] | None = None,
 ) -> dict[str, float]:
-    """What share of the weight of one source's neighbours has each tag; a rejection takes its share away."""
+    """What share of the weight of one source's neighbours has each tag; a rejection takes its share away.
+
+    No share is above 1: weights that sum to 1 may pass it by the last bit when they are added one by one.
+    """
     found: dict[str, float] = defaultdict(float)
     for weight, own in zip(np.asarray(weights, np.float64).tolist(), tags, strict=True):
         for tag in dict.fromkeys(own):
@@ -59,14 +62,15 @@ def shares(
         for tag in dict.fromkeys(own):
             if tag in found:
                 found[tag] -= weight
-    return {tag: share for tag, share in found.items() if share > 1e-9}
+    return {tag: min(share, 1.0) for tag, share in found.items() if share > 1e-9}
 
 
 def consensus(votes: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
     """One score a tag, 0..1, from the shares of every source that had an opinion.
 
     The mean share times the share of the sources that name the tag: Fox and Shaw's CombMNZ (1994), scaled
-    so that 1 means that every neighbour of every source has it.
+    so that 1 means that every neighbour of every source has it. Shares of at most 1 give scores of at most
+    1 to the last bit: rounding keeps order, so N of them sum to at most N.
     """
     if not votes:
         return {}
