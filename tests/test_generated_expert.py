@@ -26,7 +26,7 @@ from tagging.walk import content_hash
 
 TINY = {"width": 16, "heads": 2, "title_layers": 1, "hybrid_layers": 1, "prompt_layers": 1,
         "decoder_layers": 1, "prompts": 4, "frames": 4, "bf16": "false", "language": "letters", "batch": 8,
-        "epochs": 25, "lr": 0.01, "dropout": 0.0, "evaluations": 1}  # fmt: skip
+        "epochs": 3, "lr": 0.01, "dropout": 0.0, "evaluations": 1}  # fmt: skip
 PLACES = ("paris", "rome", "oslo")
 
 
@@ -75,7 +75,9 @@ def test_without_a_tagger_it_says_what_to_run(tmp_path: Path, monkeypatch: pytes
 
 
 def test_trained_on_titles_and_frames_it_tags_other_videos(library: Path, towers: str) -> None:
-    code, output = invoke(library, "--set", f"towers={towers}", "--set", "epochs=80")
+    # The titles are three, and nothing else differs: they are known by heart long before the end.
+    known = ("--set", "epochs=40", "--set", "shuffle=false")
+    code, output = invoke(library, "--set", f"towers={towers}", *known)
     assert code == 0, output
     with Catalog.open(library) as catalog:
         assert len(set(catalog.vectors("appearance").ids.tolist())) == 18  # those of "test" were not touched

@@ -2,44 +2,83 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import tagger_world
+from shaking import shaken
 
 from benchmarks import grown_memory, taggers
 from benchmarks.taggers import Figures, Rows
+from tagging.generator import methods
+from tagging.generator.data import Example
 from tagging.generator.language import Letters
 from tagging.neighbours.views import Viewer
 
 RAG = {"retrieved": 4, "neighbours": 3}
+PLACES = ("rome", "paris", "oslo")
+NEW = "eternal city"
+
+
+def filmed(name: str, place: str, day: str, tags: Sequence[str]) -> Example:
+    """Frames and title show the place and the day, so that videos of both in common are nearest by far."""
+    seen = np.zeros((3, tagger_world.WIDTH), np.float32)
+    seen[:, PLACES.index(place)] = 1.0
+    seen[:, len(PLACES) + (day == "today")] = 1.0
+    return Example(f"/videos/{name}.mp4", name, f"{day} in {place}", tuple(tags), shaken(seen))
 
 
 def rows() -> Rows:
-    """From the middle of the training videos on, people call rome "eternal city"."""
-    found = tagger_world.world(60)
-    late = [replace(one, tags=(*one.tags, "eternal city")) if "rome" in one.tags else one for one in found]
-    return Rows([*found[:20], *late[20:40]], late[40:48], late[48:])
+    """Ten videos of each place on both days; from today on people call rome "eternal city".
+
+    Half of yesterday's videos are of a walk, and so is all that the threshold is chosen on: what half of
+    the neighbours say is enough there, and what all of them say is far above it.
+    """
+    yesterday = [
+        filmed(f"y{place}{n}", place, "yesterday", (place, "walk")[: 1 + n % 2])
+        for place in PLACES
+        for n in range(10)
+    ]
+    today = [
+        filmed(f"t{place}{n}", place, "today", (place, NEW) if place == "rome" else (place,))
+        for place in PLACES
+        for n in range(10)
+    ]
+    chosen = [filmed(f"v{n}", PLACES[n % 3], "yesterday", (PLACES[n % 3], "walk")) for n in range(9)]
+    asked = [filmed(f"a{n}", "rome", "today", ("rome", NEW)) for n in range(6)]
+    return Rows([*yesterday, *today], chosen, asked)
 
 
 def test_a_tag_of_today_is_said_by_a_memory_of_today_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The tagger is trained, and then stood in for by one that says what its memory tells it."""
     monkeypatch.setattr("benchmarks.kept.cache_home", lambda: tmp_path)
     told: list[tuple[list[list[str]], set[str]]] = []
 
     def gain(said: list[list[str]], known: set[str]) -> Figures:
         told.append((said, known))
-        return {"gain_novel": sum("eternal city" in tags for tags in said) / len(said)}
+        return {"gain_novel": sum(NEW in tags for tags in said) / len(said)}
 
-    config = taggers.varied(tagger_world.config(), RAG, 0)
+    write = methods.predict_all
+
+    def obey(model: methods.Model, make: Any, examples: Sequence[Example], **options: Any) -> Any:
+        assert len(write(model, make, examples, **options)) == len(examples)
+        return make.advisor.advise(examples)
+
+    monkeypatch.setattr(methods, "predict_all", obey)
+    config = taggers.varied(tagger_world.config({"frames": 3}, epochs=1), RAG, 0)
     data, viewer = rows(), Viewer(Letters())
     found, runs = grown_memory.table(data, viewer, config, [0], gain)
-    assert all("eternal city" not in known for _, known in told)
-    assert found["yesterday_neighbours_gain_novel"] == 0.0
-    assert found["grown_neighbours_gain_novel"] > 0.0
-    assert found["grown_neighbours_full_recall"] > found["yesterday_neighbours_full_recall"]
-    assert {"yesterday_rag_rare_f1", "grown_rag_rare_f1", "grown_rag_gain_novel"} <= set(found)
+    assert len(told) == 4
+    assert all(NEW not in known and "rome" in known for _, known in told)
+    for row in ("neighbours", "rag"):
+        assert found[f"yesterday_{row}_gain_novel"] == 0.0
+        assert found[f"grown_{row}_gain_novel"] == 1.0
+        assert found[f"grown_{row}_full_recall"] > found[f"yesterday_{row}_full_recall"]
+        assert {f"yesterday_{row}_rare_f1", f"grown_{row}_rare_f1"} <= set(found)
     monkeypatch.setattr(grown_memory, "run", lambda *_: pytest.fail("made again"))
     assert grown_memory.table(data, viewer, config, [0], gain) == (found, runs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -124,50 +124,42 @@ def test_contrast_is_cross_entropy_against_the_videos_own_negatives() -> None:
 
 SMALL = RankerConfig(
     width=32, clusters=4, groups=2, text_width=32, text_layers=1, heads=2, dropout=0.0, negatives=6,
-    language="letters", vocabulary=200, epochs=25, batch=16, lr=5e-3,
+    language="letters", vocabulary=200, epochs=2, batch=16, lr=5e-3,
 )  # fmt: skip
-
-
-def trained(objective: str = "contrast", seed: int = 0) -> Ranking:
-    from dataclasses import replace
-
-    rows = world(80)
-    return training.train(replace(SMALL, objective=objective, seed=seed), rows[:60], rows[60:70], say=str)
 
 
 @pytest.fixture(scope="module")
 def ranker() -> Ranking:
-    return trained()
+    rows = world(80)
+    return training.train(SMALL, rows[:60], rows[60:70], say=str)
 
 
-def right(ranked: Sequence[Sequence[tuple[str, float]]]) -> float:
-    test = world(80)[70:]
-    hits = [
-        len({t for t, _ in own[: len(one.tags)]} & set(one.tags)) / len(one.tags)
-        for own, one in zip(ranked, test, strict=True)
-    ]
-    return float(np.mean(hits))
+@pytest.mark.parametrize("objective", ["contrast", "classify"])
+def test_either_objective_learns_a_few_videos_by_heart(objective: str) -> None:
+    """Trained on them alone, over and over: their own tags are ranked above all others."""
+    rows = world(8)
+    settings = replace(SMALL, objective=objective, epochs=60, batch=8)
+    ranking = training.train(settings, rows, rows, say=str)
+    ranked = ranking.rank(rows) if objective == "contrast" else ranking.classify(rows)
+    for own, one in zip(ranked, rows, strict=True):
+        assert {tag for tag, _ in own[: len(one.tags)]} == set(one.tags)
 
 
-def test_it_learns_to_rank_and_says_what_it_is_sure_of(ranker: Ranking) -> None:
+def test_what_is_ranked_is_ordered_and_what_it_is_sure_of_is_said(ranker: Ranking) -> None:
     test = world(80)[70:]
     ranked = ranker.rank(test)
-    assert right(ranked) > 0.8
     for own in ranked:
         scores = [score for _, score in own]
         assert scores == sorted(scores, reverse=True)
         assert all(0 <= score <= 1 for score in scores)
     said = ranker.said(ranked)
-    assert 1 <= np.mean([len(own) for own in said]) <= 5
+    for own, every in zip(said, ranked, strict=True):
+        assert [tag for tag, _ in own] == [tag for tag, _ in every[: len(own)]]
     only = ranker.rank(test, [["dog", "rome", "never heard of"]] * len(test))
     assert all({tag for tag, _ in own} == {"dog", "rome"} for own in only)
     full = [dict(own) for own in ranked]
     for own, every in zip(only, full, strict=True):
         assert all(every[tag] == pytest.approx(score, abs=1e-6) for tag, score in own)
-
-
-def test_the_classifier_learns_the_same_world() -> None:
-    assert right(trained("classify").classify(world(80)[70:])) > 0.8
 
 
 def test_the_same_seed_gives_the_same_ranker_and_a_saved_one_ranks_alike(
@@ -192,12 +184,12 @@ def test_a_new_tag_is_ranked_without_training(ranker: Ranking) -> None:
     after = ranker.rank(world(80)[70:])
     assert len(ranker.searchable()) == len(ranker.tags) + 1
     assert all("red cars" in dict(own) for own in after)
-    # Where "red car" fits, so does a tag that is spelt almost alike, and better than most.
-    cars = [own for own, one in zip(after, world(80)[70:], strict=True) if "red car" in one.tags]
-    places = [[tag for tag, _ in own].index("red cars") for own in cars]
-    assert np.mean(places) < len(ranker.searchable()) / 2
-    for own, other in zip(before, after, strict=True):
-        assert [item for item in other if item[0] != "red cars"] == own
+    scores = {tag: np.array([dict(own)[tag] for own in after]) for tag in [*ranker.tags, "red cars"]}
+    for tag in ranker.tags:
+        assert scores[tag] == pytest.approx(np.array([dict(own)[tag] for own in before]), abs=1e-5)
+    # It is spelt almost like "red car", so over all videos no other tag fares so alike.
+    far = {tag: np.abs(scores[tag] - scores["red cars"]).mean() for tag in ranker.tags}
+    assert min(far, key=far.__getitem__) == "red car"
     assert all(torch.equal(a, b) for a, b in zip(weights, ranker.model.parameters(), strict=True))
     ranker.index = None
 

@@ -51,7 +51,8 @@ def test_captions_of_one_video_come_together_and_the_rest_stays(
     assert said
     own = vectors_of(made, [one for video in CAPTIONS for one in video[:2]])
     near = own[0::2] @ own[1::2].T
-    assert near.argmax(1).tolist() == [0, 1, 2, 3]
+    mates, others = near.diagonal(), near[~torch.eye(len(near), dtype=torch.bool)]
+    assert mates.min() > others.max() + 0.3  # each knows its mate by heart
 
     before, after = (torch.nn.Module() for _ in range(2))
     for towers, folder in ((before, clip), (after, made)):

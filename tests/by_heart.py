@@ -1,0 +1,32 @@
+"""Learning that needs no luck: a few videos, the same ones step after step, until they are known by heart.
+
+What a network says of videos that it never saw hangs on the last bits of every step, so no test asserts it.
+A few videos are another matter: whatever the processor, the loss on them goes to nearly nothing, unless
+what the network is shown does not belong to what it is to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import chain
+
+import torch
+
+
+def learn_by_heart(
+    modules: Sequence[torch.nn.Module], loss_of: Callable[[int], torch.Tensor], steps: int, lr: float
+) -> tuple[float, float]:
+    """Ever smaller steps of AdamW on the loss of step 0, 1, 2, ...: the first loss and the last."""
+    parameters = list(chain.from_iterable(module.parameters() for module in modules))
+    optimizer = torch.optim.AdamW(parameters, lr=lr)
+    schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, total_iters=steps)
+    losses = []
+    for step in range(steps):
+        loss = loss_of(step)
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        schedule.step()
+        losses.append(float(loss.detach()))
+    return losses[0], losses[-1]
