@@ -36,6 +36,8 @@ AIMS: dict[str, dict[str, Aim]] = {
     for name, text in {
         "decode": "cpu_ratio_720p_60s ≤ 0.4, cpu_ratio_1080p_300s ≤ 0.15, cpu_ratio_1fps ≤ 1, exact = true",
         "tagging": "speedup ≥ 1.5, same_tags = true, overhead_share ≤ 0.15",
+        "suite": "green = true, suite_seconds ≤ 360",
+        "cost": "decode_cpu_ratio ≤ 1.1, tag_cpu_ratio ≤ 1.1",
         "kill9": "trials ≥ 100, lost = 0, doubled = 0",
         "mutants": "hangs = 0, dead_batches = 0, memory_growth ≤ 0.1",
         "playhouse-experts": "object_f1 ≥ 0.85, person_f1 ≥ 0.85, scene_accuracy ≥ 0.9, "

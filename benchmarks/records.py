@@ -18,6 +18,14 @@ MEASUREMENTS = {
     "startup": ("benchmarks.startup:measure", "how fast `tagline --help` and `--version` answer"),
     "decode": ("benchmarks.decode:measure", "decoding the wanted frames against decoding them all"),
     "tagging": ("benchmarks.tagging:measure", "a tagging run against a plain script with the same models"),
+    "suite": (
+        "benchmarks.suite:measure",
+        "the tests, plain, shaken and on plain kernels",
+    ),
+    "cost": (
+        "benchmarks.cost:measure",
+        "CPU seconds of decoding and tagging beside another checkout (--set baseline=FOLDER)",
+    ),
     "kill9": ("benchmarks.kill9:measure", "kill -9 at random moments: nothing lost, nothing doubled"),
     "cluster-kill": (
         "benchmarks.cluster:measure_kill",
