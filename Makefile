@@ -6,7 +6,7 @@ READY := .venv/.ready
 # What the virtual environment is built from: if it changes, the next command builds it anew.
 INPUTS := pyproject.toml constraints.txt retrieval/__init__.py
 
-.PHONY: setup demo test lint types unit cluster wheel lock clean
+.PHONY: setup demo test lint types unit shaken cluster wheel lock clean
 
 setup: $(READY)
 
@@ -30,7 +30,14 @@ types: setup
 	$(BIN)/mypy
 
 unit: setup
-	$(BIN)/pytest -n 2 --durations=10
+	$(BIN)/pytest -n 2 --dist worksteal --durations=25
+
+# Tests of vectors once more with other last bits, as another processor gives them: noise of a millionth, torch
+# without vector instructions, one thread. `make shaken SEEDS=2` for one seed.
+SEEDS ?= 1 2 3
+shaken: setup
+	@for seed in $(SEEDS); do echo "shaken with seed $$seed"; \
+		TAGLINE_SHAKE=$$seed ATEN_CPU_CAPABILITY=default OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m numeric || exit 1; done
 
 # What needs Ray and Milvus, which are large and not for everybody.
 cluster: setup
