@@ -6,6 +6,7 @@ import os
 
 import click
 
+from tagging.library import NothingFound
 from tagging.names import safe
 
 
@@ -36,7 +37,7 @@ def approve(names: tuple[str, ...], forget: bool) -> None:
             elif approvals.forget(named):
                 click.echo(f"not approved any more: {safe(named)}")
             else:
-                raise click.ClickException(f"{safe(named)} was not approved")
+                raise NothingFound(f"{safe(named)} was not approved")
     except CatalogError as error:
         raise click.ClickException(str(error)) from error
     if not names:
