@@ -49,8 +49,10 @@ class DetectorExpert(WeighedExpert):
 
     def load(self, device: str) -> None:
         from experts.seeing.yolo import Detector
+        from experts.stock.convert import converted
 
-        self.detector = Detector.open(self.find("detector").path, device, imgsz=self.settings.imgsz)
+        with converted(self.find("detector").path, "yolo") as folder:
+            self.detector = Detector.open(folder, device, imgsz=self.settings.imgsz)
         self.wanted = [self._wants(name) for name in self.detector.names]
         if not any(self.wanted):
             only = ", ".join(self.settings.only)
