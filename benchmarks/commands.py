@@ -106,7 +106,7 @@ def run(
     The results lie beside the catalog: a page in Markdown, plots, and JSON. Options of a data set:
 
     \b
-    seeds=0,1,2        tables=table-1,op-tsg-7 or all     rivals=yes   also train the rivals' lines
+    seeds=0,1,2        tables=table-1,op-tsg-7 or all     rivals=yes   also train the baselines' lines
     train=N  test=N    so many videos at most             tag=no       use the tags as they are
     weights=playhouse  whose weights the experts use
     table.preset=NAME  table.KEY=VALUE  tagger.preset=NAME  tagger.KEY=VALUE      settings of the models

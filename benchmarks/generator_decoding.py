@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from tagging.generator.data import Collator, Example
     from tagging.generator.decoding import Decoding, Written
     from tagging.generator.encoder import Seen
-    from tagging.generator.methods import Model
+    from tagging.generator.model import TaggingModel
     from tagging.generator.saving import Trained
 
 PAPER_TIMES_CLASSIFIER = 13.6  # 450 s against 33 s, supplement of OP-TSG
@@ -47,8 +46,9 @@ def measure(options: dict[str, str]) -> dict[str, Any]:
 
     from benchmarks.msrvtt_words import read_annotations, split_rows
     from tagging.generator.decoding import Drafted, Greedy
-    from tagging.generator.methods import build, collator
     from tagging.generator.model import Tagger
+    from tagging.rivals.classifier import Classifier
+    from tagging.rivals.config import as_baseline
 
     rows = split_rows(read_annotations(options))
     held = rows["validate"][: int(options.get("videos", "497"))]
@@ -56,13 +56,12 @@ def measure(options: dict[str, str]) -> dict[str, Any]:
     trained = _trained(options, seed, rows["train"][: int(options.get("train", "7000"))], held)
     model, make = trained.model.eval(), trained.collator()
     assert isinstance(model, Tagger)
-    asl = replace(model.settings, method="asl")
-    classifier = build(asl, model.words, model.tags, torch.zeros(len(model.tags) + 1, asl.tag_width)).eval()
+    classifier = Classifier(as_baseline(model.settings, method="asl"), model.words, model.tags).eval()
     classifier.to(next(model.parameters()).device)
 
     greedy, greedy_seconds = _decode(model, make, held, Greedy(1), 1, runs)
     drafted, drafted_seconds = _decode(model, make, held, Drafted(at_once=1), 1, runs)
-    class_seconds = _classify(classifier, collator(classifier), held, 1, runs)
+    class_seconds = _classify(classifier, classifier.collator(), held, 1, runs)
     some = held[:TOGETHER]
     _, greedy_batch = _decode(model, make, some, Greedy(batch), batch, runs)
     _, drafted_batch = _decode(model, make, some, Drafted(at_once=batch), batch, runs)
@@ -132,12 +131,12 @@ def _classify(model: Any, make: Collator, examples: Sequence[Example], batch: in
     def once() -> None:
         with torch.no_grad():
             for seen in _seen(model, make, examples, batch):
-                model.classify(seen)
+                model.predict(seen)
 
     return _median(once, runs, next(model.parameters()).device)
 
 
-def _seen(model: Model, make: Collator, examples: Sequence[Example], batch: int) -> list[Seen]:
+def _seen(model: TaggingModel, make: Collator, examples: Sequence[Example], batch: int) -> list[Seen]:
     """Encoded alike for all: in groups, from which a decoding takes `batch` at a time."""
     device = next(model.parameters()).device
     size = batch * GROUPS

@@ -19,7 +19,7 @@ from benchmarks.taggers import TOLD, Figures, More, Rows
 
 if TYPE_CHECKING:
     from tagging.generator.config import Config
-    from tagging.generator.methods import Said
+    from tagging.generator.data import Said
     from tagging.neighbours.advising import Librarian
     from tagging.neighbours.views import Viewer
 

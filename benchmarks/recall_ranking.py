@@ -17,8 +17,7 @@ from benchmarks import kept, taggers
 from benchmarks.taggers import Figures, Rows
 
 if TYPE_CHECKING:
-    from tagging.generator.data import Example
-    from tagging.generator.methods import Said
+    from tagging.generator.data import Example, Said
     from tagging.neighbours.memory import Source
     from tagging.neighbours.views import Viewer
     from tagging.ranker.config import RankerConfig

@@ -15,8 +15,7 @@ from benchmarks import kept
 
 if TYPE_CHECKING:
     from tagging.generator.config import Config
-    from tagging.generator.data import Example
-    from tagging.generator.methods import Said
+    from tagging.generator.data import Example, Said
 
 Figures = dict[str, float]
 # Further columns from what was said of the test videos: (tags of each, tags of training) to figures.
@@ -102,9 +101,16 @@ def base(options: Mapping[str, str], preset: str, changes: Mapping[str, Any] | N
 
 
 def varied(config: Config, changes: Mapping[str, Any], seed: int) -> Config:
-    """The configuration with the model's `changes` and this seed; only who says so copies from the title."""
-    model = replace(config.model, **{"copy_title": False, **changes})
-    return replace(config, model=model, train=replace(config.train, seed=seed))
+    """The configuration with the model's `changes` and this seed; only who says so copies from the title.
+
+    A change of `method` makes it that of a baseline.
+    """
+    from tagging.rivals.config import as_baseline_run
+
+    train = replace(config.train, seed=seed)
+    if "method" in changes:
+        return replace(as_baseline_run(config, **changes), train=train)
+    return replace(config, model=replace(config.model, **{"copy_title": False, **changes}), train=train)
 
 
 def kept_run(config: Config, rows: Rows, more: More | None = None, about: Any = None) -> Figures:
@@ -122,14 +128,24 @@ def run(config: Config, rows: Rows, more: More | None = None) -> Figures:
     from tagging.generator.data import Examples
     from tagging.generator.methods import predict_all
     from tagging.generator.train import train
+    from tagging.rivals import make_model, retriever_of
     from tagging.training import to_stderr
 
     begun, spent = time.perf_counter(), time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         examples = Examples(list(rows.train), list(rows.validation), [], rows.frames_by)
-        outcome = train(config, examples, Path(folder) / "run", report=(), say=to_stderr)
+        retriever = retriever_of(config.model, rows.train)
+        outcome = train(
+            config,
+            examples,
+            Path(folder) / "run",
+            make_model=make_model,
+            retriever=retriever,
+            report=(),
+            say=to_stderr,
+        )
     trained = outcome.trained
-    said = predict_all(trained.model, trained.collator(outcome.shelf), rows.test)
+    said = predict_all(trained.model, trained.collator(retriever), rows.test)
     found = columns(rows.train, rows.test, said)
     if more is not None:
         known = {tag for one in rows.train for tag in one.tags}

@@ -147,9 +147,7 @@ def test_the_marks_around_a_title_are_not_copied(world: tuple[Tagger, Collator])
     assert not {tagger.words.start, tagger.words.end, tagger.words.pad}.intersection(copied)
 
 
-@pytest.mark.parametrize(
-    "change", [{"use_title": False}, {"classify_prompts": True}, {"method": "open-book", "order": "random"}]
-)
+@pytest.mark.parametrize("change", [{"use_title": False}, {"classify_prompts": True}])
 def test_what_cannot_copy_is_refused(change: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="copy_title"):
         replace(TaggerConfig(copy_title=True), **change)  # type: ignore[arg-type]

@@ -15,7 +15,7 @@ from shaking import shaken
 from tagging.generator.config import TaggerConfig
 from tagging.generator.data import Example, Examples, from_lists
 from tagging.generator.language import Letters, embed
-from tagging.generator.methods import build, collator, predict
+from tagging.generator.methods import predict
 from tagging.generator.model import Tagger
 from tagging.generator.saving import from_pretrained
 from tagging.generator.train import train
@@ -231,11 +231,10 @@ def test_the_decoder_hears_what_was_retrieved_and_only_that() -> None:
     words = Words.learn([*tags, "a title"], size=100)
     torch.manual_seed(0)
     config = TaggerConfig(**SMALL)  # type: ignore[arg-type]
-    tagger = build(config, words, tags, torch.from_numpy(embed(tags, "letters").values)).eval()
-    assert isinstance(tagger, Tagger)
+    tagger = Tagger(config, words, tags, torch.from_numpy(embed(tags, "letters").values)).eval()
     rows = from_lists(["one", "two"], [tags[:2], tags[2:]])
     with pytest.raises(ValueError, match="give it their memory"):
-        collator(tagger)
+        tagger.collator()
 
     class Says:
         def __init__(self, said: list[list[tuple[str, float]]]) -> None:
@@ -246,7 +245,7 @@ def test_the_decoder_hears_what_was_retrieved_and_only_that() -> None:
 
     def held(said: list[list[tuple[str, float]]]) -> tuple[torch.Tensor, torch.Tensor]:
         with torch.no_grad():
-            found = tagger.hold(tagger.see(collator(tagger, Says(said)).batch(rows)))
+            found = tagger.hold(tagger.see(tagger.collator(Says(said)).batch(rows)))
         return found.layers[0][0], found.mask
 
     memory, mask = held([[("dog", 1.0), ("red car", 0.5)], []])
@@ -258,7 +257,7 @@ def test_the_decoder_hears_what_was_retrieved_and_only_that() -> None:
     assert not torch.allclose(memory[0, :, 4], again[0, :, 4])
     weaker, _ = held([[("dog", 0.1), ("red car", 0.5)], []])
     assert not torch.allclose(memory[0, :, 3], weaker[0, :, 3])
-    long = collator(tagger, Says([[(tag, 1.0) for tag in tags * 9], []])).batch(rows)
+    long = tagger.collator(Says([[(tag, 1.0) for tag in tags * 9], []])).batch(rows)
     assert long.hints is not None
     assert long.hints.shape[1] == config.hint_words
 

@@ -1,21 +1,33 @@
-"""The rivals: losses against NumPy, copying against its formula, neighbours that are never oneself."""
+"""The baselines: losses against NumPy, neighbours that are never oneself, and nobody who knows them."""
 
 from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from by_heart import assert_learns_by_heart
+from tagger_world import config, examples, world
 
+import tagging
+from tagging.configuring import BadConfig, changed
 from tagging.generator.calibration import Calibration, calibrate
 from tagging.generator.config import TaggerConfig
 from tagging.generator.data import from_lists
-from tagging.generator.fitting import _best_threshold
 from tagging.generator.language import Letters, embed
-from tagging.generator.methods import build, collator, predict
+from tagging.generator.methods import predict, predict_all
 from tagging.generator.model import Tagger
 from tagging.generator.ordering import learned_order
+from tagging.generator.saving import NotATagger, from_pretrained
+from tagging.generator.train import train
 from tagging.generator.words import Words
-from tagging.rivals.classifier import asymmetric, binary
+from tagging.ranker.model import binary
+from tagging.rivals import make_model, retriever_of
+from tagging.rivals.classifier import asymmetric, best_threshold
+from tagging.rivals.config import BaselineConfig, as_baseline, as_baseline_run
 from tagging.rivals.openbook import Shelf
 
 SIZES = {"frame_width": 4, "tag_width": 256, "width": 16, "heads": 2, "title_layers": 1, "hybrid_layers": 1,
@@ -73,8 +85,79 @@ def test_the_threshold_is_the_best_of_all() -> None:
         p, r = np.mean(right / np.maximum(said.sum(1), 1)), np.mean(right / own.sum(1))
         return float(2 * p * r / max(p + r, 1e-12))
 
-    chosen = _best_threshold(probabilities, truth)
+    chosen = best_threshold(probabilities, truth)
     assert f1(chosen) == pytest.approx(max(f1(t) for t in np.linspace(0.02, 0.98, 49)))
+
+
+# Baselines as a whole
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"method": "open-book", "order": "frequent first"}, {"method": "bin"}, {"method": "asl"}],
+    ids=["open-book", "bin", "asl"],
+)
+def test_every_baseline_learns_and_loads(tmp_path: Path, changes: dict[str, object]) -> None:
+    run = as_baseline_run(config({"dropout": 0.0}, epochs=1, evaluations=1), **changes)
+    rows = examples()
+    retriever = retriever_of(run.model, rows.train)
+    how: dict[str, Any] = {"report": (), "device": "cpu", "say": lambda _: None}
+    found = train(run, rows, tmp_path / "run", make_model=make_model, retriever=retriever, **how)
+    with pytest.raises(NotATagger, match=rf"another kind \({changes['method']}\)"):
+        from_pretrained(found.folder)
+    loaded = from_pretrained(found.folder, make_model=make_model, config_class=BaselineConfig)
+    assert type(loaded.model) is type(found.trained.model)
+    assert loaded.model.settings == found.trained.model.settings
+    said = [predict_all(t.model, t.collator(retriever), rows.validation) for t in (found.trained, loaded)]
+    assert said[0] == said[1]
+    few = world(6)
+    assert_learns_by_heart(loaded.model, loaded.collator(retriever_of(run.model, few)), few)
+
+
+def test_a_baseline_has_the_sizes_of_the_tagger_and_settings_of_its_own() -> None:
+    run = as_baseline_run(config({"copy_title": True, "width": 64}))
+    assert (run.model.method, run.model.width, run.model.copy_title) == ("asl", 64, False)
+    assert not run.model.prompted
+    made = changed(run, ["method=open-book", "order=rare first", "clip=0.1", "epochs=3"])
+    assert (made.model.method, made.model.clip, made.train.epochs) == ("open-book", 0.1, 3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"method": "op-tsg"}, "method must be one of bin, asl, open-book"),
+        ({"method": "open-book"}, "open-book has no prompts"),
+        ({"method": "open-book", "order": "random", "copy_title": True}, "set copy_title=false"),
+        ({"classify_prompts": True}, "set classify_prompts=false"),
+        ({"retrieved": 3}, "set retrieved=0"),
+    ],
+)
+def test_what_no_baseline_can_do_is_a_sentence(changes: dict[str, object], what: str) -> None:
+    with pytest.raises(BadConfig, match=what):
+        as_baseline(TaggerConfig(), **changes)
+
+
+@pytest.mark.parametrize("setting", ["method=asl", "gamma_neg=2"])
+def test_what_people_train_is_no_baseline(setting: str) -> None:
+    with pytest.raises(BadConfig, match="there is no key"):
+        changed(config(), [setting])
+
+
+def test_no_module_of_the_tagger_knows_the_baselines() -> None:
+    home = Path(tagging.__file__).parent
+    own = Path(Shelf.__module__.replace(".", "/")).parent
+    knowing = []
+    for path in home.rglob("*.py"):
+        names = []
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom):
+                names += [f"{node.module}.{alias.name}" for alias in node.names]
+            elif isinstance(node, ast.Import):
+                names += [alias.name for alias in node.names]
+        if path.parent.parts[-len(own.parts) :] == own.parts:
+            continue
+        knowing += [path.name for name in names if name.startswith(".".join(own.parts))]
+    assert knowing == []
 
 
 # Open-Book
@@ -99,11 +182,10 @@ def test_the_learned_order_is_the_decoders_own_choice() -> None:
     words = Words.learn([*tags, "a title"], size=100)
     torch.manual_seed(0)
     config = TaggerConfig(**SIZES, order="learned")  # type: ignore[arg-type]
-    tagger = build(config, words, tags, torch.from_numpy(embed(tags, "letters").values)).eval()
-    assert isinstance(tagger, Tagger)
+    tagger = Tagger(config, words, tags, torch.from_numpy(embed(tags, "letters").values)).eval()
     with torch.no_grad():
         tagger.decoder.words.weight.mul_(20)  # opinions that differ
-        batch = collator(tagger).batch(from_lists(["one", "two", "three"], [tags, tags[1:2], []]))
+        batch = tagger.collator().batch(from_lists(["one", "two", "three"], [tags, tags[1:2], []]))
         assert batch.tags is not None
         held = tagger.hold(tagger.see(batch))
         found = learned_order(tagger.decoder, held, tagger.targets, batch.tags)
@@ -179,8 +261,9 @@ def test_half_precision_trains_and_writes(changes: dict[str, object]) -> None:
     rows = from_lists(["a title", "", "dog"], [tags, [], ["sea"]])
     torch.manual_seed(0)
     vectors = torch.from_numpy(embed(tags, "letters").values)
-    model = build(TaggerConfig(**{**SIZES, **changes}), words, tags, vectors)  # type: ignore[arg-type]
-    make = collator(model, Shelf(rows))
+    kind: Any = BaselineConfig if "method" in changes else TaggerConfig
+    model = make_model(kind(**{**SIZES, **changes}), words, tags, vectors)
+    make = model.collator(Shelf(rows))
     with torch.autocast("cpu", torch.bfloat16):
         losses = model(make([(one, i) for i, one in enumerate(rows)])["batch"])
         said = predict(model, make.batch(rows))
@@ -194,9 +277,9 @@ def test_half_precision_trains_and_writes(changes: dict[str, object]) -> None:
 def test_a_batch_in_which_nobody_said_anything() -> None:
     words = Words.learn(["dog", "a title"], size=60)
     vectors = torch.from_numpy(embed(["dog"], "letters").values)
-    model = build(TaggerConfig(**SIZES), words, ["dog"], vectors)  # type: ignore[arg-type]
+    model = Tagger(TaggerConfig(**SIZES), words, ["dog"], vectors)  # type: ignore[arg-type]
     rows = from_lists(["a title", ""], [[], []])
-    make = collator(model)
+    make = model.collator()
     found = model(make([(one, i) for i, one in enumerate(rows)])["batch"])
     found["loss"].backward()
     assert torch.isfinite(found["loss"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,20 +14,22 @@ from test_generator import SMALL, TAGS
 from tagging.generator.config import TaggerConfig
 from tagging.generator.data import Collator, Example
 from tagging.generator.language import embed
-from tagging.generator.methods import build
+from tagging.generator.model import Tagger, TaggingModel
 from tagging.generator.starting import meanings, start_frames, start_words
 from tagging.generator.words import Words
+from tagging.rivals.classifier import Classifier
+from tagging.rivals.config import as_baseline
 
 NAMES = ["dog", "beach", "guitar", "kitchen", "mountain", "football", "singer", "automobile"]
 
 
-def started(method: str = "op-tsg", *, titles: bool = True) -> tuple[Any, Words]:
+def started(make_model: Callable[..., TaggingModel] = Tagger, *, titles: bool = True) -> tuple[Any, Words]:
     words = Words.learn([*NAMES, *TAGS, "a dog sings"], size=300)
     vectors = torch.from_numpy(embed(NAMES, "letters").values)
-    changes: dict[str, Any] = {"tag_width": vectors.shape[1], "width": 96, "method": method}
+    changes: dict[str, Any] = {"tag_width": vectors.shape[1], "width": 96}
     fields = {name: getattr(SMALL, name) for name in SMALL.__dataclass_fields__}
     torch.manual_seed(0)
-    model = build(TaggerConfig(**{**fields, **changes}), words, NAMES, vectors)
+    model = make_model(TaggerConfig(**{**fields, **changes}), words, NAMES, vectors)
     start_words(model, meanings(words, "letters", "public"), titles=titles)
     return model, words
 
@@ -65,11 +68,11 @@ def test_titles_and_tags_begin_with_the_same_words_unless_a_bert_brings_its_own(
     )
 
 
-def test_rivals_read_titles_with_the_same_words() -> None:
+def test_baselines_read_titles_with_the_same_words() -> None:
     ours, _ = started()
-    rival, _ = started("asl")
-    assert rival.encoder.title_encoder.get_input_embeddings().weight.shape == ours.decoder.words.weight.shape
-    assert rival.encoder.title_encoder.get_input_embeddings().weight.norm(dim=1).std().item() < 1e-5
+    other, _ = started(lambda config, words, tags, _: Classifier(as_baseline(config), words, tags))
+    assert other.encoder.title_encoder.get_input_embeddings().weight.shape == ours.decoder.words.weight.shape
+    assert other.encoder.title_encoder.get_input_embeddings().weight.norm(dim=1).std().item() < 1e-5
 
 
 def test_the_same_texts_make_the_same_words_in_another_process() -> None:

@@ -179,10 +179,15 @@ def _unit(study: Study, model: str, variant: str, given: Mapping[str, str]) -> U
     from table.config import changed
     from table.config import preset as table_preset
     from tagging.generator.config import preset as tagger_preset
+    from tagging.rivals.config import as_baseline_run
 
     name = given.get(f"{model}.preset", study.presets[model])
     config: TableConfig | TaggerConfig = table_preset(name) if model == "table" else tagger_preset(name)
-    own = ["copy_title=false"] if model == "tagger" else []  # the papers' taggers copy nothing
+    own = []
+    if model == "tagger":
+        own = ["copy_title=false"]  # the papers' taggers copy nothing
+        if "method" in METHODS.get(variant, {}):
+            config = as_baseline_run(config)
     own += [
         f"{key.partition('.')[2]}={value}"
         for key, value in given.items()

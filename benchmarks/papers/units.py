@@ -147,6 +147,7 @@ def _ranks(found: Evaluation) -> dict[str, list[float]]:
 def _tagging(catalog: Catalog, config: Any, order: Order, home: Path, say: Say) -> dict[str, Any]:
     from experts.devices import pick
     from tagging.generator.data import examples_of_test, from_catalog
+    from tagging.rivals import retriever_of
 
     if config.train.towers is None and order.weights is not None:
         config = replace(config, train=replace(config.train, collection=order.weights))
@@ -164,9 +165,10 @@ def _tagging(catalog: Catalog, config: Any, order: Order, home: Path, say: Say) 
     if found is not None:
         return found
     begun = time.perf_counter()
-    trained, shelf = _trained_tagger(config, examples, folder, say)
+    retriever = retriever_of(config.model, examples.train)
+    trained = _trained_tagger(config, examples, retriever, folder, say)
     learned = time.perf_counter() - begun
-    figures, said = _tested(trained, shelf, examples.train, tested)
+    figures, said = _tested(trained, retriever, examples.train, tested)
     return _keep(
         folder,
         {
@@ -185,28 +187,27 @@ def _tagging(catalog: Catalog, config: Any, order: Order, home: Path, say: Say) 
     )
 
 
-def _trained_tagger(config: Any, examples: Examples, folder: Path, say: Say) -> tuple[Any, Any]:
+def _trained_tagger(config: Any, examples: Examples, retriever: Any, folder: Path, say: Say) -> Any:
     from tagging.generator.saving import CONFIG, from_pretrained
     from tagging.generator.train import train
-    from tagging.rivals.openbook import OpenBook, Shelf
+    from tagging.rivals import make_model
     from tagging.training import MODEL
 
     if (folder / MODEL / CONFIG).exists():
-        trained = from_pretrained(folder / MODEL)
-        return trained, Shelf(examples.train) if isinstance(trained.model, OpenBook) else None
-    outcome = train(config, examples, folder, report=(), say=say)
-    return outcome.trained, outcome.shelf
+        return from_pretrained(folder / MODEL, make_model=make_model, config_class=type(config.model))
+    outcome = train(config, examples, folder, make_model=make_model, retriever=retriever, report=(), say=say)
+    return outcome.trained
 
 
 def _tested(
-    trained: Any, shelf: Any, train: list[Example], tested: list[Example]
+    trained: Any, retriever: Any, train: list[Example], tested: list[Example]
 ) -> tuple[dict[str, float], list[list[tuple[str, float]]]]:
     """The papers' columns in percent, and what was said of each video with calibrated scores."""
     from tagging.generator.methods import predict_all
     from tagging.generator.trainer import score
     from tagging.reliability import reliability
 
-    said = predict_all(trained.model, trained.collator(shelf), tested)
+    said = predict_all(trained.model, trained.collator(retriever), tested)
     figures = {
         f"{part}_{key}": 100 * getattr(found, key)
         for part, found in score(train, tested, said).items()

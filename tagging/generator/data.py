@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 LOOKS, SIDE = 60, 256  # frames a video, at one a second, and their shorter side, as the expert reads them
 
 Frames = npt.NDArray[np.float32]  # [T, D], frame features of one video
+Said = list[tuple[str, float]]  # tags with how sure the model is, 0..1, not yet calibrated
 
 
 @dataclass(frozen=True, slots=True)

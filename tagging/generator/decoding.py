@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor
@@ -15,7 +15,9 @@ from torch import Tensor
 from tagging.generator.drafts import Drafter
 from tagging.generator.encoder import Seen
 from tagging.generator.layers import Cache
-from tagging.generator.model import Tagger
+
+if TYPE_CHECKING:
+    from tagging.generator.model import Tagger
 
 LEAST = 8  # words of any draft
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from tagging.generator.model import Tagger
+if TYPE_CHECKING:
+    from tagging.generator.model import Tagger
 
 
 class Drafter:

@@ -1,20 +1,21 @@
-"""What is fitted on validation after or while a tagger learns: thresholds, drafts, scores."""
+"""What is fitted on validation after a tagger has learned: drafts, scores."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from tagging.generator.calibration import Calibration, calibrate
-from tagging.generator.data import Collator, Example
+from tagging.generator.data import Example, Said
 from tagging.generator.decoding import Drafted
 from tagging.generator.drafts import Drafter
 from tagging.generator.encoder import Seen
-from tagging.generator.methods import Said
-from tagging.generator.model import Tagger
-from tagging.rivals.classifier import Classifier
+
+if TYPE_CHECKING:
+    from tagging.generator.model import Tagger
 
 STEPS = 65  # thresholds to try
 PRIOR = 8  # videos
@@ -52,43 +53,6 @@ def fit_drafts(tagger: Tagger, seen: Seen) -> float:
     best = (wrong + PRIOR * shared).argmin(1)
     tagger.draft_threshold.copy_(torch.from_numpy(tried[best]).to(tagger.draft_threshold))
     return 1.0 - float(wrong[np.arange(count), best].sum()) / max(int(np.isfinite(meant).sum()), 1)
-
-
-@torch.no_grad()
-def fit_threshold(model: Classifier, make: Collator, examples: Sequence[Example], batch: int = 256) -> float:
-    """Set the probability from which a tag is said to the one of the best example-based F1."""
-    was = model.training
-    model.eval()
-    device = model.threshold.device
-    parts, truth = [], []
-    for start in range(0, len(examples), batch):
-        some = make.batch(list(examples[start : start + batch])).to(device)
-        assert some.tags is not None
-        parts.append(model.probabilities(model.see(some)).cpu().numpy())
-        own = np.zeros_like(parts[-1], dtype=bool)
-        for row, numbers in enumerate(some.tags):
-            own[row, numbers.cpu().numpy()] = True
-        truth.append(own)
-    best = _best_threshold(np.concatenate(parts), np.concatenate(truth))
-    model.threshold.fill_(best)
-    model.train(was)
-    return best
-
-
-def _best_threshold(probabilities: np.ndarray, truth: np.ndarray) -> float:
-    """The threshold of the best F1 of mean precision and mean recall over videos that have tags."""
-    there = truth.any(axis=1)
-    probabilities, truth = probabilities[there], truth[there]
-    best, reached = 0.5, -1.0
-    for threshold in np.concatenate([np.linspace(0.02, 0.98, 49)]):
-        said = probabilities >= threshold
-        right = (said & truth).sum(axis=1)
-        precision = float(np.mean(right / np.maximum(said.sum(axis=1), 1)))
-        recall = float(np.mean(right / truth.sum(axis=1))) if len(truth) else 0.0
-        f1 = 2 * precision * recall / max(precision + recall, 1e-12)
-        if f1 > reached + 1e-12:
-            best, reached = float(threshold), f1
-    return best
 
 
 def fit_scores(said: Sequence[Said], examples: Sequence[Example]) -> Calibration:

@@ -1,4 +1,4 @@
-"""Batches that tell the decoder tags of similar videos: to point at (open-book), as a prompt (Open-Tag)."""
+"""Batches that tell the decoder tags of similar videos: as a prompt (Open-Tag), or to point at."""
 
 from __future__ import annotations
 

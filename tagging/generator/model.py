@@ -11,6 +11,7 @@ title words [B, L] ─────────┘              │              
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -21,18 +22,70 @@ from torch import Tensor, nn
 from tagging.gathering import gather, mean_of_all
 from tagging.generator.config import TaggerConfig
 from tagging.generator.copying import CopyingDecoder
+from tagging.generator.data import Collator, Example, Said
+from tagging.generator.decoding import Decoding, Drafted
 from tagging.generator.encoder import Batch, HybridEncoder, Seen
-from tagging.generator.layers import CrossEncoder, Held, WordDecoder, start_evenly
+from tagging.generator.fitting import fit_drafts
+from tagging.generator.hinting import Advisor, HintingCollator
+from tagging.generator.layers import LOUD, CrossEncoder, Held, Layer, WordDecoder, let_through, start_evenly
 from tagging.generator.matching import NO_TAG, match_all
 from tagging.generator.objective import generation, prompt_tag_contrast
 from tagging.generator.ordering import learned_order
 from tagging.generator.targets import Targets, TargetWriter
 from tagging.generator.words import Words
 
-__all__ = ["Batch", "Seen", "Tagger"]
+__all__ = ["Batch", "Seen", "Tagger", "TaggingModel"]
 
 
-class Tagger(nn.Module):
+class TaggingModel(nn.Module, ABC):
+    """What training, saving and tagging ask of a model, be it this tagger or one it is measured against."""
+
+    settings: TaggerConfig
+    words: Words
+    tags: list[str]
+    encoder: HybridEncoder
+
+    @property
+    def needs_retriever(self) -> bool:
+        """Whether its batches hold tags of similar videos, so that somebody has to find these."""
+        return False
+
+    @abstractmethod
+    def see(self, batch: Batch) -> Seen:
+        """What the encoders make of a batch."""
+
+    @abstractmethod
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """Every loss by its name; the training loss is their sum."""
+
+    @abstractmethod
+    def predict(self, seen: Seen, decoding: Decoding | None = None) -> list[Said]:
+        """The tags of each video with a score; `decoding` is for models that write."""
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """The losses by name and their sum, "loss" (equation 10)."""
+        losses = self.losses(batch)
+        return {"loss": torch.stack(list(losses.values())).sum(), **losses}
+
+    def collator(self, retriever: Advisor | None = None) -> Collator:
+        """What makes this model's batches. One that is told tags of similar videos needs who tells it."""
+        if not self.needs_retriever:
+            return Collator(self.settings, self.words, self.tags)
+        if retriever is None:
+            raise ValueError("this tagger is told tags of similar videos; give it their memory")
+        return HintingCollator(self.settings, self.words, self.tags, retriever)
+
+    def init_words(self, first: Tensor, projection: Tensor) -> None:
+        """Begin beyond the title encoder with words [words, width], projected from meanings [D, width]."""
+
+    def fit_on_validation(self, make: Collator, examples: Sequence[Example]) -> None:
+        """Set what has to suit validation videos; called before every validation."""
+
+    def fit_after_training(self, seen: Seen) -> None:
+        """Set what is fitted once, on some validation videos."""
+
+
+class Tagger(TaggingModel):
     """The whole model. The tag table holds a frozen embedding for every training tag and for [PAD]."""
 
     draft_threshold: Tensor
@@ -82,6 +135,10 @@ class Tagger(nn.Module):
         self.tag_vectors = nn.Parameter(tag_vectors.detach().clone(), requires_grad=config.learnable_tags)
         # How near a tag must lie to each prompt for a draft to name it; fitted after training, on validation.
         self.register_buffer("draft_threshold", torch.full((max(config.prompts, 1),), 0.5))
+
+    @property
+    def needs_retriever(self) -> bool:
+        return self.settings.retrieved > 0
 
     def make_decoder(self) -> WordDecoder:
         c = self.settings
@@ -152,13 +209,7 @@ class Tagger(nn.Module):
         """Which prompts stand for a tag, by the prompt labels: bool [B, N]; None without such labels."""
         return None if self.is_tag is None else self.is_tag(prompts).squeeze(-1) > 0
 
-    def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """The losses by name and their sum, "loss" (equation 10)."""
-        losses = self.losses(batch)
-        return {"loss": torch.stack(list(losses.values())).sum(), **losses}
-
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """Every loss by its name; the training loss is their sum (equation 10)."""
         assert batch.tags is not None, "training needs tags"
         seen = self.see(batch)
         if not self.settings.prompted:
@@ -234,10 +285,28 @@ class Tagger(nn.Module):
         return generation(logps, targets.wanted, self.words.pad, self.settings.pad_weight)
 
     @torch.no_grad()
-    def classify(self, seen: Seen) -> list[list[tuple[str, float]]]:
+    def predict(self, seen: Seen, decoding: Decoding | None = None) -> list[Said]:
+        """Tags in the order in which they were written; a score is the geometric mean over a tag's words.
+
+        Those of a tagger that classifies its prompts have their own probability, the surest first.
+        """
+        if self.which_tag is not None:
+            return self._classified(seen, self.which_tag)
+        written = (decoding or Drafted())(self, seen)
+        return [self._written(*one) for one in zip(written.words, written.logps, strict=True)]
+
+    def _written(self, ids: Sequence[int], logps: Sequence[float]) -> Said:
+        """Each tag once, with the best of its scores."""
+        best: dict[str, float] = {}
+        for text, place in self.words.places(ids):
+            part = logps[place]
+            score = float(torch.tensor(part).mean().exp())
+            best[text] = max(score, best.get(text, 0.0))
+        return list(best.items())
+
+    def _classified(self, seen: Seen, head: nn.Module) -> list[Said]:
         """Table 7 G: each prompt's likeliest tag with its probability, each tag once, the surest first."""
-        assert self.which_tag is not None
-        probabilities, numbers = self.which_tag(seen.prompts).float().softmax(-1).max(-1)
+        probabilities, numbers = head(seen.prompts).float().softmax(-1).max(-1)
         found = []
         for row, own in zip(probabilities.tolist(), numbers.tolist(), strict=True):
             best: dict[str, float] = {}
@@ -247,3 +316,25 @@ class Tagger(nn.Module):
                     best[tag] = max(probability, best.get(tag, 0.0))
             found.append(sorted(best.items(), key=lambda item: (-item[1], item[0])))
         return found
+
+    @torch.no_grad()
+    def init_words(self, first: Tensor, projection: Tensor) -> None:
+        """Words of the decoder begin as the title's, and prompts near the words of the title."""
+        if not self.settings.classify_prompts:
+            self.decoder.words.weight.copy_(first)
+        if self.prompt_encoder is None:
+            return
+        if not self.settings.classify_prompts:
+            # A prompt comes with about 1 in each of its values, a meaning has length 1; words are read at
+            # their width's root, see WordDecoder.embed.
+            scale = LOUD * (self.settings.width / len(projection)) ** 0.5
+            self.from_prompt.weight.copy_(scale * projection.T)
+        self.to_prompt.weight.copy_(projection)
+        layers = self.prompt_encoder.layers
+        for layer in layers:
+            assert isinstance(layer, Layer)
+            let_through(layer.across, LOUD * (3 * len(layers)) ** -0.5)
+
+    def fit_after_training(self, seen: Seen) -> None:
+        """When drafts name a tag."""
+        fit_drafts(self, seen)

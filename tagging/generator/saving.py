@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from tagging.generator.calibration import Calibration
 from tagging.generator.config import INSTALLED, TaggerConfig
 from tagging.generator.data import Collator
 from tagging.generator.hinting import Advisor
-from tagging.generator.methods import Model, build, collator
+from tagging.generator.model import Tagger, TaggingModel
 from tagging.generator.words import Words
 from tagging.neighbours import advising
 from tagging.neighbours.advising import Librarian
@@ -44,7 +44,7 @@ class NotATagger(BadConfig):
 class Trained:
     """A tagger with everything that is known of it."""
 
-    model: Model
+    model: TaggingModel
     frequency: Sequence[int]
     calibration: Calibration = field(default_factory=Calibration)
     towers: str | None = None  # the towers' name, for whoever has to find them
@@ -53,8 +53,8 @@ class Trained:
     results: dict[str, Any] = field(default_factory=dict)
     memory: Librarian | None = None  # of the training videos, where it is told tags of similar ones
 
-    def collator(self, advisor: Advisor | None = None) -> Collator:
-        return collator(self.model, advisor or self.memory)
+    def collator(self, retriever: Advisor | None = None) -> Collator:
+        return self.model.collator(retriever or self.memory)
 
 
 def save_pretrained(trained: Trained, folder: Path) -> str:
@@ -94,11 +94,26 @@ def fingerprint(folder: Path) -> str:
     return digest(*facts, *(hash_file(folder / name) for name in files))
 
 
-def from_pretrained(name: str | Path, *, revision: str | None = None, device: str = "cpu") -> Trained:
-    """Load a folder, or a repository of the hub by its name, which was approved (`tagline approve`)."""
+def from_pretrained(
+    name: str | Path,
+    *,
+    make_model: Callable[..., TaggingModel] = Tagger,
+    config_class: type[TaggerConfig] = TaggerConfig,
+    revision: str | None = None,
+    device: str = "cpu",
+) -> Trained:
+    """Load a folder, or a repository of the hub by its name, which was approved (`tagline approve`).
+
+    make_model, config_class: of another model than the tagger itself, see `generator.train.train`.
+    """
     needed = (WEIGHTS, CONFIG, WORDS, TAGS)
     folder = folder_of(name, revision, FILES, "tagline train tagger", NotATagger, needed=needed)
     config = _config(folder)
+    if "method" in config["model"] and config_class is TaggerConfig:
+        raise NotATagger(
+            f"{folder} holds a tagger of another kind ({config['model']['method']}), or of an older tagline; "
+            "train one with `tagline train tagger`"
+        )
     try:
         safe.check_file(folder / WEIGHTS)
         safe.read_config(folder / WORDS, allowed=WORD_KEYS)
@@ -106,7 +121,7 @@ def from_pretrained(name: str | Path, *, revision: str | None = None, device: st
         tags, frequency = [str(tag) for tag in table["tags"]], [int(n) for n in table["frequency"]]
         if len(tags) != len(frequency):
             raise ValueError("as many frequencies as tags are needed")
-        model_config: TaggerConfig = from_dict(TaggerConfig, config["model"])
+        model_config: TaggerConfig = from_dict(config_class, config["model"])
         words = Words.load(folder / WORDS)
         told = config.get("calibration") or {}
         calibration = Calibration(*(tuple(map(float, told[key])) for key in ("said", "right")))
@@ -116,7 +131,8 @@ def from_pretrained(name: str | Path, *, revision: str | None = None, device: st
         raise
     except Exception as error:  # the tokenizers library raises plain ones
         raise NotATagger(f"{folder} cannot be read as a tagger ({error}); fetch it again") from error
-    model = build(model_config, words, tags, torch.zeros(len(tags) + 1, model_config.tag_width), frequency)
+    blank = torch.zeros(len(tags) + 1, model_config.tag_width)
+    model = make_model(model_config, words, tags, blank, frequency)
     load_weights(model, folder / WEIGHTS, NotATagger)
     memory = None
     if model_config.retrieved:
@@ -182,7 +198,7 @@ def card(trained: Trained) -> str:
         "",
         "Writes tags of videos in words of its own (Order-Prompted Tag Sequence Generation, 2023).",
         "",
-        f"- method: {config.method}, order of tags: {config.order}",
+        f"- order of tags: {config.order}",
         f"- reads: {' and '.join(reads)}",
         f"- learned: {len(model.tags):,} tags, {len(model.words):,} words",
         f"- parameters: {sum(p.numel() for p in model.parameters()):,}",

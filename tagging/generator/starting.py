@@ -16,7 +16,7 @@ zero and at the scale of these marks.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -24,10 +24,10 @@ from torch import Tensor, nn
 
 from tagging.generator import language
 from tagging.generator.data import Example
-from tagging.generator.layers import LOUD, Layer, let_through
-from tagging.generator.methods import Model
-from tagging.generator.model import Tagger
 from tagging.generator.words import Words
+
+if TYPE_CHECKING:
+    from tagging.generator.model import TaggingModel
 
 SOME = 1000  # videos whose frames tell what all are like
 
@@ -39,7 +39,7 @@ def meanings(words: Words, model: str, collection: str) -> Tensor:
 
 
 @torch.no_grad()
-def start_words(model: Model, meant: Tensor, *, titles: bool = True) -> None:
+def start_words(model: TaggingModel, meant: Tensor, *, titles: bool = True) -> None:
     """Let the model's words begin at their meanings, [words, D]. titles: those of its title encoder too."""
     width = model.settings.width
     projection = nn.init.normal_(torch.empty(meant.shape[1], width), std=width**-0.5)
@@ -47,25 +47,11 @@ def start_words(model: Model, meant: Tensor, *, titles: bool = True) -> None:
     if titles:
         bert: Any = model.encoder.title_encoder
         bert.get_input_embeddings().weight.copy_(first)
-    if not isinstance(model, Tagger):
-        return
-    if not model.settings.classify_prompts:
-        model.decoder.words.weight.copy_(first)
-    if model.prompt_encoder is None:
-        return
-    if not model.settings.classify_prompts:
-        # A prompt comes with about 1 in each of its values, a meaning has length 1; words are read at their
-        # width's root, see WordDecoder.embed.
-        model.from_prompt.weight.copy_(LOUD * (width / meant.shape[1]) ** 0.5 * projection.T)
-    model.to_prompt.weight.copy_(projection)
-    layers = model.prompt_encoder.layers
-    for layer in layers:
-        assert isinstance(layer, Layer)
-        let_through(layer.across, LOUD * (3 * len(layers)) ** -0.5)
+    model.init_words(first, projection)
 
 
 @torch.no_grad()
-def start_frames(model: Model, examples: Sequence[Example]) -> None:
+def start_frames(model: TaggingModel, examples: Sequence[Example]) -> None:
     """Let the model's frames begin as those of the examples should: mean at zero, values of about 1."""
     if not model.settings.use_frames:
         return

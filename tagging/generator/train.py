@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,10 @@ from tagging.gathering import world
 from tagging.generator import language, saving
 from tagging.generator.config import Config
 from tagging.generator.data import Examples, tag_table
-from tagging.generator.fitting import fit_drafts, fit_scores
+from tagging.generator.fitting import fit_scores
 from tagging.generator.hinting import Advisor
-from tagging.generator.methods import Model, build, collator, predict_all
-from tagging.generator.model import Tagger
+from tagging.generator.methods import predict_all
+from tagging.generator.model import Tagger, TaggingModel
 from tagging.generator.saving import Trained
 from tagging.generator.starting import meanings, start_frames, start_words
 from tagging.generator.titles import load_bert, words_of_bert
@@ -31,11 +31,10 @@ from tagging.generator.trainer import TaggerTrainer, score
 from tagging.generator.words import Words
 from tagging.neighbours.advising import Librarian
 from tagging.neighbours.views import Viewer
-from tagging.rivals.openbook import OpenBook, Shelf
 from tagging.scoring import Score
 from tagging.training import BOARD, MODEL, Say, reports
 
-DRAFTED = 64  # validation videos on which drafts are tried
+FITTED = 64  # validation videos on which a model that has learned is fitted
 FEWEST = 4  # videos: two to learn from, one to validate with, and one to spare
 LOSSES = (
     ("loss", "sum"),
@@ -60,7 +59,6 @@ class Outcome:
     history: list[dict[str, Any]]  # what was logged: losses, rates, figures, by step
     folder: Path  # the saved tagger
     fingerprint: str
-    shelf: Advisor | None = None  # who knows the training videos, where the tagger is told of similar ones
 
 
 def train(
@@ -68,12 +66,17 @@ def train(
     examples: Examples,
     folder: Path,
     *,
+    make_model: Callable[..., TaggingModel] = Tagger,
+    retriever: Advisor | None = None,
     report: Sequence[str] | None = None,
     device: str | None = None,
     say: Say = print,
 ) -> Outcome:
     """Train a tagger; in a folder where the same run was interrupted, go on from its last checkpoint.
 
+    make_model: from (configuration, words, tags, tag vectors, frequencies) to a model with first weights.
+    retriever: who knows the training videos, for a model that is told tags of similar ones; where the
+    configuration says `retrieved`, a memory of them is made and saved with the tagger.
     report: where figures are sent besides `history`: "tensorboard", "wandb"; None: what is installed.
     device: "cpu" keeps off GPUs. The result is the checkpoint with the best mean of F1 by videos
     and by tags on `examples.validation`, saved as `folder/model`.
@@ -93,25 +96,26 @@ def train(
     embedded = language.embed(tags, settings.language, collection=settings.collection)
     vectors = torch.from_numpy(embedded.values)
     torch.manual_seed(settings.seed)
-    model = build(_fitted(found, examples, vectors.shape[1]).model, words, tags, vectors, frequency)
+    model = make_model(_fitted(found, examples, vectors.shape[1]).model, words, tags, vectors, frequency)
     meant = meanings(words, settings.language, settings.collection)
     start_words(model, meant, titles=settings.title_weights is None)
     start_frames(model, examples.train)
     if settings.title_weights is not None:
         load_bert(model.encoder.title_encoder, settings.title_weights)
-    advisor = _advisor(found, model, examples, arguments.device.type)
-    make = collator(model, advisor)
+    memory = None
+    if found.model.retrieved and retriever is None:
+        memory = _memory(found, examples, arguments.device.type)
+    make = model.collator(retriever or memory)
 
     trainer = TaggerTrainer(model, arguments, found, examples, make, say)
     trainer.report_to(folder / BOARD, reports() if report is None else report)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
 
     said = predict_all(model, make, examples.validation, batch=settings.batch)
-    if isinstance(model, Tagger):
-        model.eval()
-        with torch.no_grad():
-            some = make.batch(examples.validation[:DRAFTED]).to(arguments.device)
-            fit_drafts(model, model.see(some))
+    model.eval()
+    with torch.no_grad():
+        some = make.batch(examples.validation[:FITTED]).to(arguments.device)
+        model.fit_after_training(model.see(some))
     scores = score(examples.train, examples.validation, said)
     trained = Trained(
         model,
@@ -121,7 +125,7 @@ def train(
         examples.frames_by,
         embedded.identity,
         {f"validation_{name}_f1": value.f1 for name, value in scores.items()},
-        advisor if isinstance(advisor, Librarian) else None,
+        memory,
     )
     history = trainer.state.log_history
     mark = ""
@@ -130,16 +134,12 @@ def train(
         write_whole(folder / "history.json", json.dumps(history, indent=1) + "\n")
         draw_curve(history, folder / "curve.png", LOSSES, FIGURES, "share")
     trainer.accelerator.wait_for_everyone()
-    return Outcome(trained, scores, history, folder / MODEL, mark, advisor)
+    return Outcome(trained, scores, history, folder / MODEL, mark)
 
 
-def _advisor(config: Config, model: Model, examples: Examples, device: str) -> Advisor | None:
-    """Who tells the tagger of similar videos. Whoever it is knows the training split alone."""
-    c, t = model.settings, config.train
-    if isinstance(model, OpenBook):
-        return Shelf(examples.train, c.neighbours)
-    if not c.retrieved:
-        return None
+def _memory(config: Config, examples: Examples, device: str) -> Librarian:
+    """Who tells the tagger of similar videos. It knows the training split alone."""
+    c, t = config.model, config.train
     # Titles and frames compare only in the space of the towers that made the frames.
     named = (t.towers or weights.for_expert("appearance", t.collection)) if examples.frames_by else None
     viewer = Viewer.open(t.language, named, collection=t.collection, device=device)

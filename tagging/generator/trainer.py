@@ -12,11 +12,10 @@ from transformers import TrainingArguments
 
 from tagging.gathering import world
 from tagging.generator.config import Config
-from tagging.generator.data import Batches, Collator, Example, Examples, Lessons
+from tagging.generator.data import Batches, Collator, Example, Examples, Lessons, Said
 from tagging.generator.encoder import Batch
-from tagging.generator.fitting import fit_threshold
-from tagging.generator.methods import Model, Said, predict_all
-from tagging.rivals.classifier import Classifier
+from tagging.generator.methods import predict_all
+from tagging.generator.model import TaggingModel
 from tagging.scoring import Score, example_based, label_based, tag_sets
 from tagging.training import HouseTrainer, NonFinite, Say
 
@@ -30,7 +29,7 @@ class TaggerTrainer(HouseTrainer):
 
     def __init__(
         self,
-        model: Model,
+        model: TaggingModel,
         arguments: TrainingArguments,
         config: Config,
         examples: Examples,
@@ -87,8 +86,7 @@ class TaggerTrainer(HouseTrainer):
         By videos alone the common tags decide, and a tagger is taken before it has learned the rare ones.
         """
         held = self.examples.validation
-        if isinstance(self.tagger, Classifier):
-            fit_threshold(self.tagger, self.make, held)
+        self.tagger.fit_on_validation(self.make, held)
         rank, ranks = world()
         said = predict_all(self.tagger, self.make, held[rank::ranks], batch=self.settings.train.batch)
         scores = score(self.examples.train, held, _together(said, len(held)))

@@ -22,7 +22,6 @@ from tagging.generator.config import TaggerConfig
 from tagging.generator.encoder import bert
 from tagging.ranker.config import RankerConfig
 from tagging.ranker.nextvlad import NextVLAD
-from tagging.rivals.classifier import binary
 
 
 @dataclass(slots=True)
@@ -132,6 +131,11 @@ def contrast(
     own = scores[owners, right]  # [P]
     both = torch.cat([own[:, None], against[owners]], dim=1)
     return (both.logsumexp(1) - own).mean()
+
+
+def binary(logits: Tensor, targets: Tensor) -> Tensor:
+    """Binary cross-entropy, summed over tags, averaged over videos."""
+    return F.binary_cross_entropy_with_logits(logits.float(), targets.float(), reduction="none").sum(1).mean()
 
 
 def classification(logits: Tensor, owners: Tensor, right: Tensor) -> Tensor:

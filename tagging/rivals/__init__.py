@@ -1,4 +1,40 @@
-"""The rivals of order prompts, with the same encoders: classifiers, and words copied from similar videos.
+"""What OP-TSG is measured against, with the same encoders: classifiers, and words copied from similar videos.
 
 Order-based generation needs no file: it is `order` of the tagger's configuration.
 """
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from tagging.generator.config import TaggerConfig
+from tagging.generator.data import Example
+from tagging.generator.model import Tagger, TaggingModel
+from tagging.generator.words import Words
+from tagging.rivals.classifier import Classifier
+from tagging.rivals.config import BaselineConfig
+from tagging.rivals.openbook import OpenBook, Shelf
+
+
+def make_model(
+    config: TaggerConfig,
+    words: Words,
+    tags: Sequence[str],
+    tag_vectors: Tensor,
+    frequency: Sequence[int] | None = None,
+) -> TaggingModel:
+    """The baseline that the configuration names, or the tagger itself, with first weights."""
+    if not isinstance(config, BaselineConfig):
+        return Tagger(config, words, tags, tag_vectors, frequency)
+    if config.method == "open-book":
+        return OpenBook(config, words, tags, tag_vectors, frequency)
+    return Classifier(config, words, tags)
+
+
+def retriever_of(config: TaggerConfig, train: Sequence[Example]) -> Shelf | None:
+    """Who finds similar videos among those of training, for the baseline that is told of them."""
+    if isinstance(config, BaselineConfig) and config.method == "open-book":
+        return Shelf(train, config.neighbours)
+    return None

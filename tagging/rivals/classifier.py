@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tagging.generator.config import TaggerConfig
+from tagging.generator.data import Collator, Example, Said
+from tagging.generator.decoding import Decoding
 from tagging.generator.encoder import Batch, HybridEncoder, Seen
 from tagging.generator.layers import start_evenly
+from tagging.generator.model import TaggingModel
 from tagging.generator.words import Words
+from tagging.ranker.model import binary
+from tagging.rivals.config import BaselineConfig
+
+FITTED = 256  # validation videos at once, where the threshold is fitted
 
 
 def asymmetric(logits: Tensor, targets: Tensor, gamma_neg: float, gamma_pos: float, clip: float) -> Tensor:
@@ -30,19 +37,13 @@ def asymmetric(logits: Tensor, targets: Tensor, gamma_neg: float, gamma_pos: flo
     return -(focus * torch.where(targets > 0, positive, negative)).sum(1).mean()
 
 
-def binary(logits: Tensor, targets: Tensor) -> Tensor:
-    """Binary cross-entropy, summed over tags, averaged over videos."""
-    return F.binary_cross_entropy_with_logits(logits.float(), targets.float(), reduction="none").sum(1).mean()
-
-
-class Classifier(nn.Module):
+class Classifier(TaggingModel):
     """The hybrid encoder, its feature of [CLS], and one output for each tag that was learned."""
 
+    settings: BaselineConfig
     threshold: Tensor
 
-    def __init__(
-        self, config: TaggerConfig, words: Words, tags: Sequence[str], tag_vectors: Tensor | None = None
-    ) -> None:
+    def __init__(self, config: BaselineConfig, words: Words, tags: Sequence[str]) -> None:
         super().__init__()
         self.settings, self.words, self.tags = config, words, list(tags)
         self.head = nn.Linear(config.width, len(self.tags))
@@ -60,10 +61,6 @@ class Classifier(nn.Module):
         found: Tensor = self.head(seen.features[:, 0]).float().sigmoid()
         return found
 
-    def forward(self, batch: Batch) -> dict[str, Tensor]:
-        losses = self.losses(batch)
-        return {"loss": torch.stack(list(losses.values())).sum(), **losses}
-
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         assert batch.tags is not None, "training needs tags"
         logits = self.head(self.see(batch).features[:, 0])
@@ -76,7 +73,7 @@ class Classifier(nn.Module):
         return {"class": asymmetric(logits, targets, c.gamma_neg, c.gamma_pos, c.clip)}
 
     @torch.no_grad()
-    def classify(self, seen: Seen) -> list[list[tuple[str, float]]]:
+    def predict(self, seen: Seen, decoding: Decoding | None = None) -> list[Said]:
         """The tags from the threshold on with their probability, the surest first."""
         found = []
         for row in self.probabilities(seen).cpu():
@@ -84,3 +81,36 @@ class Classifier(nn.Module):
             said = [(self.tags[n], float(row[n])) for n in numbers]
             found.append(sorted(said, key=lambda item: (-item[1], item[0])))
         return found
+
+    @torch.no_grad()
+    def fit_on_validation(self, make: Collator, examples: Sequence[Example]) -> None:
+        """Set the probability from which a tag is said to the one of the best example-based F1."""
+        was = self.training
+        self.eval()
+        parts, truth = [], []
+        for start in range(0, len(examples), FITTED):
+            some = make.batch(examples[start : start + FITTED]).to(self.threshold.device)
+            assert some.tags is not None
+            parts.append(self.probabilities(self.see(some)).cpu().numpy())
+            own = np.zeros_like(parts[-1], dtype=bool)
+            for row, numbers in enumerate(some.tags):
+                own[row, numbers.cpu().numpy()] = True
+            truth.append(own)
+        self.threshold.fill_(best_threshold(np.concatenate(parts), np.concatenate(truth)))
+        self.train(was)
+
+
+def best_threshold(probabilities: np.ndarray, truth: np.ndarray) -> float:
+    """The threshold of the best F1 of mean precision and mean recall over videos that have tags."""
+    there = truth.any(axis=1)
+    probabilities, truth = probabilities[there], truth[there]
+    best, reached = 0.5, -1.0
+    for threshold in np.linspace(0.02, 0.98, 49):
+        said = probabilities >= threshold
+        right = (said & truth).sum(axis=1)
+        precision = float(np.mean(right / np.maximum(said.sum(axis=1), 1)))
+        recall = float(np.mean(right / truth.sum(axis=1))) if len(truth) else 0.0
+        f1 = 2 * precision * recall / max(precision + recall, 1e-12)
+        if f1 > reached + 1e-12:
+            best, reached = float(threshold), f1
+    return best

@@ -31,6 +31,10 @@ class OpenBook(Tagger):
 
     decoder_kind = CopyingDecoder
 
+    @property
+    def needs_retriever(self) -> bool:
+        return True
+
     def see(self, batch: Batch) -> Seen:
         assert batch.hints is not None, "open-book needs the tags of similar videos"
         return super().see(batch)
