@@ -182,12 +182,13 @@ def _unit(study: Study, model: str, variant: str, given: Mapping[str, str]) -> U
     from tagging.rivals.config import as_baseline_run
 
     name = given.get(f"{model}.preset", study.presets[model])
-    config: TableConfig | TaggerConfig = table_preset(name) if model == "table" else tagger_preset(name)
-    own = []
-    if model == "tagger":
+    config: TableConfig | TaggerConfig
+    if model == "table":
+        config, own = table_preset(name), []
+    else:
+        tagger = tagger_preset(name)
+        config = as_baseline_run(tagger) if "method" in METHODS.get(variant, {}) else tagger
         own = ["copy_title=false"]  # the papers' taggers copy nothing
-        if "method" in METHODS.get(variant, {}):
-            config = as_baseline_run(config)
     own += [
         f"{key.partition('.')[2]}={value}"
         for key, value in given.items()
