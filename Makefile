@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 # What the virtual environment is built from: if it changes, the next command builds it anew.
-INPUTS := pyproject.toml constraints.txt retrieval/__init__.py
+INPUTS := pyproject.toml constraints.txt tagline/__init__.py hatch_build.py
 
 .PHONY: setup demo test lint types unit shaken cluster wheel lock clean
 
@@ -18,7 +18,7 @@ $(READY): $(INPUTS)
 	@touch $@
 
 demo: setup
-	@$(BIN)/python -m benchmarks.demo
+	@$(BIN)/python -m tagline.benchmarks.demo
 
 test: lint types unit wheel
 

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks.kept import Array, array_path, put_array
-from experts.stock.digest import cache_home
-from tagging.configuring import BadConfig
+from tagline.benchmarks.kept import Array, array_path, put_array
+from tagline.experts.stock.digest import cache_home
+from tagline.tagging.configuring import BadConfig
 
 if TYPE_CHECKING:
-    from benchmarks.playhouse.truth import Truth
-    from experts.appearance import Towers
-    from experts.footage import Sampling
+    from tagline.benchmarks.playhouse.truth import Truth
+    from tagline.experts.appearance import Towers
+    from tagline.experts.footage import Sampling
 
 SPLITS = ("train", "val", "test")
 
@@ -49,9 +49,9 @@ def read(options: Mapping[str, str]) -> dict[str, list[Known]]:
 
     Raises BadConfig with the command to run where the set is not there.
     """
-    from benchmarks.playhouse.render import Spec
-    from benchmarks.playhouse.sets import TRUTH
-    from benchmarks.playhouse.truth import from_json
+    from tagline.benchmarks.playhouse.render import Spec
+    from tagline.benchmarks.playhouse.sets import TRUTH
+    from tagline.benchmarks.playhouse.truth import from_json
 
     folder = home(options)
     command = f"run `tagline bench playhouse render bench {folder}`"
@@ -83,7 +83,7 @@ def fewer(videos: dict[str, list[Known]], options: Mapping[str, str]) -> dict[st
 
 def clip(options: Mapping[str, str]) -> Towers:
     """The frozen CLIP: that of the playhouse, or towers=FOLDER."""
-    from experts.appearance import towers
+    from tagline.experts.appearance import towers
 
     return towers(options.get("towers"), "cpu", collection="playhouse")
 
@@ -92,8 +92,8 @@ def vectors(
     videos: Sequence[Known], sampling: Sampling, eyes: Towers, say: Callable[[str], None]
 ) -> dict[str, Array]:
     """The frame vectors of each video by its name: float32 [T, D], each of length 1."""
-    from experts.decoder import Decoder
-    from experts.footage import Unreadable
+    from tagline.experts.decoder import Decoder
+    from tagline.experts.footage import Unreadable
 
     paths = {one.name: array_path("vectors", _about(one.path, sampling, eyes)) for one in videos}
     missing = [one for one in videos if not paths[one.name].is_file()]

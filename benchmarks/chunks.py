@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from tagging.vocabulary import normal
+from tagline.tagging.vocabulary import normal
 
 TOKEN = re.compile(r"[a-z0-9]+(?:'[a-z]+)?(?:-[a-z0-9]+)*|[.,;:!?]")
 

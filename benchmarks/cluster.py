@@ -15,12 +15,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import light
-from tagging.catalog import Catalog
-from tagging.cluster import importing
-from tagging.cluster.local import Local, started
-from tagging.cluster.shards import Shelf
-from tagging.dump import dump
+from tagline.benchmarks import light
+from tagline.tagging.catalog import Catalog
+from tagline.tagging.cluster import importing
+from tagline.tagging.cluster.local import Local, started
+from tagline.tagging.cluster.shards import Shelf
+from tagline.tagging.dump import dump
 
 EXPECTED = (0, 3)  # exit codes: a video may be unreadable
 PATIENCE = 3600.0  # seconds for a run
@@ -35,7 +35,7 @@ def measure_kill(options: Mapping[str, str]) -> dict[str, Any]:
     Two nodes tag; once half of the videos are written, the second is killed with SIGKILL. Then a served
     index loses a replica under load (questions, of which a number are asked at once).
     """
-    from benchmarks.cluster_serving import killed_replica
+    from tagline.benchmarks.cluster_serving import killed_replica
 
     count, cpus = int(options.get("videos", 200)), int(options.get("cpus", 2))
     with tempfile.TemporaryDirectory(prefix="tlk-") as scratch:
@@ -232,7 +232,15 @@ class Bench:
         weights = () if self.light else ("--weights", "playhouse")
         return subprocess.Popen(
             [
-                *(sys.executable, "-m", "retrieval.cli", "tag", str(folder), "--config", str(self.config)),
+                *(
+                    sys.executable,
+                    "-m",
+                    "tagline.retrieval.cli",
+                    "tag",
+                    str(folder),
+                    "--config",
+                    str(self.config),
+                ),
                 *("--json", *weights, *more),
             ],
             env={**os.environ, **self.environment},
@@ -262,8 +270,8 @@ def _videos(folder: Path, count: int, rendered: Path) -> tuple[int, Path]:
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
-    from benchmarks.playhouse.render import render, spec
-    from benchmarks.playhouse.scenario import SPLIT_BASES
+    from tagline.benchmarks.playhouse.render import render, spec
+    from tagline.benchmarks.playhouse.scenario import SPLIT_BASES
 
     first = SPLIT_BASES["test"] + 500_000
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:

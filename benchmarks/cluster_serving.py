@@ -20,9 +20,9 @@ AT_ONCE = 4
 
 def killed_replica(folder: Path, questions: int) -> Mapping[str, Any]:
     """Two pieces with two replicas each; one of these is killed with -9 after a third of the questions."""
-    from retrieval.cluster import building, serving
-    from tagging.cluster.joining import joined
-    from tagging.cluster.local import started
+    from tagline.retrieval.cluster import building, serving
+    from tagline.tagging.cluster.joining import joined
+    from tagline.tagging.cluster.local import started
 
     folder.mkdir(parents=True)
     asked = shards(folder / "shards", questions)
@@ -80,8 +80,8 @@ def _ask_all(served: Any, asked: Any, killing: int | None = None) -> tuple[list[
 
 def shards(out: Path, questions: int) -> Any:
     """Shards with clustered vectors; returns questions of the same kind, float32 [Q, D]."""
-    from retrieval.cluster.pieces import unit
-    from tagging.cluster.shards import Shelf
+    from tagline.retrieval.cluster.pieces import unit
+    from tagline.tagging.cluster.shards import Shelf
 
     draw = np.random.default_rng(0)
     centres = draw.standard_normal((50, DIMENSIONS))

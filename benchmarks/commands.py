@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from benchmarks import records
+from tagline.benchmarks import records
 
 if TYPE_CHECKING:
-    from benchmarks.papers.runs import Result
+    from tagline.benchmarks.papers.runs import Result
 
 # The data sets on which the papers' tables are made: benchmarks/papers/studies.py.
 STUDIES = ("msrvtt", "msvd", "lsmdc", "didemo", "create", "pexel", "playhouse")
 
 # Loaded when called.
 ELSEWHERE = {
-    "playhouse": "benchmarks.playhouse.commands",
-    "prepare": "benchmarks.datasets.commands",
-    "speed": "benchmarks.speed.commands",
+    "playhouse": "tagline.benchmarks.playhouse.commands",
+    "prepare": "tagline.benchmarks.datasets.commands",
+    "speed": "tagline.benchmarks.speed.commands",
 }
 
 
@@ -126,9 +126,9 @@ def run(
 
 def _record(name: str, options: dict[str, str]) -> dict[str, Any]:
     """What is not there yet is said in a sentence."""
-    from experts.weights import WeightsMissing
-    from tagging.configuring import BadConfig
-    from tagging.schema import CatalogError
+    from tagline.experts.weights import WeightsMissing
+    from tagline.tagging.configuring import BadConfig
+    from tagline.tagging.schema import CatalogError
 
     try:
         return records.run(name, options)
@@ -140,11 +140,11 @@ def _record(name: str, options: dict[str, str]) -> dict[str, Any]:
 
 def _study(name: str, library: str | None, options: dict[str, str], out: Path | None) -> Result:
     """Mistakes and mishaps end in a sentence."""
-    from benchmarks.papers.runs import run as run_study
-    from experts.weights import WeightsMissing
-    from tagging.catalog import CatalogError
-    from tagging.configuring import BadConfig
-    from tagging.training import NonFinite, to_stderr
+    from tagline.benchmarks.papers.runs import run as run_study
+    from tagline.experts.weights import WeightsMissing
+    from tagline.tagging.catalog import CatalogError
+    from tagline.tagging.configuring import BadConfig
+    from tagline.tagging.training import NonFinite, to_stderr
 
     try:
         return run_study(name, library, options, out, to_stderr)
@@ -189,8 +189,8 @@ def show(ctx: click.Context, name: str, library: str | None, as_json: bool) -> N
 
 
 def _show_study(ctx: click.Context, name: str, library: str, as_json: bool) -> None:
-    from benchmarks.papers.runs import PAGE, RESULTS, home_of
-    from tagging.library import opened
+    from tagline.benchmarks.papers.runs import PAGE, RESULTS, home_of
+    from tagline.tagging.library import opened
 
     with opened(library) as catalog:
         folder = home_of(catalog, name)
@@ -215,7 +215,7 @@ def report(ctx: click.Context, out: Path | None, check: bool) -> None:
     tagline bench report
     tagline bench report --check
     """
-    from benchmarks import report as making
+    from tagline.benchmarks import report as making
 
     path = out or making.PAGE
     if check:

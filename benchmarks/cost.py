@@ -63,7 +63,7 @@ class Checkout:
     @classmethod
     def at(cls, folder: Path) -> Checkout:
         """Raises BadConfig where no code of this project lies."""
-        from tagging.configuring import BadConfig
+        from tagline.tagging.configuring import BadConfig
 
         for path, rooms in ((folder, ""), (folder, "tagline."), (folder / "src", "tagline.")):
             if (path / rooms.rstrip(".") / "experts" / "decoder.py").is_file():
@@ -92,7 +92,7 @@ def measure(options: dict[str, str]) -> dict[str, Any]:
 
     Ratios are ours over the baseline's, of medians.
     """
-    from tagging.configuring import BadConfig
+    from tagline.tagging.configuring import BadConfig
 
     if "baseline" not in options:
         raise BadConfig("say what to compare with: --set baseline=FOLDER, another checkout of tagline")
@@ -137,7 +137,7 @@ def in_turn(checkouts: tuple[Checkout, Checkout], runs: int, work: Any) -> tuple
 
 
 def rendered(folder: Path, videos: int) -> list[Path]:
-    from benchmarks.playhouse.render import render, spec
+    from tagline.benchmarks.playhouse.render import render, spec
 
     return [render(spec(seed), folder) for seed in range(FIRST, FIRST + videos)]
 

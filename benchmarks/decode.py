@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.synthetic import Recipe, cached
+from tagline.benchmarks.synthetic import Recipe, cached
 
 # A keyframe at a cut, or after 250 pictures at the latest; between two P-frames always three B-frames,
 # two of which no other picture refers to.
@@ -77,11 +77,11 @@ def _ratio(path: Path, ours: str, rival: str, runs: int) -> float:
 def _alone(name: str, path: Path) -> dict[str, Any]:
     """Run one contender in a fresh process."""
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.decode", name, str(path)],
+        [sys.executable, "-m", "tagline.benchmarks.decode", name, str(path)],
         check=True,
         stdout=subprocess.PIPE,
         text=True,
-        cwd=Path(__file__).parents[1],
+        cwd=Path(__file__).resolve().parents[1],
     )
     return dict(json.loads(done.stdout))
 
@@ -104,8 +104,8 @@ def _timed(work: Callable[[], None]) -> dict[str, Any]:
 
 
 def _ours(path: Path, per_second: bool) -> dict[str, Any]:
-    from experts.decoder import Decoder
-    from experts.footage import PerSecond, Sampling, Uniform, Unreadable
+    from tagline.experts.decoder import Decoder
+    from tagline.experts.footage import PerSecond, Sampling, Uniform, Unreadable
 
     sampling: Sampling = PerSecond() if per_second else Uniform(FRAMES)
     with Decoder(jobs=1) as decoder:
@@ -152,8 +152,8 @@ def _exact(path: Path) -> dict[str, Any]:
     """Whether both samplings give what a plain decode of everything gives, bit for bit."""
     import av
 
-    from experts.decoder import Decoder
-    from experts.footage import PerSecond, Uniform
+    from tagline.experts.decoder import Decoder
+    from tagline.experts.footage import PerSecond, Uniform
 
     samplings = Uniform(FRAMES), PerSecond()
     with Decoder(jobs=1) as decoder:

@@ -19,7 +19,7 @@ def measure(options: dict[str, str]) -> dict[str, Any]:
     matrix=FILE.npy (rows are texts); without it the real matrix of the data folder that TAGLINE_TEST_DATA
     names; without that a made-up one of the same size, which can be timed but proves nothing else.
     """
-    from table.ranking import evaluate
+    from tagline.table.ranking import evaluate
 
     scores, name = _matrix(options)
     runs = int(options.get("runs", "5"))

@@ -13,11 +13,11 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tagging.generator.data import Collator, Example
-    from tagging.generator.decoding import Decoding, Written
-    from tagging.generator.encoder import Seen
-    from tagging.generator.model import TaggingModel
-    from tagging.generator.saving import Trained
+    from tagline.tagging.generator.data import Collator, Example
+    from tagline.tagging.generator.decoding import Decoding, Written
+    from tagline.tagging.generator.encoder import Seen
+    from tagline.tagging.generator.model import TaggingModel
+    from tagline.tagging.generator.saving import Trained
 
 PAPER_TIMES_CLASSIFIER = 13.6  # 450 s against 33 s, supplement of OP-TSG
 # Of the preset `paper`: its width of 768 is a matter of hours on a CPU, its depth and prompts are kept.
@@ -44,11 +44,11 @@ def measure(options: dict[str, str]) -> dict[str, Any]:
     """
     import torch
 
-    from benchmarks.msrvtt_words import read_annotations, split_rows
-    from tagging.generator.decoding import Drafted, Greedy
-    from tagging.generator.model import Tagger
-    from tagging.rivals.classifier import Classifier
-    from tagging.rivals.config import as_baseline
+    from tagline.benchmarks.msrvtt_words import read_annotations, split_rows
+    from tagline.tagging.generator.decoding import Drafted, Greedy
+    from tagline.tagging.generator.model import Tagger
+    from tagline.tagging.rivals.classifier import Classifier
+    from tagline.tagging.rivals.config import as_baseline
 
     rows = split_rows(read_annotations(options))
     held = rows["validate"][: int(options.get("videos", "497"))]
@@ -91,18 +91,18 @@ def _trained(
     options: dict[str, str], seed: int, train_rows: Sequence[Example], held: Sequence[Example]
 ) -> Trained:
     """The tagger: out of a folder, as it was kept, or trained now; an interrupted training goes on."""
-    from benchmarks import kept
-    from benchmarks.taggers import Rows, base, varied
-    from tagging.configuring import as_dict, digest
-    from tagging.generator.data import Examples
-    from tagging.generator.saving import CONFIG, from_pretrained
-    from tagging.generator.train import train
-    from tagging.training import MODEL, to_stderr
+    from tagline.benchmarks import kept
+    from tagline.benchmarks.taggers import Rows, base, varied
+    from tagline.tagging.configuring import as_dict, digest
+    from tagline.tagging.generator.data import Examples
+    from tagline.tagging.generator.saving import CONFIG, from_pretrained
+    from tagline.tagging.generator.train import train
+    from tagline.tagging.training import MODEL, to_stderr
 
     if "model" in options:
         return from_pretrained(Path(options["model"]))
     config = varied(base(options, "paper", NARROW), {"use_frames": False}, seed)
-    code = kept.code("tagging.generator")
+    code = kept.code("tagline.tagging.generator")
     key = digest(as_dict(config), Rows(train_rows, held, ()).digest(), code)
     folder = kept.folder("generator-decoding") / key[:32]
     if not (folder / MODEL / CONFIG).is_file():

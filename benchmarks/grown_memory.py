@@ -14,16 +14,22 @@ from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
-from benchmarks import kept, taggers
-from benchmarks.taggers import TOLD, Figures, More, Rows
+from tagline.benchmarks import kept, taggers
+from tagline.benchmarks.taggers import TOLD, Figures, More, Rows
 
 if TYPE_CHECKING:
-    from tagging.generator.config import Config
-    from tagging.generator.data import Said
-    from tagging.neighbours.advising import Librarian
-    from tagging.neighbours.views import Viewer
+    from tagline.tagging.generator.config import Config
+    from tagline.tagging.generator.data import Said
+    from tagline.tagging.neighbours.advising import Librarian
+    from tagline.tagging.neighbours.views import Viewer
 
-ROOMS = ("tagging.generator", "tagging.rivals", "tagging.neighbours", "tagging.merging", "tagging.ranker")
+ROOMS = (
+    "tagline.tagging.generator",
+    "tagline.tagging.rivals",
+    "tagline.tagging.neighbours",
+    "tagline.tagging.merging",
+    "tagline.tagging.ranker",
+)
 NEIGHBOURS, MOST = 8, 30  # of the consensus alone
 
 
@@ -35,7 +41,7 @@ def table(rows: Rows, viewer: Viewer, config: Config, seeds: Sequence[int], gain
 
 def kept_run(rows: Rows, viewer: Viewer, config: Config, gain: More) -> Figures:
     """`run`, unless the same was done before."""
-    from tagging.configuring import as_dict
+    from tagline.tagging.configuring import as_dict
 
     about = {"config": as_dict(config), "data": rows.digest(), "models": viewer.identity}
     return kept.figures(
@@ -45,7 +51,7 @@ def kept_run(rows: Rows, viewer: Viewer, config: Config, gain: More) -> Figures:
 
 def run(rows: Rows, viewer: Viewer, config: Config, gain: More) -> Figures:
     """All four rows of one seed."""
-    from tagging.neighbours.advising import Librarian
+    from tagline.tagging.neighbours.advising import Librarian
 
     yesterday = replace(rows, train=rows.train[: len(rows.train) // 2])
     days = {"yesterday": yesterday.train, "grown": rows.train}
@@ -71,7 +77,7 @@ def run(rows: Rows, viewer: Viewer, config: Config, gain: More) -> Figures:
 
 def library_of(train: Sequence[Any], viewer: Viewer) -> Librarian:
     """Who knows these videos, and asks as widely as the consensus alone does."""
-    from tagging.neighbours.advising import Librarian
+    from tagline.tagging.neighbours.advising import Librarian
 
     return Librarian.of(train, viewer, neighbours=NEIGHBOURS, most=MOST)
 
@@ -81,7 +87,7 @@ def consensus(rows: Rows, library: Librarian, grown: Librarian | None = None) ->
 
     grown: knows more videos than `library`, by which the score was found.
     """
-    from tagging.ranker.train import fitted
+    from tagline.tagging.ranker.train import fitted
 
     line, least = fitted(library.advise(rows.validation), rows.validation)
     found = (grown or library).advise(rows.test)
@@ -90,10 +96,10 @@ def consensus(rows: Rows, library: Librarian, grown: Librarian | None = None) ->
 
 def generated(rows: Rows, libraries: dict[str, Librarian], config: Config) -> dict[str, list[Said]]:
     """What a generator that learned yesterday writes, told by yesterday's memory and by today's."""
-    from tagging.generator.data import Examples
-    from tagging.generator.methods import predict_all
-    from tagging.generator.train import train
-    from tagging.training import to_stderr
+    from tagline.tagging.generator.data import Examples
+    from tagline.tagging.generator.methods import predict_all
+    from tagline.tagging.generator.train import train
+    from tagline.tagging.training import to_stderr
 
     examples = Examples(list(rows.train), list(rows.validation), [], rows.frames_by)
     with tempfile.TemporaryDirectory() as folder:

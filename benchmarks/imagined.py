@@ -15,21 +15,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks import kept
-from benchmarks.benchset import Known, fewer
-from benchmarks.kept import Array, array_path, put_array
-from tagging.configuring import BadConfig
+from tagline.benchmarks import kept
+from tagline.benchmarks.benchset import Known, fewer
+from tagline.benchmarks.kept import Array, array_path, put_array
+from tagline.tagging.configuring import BadConfig
 
 if TYPE_CHECKING:
-    from experts.appearance import Towers
+    from tagline.experts.appearance import Towers
 
-WORLD = "benchmarks.playhouse"
+WORLD = "tagline.benchmarks.playhouse"
 
 
 def read(options: Mapping[str, str]) -> dict[str, list[Known]]:
     """The videos of each split by their seeds; set=NAME of another set, videos=N as in `benchset.read`."""
-    from benchmarks.playhouse.sets import SIZES, videos
-    from benchmarks.playhouse.truth import from_json, to_json, truth
+    from tagline.benchmarks.playhouse.sets import SIZES, videos
+    from tagline.benchmarks.playhouse.truth import from_json, to_json, truth
 
     name = options.get("set", "bench")
     if name not in SIZES:
@@ -58,7 +58,7 @@ def frame_vectors(
 
 def sound_vectors(videos: Sequence[Known]) -> dict[str, Array]:
     """The sound vectors of each video by its name."""
-    from experts.hearing.soundprint import soundprint
+    from tagline.experts.hearing.soundprint import soundprint
 
     return _made("heard", ["soundprint 1"], videos, heard, soundprint, lambda _: None)
 
@@ -90,8 +90,8 @@ def _made(
 
 def drawn(seed: int) -> Array:
     """One picture a second, from the first on: uint8 [T, H, W, 3]."""
-    from benchmarks.playhouse import stage
-    from benchmarks.playhouse.scenario import scenario
+    from tagline.benchmarks.playhouse import stage
+    from tagline.benchmarks.playhouse.scenario import scenario
 
     world = scenario(seed)
     times = stage.times(world)
@@ -101,8 +101,8 @@ def drawn(seed: int) -> Array:
 
 def heard(seed: int) -> Array | None:
     """The sound: float32 [S] at 16 kHz, -1..1."""
-    from benchmarks.playhouse.scenario import scenario
-    from benchmarks.playhouse.sound import sound
+    from tagline.benchmarks.playhouse.scenario import scenario
+    from tagline.benchmarks.playhouse.sound import sound
 
     found = sound(scenario(seed))
     return None if found is None else found.astype(np.float32) / 32768

@@ -31,7 +31,7 @@ def measure(options: Mapping[str, str]) -> dict[str, Any]:
     """Build, save and open an index of n rows; ask it and an exact one the same queries."""
     import faiss
 
-    from retrieval.faiss_index import FaissIndex
+    from tagline.retrieval.faiss_index import FaissIndex
 
     rows, wide = int(options.get("n", ROWS)), int(options.get("d", WIDE))
     asked = int(options.get("queries", "200"))

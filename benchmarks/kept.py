@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from experts.stock.digest import cache_home, hash_path, write_whole
-from tagging.configuring import digest
+from tagline.experts.stock.digest import cache_home, hash_path, write_whole
+from tagline.tagging.configuring import digest
 
 Array = npt.NDArray[Any]
 

@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import light
-from tagging.catalog import Catalog
-from tagging.dump import dump
+from tagline.benchmarks import light
+from tagline.tagging.catalog import Catalog
+from tagline.tagging.dump import dump
 
 EXPECTED = (0, 3)  # exit codes: some of the videos cannot be read
 PATIENCE = 120.0  # seconds for one run
@@ -87,7 +87,7 @@ class Bench:
         root = str(Path(__file__).resolve().parents[1])
         process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "retrieval.cli", "tag", str(self.videos)),
+                *(sys.executable, "-m", "tagline.retrieval.cli", "tag", str(self.videos)),
                 *(
                     "--library",
                     str(self.library(name)),

@@ -12,8 +12,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from experts.footage import Footage, PerSecond, Sampling, Sound, Uniform
-from experts.tags import Embedding, Modality, Report, Sighting, Tag, Word, to_spans
+from tagline.experts.footage import Footage, PerSecond, Sampling, Sound, Uniform
+from tagline.experts.tags import Embedding, Modality, Report, Sighting, Tag, Word, to_spans
 
 COLOURS = {
     "black": (0, 0, 0),

@@ -19,13 +19,13 @@ from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
-from benchmarks import taggers
-from benchmarks.chunks import concepts
-from benchmarks.taggers import COPYING, METHODS, TOLD
+from tagline.benchmarks import taggers
+from tagline.benchmarks.chunks import concepts
+from tagline.benchmarks.taggers import COPYING, METHODS, TOLD
 
 if TYPE_CHECKING:
-    from tagging.generator.config import Config
-    from tagging.generator.data import Example
+    from tagline.tagging.generator.config import Config
+    from tagline.tagging.generator.data import Example
 
 FOLDER = Path("annotations", "msrvtt")
 FILES = ("train_val_annotation.zip", "test_videodatainfo.json.zip")
@@ -51,7 +51,7 @@ def measure(options: dict[str, str]) -> dict[str, Any]:
     ranking), op-tsg-rag (ours, told the tags of similar videos), and -copy (words may be copied from the
     title). ranker.KEY=VALUE changes the ranker.
     """
-    from tagging.configuring import as_dict
+    from tagline.tagging.configuring import as_dict
 
     rows = split_rows(read_annotations(options))
     for side, key in (("train", "train"), ("test", "test")):
@@ -83,8 +83,8 @@ def _two_stage(
     names: Sequence[str], rows: taggers.Rows, options: Mapping[str, str], seeds: Sequence[int]
 ) -> dict[str, float]:
     """The rows of recall and ranking, under the names of this table."""
-    from benchmarks import recall_ranking
-    from tagging.neighbours.views import Viewer
+    from tagline.benchmarks import recall_ranking
+    from tagline.tagging.neighbours.views import Viewer
 
     wanted = {name: TWO_STAGE[name] for name in names if name in TWO_STAGE}
     if not wanted:
@@ -123,7 +123,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 def split_rows(videos: Mapping[str, tuple[str, list[str]]]) -> dict[str, list[Example]]:
     """ "train", "validate" and "test" examples, in the order of the videos' names."""
-    from tagging.generator.data import Example
+    from tagline.tagging.generator.data import Example
 
     rows: dict[str, list[Example]] = {"train": [], "validate": [], "test": []}
     for video in sorted(videos):

@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from benchmarks.synthetic import Recipe, make
+from tagline.benchmarks.synthetic import Recipe, make
 
 RECIPES = (
     Recipe(160, 96, 2, suffix=".mp4", sound=True, options={"g": "20", "bf": "2"}),
@@ -74,7 +74,7 @@ def growth(memory: list[int]) -> float:
 
 
 def _run(folder: Path, count: int, seed: int, jobs: int) -> tuple[Tally, int]:
-    from experts.decoder import Decoder, Limits
+    from tagline.experts.decoder import Decoder, Limits
 
     originals: list[tuple[str, bytes]] = []
     for recipe in RECIPES:
@@ -96,7 +96,7 @@ def _run(folder: Path, count: int, seed: int, jobs: int) -> tuple[Tally, int]:
 def _batch(
     decoder: Any, folder: Path, originals: list[tuple[str, bytes]], numbers: range, seed: int, tally: Tally
 ) -> None:
-    from experts.footage import PerSecond, Sampling, Sound, Uniform, Unreadable, Windows
+    from tagline.experts.footage import PerSecond, Sampling, Sound, Uniform, Unreadable, Windows
 
     samplings: tuple[Sampling, ...] = (Uniform(4, side=64), PerSecond(), Windows(1, 4, 0.1), Sound())
 

@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from benchmarks import benchset, grown_memory, imagined, recall_ranking, tagger_table, taggers
-from benchmarks.benchset import Known
-from benchmarks.taggers import METHODS, TOLD, Figures, Rows
+from tagline.benchmarks import benchset, grown_memory, imagined, recall_ranking, tagger_table, taggers
+from tagline.benchmarks.benchset import Known
+from tagline.benchmarks.taggers import METHODS, TOLD, Figures, Rows
 
 if TYPE_CHECKING:
-    from tagging.neighbours.views import Viewer
+    from tagline.tagging.neighbours.views import Viewer
 
 ROWS: dict[str, dict[str, Any]] = {
     "baseline": METHODS["frequent-first"],
@@ -27,9 +27,9 @@ ROWS: dict[str, dict[str, Any]] = {
 
 def measure(options: Mapping[str, str]) -> dict[str, Any]:
     """set=NAME videos=N seeds=0,1,2 epochs=N set.KEY=VALUE ranker.KEY=VALUE sound=no generator=no."""
-    from experts import weights
-    from tagging.configuring import as_dict
-    from tagging.neighbours.views import Viewer
+    from tagline.experts import weights
+    from tagline.tagging.configuring import as_dict
+    from tagline.tagging.neighbours.views import Viewer
 
     world = imagined.read(options)
     eyes = benchset.clip(options)

@@ -20,8 +20,8 @@ from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tagging.merging.evidence import Candidate
-    from tagging.neighbours.reading import Library
+    from tagline.tagging.merging.evidence import Candidate
+    from tagline.tagging.neighbours.reading import Library
 
 TARGETS = (0.5, 0.6, 0.7, 0.8, 0.9)
 Scored = Sequence[tuple[Mapping[str, float], Collection[str]]]  # (score by form, true forms) of each video
@@ -29,14 +29,14 @@ Scored = Sequence[tuple[Mapping[str, float], Collection[str]]]  # (score by form
 
 def measure(options: Mapping[str, str]) -> dict[str, Any]:
     """library=DIR videos=N (test videos, all if not given)."""
-    from benchmarks.benchset import home
-    from tagging.catalog import Catalog
-    from tagging.merging.merger import Merger
-    from tagging.merging.run import open_viewer
-    from tagging.merging.weighing import best_threshold
-    from tagging.neighbours.expert import NeighboursExpert, look_again
-    from tagging.neighbours.reading import read
-    from tagging.vocabulary import normal
+    from tagline.benchmarks.benchset import home
+    from tagline.tagging.catalog import Catalog
+    from tagline.tagging.merging.merger import Merger
+    from tagline.tagging.merging.run import open_viewer
+    from tagline.tagging.merging.weighing import best_threshold
+    from tagline.tagging.neighbours.expert import NeighboursExpert, look_again
+    from tagline.tagging.neighbours.reading import read
+    from tagline.tagging.vocabulary import normal
 
     folder = Path(options["library"]).expanduser() if "library" in options else home({})
     with Catalog.open(folder, create=False) as catalog:
@@ -107,7 +107,7 @@ def by_source(rows: Sequence[tuple[Mapping[str, Candidate], set[str]]], source: 
 
 def scores(rows: Scored, least: float) -> dict[str, float]:
     """Example-based precision, recall and F1 of what is said from `least` on."""
-    from tagging.scoring import example_based
+    from tagline.tagging.scoring import example_based
 
     truth = [set(own) for _, own in rows]
     said = [{form for form, score in own.items() if score >= least} for own, _ in rows]

@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from experts.footage import Windows
-from experts.seeing.pictures import frame_spans, topmost, within
-from experts.tags import Modality, Sighting, Tag, Word, to_spans
+from tagline.experts.footage import Windows
+from tagline.experts.seeing.pictures import frame_spans, topmost, within
+from tagline.experts.tags import Modality, Sighting, Tag, Word, to_spans
 
 BOXES = ("object", "person")
 
@@ -63,7 +63,7 @@ class Plain:
     # Objects and persons: ultralytics, YOLO(model)(path), one frame a second by its own stride.
 
     def _load_object(self, weights: dict[str, str], name: str = "object") -> None:
-        from experts.seeing.yolo import load_yolo, ultralytics
+        from tagline.experts.seeing.yolo import load_yolo, ultralytics
 
         model, names, imgsz = load_yolo(Path(weights[name]))
         wrapped = ultralytics().YOLO("yolo11n.yaml", verbose=False)
@@ -135,7 +135,7 @@ class Plain:
         import torch
         from PIL import Image
 
-        from experts.scene import agreement
+        from tagline.experts.scene import agreement
 
         classify, clip, prepare, names = self.models["scene"]
         expert = self.experts["scene"]
@@ -161,8 +161,8 @@ class Plain:
     # Motion: pytorchvideo's EncodedVideo, one window at a time.
 
     def _load_motion(self, weights: dict[str, str]) -> None:
-        from experts.motion import load_motion
-        from experts.weights import find
+        from tagline.experts.motion import load_motion
+        from tagline.experts.weights import find
 
         self.models["motion"] = load_motion(find(weights["motion"]))[0].eval()
 
@@ -216,8 +216,8 @@ class Plain:
     def _load_speech(self, weights: dict[str, str]) -> None:
         import silero_vad
 
-        from experts.hearing.listeners import load_whisper
-        from experts.weights import find
+        from tagline.experts.hearing.listeners import load_whisper
+        from tagline.experts.weights import find
 
         self.models["speech"] = (load_whisper(find(weights["whisper"])), silero_vad.load_silero_vad())
 
@@ -237,8 +237,8 @@ class Plain:
         import silero_vad
         import whisper
 
-        from experts.hearing.voice import Stretch, joined
-        from experts.speech import PAUSE
+        from tagline.experts.hearing.voice import Stretch, joined
+        from tagline.experts.speech import PAUSE
 
         listener, voice = self.models["speech"]
         expert = self.experts["speech"]
@@ -281,7 +281,7 @@ class Plain:
         return Read(frames, np.array(sorted(numbers)) / rate, duration)
 
     def tell_screen(self, given: Read) -> list[Tag]:
-        from experts.screen import clean, merge_readings, shorten
+        from tagline.experts.screen import clean, merge_readings, shorten
 
         s = self.experts["screen"].settings
         sightings = []

@@ -23,10 +23,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 if TYPE_CHECKING:
-    from table.batches import Row
-    from table.config import Config
-    from table.model import Table
-    from table.tokens import Tokenizer
+    from tagline.table.batches import Row
+    from tagline.table.config import Config
+    from tagline.table.model import Table
+    from tagline.table.tokens import Tokenizer
 
 
 class Pairs(Dataset[tuple[Tensor, Tensor, Tensor]]):

@@ -48,7 +48,7 @@ class Count:
 
 def measure(options: Mapping[str, str]) -> dict[str, Any]:
     """Options: seed (another hundred videos), videos, only (experts, by comma)."""
-    from benchmarks.playhouse.scenario import SPLIT_BASES
+    from tagline.benchmarks.playhouse.scenario import SPLIT_BASES
 
     seed, count = int(options.get("seed", 0)), int(options.get("videos", VIDEOS))
     if not 0 <= seed < 400 or not 1 <= count <= 1000:
@@ -82,8 +82,8 @@ def _watched(
     from concurrent.futures import ProcessPoolExecutor
     from functools import partial
 
-    from benchmarks.playhouse.render import render, spec
-    from experts.panel import Failed, Panel, build
+    from tagline.benchmarks.playhouse.render import render, spec
+    from tagline.experts.panel import Failed, Panel, build
 
     begun = time.monotonic()
     with ProcessPoolExecutor(os.cpu_count()) as pool:
@@ -101,7 +101,7 @@ def _watched(
 
 def _absent(names: Sequence[str]) -> dict[str, str]:
     """Experts that cannot run, and why."""
-    from experts.panel import build
+    from tagline.experts.panel import build
 
     said = {name: build(name, {"collection": "playhouse"}).missing() for name in names}
     return {name: sentence for name, sentence in said.items() if sentence}
@@ -119,8 +119,8 @@ def score(reports: Mapping[int, Mapping[str, Any]]) -> tuple[dict[str, float], d
 
 
 def _detected(reports: Mapping[int, Any], name: str) -> tuple[dict[str, float], dict[str, Any]]:
-    from benchmarks.playhouse.events import events
-    from benchmarks.playhouse.sighted import sighted
+    from tagline.benchmarks.playhouse.events import events
+    from tagline.benchmarks.playhouse.sighted import sighted
 
     whole, by_kind = Count(), {}  # type: ignore[var-annotated]
     for seed, report in reports.items():
@@ -142,7 +142,7 @@ def _detected(reports: Mapping[int, Any], name: str) -> tuple[dict[str, float], 
 
 
 def _scenes(reports: Mapping[int, Any]) -> tuple[dict[str, float], dict[str, Any]]:
-    from benchmarks.playhouse.scenario import scenario
+    from tagline.benchmarks.playhouse.scenario import scenario
 
     right: list[bool] = []
     first: list[bool] = []
@@ -169,7 +169,7 @@ def _scenes(reports: Mapping[int, Any]) -> tuple[dict[str, float], dict[str, Any
 
 
 def _motions(reports: Mapping[int, Any]) -> tuple[dict[str, float], dict[str, Any]]:
-    from benchmarks.playhouse.events import events
+    from tagline.benchmarks.playhouse.events import events
 
     right: list[bool] = []
     confused: dict[str, int] = {}
@@ -190,7 +190,7 @@ def _motions(reports: Mapping[int, Any]) -> tuple[dict[str, float], dict[str, An
 
 
 def _spoken(reports: Mapping[int, Any]) -> tuple[dict[str, float], dict[str, Any]]:
-    from benchmarks.playhouse.events import events
+    from tagline.benchmarks.playhouse.events import events
 
     heard: list[bool] = []
     tagged: list[bool] = []
@@ -204,7 +204,7 @@ def _spoken(reports: Mapping[int, Any]) -> tuple[dict[str, float], dict[str, Any
 
 
 def _shown(reports: Mapping[int, Any]) -> tuple[dict[str, float], dict[str, Any]]:
-    from benchmarks.playhouse.scenario import scenario
+    from tagline.benchmarks.playhouse.scenario import scenario
 
     found: list[bool] = []
     misread: list[str] = []
@@ -248,7 +248,7 @@ def overlap(a: Sequence[Span], b: Sequence[Span]) -> float:
 
 
 def _weights() -> dict[str, str]:
-    from experts import weights
+    from tagline.experts import weights
 
     return {
         entry.name: weights.find(entry.name).sha256[:12]

@@ -25,7 +25,7 @@ REAL = Path("matrices", "msrvtt_titles_matrix.npy")  # in the data folder; rows 
 
 def measure(options: Mapping[str, str]) -> dict[str, Any]:
     """Options: matrix=FILE.npy (rows are texts, the diagonal is right), halves, seed."""
-    from retrieval.bank import METHODS, Setting
+    from tagline.retrieval.bank import METHODS, Setting
 
     scores, name = _matrix(options)
     halves, seed = int(options.get("halves", HALVES)), int(options.get("seed", 0))
@@ -66,7 +66,7 @@ def one_half(
     scores: npt.NDArray[Any], bank: npt.NDArray[Any], live: npt.NDArray[Any], fixed: Mapping[str, Any]
 ) -> tuple[dict[str, float], Any]:
     """Gains over plain by method, and the setting that the bank chose. bank, live: rows of the scores."""
-    from retrieval.bank import fit, normalise
+    from tagline.retrieval.bank import fit, normalise
 
     known, asked = scores[bank], scores[live]
     plain = _r1(asked, live)
@@ -84,7 +84,7 @@ def one_half(
 
 
 def _r1(scores: npt.NDArray[Any], right: npt.NDArray[Any]) -> float:
-    from table.ranking import metrics, ranks
+    from tagline.table.ranking import metrics, ranks
 
     return metrics(ranks(scores, right)).r1
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from experts.footage import Pictures
+from tagline.experts.footage import Pictures
 
 
 def noise_pictures(count: int, height: int, width: int, seed: int = 0) -> Pictures:
@@ -41,7 +41,7 @@ def detector(
     """A YOLO of that many classes."""
     import torch
 
-    from experts.seeing import yolo
+    from tagline.experts.seeing import yolo
 
     torch.manual_seed(seed)
     model = yolo.build_yolo(yaml, len(names))
@@ -58,8 +58,8 @@ def classifier(folder: Path, names: Sequence[str], *, seed: int = 0, **config: A
     import torch
     from transformers import ViTConfig, ViTForImageClassification
 
-    from experts.scene import save_classifier
-    from experts.seeing.pictures import Preparation
+    from tagline.experts.scene import save_classifier
+    from tagline.experts.seeing.pictures import Preparation
 
     torch.manual_seed(seed)
     labels = dict(enumerate(names))
@@ -77,7 +77,7 @@ def towers(folder: Path, architecture: str | Mapping[str, Any] = "ViT-B-32", *, 
     """A CLIP of open_clip, by name or by its model_cfg."""
     import torch
 
-    from experts import appearance
+    from tagline.experts import appearance
 
     torch.manual_seed(seed)
     model = appearance.build_towers(architecture)
@@ -99,7 +99,7 @@ def motion(
     """A video classifier of pytorchvideo's hub or torchvision."""
     import torch
 
-    from experts.motion import Plan, Watcher, build_motion, save_motion
+    from tagline.experts.motion import Plan, Watcher, build_motion, save_motion
 
     torch.manual_seed(seed)
     model = build_motion(arch, arguments)
@@ -172,7 +172,7 @@ def whisper(folder: Path, size: str, sentence: str, *, seed: int = 0) -> Path:
     from whisper.model import ModelDimensions, Whisper
     from whisper.tokenizer import get_tokenizer
 
-    from experts.hearing.listeners import save_whisper
+    from tagline.experts.hearing.listeners import save_whisper
 
     torch.manual_seed(seed)
     width, heads, layers = {"tiny": (384, 6, 4), "base": (512, 8, 6), "small": (768, 12, 12)}[size]

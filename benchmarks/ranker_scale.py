@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tagging.nearest import Nearest, Numbers, Vectors, recall, unit
+from tagline.tagging.nearest import Nearest, Numbers, Vectors, recall, unit
 
 CHANNELS = ("text", "video", "audio", "multimodal")
 NEIGHBOURS = 10  # videos in each channel

@@ -13,15 +13,15 @@ from dataclasses import asdict, replace
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
-from benchmarks import kept, taggers
-from benchmarks.taggers import Figures, Rows
+from tagline.benchmarks import kept, taggers
+from tagline.benchmarks.taggers import Figures, Rows
 
 if TYPE_CHECKING:
-    from tagging.generator.data import Example, Said
-    from tagging.neighbours.memory import Source
-    from tagging.neighbours.views import Viewer
-    from tagging.ranker.config import RankerConfig
-    from tagging.ranker.ranking import Ranking
+    from tagline.tagging.generator.data import Example, Said
+    from tagline.tagging.neighbours.memory import Source
+    from tagline.tagging.neighbours.views import Viewer
+    from tagline.tagging.ranker.config import RankerConfig
+    from tagline.tagging.ranker.ranking import Ranking
 
 CANDIDATES = 50  # tags of each channel
 NEIGHBOURS = 15  # videos of each channel
@@ -38,8 +38,8 @@ OURS = "negatives_400_two_hop"
 
 def config_of(options: Mapping[str, str], seed: int, **changes: Any) -> RankerConfig:
     """ranker.KEY=VALUE, such as ranker.epochs=5."""
-    from tagging.configuring import changed
-    from tagging.ranker.config import RankerConfig
+    from tagline.tagging.configuring import changed
+    from tagline.tagging.ranker.config import RankerConfig
 
     config = RankerConfig(seed=seed, epochs=EPOCHS, **changes)
     found: RankerConfig = changed(
@@ -50,7 +50,7 @@ def config_of(options: Mapping[str, str], seed: int, **changes: Any) -> RankerCo
 
 def kept_run(rows: Rows, viewer: Viewer, config: RankerConfig) -> Figures:
     """`run`, unless the same was done before."""
-    code = kept.code("tagging.ranker", "tagging.neighbours", "tagging.merging")
+    code = kept.code("tagline.tagging.ranker", "tagline.tagging.neighbours", "tagline.tagging.merging")
     sounds = [0 if one.sound is None else len(one.sound) for one in (*rows.train, *rows.test)]
     about = {"config": asdict(config), "data": rows.digest(), "sounds": sounds, "models": viewer.identity}
     return kept.figures("recall-ranking", {**about, "code": code}, lambda: run(rows, viewer, config))
@@ -58,8 +58,8 @@ def kept_run(rows: Rows, viewer: Viewer, config: RankerConfig) -> Figures:
 
 def run(rows: Rows, viewer: Viewer, config: RankerConfig) -> Figures:
     """All three tables on the test videos, for one seed."""
-    from tagging.ranker.train import train
-    from tagging.training import to_stderr
+    from tagline.tagging.ranker.train import train
+    from tagline.tagging.training import to_stderr
 
     def trained(**changes: Any) -> Ranking:
         return train(replace(config, **changes), rows.train, rows.validation, say=to_stderr)
@@ -92,7 +92,7 @@ class Channels:
     """The recall channels over the training videos: similar videos' tags, and the classifier's."""
 
     def __init__(self, train: Sequence[Example], viewer: Viewer, classifier: Ranking) -> None:
-        from tagging.neighbours.memory import RECALL, Known, Memory
+        from tagline.tagging.neighbours.memory import RECALL, Known, Memory
 
         self.viewer, self.classifier = viewer, classifier
         known = [Known(one.key, one.tags) for one in train]
@@ -150,7 +150,7 @@ def top(ranked: Sequence[Said], test: Sequence[Example]) -> float:
 
 def said(name: str, validation: Sequence[Said], test: Sequence[Said], rows: Rows) -> Figures:
     """Table 3 and the papers' F1 of one system, its threshold fitted on the validation videos."""
-    from tagging.ranker.train import fitted
+    from tagline.tagging.ranker.train import fitted
 
     line, least = fitted(validation, rows.validation)
     kept_tags = [[(tag, s) for tag, score in own if (s := line(score)) >= least] for own in test]

@@ -15,64 +15,97 @@ from typing import Any
 
 # Name: (the function that measures, one line that says what).
 MEASUREMENTS = {
-    "startup": ("benchmarks.startup:measure", "how fast `tagline --help` and `--version` answer"),
-    "decode": ("benchmarks.decode:measure", "decoding the wanted frames against decoding them all"),
-    "tagging": ("benchmarks.tagging:measure", "a tagging run against a plain script with the same models"),
+    "startup": ("tagline.benchmarks.startup:measure", "how fast `tagline --help` and `--version` answer"),
+    "decode": ("tagline.benchmarks.decode:measure", "decoding the wanted frames against decoding them all"),
+    "tagging": (
+        "tagline.benchmarks.tagging:measure",
+        "a tagging run against a plain script with the same models",
+    ),
     "suite": (
-        "benchmarks.suite:measure",
+        "tagline.benchmarks.suite:measure",
         "the tests, plain, shaken and on plain kernels",
     ),
     "cost": (
-        "benchmarks.cost:measure",
+        "tagline.benchmarks.cost:measure",
         "CPU seconds of decoding and tagging beside another checkout (--set baseline=FOLDER)",
     ),
-    "kill9": ("benchmarks.kill9:measure", "kill -9 at random moments: nothing lost, nothing doubled"),
+    "kill9": ("tagline.benchmarks.kill9:measure", "kill -9 at random moments: nothing lost, nothing doubled"),
     "cluster-kill": (
-        "benchmarks.cluster:measure_kill",
+        "tagline.benchmarks.cluster:measure_kill",
         "a node of a Ray cluster and a replica killed at work",
     ),
-    "cluster-scaling": ("benchmarks.cluster:measure_scaling", "tagging over one and two slots of a cluster"),
-    "scale": ("benchmarks.scale:measure", "what 10 million and a billion videos take, and a check of it"),
-    "mutants": ("benchmarks.mutants:measure", "mutated files against the decoder"),
-    "tagger-table": ("benchmarks.tagger_table:measure", "taggers on the user tags of the playhouse"),
-    "tagger-ablation": ("benchmarks.tagger_table:ablation", "what each part of OP-TSG is worth there"),
-    "msrvtt-words": ("benchmarks.msrvtt_words:measure", "taggers on real words: titles and tags of MSR-VTT"),
+    "cluster-scaling": (
+        "tagline.benchmarks.cluster:measure_scaling",
+        "tagging over one and two slots of a cluster",
+    ),
+    "scale": (
+        "tagline.benchmarks.scale:measure",
+        "what 10 million and a billion videos take, and a check of it",
+    ),
+    "mutants": ("tagline.benchmarks.mutants:measure", "mutated files against the decoder"),
+    "tagger-table": ("tagline.benchmarks.tagger_table:measure", "taggers on the user tags of the playhouse"),
+    "tagger-ablation": (
+        "tagline.benchmarks.tagger_table:ablation",
+        "what each part of OP-TSG is worth there",
+    ),
+    "msrvtt-words": (
+        "tagline.benchmarks.msrvtt_words:measure",
+        "taggers on real words: titles and tags of MSR-VTT",
+    ),
     "neighbours-table": (
-        "benchmarks.neighbours_table:measure",
+        "tagline.benchmarks.neighbours_table:measure",
         "tags of similar videos, recall and ranking, and the generator with and without retrieval",
     ),
     "one-tagger": (
-        "benchmarks.one_tagger:measure",
+        "tagline.benchmarks.one_tagger:measure",
         "the merged list against every single source, stated precision against measured",
     ),
     "ranker-scale": (
-        "benchmarks.ranker_scale:measure",
+        "tagline.benchmarks.ranker_scale:measure",
         "200,000 tags, 100,000 videos: the tags of one video",
     ),
-    "generator-decoding": ("benchmarks.generator_decoding:measure", "drafted decoding against greedy"),
+    "generator-decoding": (
+        "tagline.benchmarks.generator_decoding:measure",
+        "drafted decoding against greedy",
+    ),
     "playhouse-experts": (
-        "benchmarks.playhouse_experts:measure",
+        "tagline.benchmarks.playhouse_experts:measure",
         "the experts with the playhouse's weights on test videos, against the truth",
     ),
-    "table-ablation": ("benchmarks.table_ablation:measure", "what each kind of tag is worth to TABLE"),
-    "table-training": ("benchmarks.table_training:measure", "training TABLE against the published way"),
+    "table-ablation": (
+        "tagline.benchmarks.table_ablation:measure",
+        "what each kind of tag is worth to TABLE",
+    ),
+    "table-training": (
+        "tagline.benchmarks.table_training:measure",
+        "training TABLE against the published way",
+    ),
     "speed": (
-        "benchmarks.speed.measure:measure",
+        "tagline.benchmarks.speed.measure:measure",
         "every stage against the plain way and the machine's floor",
     ),
-    "speed-gpu": ("benchmarks.speed.measure:measure_gpu", "the same for what a GPU computes"),
-    "index-scale": ("benchmarks.index_scale:measure", "an index of a million vectors against an exact one"),
+    "speed-gpu": ("tagline.benchmarks.speed.measure:measure_gpu", "the same for what a GPU computes"),
+    "index-scale": (
+        "tagline.benchmarks.index_scale:measure",
+        "an index of a million vectors against an exact one",
+    ),
     "search-latency": (
-        "benchmarks.search_latency:measure",
+        "tagline.benchmarks.search_latency:measure",
         "a library of 10,000 videos: from the shell, and in a warm process",
     ),
-    "evaluation": ("benchmarks.evaluation:measure", "all retrieval metrics of a 1000 x 1000 matrix"),
+    "evaluation": ("tagline.benchmarks.evaluation:measure", "all retrieval metrics of a 1000 x 1000 matrix"),
     "search-quality": (
-        "benchmarks.search_quality:measure",
+        "tagline.benchmarks.search_quality:measure",
         "the video and the moment found, signal by signal, and when nothing is said",
     ),
-    "query-bank": ("benchmarks.query_bank:measure", "what a bank of other queries is worth to a live one"),
-    "serve-load": ("benchmarks.serve_load:measure", "1,000 requests at once to the page, for a minute"),
+    "query-bank": (
+        "tagline.benchmarks.query_bank:measure",
+        "what a bank of other queries is worth to a live one",
+    ),
+    "serve-load": (
+        "tagline.benchmarks.serve_load:measure",
+        "1,000 requests at once to the page, for a minute",
+    ),
 }
 
 
@@ -83,7 +116,7 @@ class UnknownMeasurement(ValueError):
 def results_folder() -> Path:
     """Where records are kept: the checkout's own folder, or `TAGLINE_RESULTS`."""
     chosen = os.environ.get("TAGLINE_RESULTS")
-    return Path(chosen) if chosen else Path(__file__).parent / "results"
+    return Path(chosen) if chosen else Path(__file__).resolve().parent / "results"
 
 
 def run(name: str, options: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -162,7 +195,7 @@ def _cpu_model() -> str:
 
 def commit() -> str | None:
     """The commit that is at work; a trailing + says that the checkout had changes."""
-    here = Path(__file__).parent
+    here = Path(__file__).resolve().parent
     try:
         head = subprocess.run(
             ["git", "rev-parse", "--short=12", "HEAD"], cwd=here, capture_output=True, text=True, check=True

@@ -11,11 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import aims, records
-from benchmarks.papers import pages
-from benchmarks.papers.studies import STUDIES
+from tagline.benchmarks import aims, records
+from tagline.benchmarks.papers import pages
+from tagline.benchmarks.papers.studies import STUDIES
 
-PAGE = Path(__file__).parent.parent / "docs" / "RESULTS.md"
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "RESULTS.md"
 GROWTH = "images/growth.png"  # beside the page
 FEW = 16  # figures that stand below each other; more are laid out as a table of rows and columns
 WIDE = 12  # columns of a table; more are laid out as several tables
@@ -62,7 +62,7 @@ def write(path: Path = PAGE) -> bool:
     path.write_text(text, encoding="utf-8")
     growth = (records.read("speed") or {}).get("details", {}).get("growth")
     if growth and before != text:
-        from benchmarks.speed.growth import draw
+        from tagline.benchmarks.speed.growth import draw
 
         draw(growth, path.parent / GROWTH)
     return before != text

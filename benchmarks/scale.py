@@ -196,7 +196,7 @@ def measured(seconds: float = 60.0) -> tuple[Costs, dict[str, str]]:
     The record `tagging` holds the CPU seconds of a whole run with full-size models, and how its time went to
     the stages: each is charged its share. Frames are taken by the second, so costs grow with the length.
     """
-    from benchmarks import records
+    from tagline.benchmarks import records
 
     costs, sources = Costs(seconds=seconds, bytes=seconds * 125e3, cpu=dict(ON_CPU)), dict(FROM)
     record = records.read("tagging") or {}

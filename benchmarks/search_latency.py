@@ -23,12 +23,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from experts.footage import Facts
-from experts.tags import Embedding, Modality, Report, Tag, Word
+from tagline.experts.footage import Facts
+from tagline.experts.tags import Embedding, Modality, Report, Tag, Word
 
 if TYPE_CHECKING:
-    from retrieval.embedders import Embedder
-    from tagging.catalog import Catalog
+    from tagline.retrieval.embedders import Embedder
+    from tagline.tagging.catalog import Catalog
 
 VIDEOS = 10_000
 SPANS = 4
@@ -80,11 +80,11 @@ def measure(options: Mapping[str, str]) -> dict[str, Any]:
 
 def _library(folder: Path, count: int, *, learnt: bool) -> dict[str, float]:
     """Fill a catalog, embed by hand, build the indexes; seconds that each took."""
-    from retrieval.embed import CHOICE, open_encoder
-    from retrieval.embedders import APPEARANCE, load
-    from retrieval.index import Level, update
-    from retrieval.learning import learn
-    from tagging.catalog import Catalog
+    from tagline.retrieval.embed import CHOICE, open_encoder
+    from tagline.retrieval.embedders import APPEARANCE, load
+    from tagline.retrieval.index import Level, update
+    from tagline.retrieval.learning import learn
+    from tagline.tagging.catalog import Catalog
 
     seconds: dict[str, float] = {}
     begun = time.perf_counter()
@@ -111,8 +111,8 @@ def _library(folder: Path, count: int, *, learnt: bool) -> dict[str, float]:
 
 def _some(catalog: Catalog, model: Embedder, numbers: range, folder: Path) -> None:
     """Videos with these numbers, in one transaction."""
-    from tagging import embeddings
-    from tagging.records import Look, Place
+    from tagline.tagging import embeddings
+    from tagline.tagging.records import Look, Place
 
     stories = [Story(number) for number in numbers]
     parts = model.texts([text for story in stories for text in story.parts]).reshape(len(stories), SPANS, -1)
@@ -193,7 +193,16 @@ def _cold(folder: Path, queries: list[str]) -> tuple[list[float], list[float]]:
     """
     walls, busy = [], []
     for query in queries:
-        command = [sys.executable, "-m", "retrieval.cli", "search", query, "--library", str(folder), "--json"]
+        command = [
+            sys.executable,
+            "-m",
+            "tagline.retrieval.cli",
+            "search",
+            query,
+            "--library",
+            str(folder),
+            "--json",
+        ]
         begun, before = time.perf_counter(), _children()
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         walls.append(time.perf_counter() - begun)
@@ -214,9 +223,9 @@ def _warm(folder: Path, queries: list[str]) -> tuple[float, list[float], list[fl
     """Seconds to warm up as `tagline serve` does; wall and processor seconds of each search in this process
     after ten others; the share answered.
     """
-    from retrieval.search import search
-    from retrieval.searcher import searcher_of
-    from tagging.catalog import Catalog
+    from tagline.retrieval.search import search
+    from tagline.retrieval.searcher import searcher_of
+    from tagline.tagging.catalog import Catalog
 
     walls: list[float] = []
     busy: list[float] = []

@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from retrieval.hits import Hit
-    from retrieval.learnt import Learnt
-    from retrieval.searcher import Searcher
-    from tagging.catalog import Catalog
+    from tagline.retrieval.hits import Hit
+    from tagline.retrieval.learnt import Learnt
+    from tagline.retrieval.searcher import Searcher
+    from tagline.tagging.catalog import Catalog
 
 FIRST = 550_000  # seeds that no named set has
 RIGHT = 0.5  # temporal intersection over union
@@ -70,7 +70,7 @@ def measure(options: Mapping[str, str]) -> dict[str, Any]:
     run goes on), model (the folder of a TABLE model that is tried beside CLIP with the playhouse's weights),
     defaults=FILE (write what was fitted there).
     """
-    from experts.stock.digest import cache_home
+    from tagline.experts.stock.digest import cache_home
 
     val, test = int(options.get("val", "60")), int(options.get("test", "100"))
     seed, count = int(options.get("seed", "0")), int(options.get("captions", "5"))
@@ -121,8 +121,8 @@ def opened(
     learning: Path, testing: Path, words: frozenset[str]
 ) -> Iterator[tuple[Catalog, Learnt, Searcher]]:
     """The test library, what was learnt on the validation library, and the searcher that has it."""
-    from retrieval.learning import learn
-    from tagging.catalog import Catalog
+    from tagline.retrieval.learning import learn
+    from tagline.tagging.catalog import Catalog
 
     with Catalog.open(learning) as known, Catalog.open(testing) as asked:
         learnt = learn(known, known=words)
@@ -134,9 +134,9 @@ def opened(
 
 def prepare(folder: Path, split: str, count: int, seed: int, model: str | None) -> Path:
     """Render, tag, describe and embed so many videos; what is there already is kept."""
-    from benchmarks.playhouse.render import render, spec
-    from benchmarks.playhouse.scenario import SPLIT_BASES
-    from tagging.catalog import Catalog
+    from tagline.benchmarks.playhouse.render import render, spec
+    from tagline.benchmarks.playhouse.scenario import SPLIT_BASES
+    from tagline.tagging.catalog import Catalog
 
     first = SPLIT_BASES[split] + FIRST + 1000 * seed
     for number in range(first, first + count):
@@ -150,8 +150,8 @@ def prepare(folder: Path, split: str, count: int, seed: int, model: str | None) 
 
 def _describe(catalog: Catalog, split: str) -> None:
     """What people would write about each video, as captions of its split."""
-    from benchmarks.playhouse.language import captions
-    from tagging.catalog import Caption
+    from tagline.benchmarks.playhouse.language import captions
+    from tagline.tagging.catalog import Caption
 
     for video in list(catalog.videos()):
         if video.paths and not catalog.captions(video.id):
@@ -162,7 +162,7 @@ def _describe(catalog: Catalog, split: str) -> None:
 
 def _tagline(*words: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "retrieval.cli", *words],
+        [sys.executable, "-m", "tagline.retrieval.cli", *words],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -176,8 +176,8 @@ def _tagline(*words: str) -> None:
 
 def trained_words(count: int) -> frozenset[str]:
     """The words of the captions of so many training videos, which are not rendered for it."""
-    from benchmarks.playhouse.language import captions
-    from retrieval.words import query_words
+    from tagline.benchmarks.playhouse.language import captions
+    from tagline.retrieval.words import query_words
 
     return frozenset(
         word for seed in range(count) for caption in captions(seed) for word in query_words(caption.text)
@@ -189,11 +189,11 @@ def transferred(catalog: Catalog, known: Catalog, learnt: Learnt) -> Searcher:
 
     Nothing that was written about a test video is read.
     """
-    from retrieval import background
-    from retrieval.bank import Setting
-    from retrieval.learning import learn_hubs, learn_tags, nowhere, tried
-    from retrieval.learnt import Learnt
-    from retrieval.searcher import Searcher
+    from tagline.retrieval import background
+    from tagline.retrieval.bank import Setting
+    from tagline.retrieval.learning import learn_hubs, learn_tags, nowhere, tried
+    from tagline.retrieval.learnt import Learnt
+    from tagline.retrieval.searcher import Searcher
 
     wrote = background.captions(known)
     ready = Searcher.open(catalog)
@@ -234,7 +234,7 @@ def captions_of(catalog: Catalog, count: int) -> list[Asked]:
 
 def nothing(count: int) -> list[str]:
     """Sentences about what no video of the playhouse has, with people and places that it has."""
-    from benchmarks.playhouse import synonyms
+    from tagline.benchmarks.playhouse import synonyms
 
     persons = [name for names in synonyms.PERSONS.values() for name in names]
     places = [where for some in synonyms.WHERE.values() for where in some]
@@ -259,8 +259,8 @@ def rate(
     catalog: Catalog, ready: Searcher, queries: Sequence[Asked]
 ) -> tuple[dict[str, float], dict[str, Any]]:
     """R@1, 5 and 10 of the video and of the moment, for each way of searching that this library can."""
-    from retrieval.rerank import CannotRerank, Reranker
-    from retrieval.search import answer
+    from tagline.retrieval.rerank import CannotRerank, Reranker
+    from tagline.retrieval.search import answer
 
     values: dict[str, float] = {}
     details: dict[str, Any] = {"intervals": {}, "milliseconds": {}}
@@ -295,7 +295,7 @@ def _figures(
 ) -> None:
     import numpy as np
 
-    from table.ranking import intervals, metrics
+    from tagline.table.ranking import intervals, metrics
 
     details["milliseconds"][way] = round(1000 * (time.perf_counter() - begun) / max(len(queries), 1), 1)
     groups = np.array([one.video for one in queries])
@@ -329,7 +329,7 @@ def refusals(
     catalog: Catalog, ready: Searcher, queries: Sequence[Asked], strange: Sequence[str]
 ) -> dict[str, float]:
     """How often search answers what has no answer, and refuses what has one."""
-    from retrieval.search import answer
+    from tagline.retrieval.search import answer
 
     answered = [answer(catalog, text, searcher=ready).answered for text in strange]
     refused = [not answer(catalog, one.text, searcher=ready).answered for one in queries]

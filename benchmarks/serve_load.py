@@ -19,11 +19,11 @@ from statistics import fmean
 from typing import Any
 from urllib.parse import quote
 
-from benchmarks.synthetic import Recipe, make
-from experts.footage import Coverage
-from experts.tags import Modality, Report, Tag, Word
-from tagging.catalog import Catalog, Look, Place
-from tagging.walk import content_hash
+from tagline.benchmarks.synthetic import Recipe, make
+from tagline.experts.footage import Coverage
+from tagline.experts.tags import Modality, Report, Tag, Word
+from tagline.tagging.catalog import Catalog, Look, Place
+from tagline.tagging.walk import content_hash
 
 VIDEOS = 60
 QUERIES = (
@@ -134,7 +134,7 @@ def fill(folder: Path) -> None:
 def _facts() -> Any:
     from fractions import Fraction
 
-    from experts.footage import Facts
+    from tagline.experts.footage import Facts
 
     return Facts(3.0, 160, 96, Fraction(25), "h264", 0, "bt709", True)
 
@@ -142,9 +142,21 @@ def _facts() -> Any:
 @contextlib.contextmanager
 def _server(folder: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """`tagline serve` as a person starts it."""
-    command = [sys.executable, "-m", "retrieval.cli", "serve", "--library", str(folder), "--port", "0"]
+    command = [
+        sys.executable,
+        "-m",
+        "tagline.retrieval.cli",
+        "serve",
+        "--library",
+        str(folder),
+        "--port",
+        "0",
+    ]
     with subprocess.Popen(
-        [*command, "--token", TOKEN], stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parent.parent
+        [*command, "--token", TOKEN],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).resolve().parent.parent,
     ) as process:
         try:
             assert process.stdout is not None

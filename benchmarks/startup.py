@@ -14,8 +14,8 @@ def measure(options: dict[str, str]) -> dict[str, Any]:
     runs = int(options.get("runs", "15"))
     commands = {
         "bare": [sys.executable, "-c", ""],
-        "help": [sys.executable, "-m", "retrieval.cli", "--help"],
-        "version": [sys.executable, "-m", "retrieval.cli", "--version"],
+        "help": [sys.executable, "-m", "tagline.retrieval.cli", "--help"],
+        "version": [sys.executable, "-m", "tagline.retrieval.cli", "--version"],
     }
     taken: dict[str, list[float]] = {name: [] for name in commands}
     for _ in range(runs + 1):

@@ -31,7 +31,7 @@ ENDED = (0, 1)  # pytest's codes for a run that came to its end: all passed, som
 
 def measure(options: dict[str, str]) -> dict[str, Any]:
     """modes=plain,default: only these; folder: of the checkout (this one); workers: processes (2)."""
-    from benchmarks.taggers import known_names
+    from tagline.benchmarks.taggers import known_names
 
     folder = Path(options.get("folder", Path(__file__).parents[1])).expanduser()
     workers = int(options.get("workers", 2))
@@ -54,7 +54,7 @@ def measure(options: dict[str, str]) -> dict[str, Any]:
 
 def run(folder: Path, mode: Mapping[str, str], workers: int) -> dict[str, Any]:
     """All tests of a checkout in one mode: seconds by the clock, and what `read` finds in the report."""
-    from tagging.configuring import BadConfig
+    from tagline.tagging.configuring import BadConfig
 
     changed = {name for environment in MODES.values() for name in environment}
     plain = {name: value for name, value in os.environ.items() if name not in changed}

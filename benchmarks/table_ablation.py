@@ -22,16 +22,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks import benchset, kept
-from benchmarks.benchset import Known
-from benchmarks.taggers import seeds_of
+from tagline.benchmarks import benchset, kept
+from tagline.benchmarks.benchset import Known
+from tagline.benchmarks.taggers import seeds_of
 
 if TYPE_CHECKING:
-    from experts.appearance import Towers
-    from experts.tags import Tag
-    from table.batches import Data, Row
-    from table.config import Config
-    from table.ranking import Evaluation
+    from tagline.experts.appearance import Towers
+    from tagline.experts.tags import Tag
+    from tagline.table.batches import Data, Row
+    from tagline.table.config import Config
+    from tagline.table.ranking import Evaluation
 
 # The preset `playhouse` with the sizes of a table of minutes. The text tower learns, so its rate is not
 # the paper's: that of a CLIP which has seen 400 million pairs would leave this one where it is.
@@ -83,9 +83,9 @@ def measure(options: Mapping[str, str]) -> dict[str, Any]:
     The rows "screen" and "generated" are there once the training videos have such tags. save=DIR keeps the
     models: that of row vtm and seed 0 as DIR/vtm-0/model.
     """
-    from benchmarks.taught_text import taught
-    from table.config import as_dict
-    from tagging.training import to_stderr
+    from tagline.benchmarks.taught_text import taught
+    from tagline.table.config import as_dict
+    from tagline.tagging.training import to_stderr
 
     options = {"videos": str(VIDEOS), "captions": str(CAPTIONS), **options}
     eyes = benchset.clip(options)
@@ -128,8 +128,8 @@ def measure(options: Mapping[str, str]) -> dict[str, Any]:
 def given_of(
     options: Mapping[str, str], world: Mapping[str, Sequence[Known]], eyes: Towers, config: Config
 ) -> Given:
-    from experts.footage import Uniform
-    from tagging.training import to_stderr
+    from tagline.experts.footage import Uniform
+    from tagline.tagging.training import to_stderr
 
     tags = _tags(options, world)
     every = [one for own in world.values() for one in own]
@@ -146,8 +146,8 @@ def given_of(
 
 def _tags(options: Mapping[str, str], world: Mapping[str, Sequence[Known]]) -> dict[str, list[Tag]]:
     """The tags of each video by its file's name, from the catalog that `tagline tag` filled."""
-    from tagging.catalog import Catalog
-    from tagging.configuring import BadConfig
+    from tagline.tagging.catalog import Catalog
+    from tagline.tagging.configuring import BadConfig
 
     library = Path(options.get("library", benchset.home(options))).expanduser()
     with Catalog.open(library, create=False) as catalog:
@@ -163,8 +163,8 @@ def _tags(options: Mapping[str, str], world: Mapping[str, Sequence[Known]]) -> d
 
 def base(options: Mapping[str, str], eyes: Towers, folder: Path) -> Config:
     """The preset `playhouse` on the towers of the given CLIP, with SIZES, epochs=N and set.KEY=VALUE."""
-    from benchmarks.taught_text import CONFIG
-    from table.config import changed, preset
+    from tagline.benchmarks.taught_text import CONFIG
+    from tagline.table.config import changed, preset
 
     found = preset("playhouse")
     found = changed(found, [f"{key}={json.dumps(value)}" for key, value in SIZES.items()])
@@ -186,7 +186,7 @@ def base(options: Mapping[str, str], eyes: Towers, folder: Path) -> Config:
 
 def towers_folder(options: Mapping[str, str]) -> Path:
     """Where the CLIP lies that everything starts from."""
-    from experts import weights
+    from tagline.experts import weights
 
     path = weights.find(options.get("towers") or weights.for_expert("appearance", "playhouse")).path
     return path if path.is_dir() else path.parent
@@ -194,8 +194,8 @@ def towers_folder(options: Mapping[str, str]) -> Path:
 
 def data_of(given: Given, config: Config) -> tuple[Data, list[Row]]:
     """Training and validation rows with their frames, and the rows of the test."""
-    from table.batches import Data, Row, one_text, tag_text
-    from table.frames import FramesHeld
+    from tagline.table.batches import Data, Row, one_text, tag_text
+    from tagline.table.frames import FramesHeld
 
     def row(one: Known, texts: Sequence[str]) -> Row:
         tags = tag_text(given.tags[one.name], config.model.tags)
@@ -231,7 +231,7 @@ def varied(config: Config, changes: Mapping[str, Any], seed: int) -> Config:
 
 
 def _kept_run(config: Config, given: Given) -> dict[str, Any]:
-    from table.config import as_dict, digest
+    from tagline.table.config import as_dict, digest
 
     data, test = data_of(given, config)
     rows = [(row.key, row.texts, row.tags) for row in (*data.train, *data.validation, *test)]
@@ -251,9 +251,9 @@ def _kept_run(config: Config, given: Given) -> dict[str, Any]:
 
 
 def _run(config: Config, data: Data, test: Sequence[Row], folder: Path) -> dict[str, Any]:
-    from table.evaluation import evaluate_model
-    from table.train import train
-    from tagging.training import to_stderr
+    from tagline.table.evaluation import evaluate_model
+    from tagline.table.train import train
+    from tagline.tagging.training import to_stderr
 
     begun, spent = time.perf_counter(), time.process_time()
     outcome = train(config, data, folder, report=(), say=to_stderr)
@@ -285,7 +285,7 @@ def _figures(found: Evaluation, mark: str) -> dict[str, Any]:
 
 def _values(runs: Mapping[str, Sequence[Mapping[str, Any]]], texts: Sequence[int]) -> dict[str, Any]:
     """Means over seeds, and of R@1 text to video the interval, for each row; then what must be shown."""
-    from table.ranking import intervals, paired
+    from tagline.table.ranking import intervals, paired
 
     seeds = len(next(iter(runs.values())))
     groups = np.tile(np.repeat(np.arange(len(texts)), texts), seeds)

@@ -24,15 +24,15 @@ from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
-from benchmarks import benchset, kept
-from benchmarks.benchset import Known
-from benchmarks.table_ablation import base, some, towers_folder
-from benchmarks.taggers import seeds_of
+from tagline.benchmarks import benchset, kept
+from tagline.benchmarks.benchset import Known
+from tagline.benchmarks.table_ablation import base, some, towers_folder
+from tagline.benchmarks.taggers import seeds_of
 
 if TYPE_CHECKING:
-    from table.batches import Row
-    from table.config import Config
-    from table.frames import FrameCache
+    from tagline.table.batches import Row
+    from tagline.table.config import Config
+    from tagline.table.frames import FrameCache
 
 # Of the plain way: so many captions as it does in some minutes on two cores.
 CAPTIONS, TEXTS = 2048, 8  # of the plain way's training; queries of each validation video
@@ -57,7 +57,7 @@ SIZES: dict[str, Any] = {
 
 def measure(options: Mapping[str, str]) -> dict[str, Any]:
     """folder=DIR videos=N val=N captions=N share=4 more=1.5 tests=4 workers=0 seeds=0,1,2 set.KEY=VALUE."""
-    from table.config import as_dict
+    from tagline.table.config import as_dict
 
     eyes = benchset.clip(options)
     config = base({**_as_options(SIZES), **options}, eyes, towers_folder(options))
@@ -88,7 +88,7 @@ def _as_options(sizes: Mapping[str, Any]) -> dict[str, str]:
 def _kept_run(
     config: Config, world: Mapping[str, Sequence[Known]], options: Mapping[str, str], towers: str
 ) -> dict[str, Any]:
-    from table.config import as_dict, digest
+    from tagline.table.config import as_dict, digest
 
     about = {
         "config": as_dict(replace(config, train=replace(config.train, weights=None))),
@@ -102,7 +102,7 @@ def _kept_run(
 
 def _run(config: Config, world: Mapping[str, Sequence[Known]], options: Mapping[str, str]) -> dict[str, Any]:
     """Both ways with one seed, one after the other."""
-    from table.frames import FrameCache
+    from tagline.table.frames import FrameCache
 
     captions = int(options.get("captions", CAPTIONS))
     train, validation = (_rows(world[split], most) for split, most in (("train", 10_000), ("val", TEXTS)))
@@ -132,13 +132,13 @@ def _run(config: Config, world: Mapping[str, Sequence[Known]], options: Mapping[
 
 
 def _rows(known: Sequence[Known], most: int) -> list[Row]:
-    from table.batches import Row
+    from tagline.table.batches import Row
 
     return [Row(one.name, one.name, tuple(some(one, most)), "", one.path) for one in known]
 
 
 def _side(config: Config) -> int:
-    from table.encoders import architecture
+    from tagline.table.encoders import architecture
 
     return int(architecture(config.model.architecture)["vision_cfg"]["image_size"])
 
@@ -153,12 +153,12 @@ def _plain(
 ) -> dict[str, float]:
     import torch
 
-    from benchmarks import plain_training
-    from table.evaluation import evaluate_model
-    from table.model import Table
-    from table.tokens import Tokenizer
-    from table.train import first_weights
-    from tagging.training import to_stderr
+    from tagline.benchmarks import plain_training
+    from tagline.table.evaluation import evaluate_model
+    from tagline.table.model import Table
+    from tagline.table.tokens import Tokenizer
+    from tagline.table.train import first_weights
+    from tagline.tagging.training import to_stderr
 
     weights = first_weights(config.train.weights)
     tokenizer = Tokenizer.beside(weights)
@@ -179,13 +179,13 @@ def _ours(
     folder: Path,
 ) -> dict[str, Any]:
     """TABLE's own training, on `more` times the captions: as many of each video as make one epoch of it."""
-    from table.batches import Data
-    from table.evaluation import evaluate_model
-    from table.model import Table
-    from table.tokens import Tokenizer
-    from table.train import first_weights
-    from table.train import train as run
-    from tagging.training import to_stderr
+    from tagline.table.batches import Data
+    from tagline.table.evaluation import evaluate_model
+    from tagline.table.model import Table
+    from tagline.table.tokens import Tokenizer
+    from tagline.table.train import first_weights
+    from tagline.table.train import train as run
+    from tagline.tagging.training import to_stderr
 
     share, more = int(options.get("share", SHARE)), float(options.get("more", MORE))
     weights = first_weights(config.train.weights)

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks import benchset, imagined, taggers
-from benchmarks.benchset import Known
-from benchmarks.taggers import COPYING, METHODS, Figures, Rows
+from tagline.benchmarks import benchset, imagined, taggers
+from tagline.benchmarks.benchset import Known
+from tagline.benchmarks.taggers import COPYING, METHODS, Figures, Rows
 
 if TYPE_CHECKING:
-    from experts.appearance import Towers
-    from tagging.generator.config import Config
+    from tagline.experts.appearance import Towers
+    from tagline.tagging.generator.config import Config
 
 # The preset `playhouse`, smaller, so that a table is a matter of an hour. Uploaders leave most true tags
 # unsaid: who knows all would say 25 tags a video where they said 6. So there are many prompts, and [PAD]
@@ -71,7 +71,7 @@ def ablation(options: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _table(options: Mapping[str, str], names: Mapping[str, Mapping[str, Any]], seeds: str) -> dict[str, Any]:
-    from tagging.configuring import as_dict
+    from tagline.tagging.configuring import as_dict
 
     world = imagined.read(options)
     eyes = benchset.clip(options)
@@ -102,8 +102,8 @@ def _config(options: Mapping[str, str]) -> Config:
 
 def rows_of(world: Mapping[str, Sequence[Known]], eyes: Towers) -> Rows:
     """Titles and user tags with frame vectors, one a second as the expert "generated" reads them."""
-    from tagging.generator.data import Example
-    from tagging.training import to_stderr
+    from tagline.tagging.generator.data import Example
+    from tagline.tagging.training import to_stderr
 
     seen = imagined.frame_vectors([one for own in world.values() for one in own], eyes, to_stderr)
     sides = {
@@ -121,7 +121,7 @@ def ceiling(world: Mapping[str, Sequence[Known]], rows: Rows) -> Figures:
     The likeliest tags are said, as many as suit validation videos best. What uploaders chose is chance beyond
     that, so no method that says sets of tags can be expected to do better.
     """
-    from benchmarks.playhouse.folksonomy import candidates
+    from tagline.benchmarks.playhouse.folksonomy import candidates
 
     def likeliest(split: str) -> list[list[tuple[str, float]]]:
         bags = [candidates(one.truth.seed) for one in world[split]]
@@ -139,7 +139,7 @@ class Gain:
     """What was said beside the annotation, and how much of it is true."""
 
     def __init__(self, test: Sequence[Known], rows: Rows, eyes: Towers) -> None:
-        from benchmarks.playhouse.folksonomy import candidates
+        from tagline.benchmarks.playhouse.folksonomy import candidates
 
         self.eyes = eyes
         self.truth = [one.tags for one in rows.test]
@@ -148,7 +148,7 @@ class Gain:
         self._texts: dict[str, Any] = {}
 
     def __call__(self, said: Sequence[Sequence[str]], trained: set[str]) -> Figures:
-        from tagging.scoring import tag_gain
+        from tagline.tagging.scoring import tag_gain
 
         self._read([tag for tags in said for tag in tags])
         found = tag_gain(self.truth, said, trained, self.relevance, self.similarity)

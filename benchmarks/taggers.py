@@ -11,11 +11,11 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
 
-from benchmarks import kept
+from tagline.benchmarks import kept
 
 if TYPE_CHECKING:
-    from tagging.generator.config import Config
-    from tagging.generator.data import Example, Said
+    from tagline.tagging.generator.config import Config
+    from tagline.tagging.generator.data import Example, Said
 
 Figures = dict[str, float]
 # Further columns from what was said of the test videos: (tags of each, tags of training) to figures.
@@ -53,7 +53,7 @@ class Rows:
 
     def digest(self) -> str:
         """Of everything that a tagger sees."""
-        from tagging.configuring import digest
+        from tagline.tagging.configuring import digest
 
         def told(one: Example) -> list[Any]:
             seen = [] if one.frames is None else [float(one.frames.sum()), *one.frames.shape]
@@ -78,7 +78,7 @@ def chosen(
 
 def known_names(key: str, names: Iterable[str], known: Iterable[str]) -> None:
     """Raises BadConfig for a name that is none of those known."""
-    from tagging.configuring import BadConfig
+    from tagline.tagging.configuring import BadConfig
 
     known = list(known)
     for name in names:
@@ -88,7 +88,7 @@ def known_names(key: str, names: Iterable[str], known: Iterable[str]) -> None:
 
 def base(options: Mapping[str, str], preset: str, changes: Mapping[str, Any] | None = None) -> Config:
     """preset=NAME with `changes`, then epochs=N and set.KEY=VALUE, which change the configuration for all."""
-    from tagging.generator import config as configs
+    from tagline.tagging.generator import config as configs
 
     found: Config = configs.preset(options.get("preset", preset))
     if "preset" not in options:
@@ -105,7 +105,7 @@ def varied(config: Config, changes: Mapping[str, Any], seed: int) -> Config:
 
     A change of `method` makes it that of a baseline.
     """
-    from tagging.rivals.config import as_baseline_run
+    from tagline.tagging.rivals.config import as_baseline_run
 
     train = replace(config.train, seed=seed)
     if "method" in changes:
@@ -115,21 +115,21 @@ def varied(config: Config, changes: Mapping[str, Any], seed: int) -> Config:
 
 def kept_run(config: Config, rows: Rows, more: More | None = None, about: Any = None) -> Figures:
     """`run`, unless the same run was done before. about: what `more` depends on."""
-    from tagging.configuring import as_dict
+    from tagline.tagging.configuring import as_dict
 
-    rooms = ["tagging.generator", "tagging.rivals"]
-    code = kept.code(*rooms, *(["tagging.neighbours"] if config.model.retrieved else []))
+    rooms = ["tagline.tagging.generator", "tagline.tagging.rivals"]
+    code = kept.code(*rooms, *(["tagline.tagging.neighbours"] if config.model.retrieved else []))
     whole = {"config": as_dict(config), "data": rows.digest(), "code": code, "more": about}
     return kept.figures("taggers", whole, lambda: run(config, rows, more))
 
 
 def run(config: Config, rows: Rows, more: More | None = None) -> Figures:
     """Train one tagger and test it: the papers' columns, and whether it had finished learning."""
-    from tagging.generator.data import Examples
-    from tagging.generator.methods import predict_all
-    from tagging.generator.train import train
-    from tagging.rivals import make_model, retriever_of
-    from tagging.training import to_stderr
+    from tagline.tagging.generator.data import Examples
+    from tagline.tagging.generator.methods import predict_all
+    from tagline.tagging.generator.train import train
+    from tagline.tagging.rivals import make_model, retriever_of
+    from tagline.tagging.training import to_stderr
 
     begun, spent = time.perf_counter(), time.process_time()
     with tempfile.TemporaryDirectory() as folder:
@@ -159,7 +159,7 @@ def run(config: Config, rows: Rows, more: More | None = None) -> Figures:
 
 def columns(train: Sequence[Example], test: Sequence[Example], said: Sequence[Said]) -> Figures:
     """Label-based on full, rare and common, example-based, and how much was said."""
-    from tagging.generator.trainer import score
+    from tagline.tagging.generator.trainer import score
 
     found = {
         f"{part}_{key}": getattr(s, key)
@@ -239,7 +239,7 @@ def rare(values: dict[str, Any], names: Sequence[str]) -> None:
 
 def statistics(train: Sequence[Example], test: Sequence[Example]) -> dict[str, float]:
     """The tag set in numbers, as the supplement of OP-TSG prints them."""
-    from tagging.scoring import tag_sets
+    from tagline.tagging.scoring import tag_sets
 
     sets = tag_sets([one.tags for one in train], [one.tags for one in test])
     every = {tag for one in (*train, *test) for tag in one.tags}

@@ -46,7 +46,7 @@ def measure(options: dict[str, str]) -> dict[str, Any]:
 
     The plain script computes in float32, as its libraries do by themselves.
     """
-    from benchmarks import tagging_stage
+    from tagline.benchmarks import tagging_stage
 
     count, seconds = int(options.get("videos", 24)), float(options.get("seconds", 10))
     stage = tagging_stage.build(count + 1, seconds, seed=1)
@@ -86,7 +86,7 @@ def measure(options: dict[str, str]) -> dict[str, Any]:
 
 def make_experts(order: dict[str, Any]) -> dict[str, Any]:
     """The experts of an order, loaded, by name."""
-    from experts.panel import build
+    from tagline.experts.panel import build
 
     made = {}
     for name in order["experts"]:
@@ -108,7 +108,7 @@ def cpu_seconds() -> float:
 
 def run_ours(order: dict[str, Any]) -> dict[str, Any]:
     """Our side: the panel over all videos."""
-    from experts.panel import Failed, Panel
+    from tagline.experts.panel import Failed, Panel
 
     experts = make_experts(order)
     panel = Panel(list(experts.values()), batch=order["batch"])
@@ -142,7 +142,7 @@ def run_ours(order: dict[str, Any]) -> dict[str, Any]:
 
 def run_plain(order: dict[str, Any]) -> dict[str, Any]:
     """The other side: the plain script over all videos."""
-    from benchmarks.plain_tagging import Plain
+    from tagline.benchmarks.plain_tagging import Plain
 
     plain = Plain(order["weights"], make_experts(order))
     plain.video(Path(order["warm_up"]))
@@ -161,7 +161,7 @@ def run_plain(order: dict[str, Any]) -> dict[str, Any]:
 @contextmanager
 def _model_clock() -> Iterator[list[float]]:
     """Seconds in which a model of the seeing experts computes; what they prepare and sort is not in it."""
-    from experts import devices
+    from tagline.experts import devices
 
     spent = [0.0]
     plain = devices.computing
@@ -182,9 +182,9 @@ def _model_clock() -> Iterator[list[float]]:
 
 def check(order: dict[str, Any]) -> dict[str, Any]:
     """Both sides on the very same frames: which tags differ."""
-    from benchmarks.plain_tagging import Plain
-    from experts.decoder import Decoder
-    from experts.footage import Sampling, union
+    from tagline.benchmarks.plain_tagging import Plain
+    from tagline.experts.decoder import Decoder
+    from tagline.experts.footage import Sampling, union
 
     experts = make_experts(order)
     plain = Plain(order["weights"], experts)
@@ -218,7 +218,7 @@ def _same_frames(name: str, expert: Any, footage: Any) -> Any:
     import numpy as np
     import torch
 
-    from benchmarks.plain_tagging import Read
+    from tagline.benchmarks.plain_tagging import Read
 
     if name == "speech":
         return np.array(footage.sound)
@@ -247,7 +247,7 @@ def _same_line(text: str, ours: list[Any], theirs: list[Any]) -> bool:
 
     A recogniser pads the lines that it reads together to one width, which moves a letter now and then.
     """
-    from experts.screen import _key, alike
+    from tagline.experts.screen import _key, alike
 
     return all(any(alike(_key(text), _key(tag.text)) for tag in side) for side in (ours, theirs))
 
@@ -266,7 +266,7 @@ def _present(only: str | None) -> list[str]:
     """The experts that can be asked here."""
     from importlib.util import find_spec
 
-    from experts.panel import BUILT_IN
+    from tagline.experts.panel import BUILT_IN
 
     chosen = only.split(",") if only else list(BUILT_IN)
     return [name for name in chosen if find_spec(BUILT_IN[name].partition(":")[0]) is not None]
@@ -277,11 +277,11 @@ def _in_a_process(part: str, order: dict[str, Any]) -> dict[str, Any]:
         file = Path(folder) / "order.json"
         file.write_text(json.dumps(order), encoding="utf-8")
         done = subprocess.run(
-            [sys.executable, "-m", "benchmarks.tagging", part, str(file)],
+            [sys.executable, "-m", "tagline.benchmarks.tagging", part, str(file)],
             check=True,
             stdout=subprocess.PIPE,
             text=True,
-            cwd=Path(__file__).parents[1],
+            cwd=Path(__file__).resolve().parents[1],
             env={**os.environ, "HF_HUB_OFFLINE": "1"},
         )
     return dict(json.loads(done.stdout.splitlines()[-1]))

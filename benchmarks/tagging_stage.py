@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import random_weights
-from benchmarks.synthetic import Recipe, pictures
-from experts import weights
-from experts.stock import digest
-from experts.weighed import labels
+from tagline.benchmarks import random_weights
+from tagline.benchmarks.synthetic import Recipe, pictures
+from tagline.experts import weights
+from tagline.experts.stock import digest
+from tagline.experts.weighed import labels
 
 ENCODING = {"preset": "veryfast", "crf": "23"}
 SENTENCE = " the young woman pours fresh coffee while her brother explains how solar panels work"
@@ -122,7 +122,7 @@ def _caption(text: str) -> Any:
 
 def _speech(seconds: float, seed: int) -> Any:
     """Sentences of the playhouse's bank, one after the other: float32 [S] at 48 kHz."""
-    from benchmarks.playhouse import voices
+    from tagline.benchmarks.playhouse import voices
 
     random = np.random.default_rng(seed)
     bank: Sequence[Any] = voices.lines()

@@ -19,12 +19,12 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from benchmarks import kept
-from experts.stock.digest import hash_path
-from table.encoders import TextEncoder, build_towers, load_towers
-from table.tokens import Tokenizer
-from tagging.configuring import digest
-from tagging.training import Say
+from tagline.benchmarks import kept
+from tagline.experts.stock.digest import hash_path
+from tagline.table.encoders import TextEncoder, build_towers, load_towers
+from tagline.table.tokens import Tokenizer
+from tagline.tagging.configuring import digest
+from tagline.tagging.training import Say
 
 CONFIG, WEIGHTS = "open_clip_config.json", "open_clip_model.safetensors"
 STEPS, VIDEOS, RATE = 300, 128, 1e-3  # steps, videos in each, and the highest rate

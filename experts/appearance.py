@@ -24,10 +24,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from experts import devices, weights
-from experts.footage import Pictures
-from experts.seeing.pictures import Preparation, batched
-from experts.stock.offline import offline
+from tagline.experts import devices, weights
+from tagline.experts.footage import Pictures
+from tagline.experts.seeing.pictures import Preparation, batched
+from tagline.experts.stock.offline import offline
 
 if TYPE_CHECKING:
     import torch

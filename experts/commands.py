@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from experts.weights import Entry
+    from tagline.experts.weights import Entry
 
 PARTLY, NOTHING = 3, 4
 
@@ -37,7 +37,7 @@ def list_(as_json: bool) -> None:
     tagline models list
     tagline models list --json
     """
-    from experts import weights
+    from tagline.experts import weights
 
     rows = [_row(entry) for entry in weights.table().values()]
     if as_json:
@@ -79,8 +79,8 @@ def pull(ctx: click.Context, targets: tuple[str, ...], yes: bool, again: bool) -
     tagline models pull whisper-small --yes
     tagline models pull all
     """
-    from experts import weights
-    from experts.stock import pull as puller
+    from tagline.experts import weights
+    from tagline.experts.stock import pull as puller
 
     wanted = _chosen(targets)
     missing = [entry for entry in wanted if again or weights.here(entry) is None]
@@ -112,7 +112,7 @@ def verify(ctx: click.Context, names: tuple[str, ...]) -> None:
     tagline models verify
     tagline models verify yolo11n
     """
-    from experts import weights
+    from tagline.experts import weights
 
     wanted = _chosen(names) if names else list(weights.table().values())
     here = [(entry, folder) for entry in wanted if (folder := weights.here(entry)) is not None]
@@ -147,8 +147,8 @@ def bundle(out: Path, names: tuple[str, ...]) -> None:
     \b
     tagline models bundle weights.tar object speech
     """
-    from experts import weights
-    from experts.stock import bundles
+    from tagline.experts import weights
+    from tagline.experts.stock import bundles
 
     chosen = _chosen(names) if names else [e for e in weights.table().values() if weights.here(e)]
     carried = [entry.name for entry in chosen if entry.collection == weights.PUBLIC]
@@ -169,7 +169,7 @@ def import_(source: Path) -> None:
     \b
     tagline models import weights.tar
     """
-    from experts.stock import bundles
+    from tagline.experts.stock import bundles
 
     try:
         entries = bundles.unbundle(source)
@@ -180,7 +180,7 @@ def import_(source: Path) -> None:
 
 
 def _row(entry: Entry) -> dict[str, Any]:
-    from experts import weights
+    from tagline.experts import weights
 
     folder = weights.here(entry)
     verified = "-"
@@ -209,7 +209,7 @@ def _origin(entry: Entry) -> str:
 
 def _chosen(targets: tuple[str, ...]) -> list[Entry]:
     """Entries by expert, by name, or "all": each once, in the order asked for."""
-    from experts import weights
+    from tagline.experts import weights
 
     table = weights.table()
     experts = dict.fromkeys(
@@ -230,7 +230,7 @@ def _chosen(targets: tuple[str, ...]) -> list[Entry]:
 
 
 def _ask(size: int) -> None:
-    from experts import weights
+    from tagline.experts import weights
 
     try:
         agreed = click.confirm(f"Fetch {weights.megabytes(size)}?", default=True)

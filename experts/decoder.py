@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from experts.decoding.children import Child, Gone
-from experts.decoding.guard import pack
-from experts.footage import Coverage, Facts, Footage, Sampling, Sound, Unreadable, View, union
+from tagline.experts.decoding.children import Child, Gone
+from tagline.experts.decoding.guard import pack
+from tagline.experts.footage import Coverage, Facts, Footage, Sampling, Sound, Unreadable, View, union
 
 # Raise it when more files can be read, or others than before: what failed is then tried again.
 VERSION = "1"

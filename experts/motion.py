@@ -24,12 +24,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from experts import devices, weights
-from experts.footage import Footage, Sampling, View, Windows
-from experts.seeing.pictures import Preparation, batched, topmost, unseen, within
-from experts.stock import safe
-from experts.tags import Modality, Report, Sighting, to_spans
-from experts.weighed import WeighedExpert, labels
+from tagline.experts import devices, weights
+from tagline.experts.footage import Footage, Sampling, View, Windows
+from tagline.experts.seeing.pictures import Preparation, batched, topmost, unseen, within
+from tagline.experts.stock import safe
+from tagline.experts.tags import Modality, Report, Sighting, to_spans
+from tagline.experts.weighed import WeighedExpert, labels
 
 if TYPE_CHECKING:
     import torch

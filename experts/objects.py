@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from experts import devices
-from experts.footage import Footage, PerSecond, Sampling, View
-from experts.seeing.pictures import batched, frame_spans, unseen
-from experts.tags import Modality, Report, Sighting
-from experts.weighed import WeighedExpert
+from tagline.experts import devices
+from tagline.experts.footage import Footage, PerSecond, Sampling, View
+from tagline.experts.seeing.pictures import batched, frame_spans, unseen
+from tagline.experts.tags import Modality, Report, Sighting
+from tagline.experts.weighed import WeighedExpert
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class DetectorExpert(WeighedExpert):
         self.needs: tuple[Sampling, ...] = (self.sampling,)
 
     def load(self, device: str) -> None:
-        from experts.seeing.yolo import Detector
+        from tagline.experts.seeing.yolo import Detector
 
         self.detector = Detector.open(self.find("detector").path, device, imgsz=self.settings.imgsz)
         self.wanted = [self._wants(name) for name in self.detector.names]

@@ -11,19 +11,19 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from experts.footage import Footage, Sampling, Unreadable, union
-from experts.tags import Modality, Report
+from tagline.experts.footage import Footage, Sampling, Unreadable, union
+from tagline.experts.tags import Modality, Report
 
 ENTRY_POINTS = "tagline.experts"
 
 # Named here, imported when asked for: `tagline --help` must not load a model library.
 BUILT_IN = {
-    "object": "experts.objects:ObjectExpert",
-    "person": "experts.persons:PersonExpert",
-    "scene": "experts.scene:SceneExpert",
-    "motion": "experts.motion:MotionExpert",
-    "speech": "experts.speech:SpeechExpert",
-    "screen": "experts.screen:ScreenExpert",
+    "object": "tagline.experts.objects:ObjectExpert",
+    "person": "tagline.experts.persons:PersonExpert",
+    "scene": "tagline.experts.scene:SceneExpert",
+    "motion": "tagline.experts.motion:MotionExpert",
+    "speech": "tagline.experts.speech:SpeechExpert",
+    "screen": "tagline.experts.screen:ScreenExpert",
 }
 
 
@@ -141,7 +141,7 @@ class Panel:
 
         One bad file, one expert that raises, one decoder that dies costs that file or that report.
         """
-        from experts.decoder import Decoder
+        from tagline.experts.decoder import Decoder
 
         by_name = {expert.name: expert for expert in self.experts}
         self.clock = Clock()

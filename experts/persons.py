@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from experts.objects import DetectorExpert, DetectorSettings
-from experts.tags import Modality
-from experts.weighed import labels
+from tagline.experts.objects import DetectorExpert, DetectorSettings
+from tagline.experts.tags import Modality
+from tagline.experts.weighed import labels
 
 # The Open Images classes that say who a person is; the detector knows some 600, the rest is left out.
 KINDS = tuple(labels("persons"))

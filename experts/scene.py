@@ -26,13 +26,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from experts import devices, weights
-from experts.appearance import Towers, towers
-from experts.footage import Footage, PerSecond, Sampling, View
-from experts.seeing.pictures import Preparation, batched, frame_spans, spacing, unseen
-from experts.stock import safe
-from experts.tags import Embedding, Modality, Report, Sighting
-from experts.weighed import WeighedExpert, labels
+from tagline.experts import devices, weights
+from tagline.experts.appearance import Towers, towers
+from tagline.experts.footage import Footage, PerSecond, Sampling, View
+from tagline.experts.seeing.pictures import Preparation, batched, frame_spans, spacing, unseen
+from tagline.experts.stock import safe
+from tagline.experts.tags import Embedding, Modality, Report, Sighting
+from tagline.experts.weighed import WeighedExpert, labels
 
 if TYPE_CHECKING:
     import torch

@@ -21,11 +21,11 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from experts.footage import Footage, PerSecond, Pictures, Sampling, View
-from experts.seeing.pictures import frame_spans, unseen
-from experts.stock import digest
-from experts.tags import Modality, Report, Sighting
-from experts.weighed import WeighedExpert
+from tagline.experts.footage import Footage, PerSecond, Pictures, Sampling, View
+from tagline.experts.seeing.pictures import frame_spans, unseen
+from tagline.experts.stock import digest
+from tagline.experts.tags import Modality, Report, Sighting
+from tagline.experts.weighed import WeighedExpert
 
 Box = tuple[float, float, float, float]  # x, y, width, height as shares of the picture
 

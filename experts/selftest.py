@@ -16,9 +16,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from experts.decoder import Decoder, Limits
-from experts.decoding import hostile, sandbox, syscalls
-from experts.footage import Footage, Sampling, Sound, Uniform, Unreadable
+from tagline.experts.decoder import Decoder, Limits
+from tagline.experts.decoding import hostile, sandbox, syscalls
+from tagline.experts.footage import Footage, Sampling, Sound, Uniform, Unreadable
 
 Result = tuple[str, str, bool, str]  # id of the attack, the case, passed?, what was seen
 SAMPLINGS: tuple[Sampling, ...] = (Uniform(3, side=64), Sound())
@@ -55,7 +55,7 @@ def taken_over(folder: Path) -> list[Result]:
     """Each thing that a decoder's child tries when a video has taken it over, and what became of it."""
     if not syscalls.offered():
         return [("A32", "a decoder that was taken over", True, f"not checked: {sandbox.lacking()}")]
-    from experts.decoding import intruder
+    from tagline.experts.decoding import intruder
 
     return [
         ("A32", f"{outcome.deed}: {outcome.call}", outcome.passed, outcome.seen)

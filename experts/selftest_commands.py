@@ -22,7 +22,7 @@ def selftest(ctx: click.Context, hostile: bool, as_json: bool) -> None:
     import tempfile
     from pathlib import Path
 
-    from experts.selftest import honest, run
+    from tagline.experts.selftest import honest, run
 
     with tempfile.TemporaryDirectory(prefix="tagline-selftest-") as folder:
         results = run(Path(folder)) if hostile else [honest(Path(folder))]

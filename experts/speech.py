@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from experts import weights
-from experts.footage import SOUND_RATE, Footage, Sampling, Sound
-from experts.hearing import keywords, listeners
-from experts.hearing.keywords import Keyword, Keywords
-from experts.hearing.listeners import Heard, Listener
-from experts.hearing.voice import Samples, Stretch, VoiceActivity, joined, numbers_only
-from experts.tags import Modality, Report, Tag, Word
-from experts.weighed import WeighedExpert
+from tagline.experts import weights
+from tagline.experts.footage import SOUND_RATE, Footage, Sampling, Sound
+from tagline.experts.hearing import keywords, listeners
+from tagline.experts.hearing.keywords import Keyword, Keywords
+from tagline.experts.hearing.listeners import Heard, Listener
+from tagline.experts.hearing.voice import Samples, Stretch, VoiceActivity, joined, numbers_only
+from tagline.experts.tags import Modality, Report, Tag, Word
+from tagline.experts.weighed import WeighedExpert
 
 PAUSE = 0.6  # seconds; speech with shorter pauses is heard as one stretch
 

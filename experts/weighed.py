@@ -9,8 +9,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
 
-from experts import weights
-from experts.tags import Modality
+from tagline.experts import weights
+from tagline.experts.tags import Modality
 
 
 class WrongSetting(ValueError):

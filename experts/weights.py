@@ -19,7 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from experts.stock import digest, safe
+from tagline.experts.stock import digest, safe
 
 PUBLIC = "public"
 PLAYHOUSE = "playhouse"

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 
-from tagging.vocabulary import clean
+from tagline.tagging.vocabulary import clean
 
 LONGEST = 10_000  # characters of a query; what follows is not read
 MOST_PHRASES = 16

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from importlib import resources
 from itertools import pairwise
 
-from experts.tags import Modality, Tag
-from retrieval.words import held_by, query_words
-from tagging.catalog import Catalog
-from tagging.vocabulary import clean, normal
+from tagline.experts.tags import Modality, Tag
+from tagline.retrieval.words import held_by, query_words
+from tagline.tagging.catalog import Catalog
+from tagline.tagging.vocabulary import clean, normal
 
 MOST = 400  # queries of each kind
 ENOUGH = 60  # captions, to learn from them rather than from the library's tags
@@ -100,7 +100,7 @@ def _strange(catalog: Catalog, word: str, known: Collection[str]) -> bool:
 
 def _labels() -> Iterator[tuple[tuple[str, ...], str]]:
     for name, forms in LISTS:
-        text = (resources.files("experts") / "labels" / name).read_text(encoding="utf-8")
+        text = (resources.files("tagline.experts") / "labels" / name).read_text(encoding="utf-8")
         for line in text.splitlines():
             label = clean(line.rpartition("\t")[2].replace("_", " ").partition("(")[0])
             if label:

@@ -8,40 +8,52 @@ from importlib import import_module
 
 import click
 
-from retrieval import __version__
+from tagline import __version__
 
 # Name: (where it is, what it does in one line). Nothing is imported before a command is chosen.
 COMMANDS = {
-    "tag": ("tagging.commands:tag", "Watch, listen to and read the videos of a folder."),
-    "plan": ("tagging.commands:plan", "Say what `tag` would do, why, and about how long."),
-    "show": ("tagging.review_commands:show", "Show what is in one video, and when."),
-    "tags": ("tagging.review_commands:tags", "List, accept, reject, add and rename tags."),
-    "search": ("retrieval.commands:search", "Find the moment that a sentence describes, and see why."),
-    "index": ("retrieval.index_commands:index", "Make a tagged library searchable by meaning."),
-    "similar": ("retrieval.index_commands:similar", "Find videos that are like a video or a picture."),
-    "describe": ("retrieval.index_commands:describe", "Say in sentences what a video is about."),
-    "serve": ("retrieval.serve_commands:serve", "Show the library as a page in the browser."),
+    "tag": ("tagline.tagging.commands:tag", "Watch, listen to and read the videos of a folder."),
+    "plan": ("tagline.tagging.commands:plan", "Say what `tag` would do, why, and about how long."),
+    "show": ("tagline.tagging.review_commands:show", "Show what is in one video, and when."),
+    "tags": ("tagline.tagging.review_commands:tags", "List, accept, reject, add and rename tags."),
+    "search": (
+        "tagline.retrieval.commands:search",
+        "Find the moment that a sentence describes, and see why.",
+    ),
+    "index": ("tagline.retrieval.index_commands:index", "Make a tagged library searchable by meaning."),
+    "similar": (
+        "tagline.retrieval.index_commands:similar",
+        "Find videos that are like a video or a picture.",
+    ),
+    "describe": ("tagline.retrieval.index_commands:describe", "Say in sentences what a video is about."),
+    "serve": ("tagline.retrieval.serve_commands:serve", "Show the library as a page in the browser."),
     "explain": (
-        "retrieval.explain_commands:explain",
+        "tagline.retrieval.explain_commands:explain",
         "Show what in a video answers a query, piece by piece.",
     ),
-    "learn": ("retrieval.commands:learn", "Learn how to search this library, and when to say nothing."),
-    "export": ("tagging.export_commands:export", "Write tags for other programs."),
-    "import": ("tagging.export_commands:import_", "Read tags that other programs wrote."),
-    "catalog": ("retrieval.cluster.commands:catalog", "Bring in the results of a cluster, or ask them."),
+    "learn": (
+        "tagline.retrieval.commands:learn",
+        "Learn how to search this library, and when to say nothing.",
+    ),
+    "export": ("tagline.tagging.export_commands:export", "Write tags for other programs."),
+    "import": ("tagline.tagging.export_commands:import_", "Read tags that other programs wrote."),
+    "catalog": (
+        "tagline.retrieval.cluster.commands:catalog",
+        "Bring in the results of a cluster, or ask them.",
+    ),
     "approve": (
-        "tagging.approve_commands:approve",
+        "tagline.tagging.approve_commands:approve",
         "Let models, servers and libraries be used that a folder names.",
     ),
-    "models": ("experts.commands:models", "See, fetch, verify and carry model weights."),
-    "doctor": ("tagging.doctor_commands:doctor", "Check this installation and say what to do."),
-    "selftest": ("experts.selftest_commands:selftest", "Attack the decoder with hostile files."),
-    "train": ("table.commands:train", "Train a model on your own library."),
+    "models": ("tagline.experts.commands:models", "See, fetch, verify and carry model weights."),
+    "doctor": ("tagline.tagging.doctor_commands:doctor", "Check this installation and say what to do."),
+    "selftest": ("tagline.experts.selftest_commands:selftest", "Attack the decoder with hostile files."),
+    "train": ("tagline.table.commands:train", "Train a model on your own library."),
     "eval": (
-        "retrieval.eval_commands:eval_",
+        "tagline.retrieval.eval_commands:eval_",
         "Measure how well your own videos are found, before and after training.",
     ),
-    "bench": ("benchmarks.commands:bench", "Measure, and see what was measured."),
+    "bench": ("tagline.benchmarks.commands:bench", "Measure, and see what was measured."),
 }
 
 

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from experts.tags import Modality
-from tagging.library import library_option, opened
-from tagging.names import safe
-from tagging.output import asked, emit, output_options
+from tagline.experts.tags import Modality
+from tagline.tagging.library import library_option, opened
+from tagline.tagging.names import safe
+from tagline.tagging.output import asked, emit, output_options
 
 if TYPE_CHECKING:
-    from retrieval.search import Answer, Hit
-    from tagging.catalog import Catalog
+    from tagline.retrieval.search import Answer, Hit
+    from tagline.tagging.catalog import Catalog
 
 COLUMNS = ("score", "video", "start", "end", "why")
 
@@ -65,7 +65,7 @@ def search(
     tagline search "beach + dog - person" --after 2024-05 --longer 1:30
     tagline search the moment when she laughs --open
     """
-    from retrieval.search import Filters, answer
+    from tagline.retrieval.search import Filters, answer
 
     sentence = " ".join(query)
     filters = Filters(
@@ -103,7 +103,7 @@ def learn(library: str | None) -> None:
     tagline learn
     tagline learn --library ~/Videos
     """
-    from retrieval.learning import learn as run
+    from tagline.retrieval.learning import learn as run
 
     with opened(library) as catalog:
         run(catalog, say=click.echo)
@@ -112,7 +112,7 @@ def learn(library: str | None) -> None:
 def _narrowed(
     after: str | None, before: str | None, longer: str | None
 ) -> tuple[str | None, str | None, float | None]:
-    from retrieval.asking import NotUnderstood, day, seconds
+    from tagline.retrieval.asking import NotUnderstood, day, seconds
 
     try:
         return (
@@ -136,13 +136,13 @@ def _nearest(found: Answer) -> str:
 
 def _depth() -> int:
     """How many hits are looked at again: what was not found by then cannot come up."""
-    from retrieval.rerank import MOST
+    from tagline.retrieval.rerank import MOST
 
     return MOST
 
 
 def _reranked(catalog: Catalog, sentence: str, hits: list[Hit]) -> list[Hit]:
-    from retrieval.rerank import CannotRerank, Reranker
+    from tagline.retrieval.rerank import CannotRerank, Reranker
 
     try:
         return Reranker(catalog).again(sentence, hits)
@@ -151,7 +151,7 @@ def _reranked(catalog: Catalog, sentence: str, hits: list[Hit]) -> list[Hit]:
 
 
 def _play(hit: Hit) -> None:
-    from retrieval.playing import NoPlayer, play
+    from tagline.retrieval.playing import NoPlayer, play
 
     try:
         play(hit.video.paths[0], hit.start)
@@ -160,7 +160,7 @@ def _play(hit: Hit) -> None:
 
 
 def _wanted(text: str) -> tuple[Modality | None, str]:
-    from tagging.vocabulary import normal
+    from tagline.tagging.vocabulary import normal
 
     before, colon, after = text.partition(":")
     if colon and before in set(Modality):
@@ -196,8 +196,8 @@ def _table(hits: list[Hit]) -> None:
 
     from rich.table import Table
 
-    from tagging.output import console
-    from tagging.timeline import clock
+    from tagline.tagging.output import console
+    from tagline.tagging.timeline import clock
 
     table = Table(box=None, header_style="bold", pad_edge=False)
     # A probability where the library taught what its scores are worth.

@@ -16,19 +16,19 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from experts.tags import Embedding, Tag
-from retrieval import reader
-from retrieval.embedders import APPEARANCE, CHOICE, TABLE, Choice, Embedder, Made, load
-from tagging import embeddings
-from tagging.configuring import BadConfig, digest
-from tagging.folder import Progress
-from tagging.names import safe
+from tagline.experts.tags import Embedding, Tag
+from tagline.retrieval import reader
+from tagline.retrieval.embedders import APPEARANCE, CHOICE, TABLE, Choice, Embedder, Made, load
+from tagline.tagging import embeddings
+from tagline.tagging.configuring import BadConfig, digest
+from tagline.tagging.folder import Progress
+from tagline.tagging.names import safe
 
 if TYPE_CHECKING:
-    from experts.footage import Footage, Pictures, Unreadable
-    from tagging.catalog import Catalog
-    from tagging.reading import Reading
-    from tagging.records import Video
+    from tagline.experts.footage import Footage, Pictures, Unreadable
+    from tagline.tagging.catalog import Catalog
+    from tagline.tagging.reading import Reading
+    from tagline.tagging.records import Video
 
 Vectors = npt.NDArray[np.float32]  # [N, D], each of length 1
 
@@ -94,7 +94,7 @@ class _Encoder:
 
 def model_of(choice: Choice, device: str = "cpu") -> Embedder:
     """The model that made a library's vectors. Raises EncoderMissing if it is gone or another now."""
-    from experts.weights import WeightsMissing
+    from tagline.experts.weights import WeightsMissing
 
     again = "name one with `tagline index --model` or `--weights`"
     try:
@@ -169,7 +169,7 @@ def embed(
     While a library is embedded by another model than before, search goes on with the old vectors until
     the new ones are complete. `retry`: try again what failed before.
     """
-    from experts.decoder import Decoder
+    from tagline.experts.decoder import Decoder
 
     begun = time.monotonic()
     outcome = Outcome(model.choice, Progress(0))
@@ -247,7 +247,7 @@ def _one(
 
 def _made(model: Embedder, job: _Job, result: Footage | Unreadable) -> tuple[Made | None, str]:
     """The vectors of a video, or the reason why there are none: never zeros in their place."""
-    from experts.footage import Unreadable
+    from tagline.experts.footage import Unreadable
 
     if isinstance(result, Unreadable):
         return None, str(result)
@@ -273,7 +273,7 @@ def _sound(embedding: Embedding) -> bool:
 
 def wanted_model(catalog: Reading, model: str | None, collection: str | None) -> tuple[str, str]:
     """(kind, name) of the model to embed with: what is asked for, else the one in use, else public CLIP."""
-    from experts.weights import PUBLIC, for_expert
+    from tagline.experts.weights import PUBLIC, for_expert
 
     if model is not None:
         return TABLE, str(Path(model).expanduser().absolute()) if Path(model).expanduser().is_dir() else model

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from experts.footage import Footage, Pictures, Sampling
-from experts.tags import Embedding, Tag
-from retrieval import spans
-from retrieval.reader import Floats, NotPortable, Tower, pairs_tokenizer
-from tagging.configuring import digest
+from tagline.experts.footage import Footage, Pictures, Sampling
+from tagline.experts.tags import Embedding, Tag
+from tagline.retrieval import spans
+from tagline.retrieval.reader import Floats, NotPortable, Tower, pairs_tokenizer
+from tagline.tagging.configuring import digest
 
 if TYPE_CHECKING:
-    from tagging.reading import Reading
+    from tagline.tagging.reading import Reading
 
 APPEARANCE, TABLE = "appearance", "table"
 CHOICE = "search model"  # under which the catalog keeps it
@@ -94,8 +94,8 @@ class Appearance:
     """CLIP's towers: a video, and each of its spans, is the mean of its frames."""
 
     def __init__(self, name: str, device: str = "cpu") -> None:
-        from experts.appearance import load_towers, towers
-        from experts.weights import find
+        from tagline.experts.appearance import load_towers, towers
+        from tagline.experts.weights import find
 
         self.towers = towers(name, device)
         self._load = lambda: load_towers(find(name).path)
@@ -144,8 +144,8 @@ class Aligned:
     """A TABLE model: frames, and the tags that the catalog has of the video or of the span."""
 
     def __init__(self, name: str, device: str = "cpu") -> None:
-        from table.frames import FrameCache
-        from table.saving import from_pretrained
+        from tagline.table.frames import FrameCache
+        from tagline.table.saving import from_pretrained
 
         self.saved = from_pretrained(name, device=device)
         self.model, self.settings = self.saved.model, self.saved.model.settings
@@ -174,7 +174,7 @@ class Aligned:
         )
 
     def texts(self, texts: Sequence[str]) -> Floats:
-        from table.evaluation import embed_texts
+        from tagline.table.evaluation import embed_texts
 
         return embed_texts(self.model, texts, self.saved.tokenizer)
 
@@ -200,7 +200,7 @@ class Aligned:
         """Groups of seen frames, each [n, D], with their tags, to unit vectors [groups, D]."""
         import torch
 
-        from table.batches import longest, tag_text
+        from tagline.table.batches import longest, tag_text
 
         device, settings = self.model.mean.device, self.settings
         said = [tag_text(some, settings.tags) for some in tags]

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tagging.library import library_option, opened
-from tagging.output import asked, emit, output_options
+from tagline.tagging.library import library_option, opened
+from tagline.tagging.output import asked, emit, output_options
 
 if TYPE_CHECKING:
-    from retrieval.evaluating import Result
+    from tagline.retrieval.evaluating import Result
 
 COLUMNS = ("way", "R@1", "95 %", "R@5", "R@10", "median rank", "questions", "videos")
 EXISTING = click.Path(exists=True, path_type=Path)
@@ -52,10 +52,10 @@ def eval_(
         raise click.UsageError("--use and --force need a MODEL")
     if force and not use:
         raise click.UsageError("--force is for --use")
-    from experts.weights import WeightsMissing
-    from retrieval import evaluating
-    from tagging.configuring import BadConfig
-    from tagging.training import to_stderr
+    from tagline.experts.weights import WeightsMissing
+    from tagline.retrieval import evaluating
+    from tagline.tagging.configuring import BadConfig
+    from tagline.tagging.training import to_stderr
 
     folder = evaluating.model_folder(model) if model is not None else None
     with opened(library) as catalog:
@@ -86,7 +86,7 @@ def _tell(result: Result) -> None:
     emit([_row(result, way) for way in result.ways], COLUMNS)
     if asked().for_programs:
         return
-    from retrieval.evaluating import IN_USE, TRAINED, UNTRAINED
+    from tagline.retrieval.evaluating import IN_USE, TRAINED, UNTRAINED
 
     click.echo(f"{result.questions.origin}; the right one among {result.candidates} videos", err=True)
     for note in result.questions.notes:

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from experts.tags import Modality
-from table.batches import Row, carve, rows
-from table.config import BadConfig, Config, TagChoice, from_dict
-from table.ranking import Difference, Metrics, intervals, metrics, paired, ranks
-from tagging.names import safe
+from tagline.experts.tags import Modality
+from tagline.table.batches import Row, carve, rows
+from tagline.table.config import BadConfig, Config, TagChoice, from_dict
+from tagline.table.ranking import Difference, Metrics, intervals, metrics, paired, ranks
+from tagline.tagging.names import safe
 
 if TYPE_CHECKING:
-    from tagging.catalog import Catalog
+    from tagline.tagging.catalog import Catalog
 
 Floats = npt.NDArray[np.float32]
 Say = Callable[[str], None]
@@ -88,7 +88,7 @@ WORDS, SEARCH, IN_USE, UNTRAINED, TRAINED = "words", "search", "in use", "before
 
 def from_csv(catalog: Catalog, path: Path) -> Questions:
     """Columns `query` and `video`: a path, a name or an id. A video that the library lacks is refused."""
-    from tagging.library import the_video
+    from tagline.tagging.library import the_video
 
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -186,8 +186,8 @@ def _way(name: str, scores: Any, right: npt.NDArray[np.int64]) -> Way:
 
 def _searches(catalog: Catalog, questions: Questions, ids: Sequence[int]) -> list[tuple[str, Any]]:
     """Search as it is now, and by words alone. What was not found stands behind everything that was."""
-    from retrieval.search import answer
-    from retrieval.searcher import searcher_of
+    from tagline.retrieval.search import answer
+    from tagline.retrieval.searcher import searcher_of
 
     searcher = searcher_of(catalog)
     place = {video_id: number for number, video_id in enumerate(ids)}
@@ -208,9 +208,9 @@ def _searches(catalog: Catalog, questions: Questions, ids: Sequence[int]) -> lis
 
 def _in_use(catalog: Catalog, questions: Questions, ids: Sequence[int]) -> Floats | None:
     """Scores of the model that the library was embedded with; None where there is none."""
-    from retrieval.embed import EncoderMissing, open_encoder
-    from retrieval.index import Level
-    from tagging import embeddings
+    from tagline.retrieval.embed import EncoderMissing, open_encoder
+    from tagline.retrieval.index import Level
+    from tagline.tagging import embeddings
 
     try:
         encoder = open_encoder(catalog)
@@ -251,11 +251,11 @@ def _table(
     """Scores of a TABLE model with its first weights and with its trained ones; the unreadable videos."""
     import torch
 
-    from table.evaluation import embed_texts, embed_videos
-    from table.frames import FrameCache
-    from table.model import Table
-    from table.saving import from_pretrained
-    from table.train import first_weights
+    from tagline.table.evaluation import embed_texts, embed_videos
+    from tagline.table.frames import FrameCache
+    from tagline.table.model import Table
+    from tagline.table.saving import from_pretrained
+    from tagline.table.train import first_weights
 
     saved = from_pretrained(folder)
     settings = saved.model.settings
@@ -280,7 +280,7 @@ def _table(
 
 
 def _rows(catalog: Catalog, ids: Sequence[int], choice: TagChoice) -> list[Row]:
-    from table.batches import frame_key, tag_text
+    from tagline.table.batches import frame_key, tag_text
 
     found = []
     for video_id in ids:
@@ -309,9 +309,9 @@ def judged(result: Result) -> tuple[bool, str]:
 
 def put_to_use(catalog: Catalog, model: Path, say: Say = print) -> None:
     """Embed the library with the model; search changes over when all is embedded."""
-    from retrieval.embed import embed
-    from retrieval.embedders import TABLE, load
-    from retrieval.index import Level, update
+    from tagline.retrieval.embed import embed
+    from tagline.retrieval.embedders import TABLE, load
+    from tagline.retrieval.index import Level, update
 
     embedder = load(TABLE, str(model.absolute()))
     outcome = embed(catalog, embedder)

@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from retrieval import words as by_words
-from retrieval.asking import parse
-from retrieval.hits import Evidence
-from retrieval.searcher import Searcher, searcher_of
-from tagging import embeddings
+from tagline.retrieval import words as by_words
+from tagline.retrieval.asking import parse
+from tagline.retrieval.hits import Evidence
+from tagline.retrieval.searcher import Searcher, searcher_of
+from tagline.tagging import embeddings
 
 if TYPE_CHECKING:
-    from table.rollout import Rollout
-    from tagging.catalog import Catalog, Video
+    from tagline.table.rollout import Rollout
+    from tagline.tagging.catalog import Catalog, Video
 
 Floats = npt.NDArray[np.float64]
 
@@ -179,7 +179,7 @@ def _shares(times: Sequence[float], raw: Sequence[float]) -> list[Heat]:
 
 def _look_with_model(catalog: Catalog, found: Explanation, asked: str, model: Any) -> None:
     """With a TABLE model: which frames its attention ends at, and which tags drew it there."""
-    from retrieval.rerank import CannotRerank, frames_of, model_of
+    from tagline.retrieval.rerank import CannotRerank, frames_of, model_of
 
     if model is None:
         try:
@@ -189,8 +189,8 @@ def _look_with_model(catalog: Catalog, found: Explanation, asked: str, model: An
     cache, seen, _ = frames_of(catalog, model, [found.video.id])
     if not seen or not asked:
         return
-    from table.config import BadConfig
-    from table.rollout import rollout
+    from tagline.table.config import BadConfig
+    from tagline.table.rollout import rollout
 
     frames = cache.read(seen[0].key)
     try:
@@ -210,8 +210,8 @@ def _without_tags(model: Any, frames: Any, tags: str, asked: str, evidence: list
     """How much nearer each tag that the model reads brings the video to the query."""
     import torch
 
-    from table.batches import padded
-    from table.evaluation import embed_texts
+    from tagline.table.batches import padded
+    from tagline.table.evaluation import embed_texts
 
     said = [tag for tag in tags.split(", ") if tag][:MOST_TAGS]
     if not said:
@@ -251,9 +251,9 @@ class NoPicture(Exception):
 
 def draw(catalog: Catalog, found: Explanation, path: Path) -> None:
     """A strip of frames: bright and with a red bar below where the answer is. Raises NoPicture."""
-    from table.batches import frame_key
-    from table.frames import FrameCache
-    from table.rollout import Rollout, draw_strip
+    from tagline.table.batches import frame_key
+    from tagline.table.frames import FrameCache
+    from tagline.table.rollout import Rollout, draw_strip
 
     if not found.heat:
         raise NoPicture("nothing is known of this video's length, so there is nothing to draw")

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tagging.library import library_option, opened, the_video
-from tagging.names import safe
+from tagline.tagging.library import library_option, opened, the_video
+from tagline.tagging.names import safe
 
 if TYPE_CHECKING:
-    from retrieval.explain import Explanation, Piece
+    from tagline.retrieval.explain import Explanation, Piece
 
 BARS = " ▁▂▃▄▅▆▇█"
 MOST_SHOWN = 12
@@ -32,8 +32,8 @@ def explain(query: str, video: str, picture: Path | None, as_json: bool, library
     tagline explain "a dog on the beach" holiday.mp4
     tagline explain "a dog on the beach" holiday.mp4 --picture why.png
     """
-    from retrieval.explain import NoPicture, draw
-    from retrieval.explain import explain as take_apart
+    from tagline.retrieval.explain import NoPicture, draw
+    from tagline.retrieval.explain import explain as take_apart
 
     with opened(library) as catalog:
         found = take_apart(catalog, query, the_video(catalog, video))
@@ -45,7 +45,7 @@ def explain(query: str, video: str, picture: Path | None, as_json: bool, library
     for notice in found.notices:
         click.echo(notice, err=True)
     if as_json:
-        from tagging.output import to_json
+        from tagline.tagging.output import to_json
 
         click.echo(to_json(as_row(found), indent=2))
     else:
@@ -81,8 +81,8 @@ def as_row(found: Explanation) -> dict[str, Any]:
 def _show(found: Explanation) -> None:
     from rich.table import Table
 
-    from tagging.output import console
-    from tagging.timeline import clock
+    from tagline.tagging.output import console
+    from tagline.tagging.timeline import clock
 
     out = console()
     near = "" if found.similarity is None else f", {found.similarity:.2f} near in the picture"

@@ -20,9 +20,9 @@ from typing import Any, Self
 import faiss
 import numpy as np
 
-from retrieval.rows import BadIndex, Ids, Vectors
-from tagging import owned
-from tagging.names import safe
+from tagline.retrieval.rows import BadIndex, Ids, Vectors
+from tagline.tagging import owned
+from tagline.tagging.names import safe
 
 Pages = Callable[[], Iterator[tuple[Ids, Vectors]]]  # all rows, page by page, from the beginning each time
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from experts.tags import Modality
-from tagging.records import Video
-from tagging.vocabulary import normal
+from tagline.experts.tags import Modality
+from tagline.tagging.records import Video
+from tagline.tagging.vocabulary import normal
 
 Wanted = tuple[Modality | None, str]  # a tag, of this modality or of any
 

@@ -11,15 +11,15 @@ from uuid import uuid4
 
 import numpy as np
 
-from retrieval.embedders import Choice
-from retrieval.rows import BadIndex, Ids, Index, Level, Vectors, pack, unpack
-from tagging import approvals, embeddings, owned
-from tagging.names import safe
+from tagline.retrieval.embedders import Choice
+from tagline.retrieval.rows import BadIndex, Ids, Index, Level, Vectors, pack, unpack
+from tagline.tagging import approvals, embeddings, owned
+from tagline.tagging.names import safe
 
 if TYPE_CHECKING:
-    from retrieval.faiss_index import FaissIndex, Pages
-    from tagging.catalog import Catalog
-    from tagging.reading import Reading
+    from tagline.retrieval.faiss_index import FaissIndex, Pages
+    from tagline.tagging.catalog import Catalog
+    from tagline.tagging.reading import Reading
 
 __all__ = [
     "BadIndex",
@@ -62,11 +62,11 @@ def open_index(catalog: Reading, level: Level = Level.VIDEO) -> Index | None:
     choice = Choice.of_catalog(catalog)
     if choice is None or not embeddings.counts(catalog, level, choice.fingerprint)[0]:
         return None
-    from retrieval.faiss_index import FaissIndex
+    from tagline.retrieval.faiss_index import FaissIndex
 
     elsewhere = pointer(catalog, level)
     if elsewhere is not None and os.path.lexists(elsewhere):
-        from retrieval.milvus import MilvusIndex
+        from tagline.retrieval.milvus import MilvusIndex
 
         return MilvusIndex.open(elsewhere, choice.fingerprint)
     path = home(catalog, level)
@@ -93,7 +93,7 @@ def update_in_milvus(catalog: Catalog, level: Level, fingerprint: str, address: 
 
     Whoever names a server here has approved it.
     """
-    from retrieval.milvus import MilvusIndex
+    from tagline.retrieval.milvus import MilvusIndex
 
     videos, _ = embeddings.counts(catalog, level, fingerprint)
     first = next(_pages(catalog, level, fingerprint, videos[:1]), None)
@@ -167,7 +167,7 @@ def synchronise(index: Index, catalog: Reading, level: Level) -> tuple[int, int]
 
 
 def _usable(catalog: Reading, level: Level, fingerprint: str) -> FaissIndex | None:
-    from retrieval.faiss_index import FaissIndex
+    from tagline.retrieval.faiss_index import FaissIndex
 
     path = home(catalog, level)
     try:
@@ -177,7 +177,7 @@ def _usable(catalog: Reading, level: Level, fingerprint: str) -> FaissIndex | No
 
 
 def _build(catalog: Reading, level: Level, fingerprint: str, asked: Vectors | None) -> FaissIndex:
-    from retrieval.faiss_index import FaissIndex
+    from tagline.retrieval.faiss_index import FaissIndex
 
     newest = embeddings.newest(catalog)
     videos, counts = embeddings.counts(catalog, level, fingerprint)

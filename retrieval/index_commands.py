@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tagging.library import NothingFound, library_option, opened, the_video
-from tagging.names import safe
-from tagging.output import asked, emit, output_options, to_json
+from tagline.tagging.library import NothingFound, library_option, opened, the_video
+from tagline.tagging.names import safe
+from tagline.tagging.output import asked, emit, output_options, to_json
 
 if TYPE_CHECKING:
-    from retrieval.embed import Outcome, Vectors
-    from retrieval.embedders import Embedder
-    from retrieval.index import Updated
-    from tagging.catalog import Catalog
+    from tagline.retrieval.embed import Outcome, Vectors
+    from tagline.retrieval.embedders import Embedder
+    from tagline.retrieval.index import Updated
+    from tagline.tagging.catalog import Catalog
 
 PARTLY, NOTHING, INTERRUPTED = 3, 4, 130
 SHOWN = 20  # failures that the table lists
@@ -52,11 +52,11 @@ def index(ctx: click.Context, folder: str | None, library: str | None, **options
     tagline index ~/Videos --milvus http://milvus:19530
     tagline index s3://bucket/shards --cluster head:6379 --out /shared/index
     """
-    from tagging.folder import only_writer
+    from tagline.tagging.folder import only_writer
 
     cluster, out, source = (options.pop(name) for name in ("cluster", "out", "source"))
     if cluster is not None:
-        from retrieval.cluster import commands
+        from tagline.retrieval.cluster import commands
 
         ctx.exit(commands.index(folder, cluster, out, source, options["as_json"]))
     if out or source:
@@ -82,12 +82,12 @@ def _index(
     milvus: str | None,
     as_json: bool,
 ) -> int:
-    from retrieval.embed import embed, sample_queries
-    from retrieval.index import BadIndex, Level, update, update_in_milvus
-    from retrieval.learning import learn
-    from tagging.approvals import approve
-    from tagging.folder import Progress
-    from tagging.progress import Lines
+    from tagline.retrieval.embed import embed, sample_queries
+    from tagline.retrieval.index import BadIndex, Level, update, update_in_milvus
+    from tagline.retrieval.learning import learn
+    from tagline.tagging.approvals import approve
+    from tagline.tagging.folder import Progress
+    from tagline.tagging.progress import Lines
 
     if model is not None and not Path(model).expanduser().is_dir():
         approve(model)  # whoever names a model of the hub here has approved it
@@ -117,13 +117,13 @@ def _index(
 
 def _model(catalog: Catalog, folder: str | None, collection: str | None) -> Embedder:
     """The model that is asked for, on the device that the library's settings name."""
-    from experts.devices import pick
-    from experts.weights import WeightsMissing
-    from retrieval.embed import wanted_model
-    from retrieval.embedders import load
-    from tagging.configuring import BadConfig
-    from tagging.settings import SettingsError
-    from tagging.settings import load as settings
+    from tagline.experts.devices import pick
+    from tagline.experts.weights import WeightsMissing
+    from tagline.retrieval.embed import wanted_model
+    from tagline.retrieval.embedders import load
+    from tagline.tagging.configuring import BadConfig
+    from tagline.tagging.settings import SettingsError
+    from tagline.tagging.settings import load as settings
 
     try:
         kind, name = wanted_model(catalog, folder, collection)
@@ -159,7 +159,7 @@ def _as_data(outcome: Outcome, made: list[Updated]) -> dict[str, Any]:
 
 
 def _table(outcome: Outcome, made: list[Updated]) -> None:
-    from tagging.planning import duration
+    from tagline.tagging.planning import duration
 
     parts = [f"{outcome.progress.tagged} embedded", f"{outcome.unchanged} unchanged"]
     parts += [f"{len(outcome.failures)} failed"] + [f"{outcome.absent} not there"] * bool(outcome.absent)
@@ -200,7 +200,7 @@ def similar(ctx: click.Context, what: str, count: int, library: str | None) -> N
     tagline similar holiday.mp4
     tagline similar ~/Pictures/beach.jpg -k 3
     """
-    from retrieval import similar as by_likeness
+    from tagline.retrieval import similar as by_likeness
 
     with opened(library) as catalog, _in_words():
         vector, itself = _vector(catalog, what)
@@ -224,8 +224,8 @@ def similar(ctx: click.Context, what: str, count: int, library: str | None) -> N
 
 def _vector(catalog: Catalog, what: str) -> tuple[Vectors, int | None]:
     """The vector of what was named, and its id if it is a video of the library."""
-    from retrieval.embed import open_encoder
-    from retrieval.similar import NotEmbedded, vector_of, vector_of_file
+    from tagline.retrieval.embed import open_encoder
+    from tagline.retrieval.similar import NotEmbedded, vector_of, vector_of_file
 
     video = catalog.find(what)
     path = Path(what).expanduser()
@@ -254,8 +254,8 @@ def describe(video: str, count: int, library: str | None) -> None:
     tagline describe holiday.mp4
     tagline describe holiday --json
     """
-    from retrieval.embed import open_encoder
-    from retrieval.similar import fitting, sentence
+    from tagline.retrieval.embed import open_encoder
+    from tagline.retrieval.similar import fitting, sentence
 
     with opened(library) as catalog, _in_words():
         found = the_video(catalog, video)
@@ -278,9 +278,9 @@ def describe(video: str, count: int, library: str | None) -> None:
 @contextmanager
 def _in_words() -> Iterator[None]:
     """What can go wrong with models, indexes and pictures ends in a sentence."""
-    from experts.footage import Unreadable
-    from retrieval.embed import BadPicture, EncoderMissing
-    from retrieval.index import BadIndex
+    from tagline.experts.footage import Unreadable
+    from tagline.retrieval.embed import BadPicture, EncoderMissing
+    from tagline.retrieval.index import BadIndex
 
     try:
         yield

@@ -15,19 +15,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from retrieval import background, bank
-from retrieval.asking import parse
-from retrieval.background import Query
-from retrieval.calibration import between, fit_isotonic, fit_logistic, line
-from retrieval.fusion import Weights, fit, fuse, table
-from retrieval.index import Level, pack
-from retrieval.learnt import Judgement, Learnt, defaults, write
-from retrieval.searcher import Looked, Searcher, posterior
-from retrieval.words import query_words
-from tagging import embeddings
+from tagline.retrieval import background, bank
+from tagline.retrieval.asking import parse
+from tagline.retrieval.background import Query
+from tagline.retrieval.calibration import between, fit_isotonic, fit_logistic, line
+from tagline.retrieval.fusion import Weights, fit, fuse, table
+from tagline.retrieval.index import Level, pack
+from tagline.retrieval.learnt import Judgement, Learnt, defaults, write
+from tagline.retrieval.searcher import Looked, Searcher, posterior
+from tagline.retrieval.words import query_words
+from tagline.tagging import embeddings
 
 if TYPE_CHECKING:
-    from tagging.catalog import Catalog
+    from tagline.tagging.catalog import Catalog
 
 REFUSED = 0.03  # of the queries that have an answer; the promise is at most 0.05
 ANSWERED = 0.06  # of those that have none; the promise is at most 0.10

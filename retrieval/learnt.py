@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from retrieval.bank import Setting
-from retrieval.calibration import Isotonic, Logistic
-from retrieval.fusion import Weights
-from tagging import owned
+from tagline.retrieval.bank import Setting
+from tagline.retrieval.calibration import Isotonic, Logistic
+from tagline.retrieval.fusion import Weights
+from tagline.tagging import owned
 
 if TYPE_CHECKING:
-    from tagging.catalog import Catalog
+    from tagline.tagging.catalog import Catalog
 
 Floats = npt.NDArray[np.float64]
 
@@ -170,5 +170,5 @@ def judgement_of(told: Mapping[str, Any]) -> Judgement:
 @lru_cache(maxsize=1)
 def defaults() -> Defaults:
     """The weights, and for models the judgement, that serve where nothing was learnt."""
-    told = json.loads((resources.files("retrieval") / DEFAULTS).read_text(encoding="utf-8"))
+    told = json.loads((resources.files("tagline.retrieval") / DEFAULTS).read_text(encoding="utf-8"))
     return Defaults(_weights(told["weights"]), judgement_of(told["judgement"]) if told["judgement"] else None)

@@ -16,9 +16,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from retrieval.rows import BadIndex, Ids, Vectors
-from tagging import approvals, owned
-from tagging.names import safe
+from tagline.retrieval.rows import BadIndex, Ids, Vectors
+from tagline.tagging import approvals, owned
+from tagline.tagging.names import safe
 
 FORMAT = 1
 MOST_BYTES = 1 << 20  # of the small file

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from experts.stock.digest import cache_home
+from tagline.experts.stock.digest import cache_home
 
 Floats = npt.NDArray[np.float32]
 

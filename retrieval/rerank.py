@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from retrieval.hits import Hit
+from tagline.retrieval.hits import Hit
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from table.frames import FrameSource
-    from table.model import Videos
-    from table.saving import Saved
-    from tagging.catalog import Catalog
+    from tagline.table.frames import FrameSource
+    from tagline.table.model import Videos
+    from tagline.table.saving import Saved
+    from tagline.tagging.catalog import Catalog
 
 Floats = npt.NDArray[np.float64]
 
@@ -76,9 +76,9 @@ class Reranker:
 
 def model_of(catalog: Catalog) -> Saved:
     """The TABLE model that embedded the library. Raises CannotRerank."""
-    from retrieval.embed import EncoderMissing
-    from retrieval.embed import model_of as load
-    from retrieval.embedders import TABLE, Aligned, Choice
+    from tagline.retrieval.embed import EncoderMissing
+    from tagline.retrieval.embed import model_of as load
+    from tagline.retrieval.embedders import TABLE, Aligned, Choice
 
     choice = Choice.of_catalog(catalog)
     if choice is None or choice.kind != TABLE:
@@ -106,7 +106,7 @@ class Looker:
         """How well the query fits each video [videos], higher is better; comparable in one query only."""
         import torch
 
-        from table.model import spoken
+        from tagline.table.model import spoken
 
         settings = self.model.settings
         with torch.inference_mode():
@@ -125,7 +125,7 @@ class Looker:
         """The matching head's logits, match minus no match: [videos]."""
         import torch
 
-        from table.model import Videos
+        from tagline.table.model import Videos
 
         assert self.model.match is not None
         videos = Videos(
@@ -153,8 +153,8 @@ class Looker:
     def _look(self, seen: Sequence[Seen], frames: FrameSource) -> list[Any]:
         import torch
 
-        from table.batches import longest, padded
-        from table.model import Videos
+        from tagline.table.batches import longest, padded
+        from tagline.table.model import Videos
 
         settings, device = self.model.settings, self.model.logit_scale.device
         read = [padded(frames.read(one.key), settings.frames) for one in seen]
@@ -199,8 +199,8 @@ def blend(before: Floats, after: Floats, weight: float = WEIGHT) -> list[int]:
 
 def frames_of(catalog: Catalog, saved: Saved, numbers: Sequence[int]) -> tuple[Any, list[Seen], list[int]]:
     """The frames of these videos, what the model reads of them, and which could be read."""
-    from table.batches import frame_key, tag_text
-    from table.frames import FrameCache
+    from tagline.table.batches import frame_key, tag_text
+    from tagline.table.frames import FrameCache
 
     settings = saved.model.settings
     cache = FrameCache(settings.frames, saved.model.image_size)

@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from retrieval.asking import parse
-from retrieval.fusion import fuse, table
-from retrieval.hits import ANY, Evidence, Filters, Hit
-from retrieval.learnt import defaults
-from retrieval.searcher import Found, Looked, Searcher, posterior, searcher_of
-from retrieval.words import query_words
-from tagging.catalog import Catalog
+from tagline.retrieval.asking import parse
+from tagline.retrieval.fusion import fuse, table
+from tagline.retrieval.hits import ANY, Evidence, Filters, Hit
+from tagline.retrieval.learnt import defaults
+from tagline.retrieval.searcher import Found, Looked, Searcher, posterior, searcher_of
+from tagline.retrieval.words import query_words
+from tagline.tagging.catalog import Catalog
 
 __all__ = ["Answer", "Evidence", "Filters", "Hit", "answer", "query_words", "search"]
 

@@ -17,18 +17,18 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import ThreadpoolController
 
-from experts.tags import Tag
-from retrieval import words as by_words
-from retrieval.asking import Ask
-from retrieval.embed import Encoder, EncoderMissing, open_encoder
-from retrieval.hits import ANY, Filters, Hit
-from retrieval.index import BadIndex, Index, Level, open_index, unpack
-from retrieval.learnt import FEATURES, Learnt, read
-from retrieval.learnt import FILE as LEARNT
-from tagging import embeddings
-from tagging.catalog import Catalog
-from tagging.records import Video
-from tagging.vocabulary import normal
+from tagline.experts.tags import Tag
+from tagline.retrieval import words as by_words
+from tagline.retrieval.asking import Ask
+from tagline.retrieval.embed import Encoder, EncoderMissing, open_encoder
+from tagline.retrieval.hits import ANY, Filters, Hit
+from tagline.retrieval.index import BadIndex, Index, Level, open_index, unpack
+from tagline.retrieval.learnt import FEATURES, Learnt, read
+from tagline.retrieval.learnt import FILE as LEARNT
+from tagline.tagging import embeddings
+from tagline.tagging.catalog import Catalog
+from tagline.tagging.records import Video
+from tagline.tagging.vocabulary import normal
 
 Floats = npt.NDArray[np.float64]
 

@@ -7,7 +7,7 @@ import threading
 
 import click
 
-from tagging.library import library_option
+from tagline.tagging.library import library_option
 
 LEAST_TOKEN = 16  # characters of a token that somebody chooses
 PORT = 8765
@@ -60,7 +60,7 @@ def serve(
     tagline serve --cluster head:6379 --pieces /shared/index
     """
     if cluster is not None:
-        from retrieval.cluster import commands
+        from tagline.retrieval.cluster import commands
 
         ctx.exit(commands.serve(cluster, pieces, replicas, stop))
     if pieces or stop:
@@ -70,14 +70,14 @@ def serve(
     import secrets
     from contextlib import closing
 
-    from retrieval import __version__
-    from retrieval.web.app import build
-    from retrieval.web.desk import Desk
-    from retrieval.web.doors import keys_for
-    from retrieval.web.server import listen
-    from retrieval.web.server import serve as run
-    from tagging import places
-    from tagging.catalog import CatalogError
+    from tagline import __version__
+    from tagline.retrieval.web.app import build
+    from tagline.retrieval.web.desk import Desk
+    from tagline.retrieval.web.doors import keys_for
+    from tagline.retrieval.web.server import listen
+    from tagline.retrieval.web.server import serve as run
+    from tagline.tagging import places
+    from tagline.tagging.catalog import CatalogError
 
     try:
         desk = Desk(places.find(library=library))

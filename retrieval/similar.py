@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from experts.tags import Modality, Tag
-from retrieval.embed import NAME, Encoder, Vectors, model_of
-from retrieval.embedders import Choice
-from retrieval.index import Index, open_index, unpack
-from tagging import embeddings
-from tagging.names import safe
-from tagging.schema import CatalogError
+from tagline.experts.tags import Modality, Tag
+from tagline.retrieval.embed import NAME, Encoder, Vectors, model_of
+from tagline.retrieval.embedders import Choice
+from tagline.retrieval.index import Index, open_index, unpack
+from tagline.tagging import embeddings
+from tagline.tagging.names import safe
+from tagline.tagging.schema import CatalogError
 
 if TYPE_CHECKING:
-    from tagging.catalog import Catalog
-    from tagging.records import Video
+    from tagline.tagging.catalog import Catalog
+    from tagline.tagging.records import Video
 
 NAMED = 4  # of each sense in a sentence
 MOST_TEXTS = 400  # sentences that are tried
@@ -63,7 +63,7 @@ def vector_of(catalog: Catalog, video: Video) -> Vectors:
 
 def vector_of_file(catalog: Catalog, path: Path) -> Vectors:
     """The vector of a video that is not in the library, [D], without tags. Raises Unreadable."""
-    from experts.decoder import Decoder
+    from tagline.experts.decoder import Decoder
 
     choice = Choice.of_catalog(catalog)
     if choice is None:
@@ -109,7 +109,7 @@ def _best_span(catalog: Catalog, fingerprint: str, video: Video, vector: Vectors
 
 def fitting(catalog: Catalog, encoder: Encoder, video: Video, count: int = 5) -> list[Fitting]:
     """The sentences of the library that fit a video best: its captions, or such as are written from tags."""
-    from retrieval import background
+    from tagline.retrieval import background
 
     queries = background.captions(catalog, MOST_TEXTS) or background.from_tags(catalog, MOST_TEXTS)
     own = [caption.text for caption in catalog.captions(video.id) if caption.split != "test" and caption.text]

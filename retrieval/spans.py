@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experts.decoding.sampling import SHOT_SIDE, shots_of
-from experts.footage import PerSecond, Pictures, Seconds
+from tagline.experts.decoding.sampling import SHOT_SIDE, shots_of
+from tagline.experts.footage import PerSecond, Pictures, Seconds
 
 VERSION = 1  # another way of cutting is another version
 RATE, MOST = 2.0, 600  # frames a second, and at most of a video

@@ -12,11 +12,11 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from experts.tags import Tag
-from retrieval.hits import Evidence, Hit
-from tagging.catalog import Catalog
-from tagging.records import Video
-from tagging.vocabulary import clean
+from tagline.experts.tags import Tag
+from tagline.retrieval.hits import Evidence, Hit
+from tagline.tagging.catalog import Catalog
+from tagline.tagging.records import Video
+from tagline.tagging.vocabulary import clean
 
 MOST_WORDS = 32  # of a query; a longer one is cut
 NEAR = 2.0  # seconds: things this close together are one moment

@@ -12,15 +12,15 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler
 
-from experts.tags import Tag
-from table.config import ModelConfig, TagChoice
-from table.frames import Frames, FrameSource
-from table.masking import mask_words
-from table.tokens import Tokenizer as Tokenizer
+from tagline.experts.tags import Tag
+from tagline.table.config import ModelConfig, TagChoice
+from tagline.table.frames import Frames, FrameSource
+from tagline.table.masking import mask_words
+from tagline.table.tokens import Tokenizer as Tokenizer
 
 if TYPE_CHECKING:
-    from tagging.catalog import Catalog
-    from tagging.records import Caption, Video
+    from tagline.tagging.catalog import Catalog
+    from tagline.tagging.records import Caption, Video
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tagging.generator.commands import tagger
-from tagging.ranker.commands import ranker
+from tagline.tagging.generator.commands import tagger
+from tagline.tagging.ranker.commands import ranker
 
 if TYPE_CHECKING:
-    from table.config import Config
-    from table.train import Outcome
+    from tagline.table.config import Config
+    from tagline.table.train import Outcome
 
 PARTLY, NOTHING = 3, 4
 # Where each model's settings are, and the preset that `train` takes if none is named.
-MODELS = {"table": ("table.config", "msrvtt"), "tagger": ("tagging.generator.config", "small")}
+MODELS = {"table": ("table.config", "msrvtt"), "tagger": ("tagline.tagging.generator.config", "small")}
 
 
 @click.group()
@@ -70,8 +70,8 @@ def table(
     torchrun --nproc-per-node 4 -m retrieval.cli train table --data msrvtt/
     tagline train table --data /shared/msrvtt --out /shared/models/mine --cluster head:6379
     """
-    from table.config import BadConfig, changed
-    from table.config import preset as named
+    from tagline.table.config import BadConfig, changed
+    from tagline.table.config import preset as named
 
     try:
         config = changed(named(preset), settings)
@@ -81,11 +81,11 @@ def table(
         raise click.UsageError("--workers goes with --cluster; on one machine use torchrun")
     if cluster:
         ctx.exit(_on_cluster(cluster, workers, library, config, out, preset, device))
-    from experts.weights import WeightsMissing
-    from table.train import first_weights, load, to_stderr
-    from table.train import train as run
-    from table.trainer import NonFinite
-    from tagging.catalog import Catalog, CatalogError
+    from tagline.experts.weights import WeightsMissing
+    from tagline.table.train import first_weights, load, to_stderr
+    from tagline.table.train import train as run
+    from tagline.table.trainer import NonFinite
+    from tagline.tagging.catalog import Catalog, CatalogError
 
     try:
         weights = first_weights(config.train.weights)  # before hours of decoding
@@ -114,10 +114,10 @@ def _on_cluster(
     """The same training, one process for each worker; library and folder lie where every node sees them."""
     from functools import partial
 
-    from table.config import as_dict
-    from table.launch import on_cluster, train_here
-    from tagging.catalog import Catalog, CatalogError
-    from tagging.cluster import ClusterError
+    from tagline.table.config import as_dict
+    from tagline.table.launch import on_cluster, train_here
+    from tagline.tagging.catalog import Catalog, CatalogError
+    from tagline.tagging.cluster import ClusterError
 
     try:
         with Catalog.open(library, create=False) as catalog:
@@ -157,7 +157,7 @@ def settings(preset: str | None, model: str, as_json: bool) -> None:
     tagline train settings clip4clip-meanp --json
     tagline train settings --of tagger paper
     """
-    from tagging.configuring import BadConfig, as_dict
+    from tagline.tagging.configuring import BadConfig, as_dict
 
     room, usual = MODELS[model]
     configs = import_module(room)
@@ -176,7 +176,7 @@ def settings(preset: str | None, model: str, as_json: bool) -> None:
 
 def _own(catalog: Path | None, preset: str) -> Path:
     """Where a library's model lies. Raises owned.NotOurs where a link would lead elsewhere."""
-    from tagging.owned import without_links
+    from tagline.tagging.owned import without_links
 
     assert catalog is not None
     return without_links(catalog.parent / "models" / f"table-{preset}")

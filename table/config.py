@@ -5,9 +5,18 @@ from __future__ import annotations
 from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any
 
-from experts.tags import Modality
-from tagging import configuring
-from tagging.configuring import BadConfig, Schedule, as_dict, at_least, changed, digest, from_dict, one_of
+from tagline.experts.tags import Modality
+from tagline.tagging import configuring
+from tagline.tagging.configuring import (
+    BadConfig,
+    Schedule,
+    as_dict,
+    at_least,
+    changed,
+    digest,
+    from_dict,
+    one_of,
+)
 
 __all__ = [
     "BadConfig",

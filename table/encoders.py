@@ -12,9 +12,9 @@ from open_clip.transformer import TextTransformer
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from experts.appearance import model_config
-from experts.weights import WeightsRefused
-from table.config import BadConfig
+from tagline.experts.appearance import model_config
+from tagline.experts.weights import WeightsRefused
+from tagline.table.config import BadConfig
 
 # What makes a library fetch something, which building a network from a saved configuration must not.
 FETCHES = {"timm_model_pretrained": False, "hf_model_pretrained": False}

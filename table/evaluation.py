@@ -11,15 +11,15 @@ import numpy.typing as npt
 import torch
 import torch.distributed as dist
 
-from table.batches import Row, Tokenizer, longest, padded, rows
-from table.frames import FrameCache, FrameSource
-from table.model import Table
-from table.ranking import Evaluation, Product, evaluate
-from tagging.gathering import world
+from tagline.table.batches import Row, Tokenizer, longest, padded, rows
+from tagline.table.frames import FrameCache, FrameSource
+from tagline.table.model import Table
+from tagline.table.ranking import Evaluation, Product, evaluate
+from tagline.tagging.gathering import world
 
 if TYPE_CHECKING:
-    from table.saving import Saved
-    from tagging.catalog import Catalog
+    from tagline.table.saving import Saved
+    from tagline.tagging.catalog import Catalog
 
 Vectors = npt.NDArray[np.float32]
 

@@ -19,9 +19,9 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from experts.footage import Footage, Uniform, Unreadable
-from experts.seeing.pictures import Preparation
-from experts.stock.digest import cache_home
+from tagline.experts.footage import Footage, Uniform, Unreadable
+from tagline.experts.seeing.pictures import Preparation
+from tagline.experts.stock.digest import cache_home
 
 Frames = npt.NDArray[np.uint8]  # [T, 3, S, S], RGB
 
@@ -117,7 +117,7 @@ class FrameCache:
         self, work: Iterable[tuple[str, Path]], *, jobs: int | None = None
     ) -> Iterator[tuple[str, Path, str | None]]:
         """Decode what is not here yet. Yields (key, path, None), or the reason why there are no frames."""
-        from experts.decoder import Decoder
+        from tagline.experts.decoder import Decoder
 
         wanted: list[tuple[str, Path]] = []
         for key, path in work:

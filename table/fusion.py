@@ -10,7 +10,7 @@ from open_clip.transformer import ResidualAttentionBlock, TextTransformer
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from table.config import BadConfig, ModelConfig
+from tagline.table.config import BadConfig, ModelConfig
 
 
 class TagGuide(nn.Module):

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from experts.stock.digest import write_whole
-from tagging.cluster import ClusterError
-from tagging.cluster.joining import joined
+from tagline.experts.stock.digest import write_whole
+from tagline.tagging.cluster import ClusterError
+from tagline.tagging.cluster.joining import joined
 
 Work = Callable[[], Mapping[str, Any]]
 RESTARTS = 8  # after lost nodes; each goes on from the last checkpoint
@@ -83,10 +83,10 @@ def _cause(error: BaseException) -> str:
 
 def train_here(library: str, config: Mapping[str, Any], folder: str, device: str | None) -> dict[str, Any]:
     """What one worker does: load the library, train with the others, say how it ended."""
-    from table.config import Config
-    from table.train import first_weights, load, to_stderr, train
-    from tagging.catalog import Catalog
-    from tagging.configuring import from_dict
+    from tagline.table.config import Config
+    from tagline.table.train import first_weights, load, to_stderr, train
+    from tagline.tagging.catalog import Catalog
+    from tagline.tagging.configuring import from_dict
 
     found: Config = from_dict(Config, config)
     weights = first_weights(found.train.weights)

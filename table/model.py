@@ -10,13 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from table import objective
-from table.config import ModelConfig
-from table.encoders import TextEncoder, build_towers, load_towers, normalise
-from table.fusion import TagGuide, mean_over
-from table.heads import MatchHead, WordHead
-from table.negatives import draw
-from tagging.gathering import gather, mean_of_all, world
+from tagline.table import objective
+from tagline.table.config import ModelConfig
+from tagline.table.encoders import TextEncoder, build_towers, load_towers, normalise
+from tagline.table.fusion import TagGuide, mean_over
+from tagline.table.heads import MatchHead, WordHead
+from tagline.table.negatives import draw
+from tagline.tagging.gathering import gather, mean_of_all, world
 
 
 @dataclass(frozen=True, slots=True)

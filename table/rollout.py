@@ -17,10 +17,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from table.batches import Tokenizer, padded
-from table.config import BadConfig
-from table.frames import Frames
-from table.model import Table, spoken
+from tagline.table.batches import Tokenizer, padded
+from tagline.table.config import BadConfig
+from tagline.table.frames import Frames
+from tagline.table.model import Table, spoken
 
 Heat = npt.NDArray[np.float32]
 

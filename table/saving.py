@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from experts.stock import safe
-from experts.stock.digest import hash_file, write_whole
-from table.config import BadConfig, ModelConfig, as_dict, digest, from_dict
-from table.model import Table
-from table.tokens import CLIPS, OWN, Tokenizer
-from tagging.pretrained import folder_of, load_weights, push, results_table, save_weights
+from tagline.experts.stock import safe
+from tagline.experts.stock.digest import hash_file, write_whole
+from tagline.table.config import BadConfig, ModelConfig, as_dict, digest, from_dict
+from tagline.table.model import Table
+from tagline.table.tokens import CLIPS, OWN, Tokenizer
+from tagline.tagging.pretrained import folder_of, load_weights, push, results_table, save_weights
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 TOKENIZER, PREPARATION, CARD = "tokenizer_config.json", "preprocessor_config.json", "README.md"
@@ -125,7 +125,7 @@ def card(model: Table, results: Mapping[str, Any]) -> str:
         f"- parameters: {sum(p.numel() for p in model.parameters()):,}",
         "",
         "```python",
-        "from table.saving import from_pretrained",
+        "from tagline.table.saving import from_pretrained",
         "",
         'saved = from_pretrained("THIS FOLDER")',
         "```",

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from table.config import BadConfig
+from tagline.table.config import BadConfig
 
 CLIPS, OWN = "vocabulary.txt.gz", "tokenizer.json"  # in a model's folder: one of them
 

@@ -10,23 +10,23 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from experts.stock.digest import write_whole
-from table import batches, saving
-from table.batches import Data
-from table.config import BadConfig, Config, as_dict, digest, from_dict
-from table.encoders import architecture
-from table.evaluation import evaluate_model
-from table.frames import FrameCache
-from table.model import Table
-from table.ranking import Evaluation
-from table.tokens import Tokenizer
-from table.trainer import TableTrainer
-from tagging import training
-from tagging.curve import draw_curve
-from tagging.training import BOARD, MODEL, Say, reports, to_stderr
+from tagline.experts.stock.digest import write_whole
+from tagline.table import batches, saving
+from tagline.table.batches import Data
+from tagline.table.config import BadConfig, Config, as_dict, digest, from_dict
+from tagline.table.encoders import architecture
+from tagline.table.evaluation import evaluate_model
+from tagline.table.frames import FrameCache
+from tagline.table.model import Table
+from tagline.table.ranking import Evaluation
+from tagline.table.tokens import Tokenizer
+from tagline.table.trainer import TableTrainer
+from tagline.tagging import training
+from tagline.tagging.curve import draw_curve
+from tagline.tagging.training import BOARD, MODEL, Say, reports, to_stderr
 
 if TYPE_CHECKING:
-    from tagging.catalog import Catalog
+    from tagline.tagging.catalog import Catalog
 
 LOSSES = (("loss", "sum"), ("contrastive", "contrastive"), ("vtm", "VTM"), ("mlm", "MLM"))
 RANKS = (
@@ -99,7 +99,7 @@ def first_weights(name: str | None) -> Path | None:
     """The file of the towers' first weights. Raises WeightsMissing, which names the command to run."""
     if name is None:
         return None
-    from experts.weights import find
+    from tagline.experts.weights import find
 
     return find(name).model
 

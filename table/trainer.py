@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 from transformers import TrainerCallback, TrainingArguments
 
-from table.batches import Data, Lessons, Tokenizer, Units, collate
-from table.config import Config
-from table.evaluation import evaluate_model
-from table.model import Table
-from tagging.gathering import world
-from tagging.training import COMPLETE, HouseTrainer, NonFinite, Say
+from tagline.table.batches import Data, Lessons, Tokenizer, Units, collate
+from tagline.table.config import Config
+from tagline.table.evaluation import evaluate_model
+from tagline.table.model import Table
+from tagline.tagging.gathering import world
+from tagline.tagging.training import COMPLETE, HouseTrainer, NonFinite, Say
 
 __all__ = ["COMPLETE", "NonFinite", "TableTrainer"]
 

@@ -12,9 +12,9 @@ import json
 import os
 from pathlib import Path
 
-from experts.stock.digest import write_whole
-from tagging.names import safe
-from tagging.schema import CatalogError
+from tagline.experts.stock.digest import write_whole
+from tagline.tagging.names import safe
+from tagline.tagging.schema import CatalogError
 
 FILE = "approved.json"
 MOST = 1000  # characters of a name

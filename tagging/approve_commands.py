@@ -6,8 +6,8 @@ import os
 
 import click
 
-from tagging.library import NothingFound
-from tagging.names import safe
+from tagline.tagging.library import NothingFound
+from tagline.tagging.names import safe
 
 
 @click.command()
@@ -25,8 +25,8 @@ def approve(names: tuple[str, ...], forget: bool) -> None:
     tagline approve http://milvus:19530
     tagline approve /srv/videos
     """
-    from tagging import approvals
-    from tagging.schema import CatalogError
+    from tagline.tagging import approvals
+    from tagline.tagging.schema import CatalogError
 
     try:
         for name in names:

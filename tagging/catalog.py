@@ -14,12 +14,12 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from experts.footage import Facts
-from experts.tags import Embedding, Report
-from tagging.findable import Findable
-from tagging.places import NoCatalog
-from tagging.reading import MixedVectors
-from tagging.records import (
+from tagline.experts.footage import Facts
+from tagline.experts.tags import Embedding, Report
+from tagline.tagging.findable import Findable
+from tagline.tagging.places import NoCatalog
+from tagline.tagging.reading import MixedVectors
+from tagline.tagging.records import (
     Caption,
     Failure,
     Look,
@@ -35,10 +35,10 @@ from tagging.records import (
     facts_to_row,
     to_json,
 )
-from tagging.schema import CatalogError, CatalogTooNew, NotACatalog
-from tagging.store import CatalogFull
-from tagging.verdicts import EVERYWHERE, Decisions, VerdictRow
-from tagging.vocabulary import clean, normal
+from tagline.tagging.schema import CatalogError, CatalogTooNew, NotACatalog
+from tagline.tagging.store import CatalogFull
+from tagline.tagging.verdicts import EVERYWHERE, Decisions, VerdictRow
+from tagline.tagging.vocabulary import clean, normal
 
 __all__ = [
     "Caption",

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tagging.names import safe
+from tagline.tagging.names import safe
 
 if TYPE_CHECKING:
-    from tagging.catalog import Catalog
-    from tagging.folder import Outcome
-    from tagging.merging.run import Second
-    from tagging.planning import Plan
-    from tagging.settings import Settings
+    from tagline.tagging.catalog import Catalog
+    from tagline.tagging.folder import Outcome
+    from tagline.tagging.merging.run import Second
+    from tagline.tagging.planning import Plan
+    from tagline.tagging.settings import Settings
 
 OK, FAILURE, PARTLY, NOTHING, INTERRUPTED = 0, 1, 3, 4, 130
 
@@ -116,10 +116,10 @@ def plan(ctx: click.Context, **options: Any) -> None:
 
 def _guarded(work: Callable[..., int], options: dict[str, Any]) -> int:
     """Mistakes and mishaps end in a sentence."""
-    from experts.panel import UnknownExpert
-    from tagging.places import Undecided
-    from tagging.schema import CatalogError
-    from tagging.settings import SettingsError
+    from tagline.experts.panel import UnknownExpert
+    from tagline.tagging.places import Undecided
+    from tagline.tagging.schema import CatalogError
+    from tagline.tagging.settings import SettingsError
 
     try:
         return work(**options)
@@ -151,10 +151,10 @@ def _tag(
     dry_run: bool,
     precision: float | None,
 ) -> int:
-    from experts.decoding import sandbox
-    from tagging import places, planning, settings
-    from tagging.folder import only_writer
-    from tagging.uploads import judged
+    from tagline.experts.decoding import sandbox
+    from tagline.tagging import places, planning, settings
+    from tagline.tagging.folder import only_writer
+    from tagline.tagging.uploads import judged
 
     home = places.find(folders, library)
     _all_there(folders, home)
@@ -196,7 +196,7 @@ def _again(
     catalog: Catalog, chosen: Settings, collection: str | None, precision: float | None, outcome: Outcome
 ) -> Second | None:
     """Tags of similar videos and the one list, where people have said something to learn from."""
-    from tagging.uploads import judged
+    from tagline.tagging.uploads import judged
 
     if not judged(catalog):
         if precision is not None:
@@ -205,7 +205,7 @@ def _again(
                 "see `tagline tags`"
             )
         return None
-    from tagging.merging.run import second_look
+    from tagline.tagging.merging.run import second_look
 
     found = second_look(catalog, chosen, collection=collection, precision=precision)
     outcome.experts |= found.shares
@@ -216,8 +216,8 @@ def _on_cluster(
     folders: Sequence[str], *, cluster: str, shards: str | None, pools: Sequence[str], **options: Any
 ) -> int:
     """`tag --cluster`: the same panel, on many machines."""
-    from tagging import settings
-    from tagging.cluster.commands import Wish, tag
+    from tagline.tagging import settings
+    from tagline.tagging.cluster.commands import Wish, tag
 
     for name in ("library", "include", "exclude", "jobs"):
         if options[name]:
@@ -243,9 +243,9 @@ def _carry_out(
     made: Plan, chosen: Settings, device: str | None, jobs: int | None, as_json: bool, *, alone: bool
 ) -> Outcome:
     """alone: there is something to do even if no expert can look at files."""
-    from experts.panel import Panel
-    from tagging import folder
-    from tagging.progress import Lines
+    from tagline.experts.panel import Panel
+    from tagline.tagging import folder
+    from tagline.tagging.progress import Lines
 
     if not made.experts and len(made.jobs) > made.moved and not alone:
         for name, reason in made.not_run.items():
@@ -261,7 +261,7 @@ def _carry_out(
 
 
 def _report(outcome: Outcome, more: Second | None, as_json: bool) -> int:
-    from tagging.progress import table
+    from tagline.tagging.progress import table
 
     if as_json:
         click.echo(json.dumps(_outcome_as_data(outcome, more), indent=1))
@@ -278,15 +278,15 @@ def _device(made: Plan, wish: str) -> str:
     """Which device computes; torch is only asked where there is something to compute."""
     if wish != "auto" or not made.looks:
         return "cpu" if wish == "auto" else wish
-    from experts.devices import pick
+    from tagline.experts.devices import pick
 
     return pick(wish)
 
 
 def _all_there(folders: Sequence[str], home: Any) -> None:
     """A folder that is not there is a slip of the keyboard, unless the catalog knows videos in it."""
-    from tagging.catalog import Catalog
-    from tagging.walk import covers
+    from tagline.tagging.catalog import Catalog
+    from tagline.tagging.walk import covers
 
     absent = [folder for folder in folders if not os.path.lexists(folder)]
     if not absent:
@@ -303,7 +303,7 @@ def _all_there(folders: Sequence[str], home: Any) -> None:
 
 @contextmanager
 def _opened(home: Any) -> Iterator[Catalog]:
-    from tagging.catalog import Catalog
+    from tagline.tagging.catalog import Catalog
 
     with Catalog.open(home) as catalog:
         yield catalog
@@ -312,7 +312,7 @@ def _opened(home: Any) -> Iterator[Catalog]:
 @contextmanager
 def _to_read(home: Any) -> Iterator[Catalog]:
     """The catalog, or where there is none yet an empty one that leaves no trace."""
-    from tagging.catalog import Catalog
+    from tagline.tagging.catalog import Catalog
 
     with Catalog.open(home) if home.file.exists() else Catalog.in_memory(home.root) as catalog:
         yield catalog
@@ -339,7 +339,7 @@ def _interruptible(stop: threading.Event) -> Iterator[None]:
 
 
 def _nothing(made: Plan, as_json: bool) -> int:
-    from tagging.planning import notices
+    from tagline.tagging.planning import notices
 
     for line in notices(made):
         click.echo(line, err=True)
@@ -352,7 +352,7 @@ def _nothing(made: Plan, as_json: bool) -> int:
 
 def _say_plan(made: Plan, as_json: bool, again: bool) -> int:
     """again: whether tags of similar videos and the one list follow."""
-    from tagging.planning import describe
+    from tagline.tagging.planning import describe
 
     if as_json:
         click.echo(json.dumps({**_plan_as_data(made), "one_list": again}, indent=1))

@@ -23,7 +23,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from tagging.names import safe
+from tagline.tagging.names import safe
 
 OK, NOTE, BROKEN = "ok", "note", "broken"
 PATIENCE = 120.0  # seconds for a library to be loaded; the first time may take long
@@ -92,7 +92,7 @@ def machine() -> Iterator[Check]:
 
 def isolation() -> Iterator[Check]:
     """What the kernel keeps a decoder from that a video has taken over."""
-    from experts.decoding import landlock, sandbox, syscalls
+    from tagline.experts.decoding import landlock, sandbox, syscalls
 
     more = {"seccomp": syscalls.offered(), "landlock": landlock.version()}
     if lacking := sandbox.lacking():
@@ -277,8 +277,8 @@ def _version(name: str) -> str | None:
 
 def experts() -> Iterator[Check]:
     """Each expert: whether it can look here and now, else why not. Reads no weights."""
-    from experts import weights
-    from experts.panel import build, known
+    from tagline.experts import weights
+    from tagline.experts.panel import build, known
 
     working = 0
     for name in known():
@@ -307,9 +307,9 @@ def experts() -> Iterator[Check]:
 
 def space(library: str | None = None) -> Iterator[Check]:
     """The library, and room where things are written."""
-    from experts import weights
-    from tagging import places
-    from tagging.catalog import Catalog, CatalogError
+    from tagline.experts import weights
+    from tagline.tagging import places
+    from tagline.tagging.catalog import Catalog, CatalogError
 
     try:
         where = places.find(library=library)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from tagging.library import library_option
-from tagging.names import safe
-from tagging.output import console, to_json
+from tagline.tagging.library import library_option
+from tagline.tagging.names import safe
+from tagline.tagging.output import console, to_json
 
 STYLES = {"ok": ("green", "ok"), "note": ("yellow", "note"), "broken": ("bold red", "broken")}
 
@@ -25,7 +25,7 @@ def doctor(ctx: click.Context, as_json: bool, library: str | None) -> None:
     tagline doctor
     tagline doctor --json
     """
-    from tagging.doctor import BROKEN, NOTE, examine
+    from tagline.tagging.doctor import BROKEN, NOTE, examine
 
     checks = examine(library)
     broken = [check for check in checks if check.state == BROKEN]

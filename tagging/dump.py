@@ -6,8 +6,8 @@ import hashlib
 from collections.abc import Iterator
 from typing import Any
 
-from tagging.reading import Reading
-from tagging.records import to_json
+from tagline.tagging.reading import Reading
+from tagline.tagging.records import to_json
 
 
 def dump(catalog: Reading) -> Iterator[str]:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from experts.tags import Embedding
-from tagging.records import Vectors
+from tagline.experts.tags import Embedding
+from tagline.tagging.records import Vectors
 
 if TYPE_CHECKING:
-    from tagging.catalog import Catalog
-    from tagging.reading import Reading
+    from tagline.tagging.catalog import Catalog
+    from tagline.tagging.reading import Reading
 
 VIDEO, SPAN = "video", "span"  # the sources under which the vectors lie
 _COUNTER = "embedding revision"

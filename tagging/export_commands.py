@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from experts.tags import Modality
-from tagging.library import NothingFound, library_option, modality_option, opened, the_video
-from tagging.names import safe
-from tagging.output import to_json
-from tagging.sidecars import FORMATS
+from tagline.experts.tags import Modality
+from tagline.tagging.library import NothingFound, library_option, modality_option, opened, the_video
+from tagline.tagging.names import safe
+from tagline.tagging.output import to_json
+from tagline.tagging.sidecars import FORMATS
 
 if TYPE_CHECKING:
-    from tagging.catalog import Catalog, Video
-    from tagging.sidecars.export import Outcome
-    from tagging.sidecars.importing import Taken
+    from tagline.tagging.catalog import Catalog, Video
+    from tagline.tagging.sidecars.export import Outcome
+    from tagline.tagging.sidecars.importing import Taken
 
 FAILED, PARTLY = 1, 3
 
@@ -65,7 +65,7 @@ def export(
     tagline export --format nfo --format vtt       for Kodi, Jellyfin, Emby
     tagline export --format csv --out ~/Desktop    for a spreadsheet
     """
-    from tagging.sidecars.export import export as write
+    from tagline.tagging.sidecars.export import export as write
 
     with opened(library) as catalog:
         chosen = _chosen(catalog, videos) if videos else None
@@ -137,7 +137,7 @@ def import_(files: tuple[Path, ...], as_json: bool, library: str | None) -> None
     tagline import ~/Videos                        every sidecar of a folder
     tagline import tags.csv
     """
-    from tagging.sidecars.importing import take
+    from tagline.tagging.sidecars.importing import take
 
     failed = fine = 0
     told = []

@@ -6,10 +6,10 @@ import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
 
-from experts.tags import Modality
-from tagging.reading import Reading
-from tagging.vocabulary import VERSION as NORMAL_FORM
-from tagging.vocabulary import normal
+from tagline.experts.tags import Modality
+from tagline.tagging.reading import Reading
+from tagline.tagging.vocabulary import VERSION as NORMAL_FORM
+from tagline.tagging.vocabulary import normal
 
 
 class Findable(Reading):

@@ -14,16 +14,16 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from experts.footage import Coverage
-from experts.panel import Failed, Panel, Seen
-from experts.tags import Report
-from tagging import owned
-from tagging.catalog import Catalog
-from tagging.names import safe
-from tagging.planning import Job, Judge, Plan, decoder_version, plan
-from tagging.records import Look, Place
-from tagging.schema import CatalogError
-from tagging.walk import content_hash, readable, same_file
+from tagline.experts.footage import Coverage
+from tagline.experts.panel import Failed, Panel, Seen
+from tagline.experts.tags import Report
+from tagline.tagging import owned
+from tagline.tagging.catalog import Catalog
+from tagline.tagging.names import safe
+from tagline.tagging.planning import Job, Judge, Plan, decoder_version, plan
+from tagline.tagging.records import Look, Place
+from tagline.tagging.schema import CatalogError
+from tagline.tagging.walk import content_hash, readable, same_file
 
 __all__ = ["Busy", "Outcome", "Plan", "Progress", "only_writer", "plan", "run"]
 

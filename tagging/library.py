@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from experts.tags import Modality
-from tagging.names import safe
+from tagline.experts.tags import Modality
+from tagline.tagging.names import safe
 
 if TYPE_CHECKING:
-    from tagging.catalog import Catalog, Video
+    from tagline.tagging.catalog import Catalog, Video
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 MOST_NAMES = 6  # in a sentence that lists several
@@ -53,8 +53,8 @@ def modality_option(help: str, *, multiple: bool = False) -> Callable[[Command],
 @contextmanager
 def opened(library: str | None = None, folders: Sequence[str] = ()) -> Iterator[Catalog]:
     """The catalog that a command means. Whatever goes wrong with it is a sentence, never a traceback."""
-    from tagging import places
-    from tagging.catalog import Catalog, CatalogError
+    from tagline.tagging import places
+    from tagline.tagging.catalog import Catalog, CatalogError
 
     try:
         Path.cwd()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from tagging.names import JOINERS, UNSHOWABLE, safe
+from tagline.tagging.names import JOINERS, UNSHOWABLE, safe
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -83,7 +83,7 @@ def emit(rows: Iterable[Row], columns: Sequence[str], output: Output | None = No
 
 def to_json(value: Any, indent: int | None = None) -> str:
     """JSON in which nothing can drive a terminal: controls, escapes and overrides are written as \\u...."""
-    from tagging.sidecars.sheet import unicode_escape
+    from tagline.tagging.sidecars.sheet import unicode_escape
 
     text = json.dumps(_whole(value), ensure_ascii=False, allow_nan=False, indent=indent, default=str)
     if text.isascii() and "\x7f" not in text:  # JSON itself escapes the other controls
@@ -112,7 +112,7 @@ def _json_list(rows: Iterable[Row]) -> None:
 def _csv(rows: Iterable[Row], columns: Sequence[str]) -> None:
     import csv
 
-    from tagging.sidecars.csvs import cell
+    from tagline.tagging.sidecars.csvs import cell
 
     def line(cells: Iterable[str]) -> None:
         text = io.StringIO()
@@ -129,7 +129,7 @@ def _parquet(rows: Iterable[Row], columns: Sequence[str], path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from tagging.sidecars.files import Refused, open_old, replace
+    from tagline.tagging.sidecars.files import Refused, open_old, replace
 
     listed = [{name: _whole(row.get(name)) for name in columns} for row in rows]
     table = (

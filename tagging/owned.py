@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
 
-from tagging import approvals
-from tagging.names import safe
-from tagging.schema import CatalogError
+from tagline.tagging import approvals
+from tagline.tagging.names import safe
+from tagline.tagging.schema import CatalogError
 
 FOLDER = ".tagline"
 PART = ".part-tagline-"  # how the name of a file begins that is not whole yet

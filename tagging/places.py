@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tagging import owned
-from tagging.names import safe
-from tagging.owned import FOLDER
-from tagging.schema import CatalogError
+from tagline.tagging import owned
+from tagline.tagging.names import safe
+from tagline.tagging.owned import FOLDER
+from tagline.tagging.schema import CatalogError
 
 FILE = "catalog.sqlite"
 

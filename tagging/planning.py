@@ -10,11 +10,11 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from os import PathLike
 
-from experts.panel import Expert
-from tagging.names import safe
-from tagging.reading import Reading
-from tagging.records import Place
-from tagging.walk import Walk, content_hash, covers, whereabouts
+from tagline.experts.panel import Expert
+from tagline.tagging.names import safe
+from tagline.tagging.reading import Reading
+from tagline.tagging.records import Place
+from tagline.tagging.walk import Walk, content_hash, covers, whereabouts
 
 NEW = "new"
 CHANGED = "the file changed"
@@ -214,7 +214,7 @@ class Judge:
 @cache
 def decoder_version() -> str:
     """What a failure to read a file depends on, beside the file: another decoder tries again."""
-    from experts import decoder
+    from tagline.experts import decoder
 
     try:
         release = version("av")

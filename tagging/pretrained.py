@@ -11,9 +11,9 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from tagging import approvals
-from tagging.configuring import BadConfig
-from tagging.names import safe
+from tagline.tagging import approvals
+from tagline.tagging.configuring import BadConfig
+from tagline.tagging.names import safe
 
 
 def save_weights(model: nn.Module, path: Path) -> None:

@@ -11,11 +11,11 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from tagging.names import safe
-from tagging.planning import duration, notices
+from tagline.tagging.names import safe
+from tagline.tagging.planning import duration, notices
 
 if TYPE_CHECKING:
-    from tagging.folder import Outcome, Progress
+    from tagline.tagging.folder import Outcome, Progress
 
 EVERY = 10.0  # seconds between two lines where nothing can be drawn over
 SHOWN = 20  # failures that the final table lists

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from experts.tags import Modality, Sighting, Tag, Word
-from tagging.records import (
+from tagline.experts.tags import Modality, Sighting, Tag, Word
+from tagline.tagging.records import (
     Caption,
     Failure,
     Place,
@@ -26,10 +26,10 @@ from tagging.records import (
     coverage_from_json,
     row_to_facts,
 )
-from tagging.schema import CatalogError
-from tagging.store import Store
-from tagging.verdicts import EVERYWHERE, ORDER, Renames, effective
-from tagging.vocabulary import clean, normal
+from tagline.tagging.schema import CatalogError
+from tagline.tagging.store import Store
+from tagline.tagging.verdicts import EVERYWHERE, ORDER, Renames, effective
+from tagline.tagging.vocabulary import clean, normal
 
 PAGE = 500  # videos read at a time, so that a large library never lies in memory
 

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from experts.footage import Coverage, Facts
-from experts.tags import Modality, Report, Tag
-from tagging.vocabulary import clean
+from tagline.experts.footage import Coverage, Facts
+from tagline.experts.tags import Modality, Report, Tag
+from tagline.tagging.vocabulary import clean
 
 MOST_TAGS = 2_000  # a report
 MOST_SIGHTINGS = 50_000

@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from experts.tags import Modality
-from tagging.library import (
+from tagline.experts.tags import Modality
+from tagline.tagging.library import (
     NothingFound,
     library_option,
     modality_option,
     opened,
     the_video,
 )
-from tagging.names import safe
-from tagging.output import asked, emit, output_options, to_json
+from tagline.tagging.names import safe
+from tagline.tagging.output import asked, emit, output_options, to_json
 
 if TYPE_CHECKING:
-    from tagging.catalog import Catalog, Video
-    from tagging.records import Verdict
+    from tagline.tagging.catalog import Catalog, Video
+    from tagline.tagging.records import Verdict
 
 TAG_COLUMNS = ("text", "modality", "score", "start", "end", "best", "source")
 
@@ -58,14 +58,14 @@ def show(
     tagline show holiday --json
     tagline show holiday --merged --precision 0.9
     """
-    from tagging.showing import as_dict, show_video
+    from tagline.tagging.showing import as_dict, show_video
 
     if precision is not None and not merged:
         raise click.UsageError("--precision goes with --merged")
     with opened(library) as catalog:
         found = the_video(catalog, video)
         if merged:
-            from tagging.merging.showing import show_merged
+            from tagline.tagging.merging.showing import show_merged
 
             show_merged(catalog, found, precision)
             return
@@ -73,7 +73,7 @@ def show(
         if asked().kind == "json":
             click.echo(to_json(as_dict(catalog, found, tags, transcript), indent=2))
         elif asked().for_programs:
-            from tagging.sidecars.sheet import tag_to_dict
+            from tagline.tagging.sidecars.sheet import tag_to_dict
 
             emit((tag_to_dict(tag) for tag in tags), TAG_COLUMNS)
         else:
@@ -107,7 +107,7 @@ def list_(modality: str | None, rare: bool, library: str | None) -> None:
     tagline tags list --modality speech --rare
     tagline tags list --csv > tags.csv
     """
-    from tagging.vocabulary import Band, Vocabulary
+    from tagline.tagging.vocabulary import Band, Vocabulary
 
     with opened(library) as catalog:
         counts = catalog.tag_counts(Modality(modality) if modality else None)
@@ -207,7 +207,7 @@ def add(
     tagline tags add holiday.mp4 Anna
     tagline tags add holiday.mp4 "birthday cake" --modality object --from 1:05 --to 1:20
     """
-    from tagging.timeline import clock
+    from tagline.tagging.timeline import clock
 
     with opened(library) as catalog:
         found = the_video(catalog, video)
@@ -314,7 +314,7 @@ def _said(act: Any) -> None:
 
 def _must_have(catalog: Catalog, video: Video, text: str, modality: str | None) -> None:
     """A decision on a tag that is not there is a slip of the pen: say which one may be meant."""
-    from tagging.vocabulary import normal
+    from tagline.tagging.vocabulary import normal
 
     there = [tag for tag in catalog.tags(video.id) if modality is None or tag.modality == modality]
     if any(
@@ -330,7 +330,7 @@ def _must_have(catalog: Catalog, video: Video, text: str, modality: str | None) 
 
 def _videos_with(catalog: Catalog, texts: Sequence[str], modality: str | None) -> int:
     """How many videos have one of these tags; none is a slip of the pen."""
-    from tagging.vocabulary import normal
+    from tagline.tagging.vocabulary import normal
 
     there: set[str] = set()
     videos = 0

@@ -24,9 +24,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from experts.panel import Expert, UnknownExpert, build, known
-from tagging import owned
-from tagging.names import safe
+from tagline.experts.panel import Expert, UnknownExpert, build, known
+from tagline.tagging import owned
+from tagline.tagging.names import safe
 
 FILE = "tagline.toml"
 

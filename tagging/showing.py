@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from experts.tags import Modality, Tag
-from tagging.catalog import Catalog, Video
-from tagging.names import safe
-from tagging.output import console
-from tagging.sidecars.sheet import tag_to_dict
-from tagging.sidecars.transcript import lines, spoken
-from tagging.timeline import PLAIN, Line, Signs, clock, timeline
-from tagging.unseen import unseen
+from tagline.experts.tags import Modality, Tag
+from tagline.tagging.catalog import Catalog, Video
+from tagline.tagging.names import safe
+from tagline.tagging.output import console
+from tagline.tagging.sidecars.sheet import tag_to_dict
+from tagline.tagging.sidecars.transcript import lines, spoken
+from tagline.tagging.timeline import PLAIN, Line, Signs, clock, timeline
+from tagline.tagging.unseen import unseen
 
 if TYPE_CHECKING:
     from rich.text import Text

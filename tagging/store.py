@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
-from tagging import owned, places, schema
-from tagging.names import safe
-from tagging.schema import CatalogError
+from tagline.tagging import owned, places, schema
+from tagline.tagging.names import safe
+from tagline.tagging.schema import CatalogError
 
 WAIT = 30.0  # seconds for another program's write to end
 

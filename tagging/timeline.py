@@ -6,9 +6,9 @@ import math
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from experts.tags import HUMAN_SOURCE, Modality, Tag
-from tagging.names import safe
-from tagging.verdicts import ORDER
+from tagline.experts.tags import HUMAN_SOURCE, Modality, Tag
+from tagline.tagging.names import safe
+from tagline.tagging.verdicts import ORDER
 
 # (text, style) pieces of one line; styles are rich's names
 Line = list[tuple[str, str]]

@@ -20,9 +20,9 @@ from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainingArguments
 from transformers.utils import logging as transformers_logging
 
-from experts.stock.digest import write_whole
-from tagging.configuring import BadConfig, Schedule
-from tagging.gathering import world
+from tagline.experts.stock.digest import write_whole
+from tagline.tagging.configuring import BadConfig, Schedule
+from tagline.tagging.gathering import world
 
 Say = Callable[[str], None]
 COMPLETE = "complete"  # a file in a checkpoint that was written to its end

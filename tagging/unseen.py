@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from experts.footage import Coverage
-from tagging.catalog import Catalog, Video
+from tagline.experts.footage import Coverage
+from tagline.tagging.catalog import Catalog, Video
 
 WAITING = "has not looked at it yet; run `tagline tag`"
 
@@ -51,7 +51,7 @@ def in_words(coverage: Coverage) -> list[str]:
 
 def _never(catalog: Catalog, looked: set[str]) -> dict[str, str]:
     """Experts that never looked, and what keeps them from it."""
-    from tagging.settings import SettingsError, load
+    from tagline.tagging.settings import SettingsError, load
 
     try:
         settings = load(None, catalog.root)

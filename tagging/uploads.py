@@ -16,10 +16,10 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
-from experts.tags import Modality, Report, Tag
-from tagging.catalog import Catalog
-from tagging.reading import Reading
-from tagging.records import Look, to_json
+from tagline.experts.tags import Modality, Report, Tag
+from tagline.tagging.catalog import Catalog
+from tagline.tagging.reading import Reading
+from tagline.tagging.records import Look, to_json
 
 UPLOADER = "uploader"
 VERSION = "1"

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from experts.tags import HUMAN_SOURCE, Modality, Tag
-from tagging.records import Verdict
-from tagging.vocabulary import clean, normal
+from tagline.experts.tags import HUMAN_SOURCE, Modality, Tag
+from tagline.tagging.records import Verdict
+from tagline.tagging.vocabulary import clean, normal
 
 ORDER = {modality: place for place, modality in enumerate(Modality)}
 EVERYWHERE = ("rename", "merge", "alias")

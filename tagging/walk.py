@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 
-from tagging.names import safe
-from tagging.records import Place
+from tagline.tagging.names import safe
+from tagline.tagging.records import Place
 
 # Playlists are among them so that they end as failures with a reason; they are never followed.
 _ENDINGS = """

@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
-from tagging.generator.data import Example
-from tagging.generator.methods import predict_all
+from tagline.tagging.generator.data import Example
+from tagline.tagging.generator.methods import predict_all
 
 
 def learn_by_heart(

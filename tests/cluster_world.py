@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from tagging.cluster import job, sources
-from tagging.cluster.shards import Shelf
-from tagging.cluster.stages import Known, Line, Looking, Order, Reading, Writing, pack, unpack
-from tagging.settings import Settings
+from tagline.tagging.cluster import job, sources
+from tagline.tagging.cluster.shards import Shelf
+from tagline.tagging.cluster.stages import Known, Line, Looking, Order, Reading, Writing, pack, unpack
+from tagline.tagging.settings import Settings
 
 NAMES = ("object", "scene", "speech", "screen")
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from fakes import FakeDecoder
     from hub import Place
 
-    from tagging.catalog import Catalog
+    from tagline.tagging.catalog import Catalog
 
 # Two test processes share two cores; before torch and OpenMP are loaded.
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -28,22 +28,22 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 NUMERIC = (
     "torch",
     "table",
-    "experts.appearance",
-    "experts.hearing.soundprint",
-    "experts.scene",
-    "retrieval.bank",
-    "retrieval.embed",
-    "retrieval.explain",
-    "retrieval.faiss_index",
-    "retrieval.index",
-    "retrieval.reader",
-    "retrieval.searcher",
-    "tagging.generator",
-    "tagging.merging",
-    "tagging.nearest",
-    "tagging.neighbours",
-    "tagging.ranker",
-    "tagging.rivals",
+    "tagline.experts.appearance",
+    "tagline.experts.hearing.soundprint",
+    "tagline.experts.scene",
+    "tagline.retrieval.bank",
+    "tagline.retrieval.embed",
+    "tagline.retrieval.explain",
+    "tagline.retrieval.faiss_index",
+    "tagline.retrieval.index",
+    "tagline.retrieval.reader",
+    "tagline.retrieval.searcher",
+    "tagline.tagging.generator",
+    "tagline.tagging.merging",
+    "tagline.tagging.nearest",
+    "tagline.tagging.neighbours",
+    "tagline.tagging.ranker",
+    "tagline.tagging.rivals",
     "embedding",
     "shaking",
     "table_world",
@@ -117,7 +117,7 @@ def films(tmp_path: Path) -> Path:
 @pytest.fixture
 def catalog(tmp_path: Path) -> Iterator[Catalog]:
     """An empty catalog of the test's folder."""
-    from tagging.catalog import Catalog
+    from tagline.tagging.catalog import Catalog
 
     with Catalog.open(tmp_path) as opened:
         yield opened

@@ -12,11 +12,11 @@ import pytest
 from fakes import content_of
 from shaking import shaken
 
-from experts.footage import Footage, Pictures, Uniform
-from experts.tags import Embedding, Tag
-from retrieval.embedders import Choice, Made
-from retrieval.reader import Floats, NotPortable, Tower
-from tagging.configuring import digest
+from tagline.experts.footage import Footage, Pictures, Uniform
+from tagline.experts.tags import Embedding, Tag
+from tagline.retrieval.embedders import Choice, Made
+from tagline.retrieval.reader import Floats, NotPortable, Tower
+from tagline.tagging.configuring import digest
 
 SIZE = 64
 
@@ -78,7 +78,7 @@ def use_fake_embedder(monkeypatch: pytest.MonkeyPatch, cache: Path) -> type[Fake
 
     fakes.use_fakes(monkeypatch)
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
-    monkeypatch.setattr("retrieval.embedders.load", load)
-    monkeypatch.setattr("retrieval.embed.load", load)
+    monkeypatch.setattr("tagline.retrieval.embedders.load", load)
+    monkeypatch.setattr("tagline.retrieval.embed.load", load)
     monkeypatch.setattr(FakeEmbedder, "seen", [])
     return FakeEmbedder

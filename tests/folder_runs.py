@@ -9,11 +9,11 @@ from typing import Any
 
 import fakes
 
-from experts.panel import Panel
-from tagging.catalog import Catalog
-from tagging.dump import dump
-from tagging.folder import Outcome, only_writer, run
-from tagging.planning import Plan, plan
+from tagline.experts.panel import Panel
+from tagline.tagging.catalog import Catalog
+from tagline.tagging.dump import dump
+from tagline.tagging.folder import Outcome, only_writer, run
+from tagline.tagging.planning import Plan, plan
 
 
 def write(folder: Path, count: int, **content: Any) -> list[Path]:

@@ -15,15 +15,15 @@ import fakes
 from filming import Film, shoot
 from starlette.testclient import TestClient
 
-from experts.footage import Coverage, Footage, Sampling, Uniform
-from experts.panel import Panel
-from experts.tags import Modality, Report, Sighting, Tag, Word
-from retrieval.web.app import build
-from retrieval.web.desk import Desk
-from retrieval.web.doors import keys_for
-from tagging.catalog import Catalog, Look, Place
-from tagging.folder import plan, run
-from tagging.places import home
+from tagline.experts.footage import Coverage, Footage, Sampling, Uniform
+from tagline.experts.panel import Panel
+from tagline.experts.tags import Modality, Report, Sighting, Tag, Word
+from tagline.retrieval.web.app import build
+from tagline.retrieval.web.desk import Desk
+from tagline.retrieval.web.doors import keys_for
+from tagline.tagging.catalog import Catalog, Look, Place
+from tagline.tagging.folder import plan, run
+from tagline.tagging.places import home
 
 TOKEN = "a token for the tests"
 VIDEOS = {
@@ -87,7 +87,7 @@ def served(catalog: Catalog) -> Iterator[str]:
 
     import uvicorn
 
-    from retrieval.web.server import Patient, listen
+    from tagline.retrieval.web.server import Patient, listen
 
     assert catalog.file is not None
     listening = listen("127.0.0.1", 0)

@@ -13,9 +13,9 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from experts import weights
-from experts.stock import convert, fetch, pull
-from experts.weights import Entry
+from tagline.experts import weights
+from tagline.experts.stock import convert, fetch, pull
+from tagline.experts.weights import Entry
 
 COMMIT = "c" * 40
 STATE = "files.example/state.pth"

@@ -8,8 +8,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from experts.tags import Modality, Tag
-from tagging.sidecars import (
+from tagline.experts.tags import Modality, Tag
+from tagline.tagging.sidecars import (
     coco,
     csvs,
     jsons,
@@ -19,7 +19,7 @@ from tagging.sidecars import (
     webvtt,
     xmp,
 )
-from tagging.sidecars.sheet import Sheet
+from tagline.tagging.sidecars.sheet import Sheet
 
 HASH = "ab" * 32
 seconds = st.floats(0, 90_000, allow_nan=False)

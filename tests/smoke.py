@@ -34,8 +34,9 @@ def video(path: Path) -> None:
 
 
 def main() -> None:
-    installed = {path.parts[0] for path in files("tagline") or [] if path.suffix == ".py"}
-    assert installed == ROOMS, installed
+    modules = [path.parts for path in files("tagline") or [] if path.suffix == ".py"]
+    assert {parts[0] for parts in modules} == {"tagline"}, modules
+    assert {parts[1] for parts in modules if len(parts) > 2} == ROOMS, modules
 
     assert "tagline" in tagline("--version")
     assert "Commands" in tagline("--help")

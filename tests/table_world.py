@@ -14,10 +14,10 @@ import numpy as np
 from processes import die_at, logged, write_losses
 from shaking import install
 
-from table.batches import Row
-from table.config import Config, TrainConfig
-from table.frames import FramesHeld
-from table.train import Data, Outcome, train
+from tagline.table.batches import Row
+from tagline.table.config import Config, TrainConfig
+from tagline.table.frames import FramesHeld
+from tagline.table.train import Data, Outcome, train
 
 COLOURS = {"red": (220, 30, 30), "green": (30, 200, 30), "blue": (30, 30, 220), "white": (230, 230, 230)}
 TOPICS = ("cooking", "music", "sports", "news", "travel", "science")  # heard, never seen
@@ -81,7 +81,7 @@ if __name__ == "__main__":
     install()
     sys.path.insert(0, str(Path(__file__).parent))
     if len(sys.argv) > 2:
-        from table.trainer import TableTrainer
+        from tagline.table.trainer import TableTrainer
 
         die_at(int(sys.argv[2].partition("=")[2]), TableTrainer)
     outcome = run(Path(sys.argv[1]))

@@ -14,9 +14,9 @@ import numpy as np
 from processes import die_at, logged, write_losses
 from shaking import install, shaken
 
-from tagging.generator.config import Config, TaggerConfig, TrainConfig
-from tagging.generator.data import Example, Examples
-from tagging.generator.train import Outcome, train
+from tagline.tagging.generator.config import Config, TaggerConfig, TrainConfig
+from tagline.tagging.generator.data import Example, Examples
+from tagline.tagging.generator.train import Outcome, train
 
 SEEN = ("beach", "red car", "dog", "snow man", "guitar")
 NAMED = ("paris", "rome", "t-shirt")
@@ -68,7 +68,7 @@ if __name__ == "__main__":
     install()
     changes: dict[str, object] = {}
     if len(sys.argv) > 2 and sys.argv[2].startswith("die="):
-        from tagging.generator.trainer import TaggerTrainer
+        from tagline.tagging.generator.trainer import TaggerTrainer
 
         die_at(int(sys.argv[2].partition("=")[2]), TaggerTrainer)
     elif len(sys.argv) > 2:  # chance differs between processes: dropout must be off to compare them

@@ -13,8 +13,8 @@ import seeing
 import torch
 from PIL import Image
 
-from benchmarks import random_weights
-from experts import appearance, weights
+from tagline.benchmarks import random_weights
+from tagline.experts import appearance, weights
 
 
 @pytest.fixture(scope="module")

@@ -21,9 +21,9 @@ from click.testing import CliRunner, Result
 from embedding import use_fake_embedder
 from safetensors.numpy import save_file
 
-from retrieval.cli import cli
-from retrieval.embedders import CHOICE, Choice
-from tagging.catalog import Catalog
+from tagline.retrieval.cli import cli
+from tagline.retrieval.embedders import CHOICE, Choice
+from tagline.tagging.catalog import Catalog
 
 ROOT = Path(__file__).parent.parent
 MODEL = "someone/table-model"
@@ -53,7 +53,7 @@ def online(place: hub.Place, tmp_path: Path) -> Any:
     }
 
     def command(*arguments: object) -> str:
-        line = [sys.executable, "-m", "retrieval.cli", *map(str, arguments)]
+        line = [sys.executable, "-m", "tagline.retrieval.cli", *map(str, arguments)]
         done = subprocess.run(line, cwd=ROOT, env=env, capture_output=True, text=True, timeout=240)
         assert "Traceback" not in done.stderr, done.stderr
         return done.stdout + done.stderr
@@ -90,8 +90,8 @@ def test_a_model_that_only_the_catalog_names_is_not_asked_for(
 def test_settings_of_a_model_in_the_folder_do_not_reach_the_hub(
     online: Any, place: hub.Place, films: Path
 ) -> None:
-    from table.config import ModelConfig, as_dict
-    from table.saving import CONFIG, KIND, VERSION, WEIGHTS
+    from tagline.table.config import ModelConfig, as_dict
+    from tagline.table.saving import CONFIG, KIND, VERSION, WEIGHTS
 
     folder = films / ".tagline" / "models" / "theirs"
     library(films, str(folder))
@@ -109,7 +109,7 @@ def test_what_open_clip_would_fetch_for_an_architecture_is_not_fetched(
 ) -> None:
     from huggingface_hub import constants
 
-    from experts.appearance import build_towers
+    from tagline.experts.appearance import build_towers
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "ENDPOINT", place.url)
@@ -124,8 +124,8 @@ def test_what_is_in_the_cache_is_used_without_the_network(
 ) -> None:
     from huggingface_hub import constants
 
-    from tagging.configuring import BadConfig
-    from tagging.pretrained import folder_of
+    from tagline.tagging.configuring import BadConfig
+    from tagline.tagging.pretrained import folder_of
 
     def unreachable(*_: object) -> None:
         raise AssertionError("the network was touched")
@@ -222,9 +222,9 @@ def test_a_server_that_only_an_index_names_sees_no_connection(
 
 
 def test_a_bucket_that_only_an_index_in_pieces_names_is_not_asked(listener: Listener) -> None:
-    from retrieval.cluster.commands import _rows
-    from retrieval.cluster.pieces import Head
-    from tagging.cluster import ClusterError
+    from tagline.retrieval.cluster.commands import _rows
+    from tagline.retrieval.cluster.pieces import Head
+    from tagline.tagging.cluster import ClusterError
 
     url = f"http://127.0.0.1:{listener.port}/shards"
     with pytest.raises(ClusterError, match=f"tagline approve {url}"):
@@ -244,7 +244,7 @@ def test_a_name_must_be_one(tmp_path: Path) -> None:
 
 
 def test_a_file_of_names_that_is_damaged_approves_nothing() -> None:
-    from tagging import approvals
+    from tagline.tagging import approvals
 
     approvals.approve(MODEL)
     assert approvals.is_approved(MODEL)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrieval.asking import Ask, NotUnderstood, day, parse, seconds
+from tagline.retrieval.asking import Ask, NotUnderstood, day, parse, seconds
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks import query_bank
-from retrieval.bank import METHODS, PLAIN, Setting, fit, giving, hubness, normalise, without_own
+from tagline.benchmarks import query_bank
+from tagline.retrieval.bank import METHODS, PLAIN, Setting, fit, giving, hubness, normalise, without_own
 
 
 def scores(seed: int, queries: int, candidates: int) -> np.ndarray:

@@ -17,9 +17,9 @@ import pytest
 from click.testing import CliRunner
 from safetensors.numpy import save, save_file
 
-from experts import commands, weights
-from experts.stock import bundles, digest, fetch
-from experts.weights import Entry
+from tagline.experts import commands, weights
+from tagline.experts.stock import bundles, digest, fetch
+from tagline.experts.weights import Entry
 
 FILES = ("config.json", "model.safetensors")
 

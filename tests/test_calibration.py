@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retrieval.calibration import between, error, fit_isotonic, fit_logistic, line
+from tagline.retrieval.calibration import between, error, fit_isotonic, fit_logistic, line
 
 
 def world(seed: int, count: int = 4000) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

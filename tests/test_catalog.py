@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from looks import FACTS, OBJECT, SCREEN, look, tag, texts, video
 
-from experts.footage import Coverage
-from experts.tags import Embedding, Report, Sighting, Tag, Word
-from tagging import records
-from tagging.catalog import Caption, Catalog, Look, MixedVectors, Place
-from tagging.dump import dump
+from tagline.experts.footage import Coverage
+from tagline.experts.tags import Embedding, Report, Sighting, Tag, Word
+from tagline.tagging import records
+from tagline.tagging.catalog import Caption, Catalog, Look, MixedVectors, Place
+from tagline.tagging.dump import dump
 
 # ---- what goes in comes out
 

@@ -10,9 +10,9 @@ import fakes
 import pytest
 from looks import look, tag, texts, video
 
-from tagging import places, schema
-from tagging.catalog import Catalog, CatalogError, CatalogFull, CatalogTooNew, NoCatalog, NotACatalog
-from tagging.dump import dump
+from tagline.tagging import places, schema
+from tagline.tagging.catalog import Catalog, CatalogError, CatalogFull, CatalogTooNew, NoCatalog, NotACatalog
+from tagline.tagging.dump import dump
 
 # ---- opening, and what must not be opened
 

@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from looks import FACTS, HUMAN, OBJECT, SCREEN, look, tag, texts, video
 
-from experts.footage import Facts
-from experts.tags import Modality, Tag
-from tagging.catalog import Catalog, Place
-from tagging.dump import dump
+from tagline.experts.footage import Facts
+from tagline.experts.tags import Modality, Tag
+from tagline.tagging.catalog import Catalog, Place
+from tagline.tagging.dump import dump
 
 
 def test_forms_of_one_word_become_one_tag(catalog: Catalog) -> None:

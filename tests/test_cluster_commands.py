@@ -14,11 +14,11 @@ import pytest
 from click.testing import CliRunner, Result
 from cluster_world import order, walk_through
 
-import tagging.cluster
-from retrieval.cli import cli
-from tagging.catalog import Catalog
-from tagging.cluster import joining
-from tagging.cluster.sources import listed
+from tagline.retrieval.cli import cli
+from tagline.tagging import cluster
+from tagline.tagging.catalog import Catalog
+from tagline.tagging.cluster import joining
+from tagline.tagging.cluster.sources import listed
 
 
 def tagline(*words: str) -> Result:
@@ -28,7 +28,7 @@ def tagline(*words: str) -> Result:
 @pytest.fixture
 def films(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     fakes.use_fakes(monkeypatch)
-    monkeypatch.setattr(tagging.cluster, "find_spec", lambda name: True)  # nothing here needs Ray itself
+    monkeypatch.setattr(cluster, "find_spec", lambda name: True)  # nothing here needs Ray itself
     folder = tmp_path / "films"
     for n in range(3):
         fakes.write_video(folder / f"{n}.mp4", tags={"object": ["dog"], "scene": [f"room {n}"]}, salt=n)
@@ -45,7 +45,7 @@ def shards(films: Path) -> str:
 def test_without_ray_one_is_told_what_to_install(
     films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tagging.cluster, "find_spec", lambda name: None)
+    monkeypatch.setattr(cluster, "find_spec", lambda name: None)
     Catalog.open(films).close()
     for words in (
         ("tag", str(films), "--cluster", "auto"),
@@ -116,9 +116,9 @@ def test_a_sentence_is_asked_of_a_served_index(
 ) -> None:
     from test_cluster_index import Local, built
 
-    from retrieval.cluster import serving
-    from retrieval.cluster.pieces import Head, Piece
-    from tagging.cluster.shards import Shelf
+    from tagline.retrieval.cluster import serving
+    from tagline.retrieval.cluster.pieces import Head, Piece
+    from tagline.tagging.cluster.shards import Shelf
 
     out, head = built(Shelf(shards), tmp_path / "index")
     replace(head, shards=shards).write(out)

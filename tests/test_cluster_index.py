@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from shaking import shaken
 
-from retrieval.cluster import building, pieces
-from retrieval.cluster.pieces import Head, Piece, Spot, best, merged
-from retrieval.cluster.serving import ServedIndex
-from retrieval.rows import BadIndex
-from tagging.cluster import ClusterError
-from tagging.cluster.shards import Shelf
+from tagline.retrieval.cluster import building, pieces
+from tagline.retrieval.cluster.pieces import Head, Piece, Spot, best, merged
+from tagline.retrieval.cluster.serving import ServedIndex
+from tagline.retrieval.rows import BadIndex
+from tagline.tagging.cluster import ClusterError
+from tagline.tagging.cluster.shards import Shelf
 
 D = 16
 rng = np.random.default_rng(3)

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagging.cluster import ClusterError, pools
-from tagging.cluster.job import watched
-from tagging.cluster.joining import Node
-from tagging.cluster.sources import Source, Unfetched, fetched, from_text, listed, to_text
-from tagging.walk import content_hash
+from tagline.tagging.cluster import ClusterError, pools
+from tagline.tagging.cluster.job import watched
+from tagline.tagging.cluster.joining import Node
+from tagline.tagging.cluster.sources import Source, Unfetched, fetched, from_text, listed, to_text
+from tagline.tagging.walk import content_hash
 
 EXPERTS = ("object", "scene", "speech")
 

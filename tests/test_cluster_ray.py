@@ -18,11 +18,11 @@ import pytest
 if find_spec("ray") is None:
     pytest.skip("a cluster needs tagline[cluster]", allow_module_level=True)
 
-from benchmarks import cluster_serving, kill9, light
-from tagging.catalog import Catalog
-from tagging.cluster import importing
-from tagging.cluster.local import Local, started
-from tagging.dump import dump
+from tagline.benchmarks import cluster_serving, kill9, light
+from tagline.tagging.catalog import Catalog
+from tagline.tagging.cluster import importing
+from tagline.tagging.cluster.local import Local, started
+from tagline.tagging.dump import dump
 
 HERE = Path(__file__).parent
 pytestmark = [
@@ -42,7 +42,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
 
 def tagline(cluster: Local, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "retrieval.cli", *words],
+        [sys.executable, "-m", "tagline.retrieval.cli", *words],
         env=dict(cluster.environment),
         capture_output=True,
         text=True,
@@ -78,8 +78,8 @@ def test_a_folder_tagged_on_a_cluster_equals_one_machine(cluster: Local, tmp_pat
 
 
 def test_a_served_index_loses_a_replica_and_no_answer(cluster: Local, tmp_path: Path) -> None:
-    from retrieval.cluster import building, serving
-    from tagging.cluster.joining import joined
+    from tagline.retrieval.cluster import building, serving
+    from tagline.tagging.cluster.joining import joined
 
     asked = cluster_serving.shards(tmp_path / "shards", 12)
     with joined(cluster.address):
@@ -102,7 +102,7 @@ def test_a_served_index_loses_a_replica_and_no_answer(cluster: Local, tmp_path: 
 def test_training_on_a_cluster_is_training_here(cluster: Local, tmp_path: Path) -> None:
     import table_world
 
-    from table.launch import on_cluster
+    from tagline.table.launch import on_cluster
 
     whole = table_world.losses(table_world.run(tmp_path / "here", {"epochs": 1}).history)
     told = on_cluster(

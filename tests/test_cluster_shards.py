@@ -11,16 +11,16 @@ import fakes
 import pytest
 from cluster_world import NAMES, order, walk_through
 
-from experts.panel import Panel
-from tagging.catalog import Catalog
-from tagging.cluster import ClusterError, asking, importing, job, shards
-from tagging.cluster.shards import Shelf
-from tagging.cluster.sources import Source, listed
-from tagging.cluster.stages import Known, Looking, Parcel, Reading, pack, part_of, rows_of, unpack
-from tagging.dump import dump
-from tagging.folder import run
-from tagging.planning import plan
-from tagging.settings import Settings
+from tagline.experts.panel import Panel
+from tagline.tagging.catalog import Catalog
+from tagline.tagging.cluster import ClusterError, asking, importing, job, shards
+from tagline.tagging.cluster.shards import Shelf
+from tagline.tagging.cluster.sources import Source, listed
+from tagline.tagging.cluster.stages import Known, Looking, Parcel, Reading, pack, part_of, rows_of, unpack
+from tagline.tagging.dump import dump
+from tagline.tagging.folder import run
+from tagline.tagging.planning import plan
+from tagline.tagging.settings import Settings
 
 
 @pytest.fixture

@@ -24,9 +24,9 @@ from pull_world import CHECKPOINT, ENTRIES, LISTENER, STATE, TENSORS, entry, pic
 from safetensors.torch import load_file
 from torch._utils import _rebuild_parameter
 
-from experts import commands, weights
-from experts.stock import convert, pull
-from experts.weights import Entry
+from tagline.experts import commands, weights
+from tagline.experts.stock import convert, pull
+from tagline.experts.weights import Entry
 
 
 @pytest.fixture
@@ -72,8 +72,8 @@ def test_converted_weights_are_what_the_experts_read(place: hub.Place, tmp_path:
     """The real architectures, from checkpoints of the published form to models that answer alike."""
     from whisper.model import ModelDimensions, Whisper
 
-    from experts import motion
-    from experts.hearing import listeners
+    from tagline.experts import motion
+    from tagline.experts.hearing import listeners
 
     mover = motion.build_motion("x3d_xs").eval()
     place.files[STATE] = pickled({"model_state": mover.state_dict(), "epoch": 1})
@@ -126,7 +126,7 @@ def test_the_child_that_converts_can_reach_nothing(tmp_path: Path) -> None:
         }
         (tmp_path / "precious").touch()
         for name, code in tries.items():
-            whole = f"from experts.stock import convert\nconvert._guard(10)\n{code}\nprint('done')"
+            whole = f"from tagline.experts.stock import convert\nconvert._guard(10)\n{code}\nprint('done')"
             done = subprocess.run([sys.executable, "-c", whole], capture_output=True, text=True)
             assert done.returncode != 0, name
             assert "done" not in done.stdout
@@ -155,7 +155,7 @@ def test_conversion_leaves_nothing_beside_the_programs(tmp_path: Path) -> None:
     left_out = shutil.ignore_patterns("__pycache__", "playhouse")
     shutil.copytree(package, tmp_path / "copy" / "experts", ignore=left_out)
     (tmp_path / "state.pth").write_bytes(CHECKPOINT)
-    code = "from pathlib import Path; from experts.stock.convert import convert; import sys; " + (
+    code = "from pathlib import Path; from tagline.experts.stock.convert import convert; import sys; " + (
         "convert(Path(sys.argv[1]), Path(sys.argv[2]), 'state', 'state')"
     )
     before = set(tmp_path.rglob("*"))
@@ -174,7 +174,7 @@ needs_ultralytics = pytest.mark.skipif(find_spec("ultralytics") is None, reason=
 
 
 def detector(classes: int = 2, yaml: str = "yolov8n.yaml") -> Any:
-    from experts.seeing import yolo
+    from tagline.experts.seeing import yolo
 
     model = yolo.build_yolo(yaml, classes=classes)
     model.names = {i: f"class {i}" for i in range(classes)}
@@ -183,7 +183,7 @@ def detector(classes: int = 2, yaml: str = "yolov8n.yaml") -> Any:
 
 def through_the_child(model: Any, folder: Path, **beside: Any) -> tuple[Any, list[str], int]:
     """Save a model as ultralytics does, convert it, and load what comes out."""
-    from experts.seeing import yolo
+    from tagline.experts.seeing import yolo
 
     source = folder / "tiny.pt"
     torch.save({"ema": None, "model": model.half(), "epoch": -1, **beside}, source)
@@ -218,8 +218,8 @@ def test_a_yolo_checkpoint_answers_as_before(tmp_path: Path) -> None:
 @pytest.mark.parametrize("change", ["kernel", "layer", "shape", "layer without a name", "architecture"])
 def test_a_yolo_that_is_not_what_it_says_is_refused(change: str) -> None:
     """It would load, and find something else."""
-    from experts.seeing.yolo import WrongArchitecture
-    from experts.stock.unpickle import Refused
+    from tagline.experts.seeing.yolo import WrongArchitecture
+    from tagline.experts.stock.unpickle import Refused
 
     model = detector()
     if change == "kernel":
@@ -295,7 +295,7 @@ def test_no_class_that_a_pickle_names_is_called(
 @needs_ultralytics
 @pytest.mark.parametrize("case", ["a constructor in a layer", "beside the model", "a program"])
 def test_nowhere_in_a_pickle_is_anything_called(case: str, tmp_path: Path) -> None:
-    from experts.stock.unpickle import Refused
+    from tagline.experts.stock.unpickle import Refused
 
     with pytest.raises(Refused, match=r"wants to call|names posix"):
         convert.READERS["yolo"](io.BytesIO(pickled(traps(tmp_path / "touched")[case])), "eye")
@@ -305,7 +305,7 @@ def test_nowhere_in_a_pickle_is_anything_called(case: str, tmp_path: Path) -> No
 @needs_ultralytics
 def test_a_users_own_checkpoint_is_read_the_same_way(tmp_path: Path) -> None:
     """`--allow-pickle` lets a file be converted, not run."""
-    from experts.seeing import yolo
+    from tagline.experts.seeing import yolo
 
     own = tmp_path / "own.pt"
     own.write_bytes(pickled(traps(tmp_path / "touched")["a constructor"]))

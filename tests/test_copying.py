@@ -10,15 +10,15 @@ import torch
 from by_heart import learn_by_heart
 from test_generator import SMALL
 
-from tagging.generator.config import TaggerConfig
-from tagging.generator.copying import CopyingDecoder
-from tagging.generator.data import Collator, Example
-from tagging.generator.decoding import Drafted, Greedy
-from tagging.generator.language import embed
-from tagging.generator.layers import IGNORE, Held, WordDecoder
-from tagging.generator.model import Tagger
-from tagging.generator.starting import meanings, start_words
-from tagging.generator.words import Words
+from tagline.tagging.generator.config import TaggerConfig
+from tagline.tagging.generator.copying import CopyingDecoder
+from tagline.tagging.generator.data import Collator, Example
+from tagline.tagging.generator.decoding import Drafted, Greedy
+from tagline.tagging.generator.language import embed
+from tagline.tagging.generator.layers import IGNORE, Held, WordDecoder
+from tagline.tagging.generator.model import Tagger
+from tagline.tagging.generator.starting import meanings, start_words
+from tagline.tagging.generator.words import Words
 
 NAMES = ["".join(np.random.default_rng(n).choice(list("abcdefgh"), 4)) for n in range(40)]
 KNOWN, NEW = NAMES[:32], NAMES[32:]

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import cost
-from tagging.configuring import BadConfig
+from tagline.benchmarks import cost
+from tagline.tagging.configuring import BadConfig
 
 PROGRAM = """
 import json

@@ -10,7 +10,7 @@ from annotations import CSV, JSFUSION, by_key, filmed, texts, videodatainfo
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from benchmarks.datasets import (
+from tagline.benchmarks.datasets import (
     create,
     didemo,
     lsmdc,
@@ -20,9 +20,9 @@ from benchmarks.datasets import (
     plain,
     playhouse,
 )
-from benchmarks.datasets.importer import bring_in
-from benchmarks.datasets.shared import BadAnnotations, Count
-from tagging.catalog import Caption, Catalog
+from tagline.benchmarks.datasets.importer import bring_in
+from tagline.benchmarks.datasets.shared import BadAnnotations, Count
+from tagline.tagging.catalog import Caption, Catalog
 
 
 def test_msrvtt_asks_with_the_lists_sentence_and_learns_from_all(vtt: Path) -> None:

@@ -16,9 +16,9 @@ import fakes
 import pytest
 from click.testing import CliRunner
 
-from tagging import doctor
-from tagging.doctor import BROKEN, NOTE, OK, Check
-from tagging.doctor_commands import doctor as command
+from tagline.tagging import doctor
+from tagline.tagging.doctor import BROKEN, NOTE, OK, Check
+from tagline.tagging.doctor_commands import doctor as command
 
 
 def states(checks: Iterable[Check]) -> dict[str, str]:
@@ -70,7 +70,7 @@ def test_this_process_loads_no_heavy_library() -> None:
         "import sys\nfrom tagging.doctor import examine\nexamine()\n"
         "print(sorted(set(sys.modules) & {'torch', 'av', 'transformers', 'ultralytics', 'whisper'}))"
     )
-    quiet = "import tagging.doctor as d\nd.ask = lambda program: 'not asked'\n"
+    quiet = "import tagline.tagging.doctor as d\nd.ask = lambda program: 'not asked'\n"
     done = subprocess.run([sys.executable, "-c", quiet + code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
@@ -140,7 +140,7 @@ def test_absent_packages_and_extras(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_expert_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    from experts import panel
+    from tagline.experts import panel
 
     fakes.use_fakes(monkeypatch)
     monkeypatch.setattr(
@@ -217,7 +217,7 @@ def test_sizes(count: int, text: str) -> None:
 
 
 def test_what_the_kernel_keeps_a_decoder_from(monkeypatch: pytest.MonkeyPatch) -> None:
-    from experts.decoding import landlock, sandbox, syscalls
+    from tagline.experts.decoding import landlock, sandbox, syscalls
 
     monkeypatch.setattr(syscalls, "offered", lambda: True)
     monkeypatch.setattr(landlock, "version", lambda: 7)

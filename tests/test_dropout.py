@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tagging.generator import layers
-from tagging.generator.layers import Attention, Dropout, drop
+from tagline.tagging.generator import layers
+from tagline.tagging.generator.layers import Attention, Dropout, drop
 
 
 @pytest.mark.parametrize("p", [0.1, 0.5])

@@ -15,14 +15,14 @@ from embedding import FakeEmbedder, bag, use_fake_embedder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from experts.footage import Footage, View
-from experts.tags import Embedding, Modality, Tag
-from retrieval import reader
-from retrieval.embed import BadPicture, EncoderMissing, embed, open_encoder, picture, sample_queries
-from retrieval.embedders import Aligned, Choice
-from retrieval.spans import MOST, RATE, WINDOW, spans
-from tagging import embeddings
-from tagging.catalog import Catalog
+from tagline.experts.footage import Footage, View
+from tagline.experts.tags import Embedding, Modality, Tag
+from tagline.retrieval import reader
+from tagline.retrieval.embed import BadPicture, EncoderMissing, embed, open_encoder, picture, sample_queries
+from tagline.retrieval.embedders import Aligned, Choice
+from tagline.retrieval.spans import MOST, RATE, WINDOW, spans
+from tagline.tagging import embeddings
+from tagline.tagging.catalog import Catalog
 
 # -- where videos are cut ------------------------------------------------------------------------------
 
@@ -179,7 +179,7 @@ def test_the_encoder_is_that_of_the_vectors_or_says_what_to_do(
     assert encoder is not None
     assert encoder.fingerprint == FakeEmbedder().choice.fingerprint
     assert encoder.texts(["dog ball"])[0] @ vectors(catalog, "dog.mp4")[0] == pytest.approx(1.0)
-    monkeypatch.setattr("retrieval.embed.load", lambda *_: FakeEmbedder(version="changed"))
+    monkeypatch.setattr("tagline.retrieval.embed.load", lambda *_: FakeEmbedder(version="changed"))
     with pytest.raises(EncoderMissing, match="tagline index"):
         open_encoder(catalog)
 
@@ -207,8 +207,8 @@ def test_an_index_is_tuned_by_what_people_wrote_or_else_by_tags(catalog: Catalog
 
 @pytest.fixture(scope="module")
 def aligned(tmp_path_factory: pytest.TempPathFactory) -> Aligned:
-    from table.batches import Tokenizer
-    from table.saving import save_pretrained
+    from tagline.table.batches import Tokenizer
+    from tagline.table.saving import save_pretrained
 
     folder = tmp_path_factory.mktemp("model")
     save_pretrained(table_fakes.model(text_length=12), folder, Tokenizer())
@@ -234,9 +234,9 @@ def tag(text: str, start: float, end: float) -> Tag:
 
 
 def test_a_video_is_embedded_as_it_is_in_an_evaluation(aligned: Aligned) -> None:
-    from table.batches import Row
-    from table.evaluation import embed_videos
-    from table.frames import FramesHeld
+    from tagline.table.batches import Row
+    from tagline.table.evaluation import embed_videos
+    from tagline.table.frames import FramesHeld
 
     shown = footage(aligned)
     tags = [tag("dog", 0, 3), tag("ball", 7, 9)]

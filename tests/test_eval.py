@@ -14,11 +14,11 @@ from click.testing import CliRunner, Result
 from sentences import assert_a_sentence
 from table_fakes import tiny
 
-from retrieval import evaluating
-from retrieval.cli import cli
-from table.config import Config, TrainConfig
-from table.ranking import metrics
-from tagging.catalog import Caption, Catalog
+from tagline.retrieval import evaluating
+from tagline.retrieval.cli import cli
+from tagline.table.config import Config, TrainConfig
+from tagline.table.ranking import metrics
+from tagline.tagging.catalog import Caption, Catalog
 
 THINGS = ("dog", "cat", "horse", "bird", "fish", "bear", "train", "boat")
 
@@ -64,8 +64,8 @@ def test_questions_are_written_from_captions_and_tests_go_first(catalog: Catalog
 
 
 def test_what_training_kept_back_is_asked_and_nothing_that_it_learnt(catalog: Catalog) -> None:
-    from table.batches import carve, rows
-    from table.config import TagChoice
+    from tagline.table.batches import carve, rows
+    from tagline.table.config import TagChoice
 
     run = Config(tiny(), TrainConfig(weights=None, validation=0.25, seed=3))
     learnt, kept = carve(rows(catalog, TagChoice(()), "train"), 0.25, 1000, 3)
@@ -132,7 +132,7 @@ def test_a_worse_model_does_not_take_the_place_of_a_better_one() -> None:
 @pytest.fixture
 def trained(catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A model of this library, hardly trained."""
-    from table.train import load, train
+    from tagline.table.train import load, train
 
     fakes.use_fakes(monkeypatch)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))

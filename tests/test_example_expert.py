@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from experts.panel import Expert, build, known
+from tagline.experts.panel import Expert, build, known
 
 PACKAGE = Path(__file__).parent.parent / "docs" / "examples" / "smoke-alarm"
 

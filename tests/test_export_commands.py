@@ -18,13 +18,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sentences import assert_a_sentence
 
-from experts.tags import Modality, Report, Tag
-from tagging.catalog import Catalog, Look, Place
-from tagging.dump import dump
-from tagging.export_commands import export, import_
-from tagging.sidecars.export import export as write
-from tagging.sidecars.importing import take
-from tagging.vocabulary import normal
+from tagline.experts.tags import Modality, Report, Tag
+from tagline.tagging.catalog import Catalog, Look, Place
+from tagline.tagging.dump import dump
+from tagline.tagging.export_commands import export, import_
+from tagline.tagging.sidecars.export import export as write
+from tagline.tagging.sidecars.importing import take
+from tagline.tagging.vocabulary import normal
 
 Run = Callable[..., Result]
 VIDEOS: dict[str, dict[str, Any]] = {

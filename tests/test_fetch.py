@@ -9,8 +9,8 @@ import hub
 import pytest
 from pull_world import CHECKPOINT, ENTRIES, STATE
 
-from experts import weights
-from experts.stock import fetch, pull
+from tagline.experts import weights
+from tagline.experts.stock import fetch, pull
 
 
 def fetched(place: hub.Place, size: int | None = None, most: int | None = None) -> bytes:

@@ -10,9 +10,9 @@ import fakes
 import pytest
 from folder_runs import look, write
 
-from tagging.catalog import Catalog
-from tagging.dump import dump
-from tagging.planning import describe
+from tagline.tagging.catalog import Catalog
+from tagline.tagging.dump import dump
+from tagline.tagging.planning import describe
 
 
 def unmount(films: Path, how: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,12 +17,12 @@ import psutil
 import pytest
 from folder_runs import look, undisturbed, write
 
-from experts.panel import Panel
-from tagging.catalog import Catalog, CatalogFull
-from tagging.dump import dump
-from tagging.folder import Busy, only_writer, run
-from tagging.planning import plan
-from tagging.walk import Walk
+from tagline.experts.panel import Panel
+from tagline.tagging.catalog import Catalog, CatalogFull
+from tagline.tagging.dump import dump
+from tagline.tagging.folder import Busy, only_writer, run
+from tagline.tagging.planning import plan
+from tagline.tagging.walk import Walk
 
 ROOT = Path(__file__).parent.parent
 
@@ -198,7 +198,8 @@ def test_a_second_run_is_refused_in_a_sentence_and_a_dead_one_holds_nothing(
     films: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     holds = (
-        "import sys, time; from tagging.catalog import Catalog; from tagging.folder import only_writer\n"
+        "import sys, time; from tagline.tagging.catalog import Catalog\n"
+        "from tagline.tagging.folder import only_writer\n"
         "with Catalog.open(sys.argv[1]) as catalog, only_writer(catalog):\n"
         "    print('held', flush=True); time.sleep(60)"
     )
@@ -227,7 +228,7 @@ def test_a_second_run_is_refused_in_a_sentence_and_a_dead_one_holds_nothing(
 @pytest.mark.timeout(240)
 def test_kill_9_at_random_moments_loses_and_doubles_nothing(tmp_path: Path) -> None:
     """The measurement `kill9` in small: real files, the real decoder, the real command."""
-    from benchmarks.kill9 import Bench
+    from tagline.benchmarks.kill9 import Bench
 
     bench = Bench(tmp_path, 24)
     undisturbed = Counter(bench.finish("undisturbed"))

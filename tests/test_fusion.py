@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrieval.fusion import DAMPING, SIGNALS, Weights, fit, fuse, places, table
+from tagline.retrieval.fusion import DAMPING, SIGNALS, Weights, fit, fuse, places, table
 
 NOTHING = (0.0,) * len(SIGNALS)
 EVEN = Weights((1.0,) * len(SIGNALS), NOTHING)

@@ -10,14 +10,14 @@ import pytest
 import torch
 from by_heart import learn_by_heart
 
-from tagging.generator.config import TaggerConfig
-from tagging.generator.decoding import Beam, Drafted, Greedy
-from tagging.generator.drafts import Drafter
-from tagging.generator.fitting import fit_drafts
-from tagging.generator.matching import NO_TAG, match
-from tagging.generator.model import Batch, Tagger
-from tagging.generator.objective import IGNORE, generation, prompt_tag_contrast
-from tagging.generator.words import Words
+from tagline.tagging.generator.config import TaggerConfig
+from tagline.tagging.generator.decoding import Beam, Drafted, Greedy
+from tagline.tagging.generator.drafts import Drafter
+from tagline.tagging.generator.fitting import fit_drafts
+from tagline.tagging.generator.matching import NO_TAG, match
+from tagline.tagging.generator.model import Batch, Tagger
+from tagline.tagging.generator.objective import IGNORE, generation, prompt_tag_contrast
+from tagline.tagging.generator.words import Words
 
 TAGS = ["beach", "dog", "red car", "girl on beach", "sea", "rain", "snow man", "guitar"]
 SMALL = TaggerConfig(

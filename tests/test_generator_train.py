@@ -12,14 +12,14 @@ from by_heart import assert_learns_by_heart
 from processes import pair, program, read_losses
 from tagger_world import config, examples, losses, run, world
 
-from tagging.configuring import BadConfig
-from tagging.generator import saving
-from tagging.generator.data import Batches, Examples, carve, from_lists
-from tagging.generator.decoding import Greedy
-from tagging.generator.methods import predict_all
-from tagging.generator.train import Outcome, train
-from tagging.neighbours import advising
-from tagging.training import COMPLETE, NonFinite
+from tagline.tagging.configuring import BadConfig
+from tagline.tagging.generator import saving
+from tagline.tagging.generator.data import Batches, Examples, carve, from_lists
+from tagline.tagging.generator.decoding import Greedy
+from tagline.tagging.generator.methods import predict_all
+from tagline.tagging.generator.train import Outcome, train
+from tagline.tagging.neighbours import advising
+from tagline.tagging.training import COMPLETE, NonFinite
 
 
 @pytest.fixture(scope="module")

@@ -11,12 +11,12 @@ import pytest
 import tagger_world
 from shaking import shaken
 
-from benchmarks import grown_memory, taggers
-from benchmarks.taggers import Figures, Rows
-from tagging.generator import methods
-from tagging.generator.data import Example
-from tagging.generator.language import Letters
-from tagging.neighbours.views import Viewer
+from tagline.benchmarks import grown_memory, taggers
+from tagline.benchmarks.taggers import Figures, Rows
+from tagline.tagging.generator import methods
+from tagline.tagging.generator.data import Example
+from tagline.tagging.generator.language import Letters
+from tagline.tagging.neighbours.views import Viewer
 
 RAG = {"retrieved": 4, "neighbours": 3}
 PLACES = ("rome", "paris", "oslo")
@@ -56,7 +56,7 @@ def test_a_tag_of_today_is_said_by_a_memory_of_today_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The tagger is trained, and then stood in for by one that says what its memory tells it."""
-    monkeypatch.setattr("benchmarks.kept.cache_home", lambda: tmp_path)
+    monkeypatch.setattr("tagline.benchmarks.kept.cache_home", lambda: tmp_path)
     told: list[tuple[list[list[str]], set[str]]] = []
 
     def gain(said: list[list[str]], known: set[str]) -> Figures:

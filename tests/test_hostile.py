@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from experts import selftest
+from tagline.experts import selftest
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shaking import shaken
 
-from experts.tags import Embedding
-from retrieval import faiss_index
-from retrieval.embedders import CHOICE, Choice
-from retrieval.faiss_index import FaissIndex
-from retrieval.index import BadIndex, Level, home, open_index, pack, unpack, update
-from tagging import embeddings
-from tagging.catalog import Catalog
+from tagline.experts.tags import Embedding
+from tagline.retrieval import faiss_index
+from tagline.retrieval.embedders import CHOICE, Choice
+from tagline.retrieval.faiss_index import FaissIndex
+from tagline.retrieval.index import BadIndex, Level, home, open_index, pack, unpack, update
+from tagline.tagging import embeddings
+from tagline.tagging.catalog import Catalog
 
 WIDE = 16
 

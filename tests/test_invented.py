@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experts.hearing.invented import LOOPS, believable, without_loops, without_noises
-from experts.tags import Word
+from tagline.experts.hearing.invented import LOOPS, believable, without_loops, without_noises
+from tagline.experts.tags import Word
 
 
 def said(text: str) -> list[Word]:

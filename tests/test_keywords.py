@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experts import weights
-from experts.hearing import keywords
-from experts.hearing.keywords import Keywords, _candidates, _passages, choose, spans
-from experts.tags import Word
+from tagline.experts import weights
+from tagline.experts.hearing import keywords
+from tagline.experts.hearing.keywords import Keywords, _candidates, _passages, choose, spans
+from tagline.experts.tags import Word
 
 LECTURE = """
 The telescope in this clean room is the largest that anybody has built. The mirror of the telescope is
@@ -160,7 +160,7 @@ def test_which_text_model_is_used(monkeypatch, tmp_path):
 
 
 def test_the_text_tower_of_clip_serves_as_a_text_model(monkeypatch, tmp_path):
-    from experts import appearance
+    from tagline.experts import appearance
 
     config = {
         "embed_dim": 16,

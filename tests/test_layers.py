@@ -31,7 +31,7 @@ def modules() -> dict[str, Path]:
     for room in ROOMS:
         for path in sorted((ROOT / room).rglob("*.py")):
             parts = path.relative_to(ROOT).with_suffix("").parts
-            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+            found[".".join(("tagline", *(parts[:-1] if parts[-1] == "__init__" else parts)))] = path
     return found
 
 
@@ -63,7 +63,7 @@ def test_rooms_import_only_to_their_left() -> None:
         f"{name} -> {target}"
         for name, targets in GRAPH.items()
         for target in targets
-        if ROOMS.index(target.split(".")[0]) > ROOMS.index(name.split(".")[0])
+        if ROOMS.index(target.split(".")[1]) > ROOMS.index(name.split(".")[1])
     ]
     assert wrong == []
 
@@ -100,7 +100,7 @@ def test_nothing_heavy_is_imported_for_an_answer_in_words(arguments: list[str]) 
     program = (
         "import sys\n"
         f"sys.argv = ['tagline', *{arguments!r}]\n"
-        "from retrieval.cli import main\n"
+        "from tagline.retrieval.cli import main\n"
         "try:\n    main()\n"
         "except SystemExit as stop:\n    assert not stop.code, stop.code\n"
         f"loaded = set(sys.modules) & {HEAVY!r}\n"

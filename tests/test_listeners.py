@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from sounds import music, noise, read_sound, tone, words_right
 
-from experts import weights
-from experts.footage import SOUND_RATE
-from experts.hearing.listeners import (
+from tagline.experts import weights
+from tagline.experts.footage import SOUND_RATE
+from tagline.experts.hearing.listeners import (
     SphinxListener,
     Trust,
     WhisperListener,

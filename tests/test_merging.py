@@ -12,16 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shaking import shaken
 
-from experts.tags import Embedding, Modality, Report, Tag
-from tagging.catalog import Catalog, Look
-from tagging.generator.language import Letters
-from tagging.merging.evidence import Candidate, Piece, carriers, gather
-from tagging.merging.merger import Fitted, Merger, learn, rejections
-from tagging.merging.weighing import FEWEST, Judged, Weights, expected, fit
-from tagging.neighbours.expert import NeighboursExpert, look_again
-from tagging.neighbours.reading import read
-from tagging.neighbours.views import Viewer
-from tagging.uploads import Upload, put_upload
+from tagline.experts.tags import Embedding, Modality, Report, Tag
+from tagline.tagging.catalog import Catalog, Look
+from tagline.tagging.generator.language import Letters
+from tagline.tagging.merging.evidence import Candidate, Piece, carriers, gather
+from tagline.tagging.merging.merger import Fitted, Merger, learn, rejections
+from tagline.tagging.merging.weighing import FEWEST, Judged, Weights, expected, fit
+from tagline.tagging.neighbours.expert import NeighboursExpert, look_again
+from tagline.tagging.neighbours.reading import read
+from tagline.tagging.neighbours.views import Viewer
+from tagline.tagging.uploads import Upload, put_upload
 
 
 def candidate(form: str, **scores: float) -> Candidate:

@@ -14,18 +14,18 @@ import numpy as np
 import pytest
 from shaking import shaken
 
-from retrieval.rows import BadIndex, Index
+from tagline.retrieval.rows import BadIndex, Index
 
 pytest.importorskip("pymilvus", reason="an index in Milvus needs tagline[milvus]")
 pytest.importorskip("milvus_lite", reason="an index in a Milvus file needs tagline[milvus]")
 
-from experts.tags import Embedding
-from retrieval.embedders import CHOICE, Choice
-from retrieval.index import Level, open_index, update, update_in_milvus
-from retrieval.milvus import MilvusIndex
-from tagging import embeddings
-from tagging.approvals import approve
-from tagging.catalog import Catalog
+from tagline.experts.tags import Embedding
+from tagline.retrieval.embedders import CHOICE, Choice
+from tagline.retrieval.index import Level, open_index, update, update_in_milvus
+from tagline.retrieval.milvus import MilvusIndex
+from tagline.tagging import embeddings
+from tagline.tagging.approvals import approve
+from tagline.tagging.catalog import Catalog
 
 D = 12
 MODEL = "f" * 64
@@ -34,7 +34,7 @@ MODEL = "f" * 64
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server in a process of its own, spoken to over the network."""
-    from tagging.cluster.local import free_ports
+    from tagline.tagging.cluster.local import free_ports
 
     port = free_ports(1)[0]
     folder = tmp_path_factory.mktemp("milvus")
@@ -177,7 +177,7 @@ def test_a_library_is_searched_in_milvus_as_in_faiss(address: str, tmp_path: Pat
 
 
 def test_a_server_that_is_not_there_is_a_sentence() -> None:
-    from tagging.cluster.local import free_ports
+    from tagline.tagging.cluster.local import free_ports
 
     with pytest.raises(BadIndex, match="is it running"):
         MilvusIndex(f"http://127.0.0.1:{free_ports(1)[0]}", MODEL, D)

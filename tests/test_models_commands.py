@@ -9,7 +9,7 @@ import hub
 from click.testing import CliRunner
 from pull_world import LISTENER, STATE
 
-from experts import commands, weights
+from tagline.experts import commands, weights
 
 
 def run(*arguments: str, answer: str = "") -> tuple[int, str]:

@@ -12,9 +12,9 @@ import pytest
 import seeing
 import torch
 
-from experts import weights
-from experts.footage import View
-from experts.motion import (
+from tagline.experts import weights
+from tagline.experts.footage import View
+from tagline.experts.motion import (
     ARCHITECTURES,
     MotionExpert,
     Plan,
@@ -24,8 +24,8 @@ from experts.motion import (
     read_plan,
     save_motion,
 )
-from experts.seeing.pictures import Preparation
-from experts.weighed import labels
+from tagline.experts.seeing.pictures import Preparation
+from tagline.experts.weighed import labels
 
 
 @pytest.fixture(scope="module")

@@ -12,19 +12,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shaking import shaken
 
-from tagging.generator.config import TaggerConfig
-from tagging.generator.data import Example, Examples, from_lists
-from tagging.generator.language import Letters, embed
-from tagging.generator.methods import predict
-from tagging.generator.model import Tagger
-from tagging.generator.saving import from_pretrained
-from tagging.generator.train import train
-from tagging.generator.words import Words
-from tagging.nearest import NONE, Nearest, recall, unit
-from tagging.neighbours.advising import Librarian
-from tagging.neighbours.memory import FRAMES, NAMED, OPEN_TAG, RECALL, TITLE, Known, Memory, Source
-from tagging.neighbours.views import Viewer, pooled, told
-from tagging.neighbours.voting import consensus, normalise, shares
+from tagline.tagging.generator.config import TaggerConfig
+from tagline.tagging.generator.data import Example, Examples, from_lists
+from tagline.tagging.generator.language import Letters, embed
+from tagline.tagging.generator.methods import predict
+from tagline.tagging.generator.model import Tagger
+from tagline.tagging.generator.saving import from_pretrained
+from tagline.tagging.generator.train import train
+from tagline.tagging.generator.words import Words
+from tagline.tagging.nearest import NONE, Nearest, recall, unit
+from tagline.tagging.neighbours.advising import Librarian
+from tagline.tagging.neighbours.memory import FRAMES, NAMED, OPEN_TAG, RECALL, TITLE, Known, Memory, Source
+from tagline.tagging.neighbours.views import Viewer, pooled, told
+from tagline.tagging.neighbours.voting import consensus, normalise, shares
 
 # -- the nearest
 

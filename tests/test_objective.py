@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from table import objective
-from table.negatives import draw
+from tagline.table import objective
+from tagline.table.negatives import draw
 
 
 def test_contrastive_is_equations_1_to_3() -> None:

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import seeing
 
-from experts import weighed, weights
-from experts.objects import ObjectExpert
-from experts.tags import Modality
+from tagline.experts import weighed, weights
+from tagline.experts.objects import ObjectExpert
+from tagline.experts.tags import Modality
 
 # Looked for, not imported: it must be imported the careful way.
 pytestmark = pytest.mark.skipif(find_spec("ultralytics") is None, reason="ultralytics is an extra")
@@ -43,7 +43,7 @@ def test_a_batch_of_videos_is_told_as_one_by_one(expert: ObjectExpert) -> None:
 
 
 def test_boxes_are_those_of_ultralytics_own_predict(expert: ObjectExpert, folder: Path) -> None:
-    from experts.seeing.yolo import load_yolo, ultralytics
+    from tagline.experts.seeing.yolo import load_yolo, ultralytics
 
     model, names, imgsz = load_yolo(folder)
     theirs = ultralytics().YOLO("yolo11n.yaml", verbose=False)
@@ -105,7 +105,7 @@ def test_what_is_seen_in_too_few_frames_is_a_sighting_but_no_tag(folder: Path, e
 
 
 def test_half_precision_weights_find_the_same(folder: Path, expert: ObjectExpert, tmp_path: Path) -> None:
-    from experts.seeing.yolo import load_yolo, save_yolo
+    from tagline.experts.seeing.yolo import load_yolo, save_yolo
 
     model, names, imgsz = load_yolo(folder)
     half = save_yolo(model, tmp_path / "half", names=names, imgsz=imgsz, half=True)
@@ -119,7 +119,7 @@ def test_half_precision_weights_find_the_same(folder: Path, expert: ObjectExpert
 
 
 def test_ultralytics_is_kept_off_the_network() -> None:
-    from experts.seeing.yolo import ultralytics
+    from tagline.experts.seeing.yolo import ultralytics
 
     ultralytics()
     from ultralytics.utils import AUTOINSTALL, ONLINE, SETTINGS
@@ -132,7 +132,7 @@ def test_ultralytics_is_kept_off_the_network() -> None:
 def test_ultralytics_does_not_change_how_pictures_are_opened(tmp_path: Path) -> None:
     from PIL import Image, UnidentifiedImageError
 
-    from experts.seeing.yolo import ultralytics
+    from tagline.experts.seeing.yolo import ultralytics
 
     ultralytics()
     (tmp_path / "a.jpg").write_text("no picture")
@@ -153,7 +153,7 @@ def test_ultralytics_does_not_change_how_pictures_are_opened(tmp_path: Path) -> 
 def test_an_architecture_that_could_do_more_than_detect_is_refused(
     folder: Path, tmp_path: Path, change: dict[str, Any]
 ) -> None:
-    from experts.seeing.yolo import WrongArchitecture, load_yolo
+    from tagline.experts.seeing.yolo import WrongArchitecture, load_yolo
 
     config = json.loads((folder / "config.json").read_text())
     config["yaml"].update(change)
@@ -166,7 +166,7 @@ def test_an_architecture_that_could_do_more_than_detect_is_refused(
 def test_a_users_own_pickle_needs_their_word(folder: Path, tmp_path: Path) -> None:
     import torch
 
-    from experts.seeing.yolo import load_yolo
+    from tagline.experts.seeing.yolo import load_yolo
 
     model, names, _ = load_yolo(folder)
     model.names = dict(enumerate(names))
@@ -221,7 +221,7 @@ def test_the_lists_of_class_names_are_whole() -> None:
 
 
 def test_modality_and_samplings() -> None:
-    from experts.persons import PersonExpert
+    from tagline.experts.persons import PersonExpert
 
     assert ObjectExpert.modality is Modality.OBJECT
     assert ObjectExpert().needs == PersonExpert().needs  # decoded once for both

@@ -11,12 +11,12 @@ from click.testing import CliRunner, Result
 from embedding import use_fake_embedder
 from folder_runs import write
 
-from retrieval.cli import cli
-from retrieval.web.desk import Desk
-from tagging.catalog import Catalog, CatalogError
-from tagging.folder import only_writer
-from tagging.places import NoCatalog, find, home
-from tagging.sidecars.export import export
+from tagline.retrieval.cli import cli
+from tagline.retrieval.web.desk import Desk
+from tagline.tagging.catalog import Catalog, CatalogError
+from tagline.tagging.folder import only_writer
+from tagline.tagging.places import NoCatalog, find, home
+from tagline.tagging.sidecars.export import export
 
 SOMEBODY = 54_321  # a user who is neither root nor the one who runs the tests
 
@@ -239,8 +239,8 @@ def test_a_model_is_not_trained_into_a_link(films: Path, tmp_path: Path) -> None
 
 
 def test_shards_are_not_written_through_a_link(films: Path, tmp_path: Path) -> None:
-    from tagging.cluster import ClusterError
-    from tagging.cluster.shards import Shelf
+    from tagline.tagging.cluster import ClusterError
+    from tagline.tagging.cluster.shards import Shelf
 
     (tmp_path / "elsewhere").mkdir()
     (films / ".tagline").mkdir()

@@ -9,9 +9,9 @@ from typing import Any
 import fakes
 import pytest
 
-from experts.footage import Footage
-from experts.panel import Failed, Panel, UnknownExpert, build, known
-from experts.tags import Report
+from tagline.experts.footage import Footage
+from tagline.experts.panel import Failed, Panel, UnknownExpert, build, known
+from tagline.experts.tags import Report
 
 
 def videos(folder: Path, count: int, **content: Any) -> list[Path]:

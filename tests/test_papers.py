@@ -14,13 +14,13 @@ import pytest
 from click.testing import CliRunner, Result
 from table_fakes import TINY
 
-from benchmarks.commands import STUDIES as NAMED
-from benchmarks.datasets.msrvtt import TEST_LIST, TRAIN_LIST
-from benchmarks.papers import summary
-from benchmarks.papers.published import heading, printed
-from benchmarks.papers.studies import OURS, STUDIES, VARIANTS, order
-from retrieval.cli import cli
-from tagging.configuring import BadConfig
+from tagline.benchmarks.commands import STUDIES as NAMED
+from tagline.benchmarks.datasets.msrvtt import TEST_LIST, TRAIN_LIST
+from tagline.benchmarks.papers import summary
+from tagline.benchmarks.papers.published import heading, printed
+from tagline.benchmarks.papers.studies import OURS, STUDIES, VARIANTS, order
+from tagline.retrieval.cli import cli
+from tagline.tagging.configuring import BadConfig
 
 EVERY = [*(f"table-{n}" for n in range(1, 6)), *(f"op-tsg-{n}" for n in range(1, 9))]
 
@@ -207,7 +207,7 @@ def bench(*words: str) -> Result:
 def test_a_run_ends_in_a_page_and_the_next_one_finds_all_done(
     prepared: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import table.train
+    import tagline.table.train
 
     fakes.use_fakes(monkeypatch)
     monkeypatch.setenv("XDG_CACHE_HOME", str(prepared.parent / "cache"))
@@ -236,7 +236,7 @@ def test_a_run_ends_in_a_page_and_the_next_one_finds_all_done(
     shown = bench("show", "msrvtt", "--library", str(prepared))
     assert shown.output.startswith(text)
 
-    monkeypatch.setattr(table.train, "train", None)  # nothing is trained again
+    monkeypatch.setattr(tagline.table.train, "train", None)  # nothing is trained again
     again = bench("run", "msrvtt", "--library", str(prepared), *settings)
     assert again.exit_code == 0, again.output
     assert json.loads((folder / "results.json").read_text())["values"] == record["values"]

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import seeing
 
-from experts.objects import ObjectExpert
-from experts.persons import KINDS, PersonExpert
-from experts.tags import Modality
+from tagline.experts.objects import ObjectExpert
+from tagline.experts.persons import KINDS, PersonExpert
+from tagline.experts.tags import Modality
 
 # Looked for, not imported: it must be imported the careful way.
 pytestmark = pytest.mark.skipif(find_spec("ultralytics") is None, reason="ultralytics is an extra")

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from torchvision.transforms._presets import VideoClassification
 
-from experts.seeing.pictures import Preparation, as_tensor, batched, frame_spans, within
-from experts.tags import Modality, Sighting, Tag
+from tagline.experts.seeing.pictures import Preparation, as_tensor, batched, frame_spans, within
+from tagline.experts.tags import Modality, Sighting, Tag
 
 
 @settings(max_examples=100, deadline=None)

@@ -6,14 +6,14 @@ from collections import Counter
 
 import pytest
 
-from benchmarks.playhouse import card, folksonomy, language, synonyms
-from benchmarks.playhouse.events import events, texts
-from benchmarks.playhouse.motions import MOTIONS
-from benchmarks.playhouse.props import OBJECTS
-from benchmarks.playhouse.scenario import scenario
-from benchmarks.playhouse.scenes import SCENES
-from benchmarks.playhouse.sentences import TOPICS
-from benchmarks.playhouse.truth import from_json, to_json, truth
+from tagline.benchmarks.playhouse import card, folksonomy, language, synonyms
+from tagline.benchmarks.playhouse.events import events, texts
+from tagline.benchmarks.playhouse.motions import MOTIONS
+from tagline.benchmarks.playhouse.props import OBJECTS
+from tagline.benchmarks.playhouse.scenario import scenario
+from tagline.benchmarks.playhouse.scenes import SCENES
+from tagline.benchmarks.playhouse.sentences import TOPICS
+from tagline.benchmarks.playhouse.truth import from_json, to_json, truth
 
 SEEDS = range(60)
 

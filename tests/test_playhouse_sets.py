@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from benchmarks.playhouse import render, sets
-from benchmarks.playhouse.commands import playhouse
-from benchmarks.playhouse.scenario import scenario
+from tagline.benchmarks.playhouse import render, sets
+from tagline.benchmarks.playhouse.commands import playhouse
+from tagline.benchmarks.playhouse.scenario import scenario
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.playhouse import sound, voices
-from benchmarks.playhouse.scenario import scenario
-from benchmarks.playhouse.sentences import TOPICS, sentences
+from tagline.benchmarks.playhouse import sound, voices
+from tagline.benchmarks.playhouse.scenario import scenario
+from tagline.benchmarks.playhouse.sentences import TOPICS, sentences
 
 
 def test_the_bank_is_small_and_complete() -> None:

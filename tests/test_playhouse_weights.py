@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from benchmarks import playhouse_experts
-from benchmarks.playhouse.commands import playhouse
-from benchmarks.playhouse.render import render, spec
-from benchmarks.playhouse.scenario import SPLIT_BASES, scenario
-from benchmarks.playhouse.sighted import sighted
-from benchmarks.playhouse.training import choosing, lessons, loop, material
-from experts import weights
-from experts.panel import Panel, build
-from experts.stock import digest
-from experts.tags import Modality, Report, Tag
+from tagline.benchmarks import playhouse_experts
+from tagline.benchmarks.playhouse.commands import playhouse
+from tagline.benchmarks.playhouse.render import render, spec
+from tagline.benchmarks.playhouse.scenario import SPLIT_BASES, scenario
+from tagline.benchmarks.playhouse.sighted import sighted
+from tagline.benchmarks.playhouse.training import choosing, lessons, loop, material
+from tagline.experts import weights
+from tagline.experts.panel import Panel, build
+from tagline.experts.stock import digest
+from tagline.experts.tags import Modality, Report, Tag
 
 HELD_OUT = SPLIT_BASES["test"] + 700_000
 FOLDERS = sorted(path.parent.name for path in weights.PLAYHOUSE_FOLDER.glob("*/entry.json"))

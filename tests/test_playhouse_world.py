@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.playhouse import cast, props, render, scenario, sets, stage
-from benchmarks.playhouse.drawing import Sketch
-from benchmarks.playhouse.figures import Pose, figure
-from benchmarks.playhouse.looks import PERSONS
-from benchmarks.playhouse.motions import MOTIONS, STILL, moment
-from benchmarks.playhouse.scenes import SCENES, backdrop
+from tagline.benchmarks.playhouse import cast, props, render, scenario, sets, stage
+from tagline.benchmarks.playhouse.drawing import Sketch
+from tagline.benchmarks.playhouse.figures import Pose, figure
+from tagline.benchmarks.playhouse.looks import PERSONS
+from tagline.benchmarks.playhouse.motions import MOTIONS, STILL, moment
+from tagline.benchmarks.playhouse.scenes import SCENES, backdrop
 
 SEEDS = range(300)
 # Version of the world, then the frames, the sound and the texts of seed 7.
@@ -185,9 +185,9 @@ def test_what_is_covered_counts_as_less_visible() -> None:
 
 _PRINT = """
 import hashlib
-from benchmarks.playhouse import render, sound
-from benchmarks.playhouse.scenario import scenario
-from benchmarks.playhouse.truth import to_json, truth
+from tagline.benchmarks.playhouse import render, sound
+from tagline.benchmarks.playhouse.scenario import scenario
+from tagline.benchmarks.playhouse.truth import to_json, truth
 frames, _ = render.frames(7)
 heard = sound.sound(scenario(7))
 for content in (frames.tobytes(), heard.tobytes(), repr(to_json(truth(7))).encode()):

@@ -11,8 +11,8 @@ import pytest
 import torch
 from pull_world import CHECKPOINT, COMMIT, ENTRIES, REPOSITORY, STATE, entry, pickled
 
-from experts import weights
-from experts.stock import fetch, pull
+from tagline.experts import weights
+from tagline.experts.stock import fetch, pull
 
 
 def part(name: str = "state", file: str = "state.pth") -> Path:

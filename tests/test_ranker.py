@@ -10,14 +10,14 @@ import pytest
 import torch
 from tagger_world import world
 
-from experts.stock import safe
-from tagging.ranker import train as training
-from tagging.ranker.config import RankerConfig
-from tagging.ranker.model import contrast
-from tagging.ranker.negatives import TwoHop, draw
-from tagging.ranker.nextvlad import NextVLAD
-from tagging.ranker.ranking import Ranking
-from tagging.ranker.tagindex import TagIndex
+from tagline.experts.stock import safe
+from tagline.tagging.ranker import train as training
+from tagline.tagging.ranker.config import RankerConfig
+from tagline.tagging.ranker.model import contrast
+from tagline.tagging.ranker.negatives import TwoHop, draw
+from tagline.tagging.ranker.nextvlad import NextVLAD
+from tagline.tagging.ranker.ranking import Ranking
+from tagline.tagging.ranker.tagindex import TagIndex
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:

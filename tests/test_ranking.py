@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from table.ranking import (
+from tagline.table.ranking import (
     DualSoftmax,
     Matrix,
     Product,
@@ -214,7 +214,7 @@ def test_the_published_figures_of_a_real_matrix() -> None:
 
 
 def test_the_measurement_gives_its_fixed_keys() -> None:
-    from benchmarks.evaluation import measure
+    from tagline.benchmarks.evaluation import measure
 
     begun = time.perf_counter()
     found = measure({"runs": "1"})

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from filming import Film, plain, shoot
 
-from experts.decoding import packets, reader
-from experts.decoding.reader import File, Reader, Rules
-from experts.decoding.sampling import ticks_of
-from experts.footage import Uniform
+from tagline.experts.decoding import packets, reader
+from tagline.experts.decoding.reader import File, Reader, Rules
+from tagline.experts.decoding.sampling import ticks_of
+from tagline.experts.footage import Uniform
 
 
 def rules() -> Rules:

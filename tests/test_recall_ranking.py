@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from tagger_world import world
 
-from benchmarks import recall_ranking
-from benchmarks.one_tagger import precision, scores, watched
-from benchmarks.taggers import Rows
-from tagging.generator.data import Example
-from tagging.generator.language import Letters
-from tagging.neighbours.memory import Known
-from tagging.neighbours.reading import Library
-from tagging.neighbours.views import Viewer
-from tagging.ranker.config import RankerConfig
+from tagline.benchmarks import recall_ranking
+from tagline.benchmarks.one_tagger import precision, scores, watched
+from tagline.benchmarks.taggers import Rows
+from tagline.tagging.generator.data import Example
+from tagline.tagging.generator.language import Letters
+from tagline.tagging.neighbours.memory import Known
+from tagline.tagging.neighbours.reading import Library
+from tagline.tagging.neighbours.views import Viewer
+from tagline.tagging.ranker.config import RankerConfig
 
 SMALL = RankerConfig(
     width=16, clusters=2, groups=2, text_width=16, text_layers=1, heads=2, negatives=4,

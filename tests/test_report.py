@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from benchmarks import aims, records, report
-from retrieval.cli import cli
+from tagline.benchmarks import aims, records, report
+from tagline.retrieval.cli import cli
 
 MACHINE = {"cpu": "a cpu", "cores": 2, "memory_gb": 8, "system": "Linux", "python": "3.11"}
 

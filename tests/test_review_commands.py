@@ -13,10 +13,10 @@ import pytest
 from click.testing import CliRunner, Result
 from sentences import assert_a_sentence
 
-from experts.tags import Modality
-from tagging.catalog import Catalog
-from tagging.library import opened
-from tagging.review_commands import Moment, show, tags
+from tagline.experts.tags import Modality
+from tagline.tagging.catalog import Catalog
+from tagline.tagging.library import opened
+from tagline.tagging.review_commands import Moment, show, tags
 
 Run = Callable[..., Result]
 EVIL = "evil\x1b[2J\u202e<svg onload=alert(1)>.mp4"

@@ -13,22 +13,22 @@ from by_heart import assert_learns_by_heart
 from tagger_world import config, examples, world
 
 import tagging
-from tagging.configuring import BadConfig, changed
-from tagging.generator.calibration import Calibration, calibrate
-from tagging.generator.config import TaggerConfig
-from tagging.generator.data import from_lists
-from tagging.generator.language import Letters, embed
-from tagging.generator.methods import predict, predict_all
-from tagging.generator.model import Tagger
-from tagging.generator.ordering import learned_order
-from tagging.generator.saving import NotATagger, from_pretrained
-from tagging.generator.train import train
-from tagging.generator.words import Words
-from tagging.ranker.model import binary
-from tagging.rivals import make_model, retriever_of
-from tagging.rivals.classifier import asymmetric, best_threshold
-from tagging.rivals.config import BaselineConfig, as_baseline, as_baseline_run
-from tagging.rivals.openbook import Shelf
+from tagline.tagging.configuring import BadConfig, changed
+from tagline.tagging.generator.calibration import Calibration, calibrate
+from tagline.tagging.generator.config import TaggerConfig
+from tagline.tagging.generator.data import from_lists
+from tagline.tagging.generator.language import Letters, embed
+from tagline.tagging.generator.methods import predict, predict_all
+from tagline.tagging.generator.model import Tagger
+from tagline.tagging.generator.ordering import learned_order
+from tagline.tagging.generator.saving import NotATagger, from_pretrained
+from tagline.tagging.generator.train import train
+from tagline.tagging.generator.words import Words
+from tagline.tagging.ranker.model import binary
+from tagline.tagging.rivals import make_model, retriever_of
+from tagline.tagging.rivals.classifier import asymmetric, best_threshold
+from tagline.tagging.rivals.config import BaselineConfig, as_baseline, as_baseline_run
+from tagline.tagging.rivals.openbook import Shelf
 
 SIZES = {"frame_width": 4, "tag_width": 256, "width": 16, "heads": 2, "title_layers": 1, "hybrid_layers": 1,
          "prompt_layers": 1, "decoder_layers": 1, "dropout": 0.0, "prompts": 4, "target_words": 24,

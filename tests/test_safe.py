@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from experts.stock import safe
+from tagline.experts.stock import safe
 
 
 def write(path: Path, header: Any, data: bytes, length: int | None = None) -> Path:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import seeing
 
-from benchmarks import random_weights
-from experts.scene import (
+from tagline.benchmarks import random_weights
+from tagline.experts.scene import (
     Classifier,
     SceneExpert,
     SceneSettings,
@@ -20,8 +20,8 @@ from experts.scene import (
     readable,
     save_classifier,
 )
-from experts.seeing.pictures import Preparation
-from experts.weighed import labels
+from tagline.experts.seeing.pictures import Preparation
+from tagline.experts.weighed import labels
 
 
 @pytest.fixture(scope="module")

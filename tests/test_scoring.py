@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import precision_recall_fscore_support
 
-from tagging import scoring
+from tagline.tagging import scoring
 
 VOCABULARY = ["beach", "dog", "girl", "jump", "rain", "sea"]
 TAGS = st.lists(st.sampled_from(VOCABULARY), max_size=5)

@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFont
 
-from experts import screen
-from experts.footage import Facts, Footage, View
-from experts.panel import Expert, build
-from experts.screen import ScreenExpert, alike, clean, merge_readings, shorten, squares
-from experts.tags import Modality, Sighting
+from tagline.experts import screen
+from tagline.experts.footage import Facts, Footage, View
+from tagline.experts.panel import Expert, build
+from tagline.experts.screen import ScreenExpert, alike, clean, merge_readings, shorten, squares
+from tagline.experts.tags import Modality, Sighting
 
 SIZE = (640, 360)  # width, height
 
@@ -267,7 +267,7 @@ def test_squares_are_means():
 
 
 def look(expert: ScreenExpert, path: Path) -> Any:
-    from experts.decoder import Decoder
+    from tagline.experts.decoder import Decoder
 
     with Decoder(jobs=1) as decoder:
         return expert([decoder.read(path, expert.needs)])[0]

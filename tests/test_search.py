@@ -10,10 +10,10 @@ import fakes
 import pytest
 from click.testing import CliRunner, Result
 
-from experts.tags import Modality
-from retrieval.cli import cli
-from retrieval.search import Filters, query_words, search
-from tagging.catalog import Catalog
+from tagline.experts.tags import Modality
+from tagline.retrieval.cli import cli
+from tagline.retrieval.search import Filters, query_words, search
+from tagline.tagging.catalog import Catalog
 
 VIDEOS: dict[str, dict[str, Any]] = {
     "beach.mp4": {

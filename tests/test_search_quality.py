@@ -9,11 +9,11 @@ import fakes
 import pytest
 from test_searcher import searcher, world
 
-from benchmarks import search_quality as measured
-from benchmarks.playhouse import synonyms
-from benchmarks.playhouse.sentences import TOPICS
-from retrieval.hits import Hit
-from tagging.catalog import Caption
+from tagline.benchmarks import search_quality as measured
+from tagline.benchmarks.playhouse import synonyms
+from tagline.benchmarks.playhouse.sentences import TOPICS
+from tagline.retrieval.hits import Hit
+from tagline.tagging.catalog import Caption
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_strange_things_are_strange() -> None:
         TOPICS
     )
     listed = "\n".join(
-        (resources.files("experts") / "labels" / f"{name}.txt").read_text("utf-8").lower()
+        (resources.files("tagline.experts") / "labels" / f"{name}.txt").read_text("utf-8").lower()
         for name in ("kinetics400", "places365", "coco80")
     )
     for strange in measured.STRANGE:
@@ -66,7 +66,7 @@ def test_figures_on_a_small_world(tmp_path: Path) -> None:
     asked = world(tmp_path / "test", videos=12, written=False)
     for video in list(asked.videos()):
         asked.put_captions(video.id, [Caption("a dog in the forest", 0.0, 5.0, split="test")])
-    from retrieval.learning import learn
+    from tagline.retrieval.learning import learn
 
     learnt = learn(known, searcher(known))
     ready = searcher(asked, learnt)

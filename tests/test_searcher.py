@@ -12,17 +12,17 @@ import numpy as np
 import pytest
 from shaking import shaken
 
-from experts.tags import Embedding, Modality
-from retrieval import learning
-from retrieval.asking import parse
-from retrieval.background import captions, from_tags, without_answer
-from retrieval.hits import Filters
-from retrieval.index import Level, pack
-from retrieval.learnt import FEATURES, Learnt, defaults, read, write
-from retrieval.search import answer, search
-from retrieval.searcher import Searcher
-from tagging import embeddings
-from tagging.catalog import Caption, Catalog
+from tagline.experts.tags import Embedding, Modality
+from tagline.retrieval import learning
+from tagline.retrieval.asking import parse
+from tagline.retrieval.background import captions, from_tags, without_answer
+from tagline.retrieval.hits import Filters
+from tagline.retrieval.index import Level, pack
+from tagline.retrieval.learnt import FEATURES, Learnt, defaults, read, write
+from tagline.retrieval.search import answer, search
+from tagline.retrieval.searcher import Searcher
+from tagline.tagging import embeddings
+from tagline.tagging.catalog import Caption, Catalog
 
 DIMENSIONS = 64
 ALIKE = {"puppy": "dog", "seaside": "beach"}  # what the stand-in knows beyond the letters

@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sheets import ANNA, CAT, DOG, EVERY, HASH, LOSSLESS, nasty, one, sheet, sheets, texts
 
-from experts.tags import Modality, Sighting, Tag, Word
-from tagging.sidecars import (
+from tagline.experts.tags import Modality, Sighting, Tag, Word
+from tagline.tagging.sidecars import (
     coco,
     csvs,
     jsons,
@@ -27,8 +27,8 @@ from tagging.sidecars import (
     transcript,
     webvtt,
 )
-from tagging.sidecars.sheet import Sheet, Unusable
-from tagging.vocabulary import clean
+from tagline.tagging.sidecars.sheet import Sheet, Unusable
+from tagline.tagging.vocabulary import clean
 
 
 @pytest.mark.parametrize("module", LOSSLESS)

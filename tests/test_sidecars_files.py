@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tagging.sidecars import (
+from tagline.tagging.sidecars import (
     FORMATS,
     files,
     rows,

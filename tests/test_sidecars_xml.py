@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sheets import ANNA, CAT, DOG, HASH, one, sheet, sheets
 
-from experts.tags import Modality
-from tagging.sidecars import (
+from tagline.experts.tags import Modality
+from tagline.tagging.sidecars import (
     csvs,
     jsons,
     nfo,
@@ -22,7 +22,7 @@ from tagging.sidecars import (
     webvtt,
     xmp,
 )
-from tagging.sidecars.sheet import Sheet, Unusable
+from tagline.tagging.sidecars.sheet import Sheet, Unusable
 
 # ---- XMP
 

@@ -6,9 +6,9 @@ import fakes
 import numpy as np
 import pytest
 
-from experts.footage import Footage
-from experts.hearing.soundprint import BANDS, WIDTH, SoundExpert, log_mel, soundprint
-from experts.panel import Expert
+from tagline.experts.footage import Footage
+from tagline.experts.hearing.soundprint import BANDS, WIDTH, SoundExpert, log_mel, soundprint
+from tagline.experts.panel import Expert
 
 RATE = 16_000
 

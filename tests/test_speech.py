@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from sounds import footage, music, noise, read_sound, silence, tone, words_right
 
-from experts import speech
-from experts.footage import SOUND_RATE
-from experts.hearing import listeners
-from experts.hearing.listeners import Heard
-from experts.hearing.voice import Stretch, numbers_only
-from experts.panel import Expert, build
-from experts.speech import SpeechExpert
-from experts.tags import Modality, Word
-from experts.weighed import WrongSetting
+from tagline.experts import speech
+from tagline.experts.footage import SOUND_RATE
+from tagline.experts.hearing import listeners
+from tagline.experts.hearing.listeners import Heard
+from tagline.experts.hearing.voice import Stretch, numbers_only
+from tagline.experts.panel import Expert, build
+from tagline.experts.speech import SpeechExpert
+from tagline.experts.tags import Modality, Word
+from tagline.experts.weighed import WrongSetting
 
 
 @pytest.fixture(autouse=True)

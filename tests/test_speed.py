@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from benchmarks import report
-from benchmarks.speed import floors
-from benchmarks.speed.growth import draw
-from benchmarks.speed.parts import Part
-from retrieval.cli import cli
+from tagline.benchmarks import report
+from tagline.benchmarks.speed import floors
+from tagline.benchmarks.speed.growth import draw
+from tagline.benchmarks.speed.parts import Part
+from tagline.retrieval.cli import cli
 
 
 @pytest.fixture(autouse=True)

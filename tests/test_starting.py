@@ -11,14 +11,14 @@ import numpy as np
 import torch
 from test_generator import SMALL, TAGS
 
-from tagging.generator.config import TaggerConfig
-from tagging.generator.data import Collator, Example
-from tagging.generator.language import embed
-from tagging.generator.model import Tagger, TaggingModel
-from tagging.generator.starting import meanings, start_frames, start_words
-from tagging.generator.words import Words
-from tagging.rivals.classifier import Classifier
-from tagging.rivals.config import as_baseline
+from tagline.tagging.generator.config import TaggerConfig
+from tagline.tagging.generator.data import Collator, Example
+from tagline.tagging.generator.language import embed
+from tagline.tagging.generator.model import Tagger, TaggingModel
+from tagline.tagging.generator.starting import meanings, start_frames, start_words
+from tagline.tagging.generator.words import Words
+from tagline.tagging.rivals.classifier import Classifier
+from tagline.tagging.rivals.config import as_baseline
 
 NAMES = ["dog", "beach", "guitar", "kitchen", "mountain", "football", "singer", "automobile"]
 
@@ -77,7 +77,7 @@ def test_baselines_read_titles_with_the_same_words() -> None:
 
 def test_the_same_texts_make_the_same_words_in_another_process() -> None:
     texts = ["abcd abce", "bcda", "dabc ecba", "cabd"]
-    program = f"from tagging.generator.words import Words; print(Words.learn({texts!r}, 60).texts())"
+    program = f"from tagline.tagging.generator.words import Words; print(Words.learn({texts!r}, 60).texts())"
     runs = {
         subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
         for _ in range(3)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import suite
-from tagging.configuring import BadConfig
+from tagline.benchmarks import suite
+from tagline.tagging.configuring import BadConfig
 
 TESTS = """
 import os, pytest, time

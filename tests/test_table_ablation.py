@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 import seeing
 
-from benchmarks import benchset, random_weights, table_ablation, table_training
-from benchmarks.playhouse.render import spec
-from benchmarks.playhouse.truth import Truth, truth
-from benchmarks.table_ablation import ROWS, measure
-from experts.tags import Modality, Report, Tag
-from table.model import Table
-from table.saving import from_pretrained
-from table.train import first_weights
-from tagging.catalog import Catalog, Look, Place
+from tagline.benchmarks import benchset, random_weights, table_ablation, table_training
+from tagline.benchmarks.playhouse.render import spec
+from tagline.benchmarks.playhouse.truth import Truth, truth
+from tagline.benchmarks.table_ablation import ROWS, measure
+from tagline.experts.tags import Modality, Report, Tag
+from tagline.table.model import Table
+from tagline.table.saving import from_pretrained
+from tagline.table.train import first_weights
+from tagline.tagging.catalog import Catalog, Look, Place
 
 SEEDS = {"train": range(6), "val": range(10_000_000, 10_000_002), "test": range(20_000_000, 20_000_004)}
 
@@ -34,7 +34,7 @@ def tags_of(known: Truth) -> dict[str, list[str]]:
 def options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """A rendered and tagged set, but for what is in the files."""
     fakes.use_fakes(monkeypatch)
-    monkeypatch.setattr("benchmarks.kept.cache_home", lambda: tmp_path / "cache")
+    monkeypatch.setattr("tagline.benchmarks.kept.cache_home", lambda: tmp_path / "cache")
     folder = tmp_path / "bench"
     known = [truth(seed) for seeds in SEEDS.values() for seed in seeds]
     with Catalog.open(folder) as catalog:

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from table_fakes import EOS, SOS, tiny
 
-from experts.tags import Modality, Report, Tag
-from table.batches import (
+from tagline.experts.tags import Modality, Report, Tag
+from tagline.table.batches import (
     Lessons,
     Row,
     Tokenizer,
@@ -26,10 +26,10 @@ from table.batches import (
     tag_text,
     texts_of,
 )
-from table.config import TagChoice
-from table.frames import FramesHeld
-from table.masking import NOT_ASKED, mask_words
-from tagging.catalog import Caption, Catalog, Look, Place
+from tagline.table.config import TagChoice
+from tagline.table.frames import FramesHeld
+from tagline.table.masking import NOT_ASKED, mask_words
+from tagline.tagging.catalog import Caption, Catalog, Look, Place
 
 
 def tag(text: str, modality: str, score: float, start: float = 0.0) -> Tag:

@@ -6,8 +6,17 @@ import json
 
 import pytest
 
-from table import config
-from table.config import BadConfig, Config, ModelConfig, TagChoice, as_dict, changed, from_dict, preset
+from tagline.table import config
+from tagline.table.config import (
+    BadConfig,
+    Config,
+    ModelConfig,
+    TagChoice,
+    as_dict,
+    changed,
+    from_dict,
+    preset,
+)
 
 
 @pytest.mark.parametrize("name", config.presets())
@@ -18,7 +27,7 @@ def test_a_preset_survives_being_written_down(name: str) -> None:
 
 @pytest.mark.parametrize("name", config.presets())
 def test_the_weights_of_a_preset_can_be_pulled(name: str) -> None:
-    from experts.weights import table
+    from tagline.experts.weights import table
 
     found = preset(name).train.weights
     assert found is None or found in table()

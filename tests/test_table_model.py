@@ -12,10 +12,10 @@ import torch.nn.functional as F
 from open_clip.model import CustomTextCLIP
 from table_fakes import EOS, TINY, batch, model, pictures, sentences, tiny
 
-from table import objective
-from table.config import TagChoice
-from table.model import Table, spoken
-from table.negatives import draw
+from tagline.table import objective
+from tagline.table.config import TagChoice
+from tagline.table.model import Table, spoken
+from tagline.table.negatives import draw
 
 Array = np.ndarray[Any, Any]
 

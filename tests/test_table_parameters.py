@@ -12,8 +12,8 @@ from open_clip.model import CLIP
 from safetensors.torch import save_file
 from table_fakes import TINY, batch, model, pictures, sentences, tiny
 
-from table.config import BadConfig, preset
-from table.model import Table
+from tagline.table.config import BadConfig, preset
+from tagline.table.model import Table
 
 # -- parameters --------------------------------------------------------------------------------------
 

@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 from table_fakes import model, pictures
 
-from table.batches import Tokenizer
-from table.config import BadConfig
-from table.rollout import Rollout, draw_strip, rollout
+from tagline.table.batches import Tokenizer
+from tagline.table.config import BadConfig
+from tagline.table.rollout import Rollout, draw_strip, rollout
 
 FRAMES = pictures(1)[0].numpy()
 

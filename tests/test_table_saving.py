@@ -11,11 +11,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from table_fakes import model, pictures
 
-from experts.stock import safe
-from table import saving
-from table.batches import Tokenizer
-from table.config import BadConfig, TagChoice
-from table.saving import NotAModel, from_pretrained, save_pretrained
+from tagline.experts.stock import safe
+from tagline.table import saving
+from tagline.table.batches import Tokenizer
+from tagline.table.config import BadConfig, TagChoice
+from tagline.table.saving import NotAModel, from_pretrained, save_pretrained
 
 
 @pytest.fixture

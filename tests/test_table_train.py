@@ -14,15 +14,15 @@ from by_heart import learn_by_heart
 from processes import pair, program, read_losses
 from table_world import TOPICS, config, data, losses, run, world
 
-from table import saving
-from table.config import BadConfig, without_tags
-from table.evaluation import embed_videos, evaluate_model
-from table.frames import FramesHeld
-from table.model import Table
-from table.objective import contrastive
-from table.tokens import Tokenizer
-from table.train import Data, Outcome, load, train
-from table.trainer import COMPLETE, NonFinite
+from tagline.table import saving
+from tagline.table.config import BadConfig, without_tags
+from tagline.table.evaluation import embed_videos, evaluate_model
+from tagline.table.frames import FramesHeld
+from tagline.table.model import Table
+from tagline.table.objective import contrastive
+from tagline.table.tokens import Tokenizer
+from tagline.table.train import Data, Outcome, load, train
+from tagline.table.trainer import COMPLETE, NonFinite
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +151,9 @@ def test_a_loss_that_is_no_number_names_the_video(tmp_path: Path, monkeypatch: p
 def test_a_gradient_that_is_no_number_stops_before_the_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tagging.training.Trainer._clip_grad_norm", lambda *_: torch.tensor(float("inf")))
+    monkeypatch.setattr(
+        "tagline.tagging.training.Trainer._clip_grad_norm", lambda *_: torch.tensor(float("inf"))
+    )
     with pytest.raises(NonFinite, match="gradient of step 1 is no number; it came from /videos/"):
         run(tmp_path / "run")
 
@@ -180,10 +182,10 @@ def test_a_batch_larger_than_the_library_still_trains(tmp_path: Path) -> None:
 
 
 def test_a_catalog_is_loaded_without_its_test_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import experts.decoder
-    from experts.footage import Unreadable
-    from table.frames import FrameCache
-    from tagging.catalog import Caption, Catalog, Place
+    import tagline.experts.decoder
+    from tagline.experts.footage import Unreadable
+    from tagline.table.frames import FrameCache
+    from tagline.tagging.catalog import Caption, Catalog, Place
 
     class Decoder:
         def __init__(self, jobs: int | None = None) -> None:
@@ -198,7 +200,7 @@ def test_a_catalog_is_loaded_without_its_test_split(tmp_path: Path, monkeypatch:
         def read_all(self, orders: Any) -> Any:
             yield from ((path, Unreadable("cut off")) for path, _ in orders)
 
-    monkeypatch.setattr(experts.decoder, "Decoder", Decoder)
+    monkeypatch.setattr(tagline.experts.decoder, "Decoder", Decoder)
     cache = FrameCache(3, 16, tmp_path / "cache")
     with Catalog.in_memory(tmp_path) as catalog:
         with pytest.raises(BadConfig, match="no captions"):

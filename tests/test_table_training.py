@@ -12,14 +12,14 @@ import seeing
 import torch
 from filming import Film, shoot
 
-from benchmarks import plain_training, random_weights, table_training
-from benchmarks.playhouse.render import spec
-from benchmarks.playhouse.truth import truth
-from table.batches import Row
-from table.config import Config, TrainConfig
-from table.model import Table
-from table.objective import contrastive
-from table.tokens import Tokenizer
+from tagline.benchmarks import plain_training, random_weights, table_training
+from tagline.benchmarks.playhouse.render import spec
+from tagline.benchmarks.playhouse.truth import truth
+from tagline.table.batches import Row
+from tagline.table.config import Config, TrainConfig
+from tagline.table.model import Table
+from tagline.table.objective import contrastive
+from tagline.table.tokens import Tokenizer
 
 SEEDS = [0, 1, 2, 3, 10_000_000, 10_000_001, 20_000_000]
 
@@ -39,7 +39,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_both_ways_are_timed(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("cv2")
-    monkeypatch.setattr("benchmarks.kept.cache_home", lambda: tmp_path / "cache")
+    monkeypatch.setattr("tagline.benchmarks.kept.cache_home", lambda: tmp_path / "cache")
     towers = random_weights.towers(tmp_path / "clip", seeing.SMALL_CLIP)
     tiny = {"text_length": 8, "batch": 4, "frames": 2}
     options = {

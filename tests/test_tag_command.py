@@ -19,13 +19,13 @@ from click.testing import CliRunner, Result
 from rich.console import Console
 from sentences import assert_a_sentence
 
-from benchmarks import light
-from benchmarks.kill9 import make_video
-from retrieval.cli import cli
-from tagging import progress as shown
-from tagging.catalog import Catalog
-from tagging.folder import Progress
-from tagging.names import safe
+from tagline.benchmarks import light
+from tagline.benchmarks.kill9 import make_video
+from tagline.retrieval.cli import cli
+from tagline.tagging import progress as shown
+from tagline.tagging.catalog import Catalog
+from tagline.tagging.folder import Progress
+from tagline.tagging.names import safe
 
 ROOT = Path(__file__).parent.parent
 
@@ -35,7 +35,7 @@ def fake_world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     fakes.use_fakes(monkeypatch)
     monkeypatch.delenv("TAGLINE_LIBRARY", raising=False)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    monkeypatch.setattr("tagging.commands._device", lambda *_: "cpu")
+    monkeypatch.setattr("tagline.tagging.commands._device", lambda *_: "cpu")
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_a_first_and_a_second_run(films: Path) -> None:
 def test_a_run_says_first_that_the_decoder_is_not_locked_in(
     films: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from experts.decoding import sandbox
+    from tagline.experts.decoding import sandbox
 
     monkeypatch.setattr(sandbox, "lacking", lambda: sandbox.NO_FILTER)
     assert tagline("tag", films).output.splitlines()[0] == f"note: {sandbox.NO_FILTER}"
@@ -323,7 +323,17 @@ def test_ctrl_c_once_finishes_what_is_in_hand_and_twice_stops(tmp_path: Path, ti
     with (packages / "tagline_light-1.dist-info" / "entry_points.txt").open("a") as file:
         file.write("slow = slow:Slow\n")
     process = subprocess.Popen(
-        [sys.executable, "-m", "retrieval.cli", "tag", str(films), "--only", "slow", "--device", "cpu"],
+        [
+            sys.executable,
+            "-m",
+            "tagline.retrieval.cli",
+            "tag",
+            str(films),
+            "--only",
+            "slow",
+            "--device",
+            "cpu",
+        ],
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(packages)])},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

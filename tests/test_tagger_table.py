@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import seeing
 
-from benchmarks import benchset, imagined, random_weights, taggers
-from benchmarks.playhouse import render
-from benchmarks.tagger_table import ABLATIONS, ablation, measure
-from tagging.generator.config import BadConfig, preset
-from tagging.generator.data import Example
+from tagline.benchmarks import benchset, imagined, random_weights, taggers
+from tagline.benchmarks.playhouse import render
+from tagline.benchmarks.tagger_table import ABLATIONS, ablation, measure
+from tagline.tagging.generator.config import BadConfig, preset
+from tagline.tagging.generator.data import Example
 
 TINY = {"width": 16, "heads": 2, "title_layers": 1, "hybrid_layers": 1, "prompt_layers": 1,
         "decoder_layers": 1, "prompts": 4, "frames": 4, "language": "letters", "batch": 8}  # fmt: skip
@@ -20,7 +20,7 @@ TINY = {"width": 16, "heads": 2, "title_layers": 1, "hybrid_layers": 1, "prompt_
 
 @pytest.fixture
 def options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    monkeypatch.setattr("benchmarks.kept.cache_home", lambda: tmp_path / "cache")
+    monkeypatch.setattr("tagline.benchmarks.kept.cache_home", lambda: tmp_path / "cache")
     towers = random_weights.towers(tmp_path / "clip", seeing.SMALL_CLIP)
     tiny = {f"set.{key}": str(value) for key, value in TINY.items()}
     return {"set": "tiny", "towers": str(towers), "epochs": "1", "seeds": "0", **tiny}
@@ -74,9 +74,9 @@ def test_a_wrong_option_is_a_sentence(wrong: str, options: dict[str, str]) -> No
 
 
 def test_what_is_imagined_is_what_the_files_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from experts.footage import PerSecond
+    from tagline.experts.footage import PerSecond
 
-    monkeypatch.setattr("benchmarks.kept.cache_home", lambda: tmp_path / "cache")
+    monkeypatch.setattr("tagline.benchmarks.kept.cache_home", lambda: tmp_path / "cache")
     one = imagined.read({"set": "tiny"})["val"][0]
     eyes = benchset.clip({})
     made = imagined.frame_vectors([one], eyes)[one.name]

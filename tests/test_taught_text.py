@@ -9,9 +9,9 @@ import pytest
 import seeing
 import torch
 
-from benchmarks import random_weights, taught_text
-from table.encoders import TextEncoder, build_towers, load_towers
-from table.tokens import Tokenizer
+from tagline.benchmarks import random_weights, taught_text
+from tagline.table.encoders import TextEncoder, build_towers, load_towers
+from tagline.table.tokens import Tokenizer
 
 CAPTIONS = [
     ["a dog barks", "a hound makes noise", "a dog makes noise"],
@@ -43,7 +43,7 @@ def vectors_of(folder: Path, texts: list[str]) -> torch.Tensor:
 def test_captions_of_one_video_come_together_and_the_rest_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("benchmarks.kept.cache_home", lambda: tmp_path / "cache")
+    monkeypatch.setattr("tagline.benchmarks.kept.cache_home", lambda: tmp_path / "cache")
     monkeypatch.setattr(taught_text, "STEPS", 60)
     clip = random_weights.towers(tmp_path / "clip", seeing.SMALL_CLIP)
     said: list[str] = []

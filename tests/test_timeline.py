@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from experts.tags import HUMAN_SOURCE, Modality, Tag
-from tagging.timeline import PLAIN, Lane, Signs, axis, bars, cells, clock, fit, lanes, timeline
+from tagline.experts.tags import HUMAN_SOURCE, Modality, Tag
+from tagline.tagging.timeline import PLAIN, Lane, Signs, axis, bars, cells, clock, fit, lanes, timeline
 
 DOG = Tag("dog", Modality.OBJECT, 0.9, 10.0, 20.0, "object", 12.0)
 signs = Signs()
@@ -119,7 +119,7 @@ def test_the_axis_begins_at_zero_and_ends_at_the_end(end: float, width: int) -> 
 
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"])), st.integers(1, 40))
 def test_fitting_gives_exactly_the_width(text: str, width: int) -> None:
-    from tagging.names import safe
+    from tagline.tagging.names import safe
 
     shown = fit(safe(text), width)
     assert cells(shown) == width

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sounds import music, noise, read_sound, silence, tone
 
-from experts.footage import SOUND_RATE
-from experts.hearing.voice import BLOCK, Stretch, VoiceActivity, joined, numbers_only
+from tagline.experts.footage import SOUND_RATE
+from tagline.experts.hearing.voice import BLOCK, Stretch, VoiceActivity, joined, numbers_only
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,8 @@ import pytest
 from filming import Film
 from pages import VIDEOS, World
 
-from retrieval.web.shelf import Shelf
-from tagging.folder import only_writer
+from tagline.retrieval.web.shelf import Shelf
+from tagline.tagging.folder import only_writer
 
 
 @pytest.fixture

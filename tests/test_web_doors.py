@@ -19,10 +19,10 @@ import pytest
 from click.testing import CliRunner
 from pages import TOKEN, World
 
-from retrieval.cli import cli
-from retrieval.web import app as app_module
-from retrieval.web import server as server_module
-from retrieval.web.app import Gate
+from tagline.retrieval.cli import cli
+from tagline.retrieval.web import app as app_module
+from tagline.retrieval.web import server as server_module
+from tagline.retrieval.web.app import Gate
 
 
 @pytest.fixture(scope="module")
@@ -326,7 +326,7 @@ def test_serve_prints_one_line_and_ends_with_ctrl_c(tmp_path: Path) -> None:
     with fakes.library(tmp_path, {"a.mp4": {}}):
         pass
     with subprocess.Popen(
-        [sys.executable, "-m", "retrieval.cli", "serve", "--library", str(tmp_path), "--port", "0"],
+        [sys.executable, "-m", "tagline.retrieval.cli", "serve", "--library", str(tmp_path), "--port", "0"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

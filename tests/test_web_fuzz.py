@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pages
 import pytest
 
-from retrieval.web.contract import openapi
-from retrieval.web.schemas import SCHEMAS
-from retrieval.web.table import TABLE
+from tagline.retrieval.web.contract import openapi
+from tagline.retrieval.web.schemas import SCHEMAS
+from tagline.retrieval.web.table import TABLE
 
 schemathesis = pytest.importorskip("schemathesis")
 hypothesis = pytest.importorskip("hypothesis")

@@ -12,8 +12,8 @@ import pages
 import pytest
 from filming import Film
 
-from retrieval.web.app import STATIC
-from tagging.catalog import Catalog
+from tagline.retrieval.web.app import STATIC
+from tagline.tagging.catalog import Catalog
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

@@ -19,16 +19,16 @@ import fakes
 import pages
 import pytest
 
-from retrieval.web import media, server
-from retrieval.web.contract import Problem
-from retrieval.web.media import Streams
-from tagging.catalog import Catalog
+from tagline.retrieval.web import media, server
+from tagline.retrieval.web.contract import Problem
+from tagline.retrieval.web.media import Streams
+from tagline.tagging.catalog import Catalog
 
 SIZE = 4 << 20  # bytes of the film: many times what the system holds of a connection
 PROGRAM = """
 import sys
-from retrieval.cli import cli
-from retrieval.web import server
+from tagline.retrieval.cli import cli
+from tagline.retrieval.web import server
 server.STALL, server.CONNECTIONS, server.GIVES_WAY = float(sys.argv[1]), int(sys.argv[2]), 0.0
 cli(["serve", "--library", sys.argv[3], "--port", "0"])
 """

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from experts import panel, weights
-from experts.stock import digest
-from experts.weights import Entry, WeightsChanged, WeightsMissing, WeightsRefused
+from tagline.experts import panel, weights
+from tagline.experts.stock import digest
+from tagline.experts.weights import Entry, WeightsChanged, WeightsMissing, WeightsRefused
 
 COMMIT = "a" * 40
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tagging.names import safe
-from tagging.output import emit, to_json
+from tagline.tagging.names import safe
+from tagline.tagging.output import emit, to_json
 
 if TYPE_CHECKING:
-    from benchmarks.datasets.importer import Outcome
-    from benchmarks.datasets.shared import Count, Dataset
+    from tagline.benchmarks.datasets.importer import Outcome
+    from tagline.benchmarks.datasets.shared import Count, Dataset
 
 # Those of the second line have their annotations beside the videos unless told otherwise.
 NAMES = ("msrvtt", "msvd", "lsmdc", "didemo", "create", "pexel")
@@ -70,7 +70,7 @@ def prepare(
 
 
 def _read(name: str, where: Path, videos: Path | None, split: str | None) -> Dataset:
-    from benchmarks.datasets.shared import BadAnnotations
+    from tagline.benchmarks.datasets.shared import BadAnnotations
 
     reader: Any = import_module(f"benchmarks.datasets.{name}")
     more: dict[str, Any] = {}
@@ -88,10 +88,10 @@ def _read(name: str, where: Path, videos: Path | None, split: str | None) -> Dat
 def _bring_in(dataset: Dataset, videos: Path, library: str | None) -> Outcome:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    from benchmarks.datasets.importer import bring_in
-    from tagging import places
-    from tagging.catalog import Catalog, CatalogError
-    from tagging.output import console
+    from tagline.benchmarks.datasets.importer import bring_in
+    from tagline.tagging import places
+    from tagline.tagging.catalog import Catalog, CatalogError
+    from tagline.tagging.output import console
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     try:
@@ -108,7 +108,7 @@ def _bring_in(dataset: Dataset, videos: Path, library: str | None) -> Outcome:
 
 
 def _tell(dataset: Dataset, outcome: Outcome | None, videos: Path | None, as_json: bool) -> None:
-    from benchmarks.datasets.importer import sentences
+    from tagline.benchmarks.datasets.importer import sentences
 
     if as_json:
         told: dict[str, Any] = {"dataset": dataset.name, "variant": dataset.variant}

@@ -15,10 +15,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from benchmarks.datasets.plain import items_of
-from benchmarks.datasets.shared import BadAnnotations, Count, Dataset, Item, text_of
-from benchmarks.datasets.sources import Document, Shelf, parsed
-from tagging.names import safe
+from tagline.benchmarks.datasets.plain import items_of
+from tagline.benchmarks.datasets.shared import BadAnnotations, Count, Dataset, Item, text_of
+from tagline.benchmarks.datasets.sources import Document, Shelf, parsed
+from tagline.tagging.names import safe
 
 CALL = re.compile(r"\s*\w+\s*\((.*)\)\s*;?\s*", re.DOTALL)
 

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from benchmarks.datasets.shared import (
+from tagline.benchmarks.datasets.shared import (
     BadAnnotations,
     Count,
     Dataset,
@@ -28,9 +28,9 @@ from benchmarks.datasets.shared import (
     some,
     text_of,
 )
-from benchmarks.datasets.sources import Document, Shelf
-from tagging.names import safe
-from tagging.records import Caption
+from tagline.benchmarks.datasets.sources import Document, Shelf
+from tagline.tagging.names import safe
+from tagline.tagging.records import Caption
 
 STEP = 5.0  # seconds
 MOST_STEPS = 100  # a genuine video has six at most: beyond 30 seconds none is used

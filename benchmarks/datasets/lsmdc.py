@@ -12,10 +12,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from benchmarks.datasets.shared import BadAnnotations, Count, Dataset, Item, some, split_counts
-from benchmarks.datasets.sources import Document, Shelf
-from tagging.names import safe
-from tagging.records import Caption
+from tagline.benchmarks.datasets.shared import BadAnnotations, Count, Dataset, Item, some, split_counts
+from tagline.benchmarks.datasets.sources import Document, Shelf
+from tagline.tagging.names import safe
+from tagline.tagging.records import Caption
 
 LISTS = {
     "train": ("LSMDC16_annos_training.csv",),

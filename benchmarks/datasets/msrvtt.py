@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.datasets.shared import (
+from tagline.benchmarks.datasets.shared import (
     BadAnnotations,
     Count,
     Dataset,
@@ -27,9 +27,9 @@ from benchmarks.datasets.shared import (
     split_counts,
     text_of,
 )
-from benchmarks.datasets.sources import Document, Shelf
-from tagging.names import safe
-from tagging.records import Caption
+from tagline.benchmarks.datasets.sources import Document, Shelf
+from tagline.tagging.names import safe
+from tagline.tagging.records import Caption
 
 VARIANTS = ("1k-A", "7k", "full")
 TRAIN_LIST = {"1k-A": "MSRVTT_train.9k.csv", "7k": "MSRVTT_train.7k.csv"}

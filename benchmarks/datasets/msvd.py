@@ -10,10 +10,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.datasets.shared import BadAnnotations, Count, Dataset, Item, some, split_counts, text_of
-from benchmarks.datasets.sources import Shelf
-from tagging.names import safe
-from tagging.records import Caption
+from tagline.benchmarks.datasets.shared import (
+    BadAnnotations,
+    Count,
+    Dataset,
+    Item,
+    some,
+    split_counts,
+    text_of,
+)
+from tagline.benchmarks.datasets.sources import Shelf
+from tagline.tagging.names import safe
+from tagline.tagging.records import Caption
 
 LISTS = {"train": "train_list.txt", "val": "val_list.txt", "test": "test_list.txt"}
 

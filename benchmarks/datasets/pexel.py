@@ -16,11 +16,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.datasets.create import split_of_file, tag_counts
-from benchmarks.datasets.plain import items_of
-from benchmarks.datasets.shared import PICTURES, BadAnnotations, Dataset
-from benchmarks.datasets.sources import Document, Shelf
-from tagging.names import safe
+from tagline.benchmarks.datasets.create import split_of_file, tag_counts
+from tagline.benchmarks.datasets.plain import items_of
+from tagline.benchmarks.datasets.shared import PICTURES, BadAnnotations, Dataset
+from tagline.benchmarks.datasets.sources import Document, Shelf
+from tagline.tagging.names import safe
 
 
 def read(where: Path) -> Dataset:

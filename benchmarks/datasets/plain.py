@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from benchmarks.datasets.shared import (
+from tagline.benchmarks.datasets.shared import (
     BadAnnotations,
     Count,
     Dataset,
@@ -29,9 +29,9 @@ from benchmarks.datasets.shared import (
     split_counts,
     text_of,
 )
-from benchmarks.datasets.sources import Shelf
-from tagging.names import safe
-from tagging.records import Caption
+from tagline.benchmarks.datasets.sources import Shelf
+from tagline.tagging.names import safe
+from tagline.tagging.records import Caption
 
 NAMES = ("captions.csv", "captions.jsonl", "captions.json", "captions.tsv")
 COLUMNS = {

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from benchmarks.datasets.shared import (
+from tagline.benchmarks.datasets.shared import (
     BadAnnotations,
     Count,
     Dataset,
@@ -18,14 +18,14 @@ from benchmarks.datasets.shared import (
     seconds,
     split_counts,
 )
-from benchmarks.datasets.sources import Document
-from tagging.names import safe
-from tagging.records import Caption
+from tagline.benchmarks.datasets.sources import Document
+from tagline.tagging.names import safe
+from tagline.tagging.records import Caption
 
 
 def read(where: Path) -> Dataset:
-    from benchmarks.playhouse.render import Spec
-    from benchmarks.playhouse.sets import SIZES, TRUTH
+    from tagline.benchmarks.playhouse.render import Spec
+    from tagline.benchmarks.playhouse.sets import SIZES, TRUTH
 
     path = where if where.is_file() else where / TRUTH
     if not path.is_file():

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tagging.names import safe
-from tagging.records import Caption
-from tagging.walk import ENDINGS
+from tagline.tagging.names import safe
+from tagline.tagging.records import Caption
+from tagline.tagging.walk import ENDINGS
 
 PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 SPLITS = {

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from benchmarks.datasets.shared import BadAnnotations
-from tagging.names import safe
+from tagline.benchmarks.datasets.shared import BadAnnotations
+from tagline.tagging.names import safe
 
 LARGEST = 1 << 30  # bytes of one document; MSR-VTT's largest has 16 MB
 MOST_FILES = 1_000_000

@@ -12,11 +12,11 @@ import os
 import shutil
 from pathlib import Path
 
-from benchmarks.datasets import playhouse
-from benchmarks.datasets.importer import Files
-from benchmarks.datasets.msrvtt import TEST_LIST, TRAIN_LIST
-from benchmarks.datasets.shared import BadAnnotations
-from tagging.names import safe
+from tagline.benchmarks.datasets import playhouse
+from tagline.benchmarks.datasets.importer import Files
+from tagline.benchmarks.datasets.msrvtt import TEST_LIST, TRAIN_LIST
+from tagline.benchmarks.datasets.shared import BadAnnotations
+from tagline.tagging.names import safe
 
 
 def write(world: Path, folder: Path) -> tuple[Path, Path]:

@@ -22,10 +22,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from benchmarks.datasets.plain import items_of
-from benchmarks.datasets.shared import BadAnnotations, Count, Dataset, Item, split_counts
-from tagging.names import safe
-from tagging.walk import ENDINGS
+from tagline.benchmarks.datasets.plain import items_of
+from tagline.benchmarks.datasets.shared import BadAnnotations, Count, Dataset, Item, split_counts
+from tagline.tagging.names import safe
+from tagline.tagging.walk import ENDINGS
 
 SHARDS = (".tar", ".tar.gz", ".tgz")
 TEXTS = (".txt", ".json")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchmarks.papers.published import Line, Printed, heading, printed
-from benchmarks.papers.studies import STUDIES
+from tagline.benchmarks.papers.published import Line, Printed, heading, printed
+from tagline.benchmarks.papers.studies import STUDIES
 
 Record = Mapping[str, Any]
 TITLES = {

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks.papers.pages import tables_of
-from benchmarks.papers.published import Printed, heading
-from benchmarks.papers.summary import by_variant
-from tagging.reliability import reliability
+from tagline.benchmarks.papers.pages import tables_of
+from tagline.benchmarks.papers.published import Printed, heading
+from tagline.benchmarks.papers.summary import by_variant
+from tagline.tagging.reliability import reliability
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from benchmarks import records
-from benchmarks.papers.studies import Order, order
-from experts.stock.digest import write_whole
-from tagging.configuring import BadConfig, as_dict
+from tagline.benchmarks import records
+from tagline.benchmarks.papers.studies import Order, order
+from tagline.experts.stock.digest import write_whole
+from tagline.tagging.configuring import BadConfig, as_dict
 
 if TYPE_CHECKING:
-    from tagging.catalog import Catalog
+    from tagline.tagging.catalog import Catalog
 
 Say = Callable[[str], None]
 RESULTS, PAGE = "results.json", "results.md"
@@ -55,9 +55,9 @@ def run(
     say: Say = print,
 ) -> Result:
     """Make the tables of a study on the prepared library. Raises BadConfig, CatalogError, WeightsMissing."""
-    from benchmarks.papers import pages, plots, units
-    from tagging import places
-    from tagging.catalog import Catalog
+    from tagline.benchmarks.papers import pages, plots, units
+    from tagline.tagging import places
+    from tagline.tagging.catalog import Catalog
 
     wanted = order(name, given)
     with Catalog.open(places.find(library=library), create=False) as catalog:
@@ -97,7 +97,7 @@ def _prepared(catalog: Catalog, name: str) -> dict[str, Any]:
 
 def _look(wanted: Order, library: str | os.PathLike[str] | None, say: Say) -> None:
     """Let the experts look whose tags any of the units reads, by the command that a user would type."""
-    from tagging.commands import tag
+    from tagline.tagging.commands import tag
 
     names = _experts(wanted)
     if not names:
@@ -123,10 +123,10 @@ def _experts(wanted: Order) -> list[str]:
 
 def _videos(wanted: Order, library: str | os.PathLike[str] | None) -> tuple[list[str], str]:
     """The files to look at: the folder that holds all, or those alone that a smaller run uses."""
-    from table.batches import rows, some
-    from table.config import TagChoice
-    from tagging import places
-    from tagging.catalog import Catalog
+    from tagline.table.batches import rows, some
+    from tagline.table.config import TagChoice
+    from tagline.tagging import places
+    from tagline.tagging.catalog import Catalog
 
     home = places.find(library=library)
     with Catalog.open(home, create=False) as catalog:
@@ -147,7 +147,7 @@ def _videos(wanted: Order, library: str | os.PathLike[str] | None) -> tuple[list
 
 def _record(catalog: Catalog, wanted: Order, found: list[dict[str, Any]]) -> dict[str, Any]:
     """Like the record of a measurement, with the tables and what they were made of in its details."""
-    from benchmarks.papers.summary import comparisons, summarise
+    from tagline.benchmarks.papers.summary import comparisons, summarise
 
     summary = summarise(found)
     prepared = _prepared(catalog, wanted.study.name)

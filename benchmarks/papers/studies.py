@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.papers.published import Printed, printed
-from benchmarks.taggers import METHODS
-from tagging.configuring import BadConfig
+from tagline.benchmarks.papers.published import Printed, printed
+from tagline.benchmarks.taggers import METHODS
+from tagline.tagging.configuring import BadConfig
 
 if TYPE_CHECKING:
-    from table.config import Config as TableConfig
-    from tagging.generator.config import Config as TaggerConfig
+    from tagline.table.config import Config as TableConfig
+    from tagline.tagging.generator.config import Config as TaggerConfig
 
 OURS = ("table", "op-tsg")
 ALONE = ("vtm=false", "mlm=false")
@@ -176,10 +176,10 @@ def _chosen_tables(study: Study, wanted: str | None, mains: tuple[Printed, ...])
 
 
 def _unit(study: Study, model: str, variant: str, given: Mapping[str, str]) -> Unit:
-    from table.config import changed
-    from table.config import preset as table_preset
-    from tagging.generator.config import preset as tagger_preset
-    from tagging.rivals.config import as_baseline_run
+    from tagline.table.config import changed
+    from tagline.table.config import preset as table_preset
+    from tagline.tagging.generator.config import preset as tagger_preset
+    from tagline.tagging.rivals.config import as_baseline_run
 
     name = given.get(f"{model}.preset", study.presets[model])
     config: TableConfig | TaggerConfig

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.papers.studies import OURS
+from tagline.benchmarks.papers.studies import OURS
 
 Found = Mapping[str, Any]  # what a unit kept
 
@@ -45,7 +45,7 @@ def summarise(units: Sequence[Found]) -> dict[str, dict[str, Any]]:
 def _intervals(model: str, own: Sequence[Found]) -> dict[str, list[float]]:
     """95 % intervals of the mean over seeds, from drawing the test videos again."""
     if model == "table":
-        from table.ranking import intervals
+        from tagline.table.ranking import intervals
 
         # All seeds answer the same queries: a video drawn again brings all its queries of all seeds.
         groups = np.unique(np.concatenate([unit["of"] for unit in own]), return_inverse=True)[1]
@@ -78,7 +78,7 @@ def comparisons(units: Sequence[Found]) -> list[dict[str, Any]]:
 
 
 def _of_ranks(pairs: Sequence[tuple[Found, Found]]) -> dict[str, float]:
-    from table.ranking import paired
+    from tagline.table.ranking import paired
 
     theirs, ours, groups = [], [], []
     for our, their in pairs:

@@ -15,15 +15,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.papers.studies import Order, Unit
-from experts.stock.digest import write_whole
-from tagging.configuring import BadConfig, as_dict, digest
+from tagline.benchmarks.papers.studies import Order, Unit
+from tagline.experts.stock.digest import write_whole
+from tagline.tagging.configuring import BadConfig, as_dict, digest
 
 if TYPE_CHECKING:
-    from table.batches import Data, Row
-    from table.ranking import Evaluation
-    from tagging.catalog import Catalog
-    from tagging.generator.data import Example, Examples
+    from tagline.table.batches import Data, Row
+    from tagline.table.ranking import Evaluation
+    from tagline.tagging.catalog import Catalog
+    from tagline.tagging.generator.data import Example, Examples
 
 Say = Callable[[str], None]
 FIGURES = "figures.json"
@@ -58,8 +58,8 @@ def _keep(folder: Path, found: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _retrieval(catalog: Catalog, config: Any, order: Order, home: Path, say: Say) -> dict[str, Any]:
-    from table.batches import rows, some
-    from table.train import load
+    from tagline.table.batches import rows, some
+    from tagline.table.train import load
 
     data = load(catalog, config, most=order.train, say=say)
     tested = some(rows(catalog, config.model.tags, "test", config.train.protocol), order.test)
@@ -76,7 +76,7 @@ def _retrieval(catalog: Catalog, config: Any, order: Order, home: Path, say: Say
     begun = time.perf_counter()
     model, tokenizer = _trained_table(config, data, folder, say)
     learned = time.perf_counter() - begun
-    from table.evaluation import evaluate_model
+    from tagline.table.evaluation import evaluate_model
 
     evaluation = evaluate_model(model, tested, data.frames, tokenizer)
     of = [row.key for row in tested for _ in row.texts]
@@ -97,7 +97,7 @@ def _retrieval(catalog: Catalog, config: Any, order: Order, home: Path, say: Say
 
 
 def _readable(data: Data, tested: list[Row]) -> tuple[list[Row], list[tuple[str, str]]]:
-    from table.frames import FrameCache
+    from tagline.table.frames import FrameCache
 
     assert isinstance(data.frames, FrameCache)
     work = [(row.key, row.path) for row in tested if row.path is not None]
@@ -107,9 +107,9 @@ def _readable(data: Data, tested: list[Row]) -> tuple[list[Row], list[tuple[str,
 
 def _trained_table(config: Any, data: Data, folder: Path, say: Say) -> tuple[Any, Any]:
     """The trained model; where the training had ended already, as it was saved."""
-    from table.saving import CONFIG, from_pretrained
-    from table.train import train
-    from tagging.training import MODEL
+    from tagline.table.saving import CONFIG, from_pretrained
+    from tagline.table.train import train
+    from tagline.tagging.training import MODEL
 
     if (folder / MODEL / CONFIG).exists():
         saved = from_pretrained(folder / MODEL)
@@ -145,9 +145,9 @@ def _ranks(found: Evaluation) -> dict[str, list[float]]:
 
 
 def _tagging(catalog: Catalog, config: Any, order: Order, home: Path, say: Say) -> dict[str, Any]:
-    from experts.devices import pick
-    from tagging.generator.data import examples_of_test, from_catalog
-    from tagging.rivals import retriever_of
+    from tagline.experts.devices import pick
+    from tagline.tagging.generator.data import examples_of_test, from_catalog
+    from tagline.tagging.rivals import retriever_of
 
     if config.train.towers is None and order.weights is not None:
         config = replace(config, train=replace(config.train, collection=order.weights))
@@ -188,10 +188,10 @@ def _tagging(catalog: Catalog, config: Any, order: Order, home: Path, say: Say) 
 
 
 def _trained_tagger(config: Any, examples: Examples, retriever: Any, folder: Path, say: Say) -> Any:
-    from tagging.generator.saving import CONFIG, from_pretrained
-    from tagging.generator.train import train
-    from tagging.rivals import make_model
-    from tagging.training import MODEL
+    from tagline.tagging.generator.saving import CONFIG, from_pretrained
+    from tagline.tagging.generator.train import train
+    from tagline.tagging.rivals import make_model
+    from tagline.tagging.training import MODEL
 
     if (folder / MODEL / CONFIG).exists():
         return from_pretrained(folder / MODEL, make_model=make_model, config_class=type(config.model))
@@ -203,9 +203,9 @@ def _tested(
     trained: Any, retriever: Any, train: list[Example], tested: list[Example]
 ) -> tuple[dict[str, float], list[list[tuple[str, float]]]]:
     """The papers' columns in percent, and what was said of each video with calibrated scores."""
-    from tagging.generator.methods import predict_all
-    from tagging.generator.trainer import score
-    from tagging.reliability import reliability
+    from tagline.tagging.generator.methods import predict_all
+    from tagline.tagging.generator.trainer import score
+    from tagline.tagging.reliability import reliability
 
     said = predict_all(trained.model, trained.collator(retriever), tested)
     figures = {

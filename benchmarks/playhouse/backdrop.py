@@ -8,7 +8,7 @@ from random import Random
 import numpy as np
 from PIL import Image, ImageDraw
 
-from benchmarks.playhouse.drawing import WHITE, Colour, Point, Sketch, mix, shade
+from tagline.benchmarks.playhouse.drawing import WHITE, Colour, Point, Sketch, mix, shade
 
 
 @dataclass(frozen=True, slots=True)

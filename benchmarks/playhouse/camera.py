@@ -8,9 +8,9 @@ from random import Random
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw
 
-from benchmarks.playhouse.drawing import wave
-from benchmarks.playhouse.motions import between, ease
-from benchmarks.playhouse.scenario import Camera
+from tagline.benchmarks.playhouse.drawing import wave
+from tagline.benchmarks.playhouse.motions import between, ease
+from tagline.benchmarks.playhouse.scenario import Camera
 
 
 def window(camera: Camera, share: float, time: float, wide: float) -> tuple[float, float, float, float]:

@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from benchmarks.playhouse import cast, folksonomy, stage, voices
-from benchmarks.playhouse.looks import PERSONS
-from benchmarks.playhouse.motions import MOTIONS
-from benchmarks.playhouse.props import OBJECTS
-from benchmarks.playhouse.render import Spec
-from benchmarks.playhouse.scenario import SCREEN_TEXTS, scenario
-from benchmarks.playhouse.scenes import SCENES
-from benchmarks.playhouse.sentences import TOPICS
-from benchmarks.playhouse.truth import Truth, truth
+from tagline.benchmarks.playhouse import cast, folksonomy, stage, voices
+from tagline.benchmarks.playhouse.looks import PERSONS
+from tagline.benchmarks.playhouse.motions import MOTIONS
+from tagline.benchmarks.playhouse.props import OBJECTS
+from tagline.benchmarks.playhouse.render import Spec
+from tagline.benchmarks.playhouse.scenario import SCREEN_TEXTS, scenario
+from tagline.benchmarks.playhouse.scenes import SCENES
+from tagline.benchmarks.playhouse.sentences import TOPICS
+from tagline.benchmarks.playhouse.truth import Truth, truth
 
 ZIPF_RANKS = (10, 1000)  # where the slope is fitted: past the plateau of the head, before single uses
 # The papers print no slope, but how many of the tags that train and test share make up 90 % of all uses:

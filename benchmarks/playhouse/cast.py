@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from functools import cache
 from random import Random
 
-from benchmarks.playhouse.looks import PERSONS, Look, random_look
-from benchmarks.playhouse.motions import MOTIONS
-from benchmarks.playhouse.props import OBJECTS
-from benchmarks.playhouse.scenes import PLACES_PER_SCENE, SCENES
-from benchmarks.playhouse.sentences import TOPICS
+from tagline.benchmarks.playhouse.looks import PERSONS, Look, random_look
+from tagline.benchmarks.playhouse.motions import MOTIONS
+from tagline.benchmarks.playhouse.props import OBJECTS
+from tagline.benchmarks.playhouse.scenes import PLACES_PER_SCENE, SCENES
+from tagline.benchmarks.playhouse.sentences import TOPICS
 
 CHARACTERS_PER_KIND = 30
 

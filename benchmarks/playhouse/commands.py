@@ -41,7 +41,7 @@ def render(name: str, folder: Path, seed: int, jobs: int | None) -> None:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from benchmarks.playhouse import sets
+    from tagline.benchmarks.playhouse import sets
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as shown:
@@ -71,9 +71,9 @@ def card(name: str, seed: int, out: Path | None, as_json: bool) -> None:
     tagline bench playhouse card bench
     tagline bench playhouse card demo --out /tmp/card
     """
-    from benchmarks.playhouse import card as sheet
-    from benchmarks.playhouse import sets
-    from benchmarks.playhouse.truth import truth
+    from tagline.benchmarks.playhouse import card as sheet
+    from tagline.benchmarks.playhouse import sets
+    from tagline.benchmarks.playhouse.truth import truth
 
     specs = sets.videos(name, seed)
     truths = [truth(spec.seed) for spec in specs]
@@ -115,7 +115,7 @@ def experts(only: str | None, out: Path | None, seed: int, minutes: float | None
     import os
     import time
 
-    from benchmarks.playhouse.training import lessons
+    from tagline.benchmarks.playhouse.training import lessons
 
     try:
         chosen = lessons.chosen(only)
@@ -149,8 +149,8 @@ def standin(world: Path, folder: Path) -> None:
     \b
     tagline bench playhouse standin /tmp/tiny /tmp/vtt
     """
-    from benchmarks.datasets.shared import BadAnnotations
-    from benchmarks.datasets.standin import write
+    from tagline.benchmarks.datasets.shared import BadAnnotations
+    from tagline.benchmarks.datasets.standin import write
 
     try:
         annotations, videos = write(world, folder)

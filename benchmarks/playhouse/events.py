@@ -7,9 +7,9 @@ from collections import defaultdict
 from dataclasses import dataclass
 from functools import lru_cache
 
-from benchmarks.playhouse import cast, props, stage
-from benchmarks.playhouse.motions import STILL
-from benchmarks.playhouse.scenario import Scenario, Shot, scenario
+from tagline.benchmarks.playhouse import cast, props, stage
+from tagline.benchmarks.playhouse.motions import STILL
+from tagline.benchmarks.playhouse.scenario import Scenario, Shot, scenario
 
 SEEN = 0.35  # a thing counts as seen while at least this share of it is visible
 
@@ -53,7 +53,7 @@ def events(seed: int) -> tuple[Event, ...]:
 
 
 def _setting(shot: Shot) -> list[Event]:
-    from benchmarks.playhouse.scenes import SCENES
+    from tagline.benchmarks.playhouse.scenes import SCENES
 
     span = (shot.start, shot.end)
     return [

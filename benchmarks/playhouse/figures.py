@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from benchmarks.playhouse.drawing import INK, Point, Sketch, shade, swing
-from benchmarks.playhouse.heads import back_of_head, head_of
-from benchmarks.playhouse.looks import BUILDS, CLOTHES, Build, Look
+from tagline.benchmarks.playhouse.drawing import INK, Point, Sketch, shade, swing
+from tagline.benchmarks.playhouse.heads import back_of_head, head_of
+from tagline.benchmarks.playhouse.looks import BUILDS, CLOTHES, Build, Look
 
 Limb = tuple[float, float]  # angles of the upper and the lower part: 0 hangs down, 90 points right
 

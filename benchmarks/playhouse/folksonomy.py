@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from random import Random
 
-from benchmarks.playhouse import cast, props, synonyms
-from benchmarks.playhouse.events import Event, events
-from benchmarks.playhouse.motions import STILL
-from benchmarks.playhouse.scenario import Actor, Scenario, Shot, scenario
+from tagline.benchmarks.playhouse import cast, props, synonyms
+from tagline.benchmarks.playhouse.events import Event, events
+from tagline.benchmarks.playhouse.motions import STILL
+from tagline.benchmarks.playhouse.scenario import Actor, Scenario, Shot, scenario
 
 WRONG = 0.05  # of all tags belong to some other video
 MISSPELT = 0.012  # have two letters swapped

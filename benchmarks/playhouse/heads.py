@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from benchmarks.playhouse.drawing import INK, Colour, Sketch, mix, shade
-from benchmarks.playhouse.looks import CLOTHES, HAIR, Look
+from tagline.benchmarks.playhouse.drawing import INK, Colour, Sketch, mix, shade
+from tagline.benchmarks.playhouse.looks import CLOTHES, HAIR, Look
 
 
 @lru_cache(maxsize=256)

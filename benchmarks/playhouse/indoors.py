@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from benchmarks.playhouse.backdrop import Backdrop
-from benchmarks.playhouse.drawing import WHITE, Colour, mix, shade
+from tagline.benchmarks.playhouse.backdrop import Backdrop
+from tagline.benchmarks.playhouse.drawing import WHITE, Colour, mix, shade
 
 
 def _room(b: Backdrop, wall: Colour, floor: Colour, edge: float = 0.68) -> None:

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
-from benchmarks.playhouse import cast, props, synonyms
-from benchmarks.playhouse.events import Event, events
-from benchmarks.playhouse.looks import Look
-from benchmarks.playhouse.motions import STILL
-from benchmarks.playhouse.scenario import Actor, Scenario, Shot, scenario
-from benchmarks.playhouse.sentences import TOPICS
+from tagline.benchmarks.playhouse import cast, props, synonyms
+from tagline.benchmarks.playhouse.events import Event, events
+from tagline.benchmarks.playhouse.looks import Look
+from tagline.benchmarks.playhouse.motions import STILL
+from tagline.benchmarks.playhouse.scenario import Actor, Scenario, Shot, scenario
+from tagline.benchmarks.playhouse.sentences import TOPICS
 
 CAPTIONS = 20
 

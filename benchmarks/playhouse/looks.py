@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from random import Random
 
-from benchmarks.playhouse.drawing import Colour
+from tagline.benchmarks.playhouse.drawing import Colour
 
 PERSONS = ("man", "woman", "boy", "girl")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from benchmarks.playhouse.drawing import Point, wave
-from benchmarks.playhouse.figures import Limb, Pose
+from tagline.benchmarks.playhouse.drawing import Point, wave
+from tagline.benchmarks.playhouse.figures import Limb, Pose
 
 
 @dataclass(frozen=True, slots=True)

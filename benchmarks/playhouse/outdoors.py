@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from benchmarks.playhouse.backdrop import Backdrop
-from benchmarks.playhouse.drawing import WHITE, mix, shade
+from tagline.benchmarks.playhouse.backdrop import Backdrop
+from tagline.benchmarks.playhouse.drawing import WHITE, mix, shade
 
 
 def beach(b: Backdrop) -> None:

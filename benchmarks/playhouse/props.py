@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from benchmarks.playhouse import things_inside, things_outside
-from benchmarks.playhouse.drawing import Sketch
-from benchmarks.playhouse.looks import CLOTHES
+from tagline.benchmarks.playhouse import things_inside, things_outside
+from tagline.benchmarks.playhouse.drawing import Sketch
+from tagline.benchmarks.playhouse.looks import CLOTHES
 
 _DRAW = {**things_outside.DRAW, **things_inside.DRAW}
 OBJECTS = tuple(_DRAW)

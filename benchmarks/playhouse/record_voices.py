@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.playhouse.sentences import TOPICS, sentences
+from tagline.benchmarks.playhouse.sentences import TOPICS, sentences
 
 VOICES = ("rms", "kal16", "awb", "slt")
 RATE = 16_000
@@ -92,7 +92,7 @@ def listen() -> dict[str, list[str]]:
     """Which voices say each topic so that a general English model does not hear it."""
     from pocketsphinx import Decoder
 
-    from benchmarks.playhouse.voices import from_opus
+    from tagline.benchmarks.playhouse.voices import from_opus
 
     decoder = Decoder(samprate=RATE, loglevel="FATAL")
     misheard: dict[str, list[str]] = defaultdict(list)

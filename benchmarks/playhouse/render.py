@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.playhouse import stage
-from benchmarks.playhouse.scenario import Scenario, scenario, split_of
-from benchmarks.playhouse.sound import RATE, sound
+from tagline.benchmarks.playhouse import stage
+from tagline.benchmarks.playhouse.scenario import Scenario, scenario, split_of
+from tagline.benchmarks.playhouse.sound import RATE, sound
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,11 @@ from itertools import pairwise
 from random import Random
 from typing import Any
 
-from benchmarks.playhouse import cast, voices
-from benchmarks.playhouse.looks import CLOTHES, PERSONS, Look, random_look
-from benchmarks.playhouse.motions import STILL
-from benchmarks.playhouse.props import AIR, COLOURED, OUTDOOR_ONLY, SMALL, WATER
-from benchmarks.playhouse.scenes import PLACES_PER_SCENE, SCENES
+from tagline.benchmarks.playhouse import cast, voices
+from tagline.benchmarks.playhouse.looks import CLOTHES, PERSONS, Look, random_look
+from tagline.benchmarks.playhouse.motions import STILL
+from tagline.benchmarks.playhouse.props import AIR, COLOURED, OUTDOOR_ONLY, SMALL, WATER
+from tagline.benchmarks.playhouse.scenes import PLACES_PER_SCENE, SCENES
 
 # A seed says by itself which split it belongs to, so nobody can train on a test video by accident.
 SPLIT_BASES = {"train": 0, "val": 10_000_000, "test": 20_000_000}

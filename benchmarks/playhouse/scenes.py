@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
-from benchmarks.playhouse import indoors, outdoors
-from benchmarks.playhouse.backdrop import LIGHTS, Backdrop
-from benchmarks.playhouse.drawing import Colour
+from tagline.benchmarks.playhouse import indoors, outdoors
+from tagline.benchmarks.playhouse.backdrop import LIGHTS, Backdrop
+from tagline.benchmarks.playhouse.drawing import Colour
 
 PLACES_PER_SCENE = 20
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.playhouse.render import Spec, render
-from benchmarks.playhouse.scenario import SPLIT_BASES
-from benchmarks.playhouse.truth import Truth, from_json, to_json, truth
+from tagline.benchmarks.playhouse.render import Spec, render
+from tagline.benchmarks.playhouse.scenario import SPLIT_BASES
+from tagline.benchmarks.playhouse.truth import Truth, from_json, to_json, truth
 
 # Raise this when the same seed no longer makes the same video: folders of another version are refused.
 VERSION = 2

@@ -6,8 +6,8 @@ from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
 
-from benchmarks.playhouse import stage
-from benchmarks.playhouse.scenario import scenario
+from tagline.benchmarks.playhouse import stage
+from tagline.benchmarks.playhouse.scenario import scenario
 
 RATE = 2  # moments a second
 PLAIN = 0.5  # share of a thing that shows at a moment when it is plainly visible

@@ -10,10 +10,10 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.playhouse import voices
-from benchmarks.playhouse.drawing import wave
-from benchmarks.playhouse.scenario import Scenario
-from benchmarks.playhouse.scenes import SCENES
+from tagline.benchmarks.playhouse import voices
+from tagline.benchmarks.playhouse.drawing import wave
+from tagline.benchmarks.playhouse.scenario import Scenario
+from tagline.benchmarks.playhouse.scenes import SCENES
 
 RATE = voices.RATE
 Wide = npt.NDArray[np.int64]

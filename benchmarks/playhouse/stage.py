@@ -11,14 +11,14 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageChops, ImageDraw, ImageFont
 
-from benchmarks.playhouse import camera, props
-from benchmarks.playhouse.backdrop import LIGHTS
-from benchmarks.playhouse.drawing import WHITE, Colour, Extent, Sketch, shade, wave
-from benchmarks.playhouse.figures import figure
-from benchmarks.playhouse.looks import CLOTHES
-from benchmarks.playhouse.motions import moment
-from benchmarks.playhouse.scenario import Actor, Prop, Scenario, Shot, Shown
-from benchmarks.playhouse.scenes import SCENES, backdrop
+from tagline.benchmarks.playhouse import camera, props
+from tagline.benchmarks.playhouse.backdrop import LIGHTS
+from tagline.benchmarks.playhouse.drawing import WHITE, Colour, Extent, Sketch, shade, wave
+from tagline.benchmarks.playhouse.figures import figure
+from tagline.benchmarks.playhouse.looks import CLOTHES
+from tagline.benchmarks.playhouse.motions import moment
+from tagline.benchmarks.playhouse.scenario import Actor, Prop, Scenario, Shot, Shown
+from tagline.benchmarks.playhouse.scenes import SCENES, backdrop
 
 FINE = 2  # the world is drawn this many times as fine as the frames, then made smaller
 

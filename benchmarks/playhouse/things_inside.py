@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from benchmarks.playhouse.drawing import INK, WHITE, Colour, Sketch, shade
+from tagline.benchmarks.playhouse.drawing import INK, WHITE, Colour, Sketch, shade
 
 WOOD: Colour = (176, 122, 74)
 STEEL: Colour = (168, 176, 186)

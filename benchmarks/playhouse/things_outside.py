@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from benchmarks.playhouse.drawing import INK, WHITE, Colour, Sketch, shade
-from benchmarks.playhouse.looks import CLOTHES
+from tagline.benchmarks.playhouse.drawing import INK, WHITE, Colour, Sketch, shade
+from tagline.benchmarks.playhouse.looks import CLOTHES
 
 WOOD: Colour = (176, 122, 74)
 STEEL: Colour = (168, 176, 186)

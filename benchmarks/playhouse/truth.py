@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from benchmarks.playhouse import folksonomy, language, stage
-from benchmarks.playhouse.events import Event, events
-from benchmarks.playhouse.language import Caption
-from benchmarks.playhouse.scenario import Scenario, scenario
-from benchmarks.playhouse.stage import Box
+from tagline.benchmarks.playhouse import folksonomy, language, stage
+from tagline.benchmarks.playhouse.events import Event, events
+from tagline.benchmarks.playhouse.language import Caption
+from tagline.benchmarks.playhouse.scenario import Scenario, scenario
+from tagline.benchmarks.playhouse.stage import Box
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import json
 
 import click
 
-from benchmarks import records
+from tagline.benchmarks import records
 
 
 @click.command()
@@ -27,7 +27,7 @@ def speed(gpu: bool, parts: str | None, settings: tuple[str, ...], as_json: bool
     and search). All of them take about half an hour on two cores. The record is kept as `speed` (with --gpu:
     `speed-gpu`) and stands in docs/RESULTS.md after `tagline bench report`.
     """
-    from benchmarks.speed.measure import NoGpu
+    from tagline.benchmarks.speed.measure import NoGpu
 
     options = {}
     for setting in settings:

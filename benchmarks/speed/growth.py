@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.speed import floors
-from benchmarks.speed.parts import Machine, Part
+from tagline.benchmarks.speed import floors
+from tagline.benchmarks.speed.parts import Machine, Part
 
 WIDTH = 512
 QUERIES = 20
@@ -35,7 +35,7 @@ def grow(options: Mapping[str, str], machine: Machine) -> tuple[list[Part], list
 
 
 def _at(size: int, machine: Machine) -> dict[str, Any]:
-    from retrieval.faiss_index import FaissIndex
+    from tagline.retrieval.faiss_index import FaissIndex
 
     rng = np.random.default_rng(size)
     vectors = _clustered(rng, size)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from benchmarks.speed import floors
-from benchmarks.speed.growth import grow
-from benchmarks.speed.parts import ON_GPU, PARTS, Machine, Part
+from tagline.benchmarks.speed import floors
+from tagline.benchmarks.speed.growth import grow
+from tagline.benchmarks.speed.parts import ON_GPU, PARTS, Machine, Part
 
 
 class NoGpu(RuntimeError):

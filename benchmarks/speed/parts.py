@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.speed import floors
+from tagline.benchmarks.speed import floors
 
 Options = Mapping[str, str]
 
@@ -53,8 +53,8 @@ def _number(options: Options, key: str, usual: int) -> int:
 
 def decode(options: Options, machine: Machine) -> list[Part]:
     """CPU seconds for twelve frames of a 720p minute. Plain: OpenCV grabs all. Floor: FFmpeg decodes all."""
-    from benchmarks.decode import FRAMES, HD, _alone
-    from benchmarks.synthetic import cached
+    from tagline.benchmarks.decode import FRAMES, HD, _alone
+    from tagline.benchmarks.synthetic import cached
 
     path, runs = cached(HD), _number(options, "runs", 3)
     ours, plain = (
@@ -82,7 +82,7 @@ def _ffmpeg_alone(path: Path) -> None:
 
 def tagging(options: Options, machine: Machine) -> list[Part]:
     """The whole run and each expert in it, of the measurement `tagging`, with fewer videos if asked for."""
-    from benchmarks.tagging import measure
+    from tagline.benchmarks.tagging import measure
 
     count = options.get("videos", "24")
     found = measure({"videos": count, **({"only": options["only"]} if "only" in options else {})})["details"]
@@ -109,8 +109,8 @@ def embedding(options: Options, machine: Machine) -> list[Part]:
     import torch
     from PIL import Image
 
-    from experts.appearance import load_towers, towers
-    from experts.weights import find, for_expert
+    from tagline.experts.appearance import load_towers, towers
+    from tagline.experts.weights import find, for_expert
 
     name = options.get("towers") or for_expert("appearance", "playhouse")
     count = _number(options, "frames", 64)
@@ -154,7 +154,7 @@ def _open_clip_transform(preparation: Any) -> Callable[[Any], Any]:
 
 def training_step(options: Options, machine: Machine) -> list[Part]:
     """A step of TABLE, texts sharing their video's pass. Plain: every caption has its video encoded anew."""
-    from table.config import preset
+    from tagline.table.config import preset
 
     config = preset(options.get("preset", "playhouse"))
     share = config.train.share if config.train.share > 1 else 4
@@ -180,10 +180,10 @@ def _step(model_config: Any, texts: int, share: int, machine: Machine) -> tuple[
     """Seconds and operations of forward, backward and update."""
     import torch
 
-    from table.batches import Lessons, Row, Tokenizer, Unit, collate
-    from table.encoders import architecture
-    from table.frames import FramesHeld
-    from table.model import Table
+    from tagline.table.batches import Lessons, Row, Tokenizer, Unit, collate
+    from tagline.table.encoders import architecture
+    from tagline.table.frames import FramesHeld
+    from tagline.table.model import Table
 
     side = int(architecture(model_config.architecture)["vision_cfg"]["image_size"])
     rng = np.random.default_rng(0)
@@ -219,12 +219,12 @@ def generating(options: Options, machine: Machine) -> list[Part]:
 
     import torch
 
-    from tagging.generator.config import changed, preset
-    from tagging.generator.data import Collator, Example
-    from tagging.generator.decoding import Drafted, Greedy
-    from tagging.generator.fitting import fit_drafts
-    from tagging.generator.model import Tagger
-    from tagging.generator.words import Words
+    from tagline.tagging.generator.config import changed, preset
+    from tagline.tagging.generator.data import Collator, Example
+    from tagline.tagging.generator.decoding import Drafted, Greedy
+    from tagline.tagging.generator.fitting import fit_drafts
+    from tagline.tagging.generator.model import Tagger
+    from tagline.tagging.generator.words import Words
 
     config = changed(preset(options.get("tagger", "playhouse")), ["use_frames=false"]).model
     tags = [
@@ -277,7 +277,7 @@ def startup(options: Options, machine: Machine) -> list[Part]:
 
         return floors.seconds(once, runs=_number(options, "runs", 3))
 
-    ours = run("-m", "retrieval.cli", "--help")
+    ours = run("-m", "tagline.retrieval.cli", "--help")
     plain = run("-c", "import torch, open_clip, faiss")
     return [
         Part("start-up", ours, plain, "a script that begins with import torch, open_clip, faiss",

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from experts.footage import Pictures, Unreadable, Windows
+from tagline.experts.footage import Pictures, Unreadable, Windows
 
 PAGE = 4096
 

@@ -13,7 +13,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from experts.decoding.guard import LENGTH
+import tagline
+from tagline.experts.decoding.guard import LENGTH
 
 # What a child's environment keeps: where its libraries and its temporary files are, no tokens, no proxies.
 NEEDED = (
@@ -44,7 +45,7 @@ class Child:
         with there:
             environment = {
                 **bare_environment(),
-                "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
+                "PYTHONPATH": str(Path(tagline.__file__).resolve().parents[1]),
                 "OPENBLAS_NUM_THREADS": "1",  # its threads' stacks count as memory
                 "OMP_NUM_THREADS": "1",
                 "MALLOC_ARENA_MAX": "1",

@@ -15,9 +15,9 @@ import struct
 import sys
 from typing import Any
 
-from experts import footage
-from experts.decoding import sandbox
-from experts.footage import Sampling, Unreadable
+from tagline.experts import footage
+from tagline.experts.decoding import sandbox
+from tagline.experts.footage import Sampling, Unreadable
 
 KINDS = {
     kind.__name__: kind
@@ -64,7 +64,7 @@ def shut_in() -> socket.socket:
     import av.subtitles.subtitle
     import numpy.ma  # noqa: F401
 
-    from experts.decoding import previewing, watching  # noqa: F401
+    from tagline.experts.decoding import previewing, watching  # noqa: F401
 
     av.codec.codecs_available  # noqa: B018
     sandbox.limit_memory(int(sys.argv[3]))
@@ -106,10 +106,10 @@ def answer(order: dict[str, Any], file: int | None) -> tuple[dict[str, Any], int
     """What becomes of one order about an opened file: (what lies where, descriptor), or (why not, None)."""
     import av
 
-    from experts.decoding.canvas import Store
-    from experts.decoding.previewing import preview
-    from experts.decoding.reader import File
-    from experts.decoding.watching import watch
+    from tagline.experts.decoding.canvas import Store
+    from tagline.experts.decoding.previewing import preview
+    from tagline.experts.decoding.reader import File
+    from tagline.experts.decoding.watching import watch
 
     assert file is not None
     video = File(file, order["suffix"])

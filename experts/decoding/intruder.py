@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from experts.decoding import probe
-from experts.decoding.children import Child, Gone
+from tagline.experts.decoding import probe
+from tagline.experts.decoding.children import Child, Gone
 
 PROGRAM = Path(probe.__file__)
 MEMORY = 1 << 30

@@ -11,11 +11,11 @@ from typing import Any
 import av
 import numpy as np
 
-from experts.decoding.canvas import Store, rotation, upright
-from experts.decoding.formats import sound_is_read
-from experts.decoding.reader import File, OutOfTime, Reader, Rules
-from experts.decoding.watching import opened
-from experts.footage import Unreadable
+from tagline.experts.decoding.canvas import Store, rotation, upright
+from tagline.experts.decoding.formats import sound_is_read
+from tagline.experts.decoding.reader import File, OutOfTime, Reader, Rules
+from tagline.experts.decoding.watching import opened
+from tagline.experts.footage import Unreadable
 
 TICKS = 90_000  # a second, of the pictures
 HERTZ = 48_000  # of the sound

@@ -320,7 +320,7 @@ def main() -> None:
     """Arguments as those of the guard. An order names the number of an attempt, the paths and the parent."""
     import fcntl  # noqa: F401  nothing can be loaded later
 
-    from experts.decoding import guard
+    from tagline.experts.decoding import guard
 
     column = {"x86_64": 0, "aarch64": 1}[platform.machine()]
     channel = guard.shut_in()

@@ -25,10 +25,10 @@ import av
 import numpy as np
 from av.stream import Disposition
 
-from experts.decoding.formats import BY_SUFFIX, CONTAINERS, PICTURES, SKIPPABLE, SOUNDS, STARTABLE
-from experts.decoding.packets import Clock, Table, in_upper_layer, packets_of, stamps_of
-from experts.decoding.sampling import Timeline, lost
-from experts.footage import Unreadable
+from tagline.experts.decoding.formats import BY_SUFFIX, CONTAINERS, PICTURES, SKIPPABLE, SOUNDS, STARTABLE
+from tagline.experts.decoding.packets import Clock, Table, in_upper_layer, packets_of, stamps_of
+from tagline.experts.decoding.sampling import Timeline, lost
+from tagline.experts.footage import Unreadable
 
 KEPT_PACKETS = 128 << 20  # bytes of packets that are kept rather than read again
 WORTH_A_SEEK = 4 << 20  # bytes; below that, reading on is cheaper

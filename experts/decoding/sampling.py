@@ -15,7 +15,7 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
-from experts.footage import PerSecond, PerShot, Sampling, Sound, Uniform, Windows
+from tagline.experts.footage import PerSecond, PerShot, Sampling, Sound, Uniform, Windows
 
 Ticks = npt.NDArray[np.int64]
 

@@ -11,7 +11,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from experts.footage import SOUND_RATE
+from tagline.experts.footage import SOUND_RATE
 
 Samples = npt.NDArray[np.float32]
 JUMP = Fraction(1, 20)  # seconds by which a timestamp must be late to mean a gap in the sound

@@ -10,12 +10,12 @@ from typing import Any
 import av
 import numpy as np
 
-from experts.decoding.canvas import Canvas, Store, rotation, upright
-from experts.decoding.formats import sound_is_read
-from experts.decoding.reader import File, OutOfTime, Reader, Rules
-from experts.decoding.sampling import SHOT_SIDE, Timeline, looks, shots_of, ticks_of
-from experts.decoding.soundtrack import Samples, Soundtrack
-from experts.footage import PerShot, Sound, Unreadable
+from tagline.experts.decoding.canvas import Canvas, Store, rotation, upright
+from tagline.experts.decoding.formats import sound_is_read
+from tagline.experts.decoding.reader import File, OutOfTime, Reader, Rules
+from tagline.experts.decoding.sampling import SHOT_SIDE, Timeline, looks, shots_of, ticks_of
+from tagline.experts.decoding.soundtrack import Samples, Soundtrack
+from tagline.experts.footage import PerShot, Sound, Unreadable
 
 SHARE_OF_TIME = 0.8  # of the time limit: after that, what is there so far is handed over
 

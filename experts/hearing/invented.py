@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-from experts.tags import Word
+from tagline.experts.tags import Word
 
 LONGEST_LOOP = 12  # words
 LOOPS = 3  # how often in a row people may say the same thing

@@ -17,9 +17,9 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from experts import weights
-from experts.stock import digest
-from experts.tags import Word
+from tagline.experts import weights
+from tagline.experts.stock import digest
+from tagline.experts.tags import Word
 
 Vectors = npt.NDArray[np.float32]
 
@@ -124,7 +124,7 @@ class ClipText:
         return f"clip {self.found.sha256}"
 
     def load(self, device: str) -> None:
-        from experts import appearance
+        from tagline.experts import appearance
 
         self._towers = appearance.towers(self.found.name, device, allow_pickle=self.allow_pickle)
 

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from experts import devices, weights
-from experts.footage import SOUND_RATE
-from experts.hearing import invented
-from experts.hearing.voice import Samples
-from experts.tags import Word
+from tagline.experts import devices, weights
+from tagline.experts.footage import SOUND_RATE
+from tagline.experts.hearing import invented
+from tagline.experts.hearing.voice import Samples
+from tagline.experts.tags import Word
 
 if TYPE_CHECKING:
     import torch
@@ -102,7 +102,7 @@ class SphinxListener:
         return self.name
 
     def load(self, device: str) -> None:
-        from experts.hearing.sphinx import Pool
+        from tagline.experts.hearing.sphinx import Pool
 
         if self._pool is None:
             self._pool = Pool(self.children)

@@ -16,8 +16,8 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from experts.footage import SOUND_RATE, Footage, Sampling, Sound
-from experts.tags import Embedding, Modality, Report
+from tagline.experts.footage import SOUND_RATE, Footage, Sampling, Sound
+from tagline.experts.tags import Embedding, Modality, Report
 
 WINDOW, HOP, POINTS = 400, 160, 512  # samples: 25 ms, 10 ms, and the transform's length
 BANDS, LOWEST, HIGHEST = 64, 125.0, 7500.0  # Hertz

@@ -21,8 +21,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from experts.footage import SOUND_RATE
-from experts.hearing.voice import Samples
+import tagline
+from tagline.experts.footage import SOUND_RATE
+from tagline.experts.hearing.voice import Samples
 
 LENGTH = struct.Struct("=I")
 SHORTEST = 2 * SOUND_RATE // 10  # bytes; in less than a tenth of a second no word fits
@@ -30,8 +31,8 @@ PATIENCE = 60.0  # seconds for a child to load its model and answer
 SLOWEST = 30.0  # … and this many more for each second of sound; a thousandth of it is usual
 
 # Nothing is imported from the folder that we happen to stand in: it may be somebody's videos.
-ROOT = str(Path(__file__).resolve().parents[2])
-CHILD = f"import sys; sys.path.insert(0, {ROOT!r}); from experts.hearing import sphinx; sphinx.main()"
+ROOT = str(Path(tagline.__file__).resolve().parents[1])
+CHILD = f"import sys; sys.path.insert(0, {ROOT!r}); from tagline.experts.hearing import sphinx; sphinx.main()"
 
 Found = list[tuple[str, float, float, float]]  # word, start and end in seconds, probability
 
@@ -93,7 +94,7 @@ def as_bytes(sound: Samples) -> bytes:
 
 def main() -> None:
     """The child. Its recogniser is loaded once; each sound is heard as if it were the first."""
-    from experts.decoding import sandbox
+    from tagline.experts.decoding import sandbox
 
     sandbox.ignore_interrupts()
     inward, outward = sys.stdin.buffer, sys.stdout.buffer

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from experts.footage import SOUND_RATE
+from tagline.experts.footage import SOUND_RATE
 
 Samples = npt.NDArray[np.float32]  # [S], mono, 16 kHz
 

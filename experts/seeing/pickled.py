@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
-from experts.stock.checkpoint import ignored
-from experts.stock.unpickle import Kind, Record, Refused, shown
+from tagline.experts.stock.checkpoint import ignored
+from tagline.experts.stock.unpickle import Kind, Record, Refused, shown
 
 # The layers of the detectors that ultralytics has published, by module; at first all of its own lay in one.
 _CONV = "Concat Conv ConvTranspose DWConv DWConvTranspose2d Focus GhostConv Index RepConv"

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from experts.footage import Pictures, Seconds
-from experts.tags import Modality, Sighting, Tag, to_spans
+from tagline.experts.footage import Pictures, Seconds
+from tagline.experts.tags import Modality, Sighting, Tag, to_spans
 
 if TYPE_CHECKING:
     import torch

@@ -30,14 +30,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from experts import devices
-from experts.footage import Pictures
-from experts.stock import digest
+from tagline.experts import devices
+from tagline.experts.footage import Pictures
+from tagline.experts.stock import digest
 
 if TYPE_CHECKING:
     import torch
 
-    from experts.seeing.pickled import Pickled
+    from tagline.experts.seeing.pickled import Pickled
 
 FORMAT = "tagline-yolo"
 
@@ -274,7 +274,7 @@ def _change_activations(model: Any, activations: Mapping[str, str]) -> None:
 
 def _convert(checkpoint: Path) -> tuple[Any, list[str], int]:
     """A checkpoint of the user's own, by the same way as those that are pulled: nothing in it is called."""
-    from experts.stock.convert import ConvertFailed, convert
+    from tagline.experts.stock.convert import ConvertFailed, convert
 
     with tempfile.TemporaryDirectory() as made:
         try:

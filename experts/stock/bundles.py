@@ -18,11 +18,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from experts import weights
-from experts.stock import digest, safe
-from experts.stock.fetch import FetchFailed, room_for
-from experts.stock.pull import swap_in, write_lock
-from experts.weights import Entry
+from tagline.experts import weights
+from tagline.experts.stock import digest, safe
+from tagline.experts.stock.fetch import FetchFailed, room_for
+from tagline.experts.stock.pull import swap_in, write_lock
+from tagline.experts.weights import Entry
 
 FORMAT = 1
 MANIFEST = "bundle.json"

@@ -17,8 +17,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from experts.decoding import sandbox
-from experts.stock import safe
+import tagline
+from tagline.experts.decoding import sandbox
+from tagline.experts.stock import safe
 
 SECONDS = 900
 OUTPUT_MOST = 4  # times the input, at most: halves become floats, nothing else grows
@@ -48,8 +49,8 @@ def convert(source: Path, folder: Path, form: str, name: str) -> None:
 
 def _in_a_child(source: Path, folder: Path, form: str, name: str) -> None:
     start = (
-        f"import sys; sys.path.insert(0, {str(Path(__file__).parents[2])!r}); "
-        "from experts.stock import convert; convert.child(*sys.argv[1:])"
+        f"import sys; sys.path.insert(0, {str(Path(tagline.__file__).resolve().parents[1])!r}); "
+        "from tagline.experts.stock import convert; convert.child(*sys.argv[1:])"
     )
     with contextlib.ExitStack() as stack:
         home = stack.enter_context(tempfile.TemporaryDirectory())
@@ -98,7 +99,7 @@ def child(source: str, config: str, model: str, parent: str, form: str, name: st
         try:
             write(READERS[form](pickle, name), about, tensors)
         except Exception as error:  # whatever a broken file brings about
-            from experts.stock.unpickle import Refused
+            from tagline.experts.stock.unpickle import Refused
 
             kind = "it " if isinstance(error, Refused) else ""
             lines = str(error).strip().splitlines() or [type(error).__name__]
@@ -123,7 +124,7 @@ def _load_all(form: str) -> None:
     torch.save({"model_state": {"a": torch.ones(2, 2).T}}, tiny)
     write(_state(tiny, "tiny"), io.BytesIO(), io.BytesIO())
     if form == "yolo":
-        from experts.seeing import pickled, yolo
+        from tagline.experts.seeing import pickled, yolo
 
         assert pickled.NAMES
         backbone = [[-1, 1, "Conv", [8, 3, 2]], [-1, 1, "Conv", [8, 3, 2]], [-1, 1, "Conv", [8, 3, 2]]]
@@ -170,7 +171,7 @@ FORBIDDEN = (
 
 def _state(file: BinaryIO, name: str) -> Contents:
     """A table of tensors, or one inside {"model_state": …}."""
-    from experts.stock.checkpoint import read_checkpoint
+    from tagline.experts.stock.checkpoint import read_checkpoint
 
     found = read_checkpoint(file)
     for key in ("model_state", "state_dict", "model_state_dict", "model"):
@@ -181,8 +182,8 @@ def _state(file: BinaryIO, name: str) -> Contents:
 
 def _whisper(file: BinaryIO, name: str) -> Contents:
     """Whisper's own: {"dims": {…}, "model_state_dict": {…}}."""
-    from experts.stock.checkpoint import read_checkpoint
-    from experts.stock.unpickle import Refused
+    from tagline.experts.stock.checkpoint import read_checkpoint
+    from tagline.experts.stock.unpickle import Refused
 
     found = read_checkpoint(file)
     dims = found.get("dims") if isinstance(found, dict) else None
@@ -194,8 +195,8 @@ def _whisper(file: BinaryIO, name: str) -> Contents:
 
 def _yolo(file: BinaryIO, name: str) -> Contents:
     """An ultralytics checkpoint, as float32."""
-    from experts.seeing import pickled, yolo
-    from experts.stock.checkpoint import read_checkpoint
+    from tagline.experts.seeing import pickled, yolo
+    from tagline.experts.stock.checkpoint import read_checkpoint
 
     found = pickled.read_pickled(read_checkpoint(file, pickled.NAMES))
     config = yolo.config_of(found)
@@ -216,7 +217,7 @@ def _tensors(found: Any, file: BinaryIO) -> dict[str, Any]:
     """Tensors that share nothing, if that is what they are and they are not much more than the file."""
     import torch
 
-    from experts.stock.unpickle import Refused, shown
+    from tagline.experts.stock.unpickle import Refused, shown
 
     if not isinstance(found, dict) or not found:
         raise Refused("holds no table of tensors")

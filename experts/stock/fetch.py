@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from experts.stock.digest import write_whole
+from tagline.experts.stock.digest import write_whole
 
 Progress = Callable[[int, int | None], None]  # bytes that are here, bytes in all where known
 

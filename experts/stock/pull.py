@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from experts import weights
-from experts.stock import digest, safe
-from experts.stock.convert import ConvertFailed, convert
-from experts.stock.fetch import FetchFailed, fetch, mirrored, room_for
-from experts.weights import Entry, Found, WeightsMissing
+from tagline.experts import weights
+from tagline.experts.stock import digest, safe
+from tagline.experts.stock.convert import ConvertFailed, convert
+from tagline.experts.stock.fetch import FetchFailed, fetch, mirrored, room_for
+from tagline.experts.weights import Entry, Found, WeightsMissing
 
 # name of the weights and of the file, bytes that are here, bytes in all where known
 Progress = Callable[[str, str, int, int | None], None]

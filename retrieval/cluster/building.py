@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from retrieval.cluster import pieces
-from retrieval.cluster.pieces import DONE, TRAINED, Head, Piece, Spot
-from retrieval.rows import Vectors
-from tagging import owned
-from tagging.cluster import ClusterError, shards
-from tagging.cluster.joining import joined
-from tagging.cluster.shards import Shelf
+from tagline.retrieval.cluster import pieces
+from tagline.retrieval.cluster.pieces import DONE, TRAINED, Head, Piece, Spot
+from tagline.retrieval.rows import Vectors
+from tagline.tagging import owned
+from tagline.tagging.cluster import ClusterError, shards
+from tagline.tagging.cluster.joining import joined
+from tagline.tagging.cluster.shards import Shelf
 
 EACH = 1_000_000  # rows of a piece
 ASKED = 200  # rows that ask for their neighbours when the recall is measured

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tagging.cluster import LOCAL, ClusterError, required
-from tagging.cluster.commands import catalog
-from tagging.library import NothingFound
-from tagging.names import safe
-from tagging.output import emit, output_options, to_json
+from tagline.tagging.cluster import LOCAL, ClusterError, required
+from tagline.tagging.cluster.commands import catalog
+from tagline.tagging.library import NothingFound
+from tagline.tagging.names import safe
+from tagline.tagging.output import emit, output_options, to_json
 
 if TYPE_CHECKING:
-    from retrieval.cluster.pieces import Head, Spot
-    from retrieval.rows import Vectors
+    from tagline.retrieval.cluster.pieces import Head, Spot
+    from tagline.retrieval.rows import Vectors
 
 __all__ = ["catalog", "index", "serve"]
 
@@ -26,8 +26,8 @@ SOURCE = "scene"  # the expert whose vectors of CLIP lie in the shards
 
 @contextmanager
 def _in_words() -> Iterator[None]:
-    from retrieval.rows import BadIndex
-    from tagging.schema import CatalogError
+    from tagline.retrieval.rows import BadIndex
+    from tagline.tagging.schema import CatalogError
 
     try:
         required()
@@ -43,9 +43,9 @@ def index(shards: str | None, address: str, out: str | None, source: str | None,
             "--cluster wants the SHARDS that `tagline tag --cluster` wrote, and --out FOLDER"
         )
     with _in_words():
-        from retrieval.cluster.building import build
-        from tagging.approvals import approve
-        from tagging.cluster.sources import is_url
+        from tagline.retrieval.cluster.building import build
+        from tagline.tagging.approvals import approve
+        from tagline.tagging.cluster.sources import is_url
 
         if is_url(shards):  # who names it here has approved it, and the index will name it
             approve(shards.rstrip("/"))
@@ -64,9 +64,9 @@ def serve(address: str, pieces: str | None, replicas: int, stop: bool) -> int:
     if address == LOCAL:
         raise click.UsageError("a local cluster ends with the command; start one with `ray start --head`")
     with _in_words():
-        from retrieval.cluster import serving
-        from retrieval.cluster.pieces import Head
-        from tagging.cluster.joining import joined
+        from tagline.retrieval.cluster import serving
+        from tagline.retrieval.cluster.pieces import Head
+        from tagline.tagging.cluster.joining import joined
 
         head = Head.read(Path(pieces))
         with joined(address):
@@ -98,9 +98,9 @@ def ask(
     tagline catalog ask /shared/index a dog on the beach --cluster head:6379
     """
     with _in_words():
-        from retrieval.cluster.pieces import Head
-        from retrieval.cluster.serving import ServedIndex
-        from tagging.cluster.joining import joined
+        from tagline.retrieval.cluster.pieces import Head
+        from tagline.retrieval.cluster.serving import ServedIndex
+        from tagline.tagging.cluster.joining import joined
 
         head = Head.read(Path(pieces))
         query = _encoded(head, " ".join(words), weights, config)
@@ -117,8 +117,8 @@ def ask(
 
 def _encoded(head: Head, sentence: str, weights: str | None, config: str | None) -> Vectors:
     """A sentence as the expert's own CLIP writes it, float32 [1, D]."""
-    from tagging.settings import SettingsError
-    from tagging.settings import load as settings
+    from tagline.tagging.settings import SettingsError
+    from tagline.tagging.settings import load as settings
 
     try:
         expert = settings(config).build(head.source, collection=weights)
@@ -140,10 +140,10 @@ def _encoded(head: Head, sentence: str, weights: str | None, config: str | None)
 
 def _rows(head: Head, spots: list[Spot], scores: list[float]) -> list[dict[str, object]]:
     """Hits with the addresses of their videos, where the shards still say them."""
-    from tagging import approvals
-    from tagging.cluster import asking
-    from tagging.cluster.shards import Shelf
-    from tagging.cluster.sources import is_url
+    from tagline.tagging import approvals
+    from tagline.tagging.cluster import asking
+    from tagline.tagging.cluster.shards import Shelf
+    from tagline.tagging.cluster.sources import is_url
 
     if is_url(head.shards) and not approvals.is_approved(head.shards):
         raise ClusterError(

@@ -22,9 +22,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from experts.stock.digest import write_whole
-from retrieval.rows import BadIndex, Ids, Vectors
-from tagging.names import safe
+from tagline.experts.stock.digest import write_whole
+from tagline.retrieval.rows import BadIndex, Ids, Vectors
+from tagline.tagging.names import safe
 
 FORMAT = 1
 HEAD = "index.json"

@@ -14,9 +14,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from retrieval.cluster.pieces import ROWS, Head, Piece, Spot, merged
-from retrieval.rows import Ids, Vectors
-from tagging.cluster import ClusterError
+from tagline.retrieval.cluster.pieces import ROWS, Head, Piece, Spot, merged
+from tagline.retrieval.rows import Ids, Vectors
+from tagline.tagging.cluster import ClusterError
 
 APP = "tagline-index"
 LIMIT = 2.0  # seconds that a piece has for an answer before another replica is asked

@@ -6,16 +6,16 @@ from collections.abc import Iterable, Sequence
 from pathlib import PurePath
 from typing import Any
 
-from experts.tags import HUMAN_SOURCE, Modality, Tag
-from retrieval.search import Evidence
-from retrieval.web.desk import id_of
-from retrieval.web.overview import Entry
-from tagging.catalog import Catalog
-from tagging.names import safe
-from tagging.records import Video
-from tagging.sidecars.transcript import lines
-from tagging.timeline import lanes
-from tagging.vocabulary import clean
+from tagline.experts.tags import HUMAN_SOURCE, Modality, Tag
+from tagline.retrieval.search import Evidence
+from tagline.retrieval.web.desk import id_of
+from tagline.retrieval.web.overview import Entry
+from tagline.tagging.catalog import Catalog
+from tagline.tagging.names import safe
+from tagline.tagging.records import Video
+from tagline.tagging.sidecars.transcript import lines
+from tagline.tagging.timeline import lanes
+from tagline.tagging.vocabulary import clean
 
 TITLE_MOST = 300
 CHIPS = 6  # tags that stand for a video in a list

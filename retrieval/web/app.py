@@ -21,7 +21,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route as Path_
 from starlette.types import ASGIApp
 
-from retrieval.web.contract import (
+from tagline.retrieval.web.contract import (
     BODY_MOST,
     PROBLEMS,
     Problem,
@@ -30,11 +30,11 @@ from retrieval.web.contract import (
     read_body,
     read_query,
 )
-from retrieval.web.desk import Desk
-from retrieval.web.doors import Doors, Keys
-from retrieval.web.media import Made, Streams, answer
-from retrieval.web.schemas import SCHEMAS
-from retrieval.web.table import TABLE
+from tagline.retrieval.web.desk import Desk
+from tagline.retrieval.web.doors import Doors, Keys
+from tagline.retrieval.web.media import Made, Streams, answer
+from tagline.retrieval.web.schemas import SCHEMAS
+from tagline.retrieval.web.table import TABLE
 
 STATIC = Path(__file__).parent / "static"
 TYPES = {

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from tagging.names import safe
+from tagline.tagging.names import safe
 
 BODY_MOST = 4_096  # bytes; the largest body is a tag with its span
 QUERY_MOST = 4_096  # bytes of everything behind the question mark

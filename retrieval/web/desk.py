@@ -13,13 +13,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from experts.decoder import Decoder, Limits
-from retrieval.web.contract import Problem
-from retrieval.web.overview import Overview
-from retrieval.web.shelf import Shelf
-from tagging import places
-from tagging.catalog import Catalog, CatalogError
-from tagging.records import Place, Video
+from tagline.experts.decoder import Decoder, Limits
+from tagline.retrieval.web.contract import Problem
+from tagline.retrieval.web.overview import Overview
+from tagline.retrieval.web.shelf import Shelf
+from tagline.tagging import places
+from tagline.tagging.catalog import Catalog, CatalogError
+from tagline.tagging.records import Place, Video
 
 HASHED = 20  # characters of a content's hash that make a video's id on the page
 ID = rf"[0-9a-f]{{{HASHED}}}|x[0-9a-f]{{2,400}}"
@@ -80,7 +80,7 @@ class Desk:
 
     def warm(self) -> None:
         """Open what search needs and read the videos' evidence, so that the first questions need not wait."""
-        from retrieval.searcher import searcher_of
+        from tagline.retrieval.searcher import searcher_of
 
         with (
             contextlib.suppress(CatalogError, sqlite3.Error),

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from retrieval.web.contract import QUERY_MOST, Problem
+from tagline.retrieval.web.contract import QUERY_MOST, Problem
 
 HEADERS = {
     # Scripts, styles, pictures and videos of this server and nothing else; markup never comes out of text.

@@ -9,16 +9,16 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
-from experts.tags import Modality
-from retrieval.search import Answer, Evidence, Filters, answer
-from retrieval.web import answers
-from retrieval.web.contract import Problem
-from retrieval.web.desk import Desk
-from retrieval.web.overview import Entry, Key, Library
-from tagging.catalog import Catalog
-from tagging.names import safe
-from tagging.records import Video
-from tagging.vocabulary import normal
+from tagline.experts.tags import Modality
+from tagline.retrieval.search import Answer, Evidence, Filters, answer
+from tagline.retrieval.web import answers
+from tagline.retrieval.web.contract import Problem
+from tagline.retrieval.web.desk import Desk
+from tagline.retrieval.web.overview import Entry, Key, Library
+from tagline.tagging.catalog import Catalog
+from tagline.tagging.names import safe
+from tagline.tagging.records import Video
+from tagline.tagging.vocabulary import normal
 
 Alike = tuple[int, float, tuple[float, float] | None]  # a video's id, how much, and the stretch if known
 
@@ -124,10 +124,10 @@ def similar(desk: Desk, ask: Mapping[str, Any]) -> dict[str, Any]:
 
 def _by_vectors(catalog: Catalog, library: Library, video: Video, count: int) -> list[Alike] | None:
     """(id, cosine, the stretch that is most alike) by the index; None where this library has none."""
-    from retrieval.index import BadIndex, Level
-    from retrieval.searcher import searcher_of
-    from retrieval.similar import NotEmbedded, vector_of
-    from retrieval.similar import similar as nearest
+    from tagline.retrieval.index import BadIndex, Level
+    from tagline.retrieval.searcher import searcher_of
+    from tagline.retrieval.similar import NotEmbedded, vector_of
+    from tagline.retrieval.similar import similar as nearest
 
     index = searcher_of(catalog).indexes.get(Level.VIDEO)
     if index is None:

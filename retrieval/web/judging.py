@@ -7,15 +7,15 @@ from collections.abc import Mapping
 from itertools import zip_longest
 from typing import Any
 
-from experts.tags import HUMAN_SOURCE, Modality
-from retrieval.web import answers
-from retrieval.web.contract import Problem
-from retrieval.web.desk import Desk
-from retrieval.web.overview import Held, Key, Library
-from tagging.catalog import Catalog
-from tagging.names import safe
-from tagging.records import Verdict, Video
-from tagging.vocabulary import clean, normal
+from tagline.experts.tags import HUMAN_SOURCE, Modality
+from tagline.retrieval.web import answers
+from tagline.retrieval.web.contract import Problem
+from tagline.retrieval.web.desk import Desk
+from tagline.retrieval.web.overview import Held, Key, Library
+from tagline.tagging.catalog import Catalog
+from tagline.tagging.names import safe
+from tagline.tagging.records import Verdict, Video
+from tagline.tagging.vocabulary import clean, normal
 
 ALIKE = 3  # times that one tag may stand in the queue: twenty times "man" teach nobody anything
 MADE = frozenset({Modality.HUMAN, Modality.TITLE})  # what nobody guessed

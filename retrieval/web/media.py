@@ -16,11 +16,11 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from retrieval.web import ranges
-from retrieval.web.answers import media_type
-from retrieval.web.contract import Problem
-from retrieval.web.desk import Desk
-from retrieval.web.ranges import NotSatisfiable, Stretch
+from tagline.retrieval.web import ranges
+from tagline.retrieval.web.answers import media_type
+from tagline.retrieval.web.contract import Problem
+from tagline.retrieval.web.desk import Desk
+from tagline.retrieval.web.ranges import NotSatisfiable, Stretch
 
 PIECE = 256 << 10  # bytes read at a time
 STREAMS = 64  # bodies of more than one piece that are sent at once; a browser asks for six at most

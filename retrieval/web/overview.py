@@ -9,9 +9,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from experts.tags import Modality, Tag
-from tagging.catalog import Catalog
-from tagging.records import Video
+from tagline.experts.tags import Modality, Tag
+from tagline.tagging.catalog import Catalog
+from tagline.tagging.records import Video
 
 FRESH = 3.0  # seconds for which an overview is good while a run changes the catalog all the time
 SHARE = 0.1  # of the time at most is spent on renewing it

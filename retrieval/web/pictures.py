@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from experts.footage import Uniform, Unreadable, View
-from retrieval.web.contract import Problem
-from retrieval.web.desk import Desk, Opened
-from retrieval.web.media import Made
-from tagging.catalog import Catalog
-from tagging.records import Video
+from tagline.experts.footage import Uniform, Unreadable, View
+from tagline.retrieval.web.contract import Problem
+from tagline.retrieval.web.desk import Desk, Opened
+from tagline.retrieval.web.media import Made
+from tagline.tagging.catalog import Catalog
+from tagline.tagging.records import Video
 
 TILES = 8  # pictures of a strip, at the midpoints of as many equal parts
 TILE_SIDE = 144  # pixels of the shorter side

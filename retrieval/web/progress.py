@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from retrieval.web import answers
-from retrieval.web.desk import Desk
-from tagging import owned
-from tagging.catalog import Catalog
-from tagging.names import safe
-from tagging.walk import Walk
+from tagline.retrieval.web import answers
+from tagline.retrieval.web.desk import Desk
+from tagline.tagging import owned
+from tagline.tagging.catalog import Catalog
+from tagline.tagging.names import safe
+from tagline.tagging.walk import Walk
 
 COUNTED_ANEW = 30.0  # seconds after which the files of the folder are counted again, while a run is on
 MOST_FILES = 1_000_000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from experts.tags import Modality
+from tagline.experts.tags import Modality
 
 SENSE = {"type": "string", "enum": [modality.value for modality in Modality]}
 TEXT = {"type": "string"}

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from tagging import owned
+from tagline.tagging import owned
 
 SUFFIX = ".made"
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from experts.tags import Modality
-from retrieval.web import answers, finding, judging, pictures
-from retrieval.web import media as files
-from retrieval.web import progress as running
-from retrieval.web.contract import Param, Route
-from retrieval.web.desk import ID, Desk
+from tagline.experts.tags import Modality
+from tagline.retrieval.web import answers, finding, judging, pictures
+from tagline.retrieval.web import media as files
+from tagline.retrieval.web import progress as running
+from tagline.retrieval.web.contract import Param, Route
+from tagline.retrieval.web.desk import ID, Desk
 
 SENSES = tuple(modality.value for modality in Modality)
 DAY = r"\d{4}-\d{2}-\d{2}"
@@ -32,8 +32,8 @@ def _evidence(desk: Desk, ask: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _unseen(desk: Desk, ask: Mapping[str, Any]) -> dict[str, Any]:
-    from tagging.names import safe
-    from tagging.unseen import unseen
+    from tagline.tagging.names import safe
+    from tagline.tagging.unseen import unseen
 
     with desk.catalog() as catalog:
         missed = unseen(catalog, desk.video(catalog, ask["id"]))

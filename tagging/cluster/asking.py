@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from tagging.cluster import shards
-from tagging.cluster.shards import Shelf
-from tagging.vocabulary import normal
+from tagline.tagging.cluster import shards
+from tagline.tagging.cluster.shards import Shelf
+from tagline.tagging.vocabulary import normal
 
 SUMS = ("videos", "looks", "tags", "vectors", "failures")
 

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tagging.cluster import ClusterError, required
-from tagging.library import NothingFound, Senses, library_option
-from tagging.names import safe
-from tagging.output import emit, output_options, to_json
+from tagline.tagging.cluster import ClusterError, required
+from tagline.tagging.library import NothingFound, Senses, library_option
+from tagline.tagging.names import safe
+from tagline.tagging.output import emit, output_options, to_json
 
 if TYPE_CHECKING:
-    from experts.panel import Expert
-    from tagging.cluster.job import Outcome
-    from tagging.cluster.sources import Listing
-    from tagging.cluster.stages import Line, Order
-    from tagging.settings import Settings
+    from tagline.experts.panel import Expert
+    from tagline.tagging.cluster.job import Outcome
+    from tagline.tagging.cluster.sources import Listing
+    from tagline.tagging.cluster.stages import Line, Order
+    from tagline.tagging.settings import Settings
 
 OK, PARTLY, NOTHING = 0, 3, 4
 SHOWN = 20  # failures that are shown
@@ -52,9 +52,9 @@ class Wish:
 def tag(wish: Wish, settings: Settings, only: Sequence[str], device: str | None, **about: Any) -> int:
     """Tag on a cluster; returns the exit code. about: collection, allow_pickle, retry, as Order has them."""
     with in_words():
-        from tagging.cluster import job
-        from tagging.cluster.shards import Shelf
-        from tagging.cluster.sources import listed
+        from tagline.tagging.cluster import job
+        from tagline.tagging.cluster.shards import Shelf
+        from tagline.tagging.cluster.sources import listed
 
         required()
         experts, not_run = settings.panel(
@@ -100,7 +100,7 @@ def _able(experts: Sequence[Expert], not_run: dict[str, str]) -> list[Expert]:
 
 def _beside(named: Sequence[str]) -> str:
     """Where shards go if nobody says so: into the one folder that is tagged."""
-    from tagging.places import FOLDER as HIDDEN
+    from tagline.tagging.places import FOLDER as HIDDEN
 
     if len(named) == 1 and "://" not in named[0] and Path(named[0]).is_dir():
         return str(Path(named[0]).resolve() / HIDDEN / FOLDER)
@@ -116,9 +116,9 @@ def _nothing(wish: Wish, listing: Listing) -> int:
 
 def _say_plan(wish: Wish, shelf: Any, listing: Listing, order: Order) -> int:
     """What a run would do."""
-    from tagging.cluster import job
-    from tagging.cluster.shards import HEAD
-    from tagging.cluster.stages import Known
+    from tagline.tagging.cluster import job
+    from tagline.tagging.cluster.shards import HEAD
+    from tagline.tagging.cluster.stages import Known
 
     before = job.known(shelf)[0] if shelf.fs.exists(f"{shelf.root}/{HEAD}") else Known()
     left = job.to_do(listing.sources, before, order)
@@ -215,9 +215,9 @@ def import_(shards: str, as_json: bool, library: str | None) -> None:
     tagline catalog import ~/Videos/.tagline/shards
     tagline catalog import s3://bucket/shards --library ~/Videos
     """
-    from tagging.catalog import Catalog, CatalogError
-    from tagging.cluster.importing import Brought, take
-    from tagging.folder import only_writer
+    from tagline.tagging.catalog import Catalog, CatalogError
+    from tagline.tagging.cluster.importing import Brought, take
+    from tagline.tagging.folder import only_writer
 
     brought = Brought()
     with in_words():
@@ -238,7 +238,7 @@ def import_(shards: str, as_json: bool, library: str | None) -> None:
 
 def _home(shards: str, library: str | None) -> Any:
     """The library that is meant: named, or the folder in whose .tagline the shards lie."""
-    from tagging import places
+    from tagline.tagging import places
 
     own = Path(shards).absolute()  # where a link in a stranger's folder leads is not what was named
     if library is None and "://" not in shards and own.parent.name == places.FOLDER:
@@ -262,7 +262,7 @@ def query(shards: str, words: tuple[str, ...], modality: str | None, least: floa
     tagline catalog query s3://bucket/shards "red car" --least 0.5
     tagline catalog query ~/Videos/.tagline/shards --modality scene --json
     """
-    from tagging.cluster import asking
+    from tagline.tagging.cluster import asking
 
     with in_words():
         if words:
@@ -285,7 +285,7 @@ def count(shards: str, as_json: bool) -> None:
     \b
     tagline catalog count s3://bucket/shards
     """
-    from tagging.cluster import asking
+    from tagline.tagging.cluster import asking
 
     with in_words():
         facts = asking.summary(shards)

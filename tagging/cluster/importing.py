@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from experts.footage import Coverage, Facts
-from experts.tags import Embedding, Modality, Report, Sighting, Tag, Word
-from tagging.catalog import Catalog
-from tagging.cluster import shards
-from tagging.cluster.shards import Shelf
-from tagging.cluster.sources import from_text, is_url
-from tagging.cluster.stages import FACTS
-from tagging.records import Look, Place, row_to_facts
+from tagline.experts.footage import Coverage, Facts
+from tagline.experts.tags import Embedding, Modality, Report, Sighting, Tag, Word
+from tagline.tagging.catalog import Catalog
+from tagline.tagging.cluster import shards
+from tagline.tagging.cluster.shards import Shelf
+from tagline.tagging.cluster.sources import from_text, is_url
+from tagline.tagging.cluster.stages import FACTS
+from tagline.tagging.records import Look, Place, row_to_facts
 
 AT_ONCE = 200  # parts whose rows lie in memory together
 Row = dict[str, Any]

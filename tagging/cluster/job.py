@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from experts.panel import Expert
-from tagging.cluster import ClusterError, pools, shards, stages
-from tagging.cluster.joining import Node, joined, nodes
-from tagging.cluster.pools import READ, Pool
-from tagging.cluster.shards import Shelf
-from tagging.cluster.sources import Listing, Source, from_text
-from tagging.cluster.stages import COLUMN, Known, Line, Looking, Order, Reading, Writing
-from tagging.settings import Settings
+from tagline.experts.panel import Expert
+from tagline.tagging.cluster import ClusterError, pools, shards, stages
+from tagline.tagging.cluster.joining import Node, joined, nodes
+from tagline.tagging.cluster.pools import READ, Pool
+from tagline.tagging.cluster.shards import Shelf
+from tagline.tagging.cluster.sources import Listing, Source, from_text
+from tagline.tagging.cluster.stages import COLUMN, Known, Line, Looking, Order, Reading, Writing
+from tagline.tagging.settings import Settings
 
 Item = TypeVar("Item")
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from tagging.cluster import LOCAL, LOOPBACK, QUIET, ClusterError, required, secret
+from tagline.tagging.cluster import LOCAL, LOOPBACK, QUIET, ClusterError, required, secret
 
 KNOCK = 5.0  # seconds to wait for somebody to answer at all
 
@@ -41,7 +41,7 @@ def joined(address: str) -> Iterator[list[Node]]:
         return
     with ExitStack() as stack:
         if address == LOCAL:
-            from tagging.cluster.local import started
+            from tagline.tagging.cluster.local import started
 
             address = stack.enter_context(started([os.cpu_count() or 1])).address
         stack.callback(ray.shutdown)

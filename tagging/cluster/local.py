@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tagging.cluster import LOCAL, LOOPBACK, QUIET, ClusterError, required, secret
+from tagline.tagging.cluster import LOCAL, LOOPBACK, QUIET, ClusterError, required, secret
 
 # `ray start`, but a node that is told to be on the loopback stays there: Ray would take the network card.
 PROGRAM = """

@@ -12,8 +12,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tagging.cluster import ClusterError
-from tagging.cluster.joining import Node, survivors
+from tagline.tagging.cluster import ClusterError
+from tagline.tagging.cluster.joining import Node, survivors
 
 READ = "read"  # the stage that fetches, hashes and decodes
 SPARE = 1.0  # CPUs that no actor claims: for the tasks that write, and for repeating what was lost

@@ -16,10 +16,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tagging import owned
-from tagging.cluster import ClusterError
-from tagging.cluster.sources import filesystem, is_url
-from tagging.names import safe
+from tagline.tagging import owned
+from tagline.tagging.cluster import ClusterError
+from tagline.tagging.cluster.sources import filesystem, is_url
+from tagline.tagging.names import safe
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
-from tagging.cluster import ClusterError
-from tagging.names import safe
-from tagging.records import Place
-from tagging.walk import ENDINGS, Walk, content_hash, same_file
+from tagline.tagging.cluster import ClusterError
+from tagline.tagging.names import safe
+from tagline.tagging.records import Place
+from tagline.tagging.walk import ENDINGS, Walk, content_hash, same_file
 
 PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "http": "aiohttp", "https": "aiohttp"}
 ODD = "path:"  # before a path that is not UTF-8

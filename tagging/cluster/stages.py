@@ -16,16 +16,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experts.footage import Coverage, Facts, Footage, Sampling, Sound, Unreadable, union
-from experts.panel import Failed, Panel, Seen
-from tagging.cluster import ClusterError
-from tagging.cluster.shards import Rows, Shelf
-from tagging.cluster.sources import Source, Unfetched, fetched, to_text
-from tagging.folder import PASSING
-from tagging.planning import decoder_version
-from tagging.records import Look, checked, coverage_to_json, facts_to_row, to_json
-from tagging.settings import Settings
-from tagging.walk import same_file
+from tagline.experts.footage import Coverage, Facts, Footage, Sampling, Sound, Unreadable, union
+from tagline.experts.panel import Failed, Panel, Seen
+from tagline.tagging.cluster import ClusterError
+from tagline.tagging.cluster.shards import Rows, Shelf
+from tagline.tagging.cluster.sources import Source, Unfetched, fetched, to_text
+from tagline.tagging.folder import PASSING
+from tagline.tagging.planning import decoder_version
+from tagline.tagging.records import Look, checked, coverage_to_json, facts_to_row, to_json
+from tagline.tagging.settings import Settings
+from tagline.tagging.walk import same_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -113,7 +113,7 @@ class Reading:
     """Sources to parcels with footage: fetched, hashed, and decoded once for all experts still to look."""
 
     def __init__(self, order: Order, known: Known) -> None:
-        from experts.decoder import Decoder
+        from tagline.experts.decoder import Decoder
 
         self.order, self.known = order, known
         self.decoder = Decoder(jobs=1)  # one child for one actor: the pool is as large as it shall be

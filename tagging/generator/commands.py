@@ -36,21 +36,21 @@ def tagger(
     tagline train settings --of tagger                      what can be set, and to what it is
     tagline train tagger --data ~/Videos --set use_frames=false --set epochs=40 --out models/titles
     """
-    from tagging.configuring import BadConfig, changed
-    from tagging.generator.config import preset as named
+    from tagline.tagging.configuring import BadConfig, changed
+    from tagline.tagging.generator.config import preset as named
 
     try:
         config = changed(named(preset), settings)
     except BadConfig as error:
         raise click.UsageError(str(error)) from None
-    from experts.devices import pick
-    from experts.weights import WeightsMissing
-    from tagging.catalog import Catalog, CatalogError
-    from tagging.generator.data import from_catalog
-    from tagging.generator.saving import install
-    from tagging.generator.train import train as run
-    from tagging.owned import without_links
-    from tagging.training import NonFinite, to_stderr
+    from tagline.experts.devices import pick
+    from tagline.experts.weights import WeightsMissing
+    from tagline.tagging.catalog import Catalog, CatalogError
+    from tagline.tagging.generator.data import from_catalog
+    from tagline.tagging.generator.saving import install
+    from tagline.tagging.generator.train import train as run
+    from tagline.tagging.owned import without_links
+    from tagline.tagging.training import NonFinite, to_stderr
 
     try:
         with Catalog.open(library, create=False) as catalog:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tagging import configuring
-from tagging.configuring import (
+from tagline.tagging import configuring
+from tagline.tagging.configuring import (
     BadConfig,
     Schedule,
     as_dict,
@@ -119,10 +119,10 @@ class Config:
 
 def presets() -> list[str]:
     """The names of the presets that come with tagline."""
-    return configuring.presets("tagging.generator")
+    return configuring.presets("tagline.tagging.generator")
 
 
 def preset(name: str) -> Config:
     """A preset by its name."""
-    found: Config = configuring.preset("tagging.generator", Config, name)
+    found: Config = configuring.preset("tagline.tagging.generator", Config, name)
     return found

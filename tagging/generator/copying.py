@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tagging.generator.layers import IGNORE, Cache, Held, WordDecoder
+from tagline.tagging.generator.layers import IGNORE, Cache, Held, WordDecoder
 
 
 class CopyingDecoder(WordDecoder):

@@ -14,15 +14,15 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import Dataset, Sampler
 
-from tagging.configuring import BadConfig
-from tagging.generator.config import Config, TaggerConfig
-from tagging.generator.encoder import Batch
-from tagging.generator.words import Words
-from tagging.uploads import upload_of
+from tagline.tagging.configuring import BadConfig
+from tagline.tagging.generator.config import Config, TaggerConfig
+from tagline.tagging.generator.encoder import Batch
+from tagline.tagging.generator.words import Words
+from tagline.tagging.uploads import upload_of
 
 if TYPE_CHECKING:
-    from experts.appearance import Towers
-    from tagging.catalog import Catalog
+    from tagline.experts.appearance import Towers
+    from tagline.tagging.catalog import Catalog
 
 LOOKS, SIDE = 60, 256  # frames a video, at one a second, and their shorter side, as the expert reads them
 
@@ -180,9 +180,9 @@ def fill(
 
     Returns the towers' hash, and the videos that could not be read, with the reason.
     """
-    from experts.appearance import towers
-    from experts.decoder import Decoder
-    from experts.footage import PerSecond, Unreadable
+    from tagline.experts.appearance import towers
+    from tagline.experts.decoder import Decoder
+    from tagline.experts.footage import PerSecond, Unreadable
 
     found = towers(config.train.towers, device, collection=config.train.collection)
     have = set(catalog.vectors("appearance", fingerprint=found.fingerprint).ids.tolist())
@@ -210,8 +210,8 @@ def fill(
 
 
 def _keep(catalog: Catalog, video_id: int, view: object, towers: Towers) -> None:
-    from experts.footage import View
-    from experts.tags import Embedding
+    from tagline.experts.footage import View
+    from tagline.experts.tags import Embedding
 
     assert isinstance(view, View)
     vectors = towers.encode_frames(view.frames)

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 from torch import Tensor
 
-from tagging.generator.drafts import Drafter
-from tagging.generator.encoder import Seen
-from tagging.generator.layers import Cache
+from tagline.tagging.generator.drafts import Drafter
+from tagline.tagging.generator.encoder import Seen
+from tagline.tagging.generator.layers import Cache
 
 if TYPE_CHECKING:
-    from tagging.generator.model import Tagger
+    from tagline.tagging.generator.model import Tagger
 
 LEAST = 8  # words of any draft
 

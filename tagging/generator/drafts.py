@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from tagging.generator.model import Tagger
+    from tagline.tagging.generator.model import Tagger
 
 
 class Drafter:

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tagging.generator.config import TaggerConfig
-from tagging.generator.layers import CrossEncoder, start_evenly
-from tagging.generator.words import Words
+from tagline.tagging.generator.config import TaggerConfig
+from tagline.tagging.generator.layers import CrossEncoder, start_evenly
+from tagline.tagging.generator.words import Words
 
 
 @dataclass(slots=True)

@@ -9,17 +9,17 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from experts import weights
-from experts.footage import Footage, PerSecond, Sampling
-from experts.seeing.pictures import unseen
-from experts.stock import safe
-from experts.tags import Modality, Report, Tag
-from tagging.generator.config import INSTALLED
+from tagline.experts import weights
+from tagline.experts.footage import Footage, PerSecond, Sampling
+from tagline.experts.seeing.pictures import unseen
+from tagline.experts.stock import safe
+from tagline.experts.tags import Modality, Report, Tag
+from tagline.tagging.generator.config import INSTALLED
 
 if TYPE_CHECKING:
-    from experts.appearance import Towers
-    from tagging.generator.data import Collator
-    from tagging.generator.saving import Trained
+    from tagline.experts.appearance import Towers
+    from tagline.tagging.generator.data import Collator
+    from tagline.tagging.generator.saving import Trained
 
 COMMAND = "tagline train tagger --data LIBRARY"
 
@@ -99,8 +99,8 @@ class GeneratedExpert:
         return hashlib.sha256(text.encode()).hexdigest()
 
     def load(self, device: str) -> None:
-        from experts.appearance import towers
-        from tagging.generator.saving import from_pretrained
+        from tagline.experts.appearance import towers
+        from tagline.tagging.generator.saving import from_pretrained
 
         found = self.find()
         self.trained = from_pretrained(found.path, device=device)
@@ -115,8 +115,8 @@ class GeneratedExpert:
                 )
 
     def __call__(self, batch: Sequence[Footage]) -> list[Report]:
-        from tagging.generator.data import Example
-        from tagging.generator.methods import predict_all
+        from tagline.tagging.generator.data import Example
+        from tagline.tagging.generator.methods import predict_all
 
         assert self.trained is not None
         views = [footage.view(self.sampling) for footage in batch]
@@ -151,7 +151,7 @@ class GeneratedExpert:
         return notes
 
     def _decoding(self) -> Any:
-        from tagging.generator.decoding import Beam, Drafted, Greedy
+        from tagline.tagging.generator.decoding import Beam, Drafted, Greedy
 
         return {"drafted": Drafted, "greedy": Greedy, "beam": Beam}[self.settings.decoding]()
 

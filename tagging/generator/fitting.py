@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from tagging.generator.calibration import Calibration, calibrate
-from tagging.generator.data import Example, Said
-from tagging.generator.decoding import Drafted
-from tagging.generator.drafts import Drafter
-from tagging.generator.encoder import Seen
+from tagline.tagging.generator.calibration import Calibration, calibrate
+from tagline.tagging.generator.data import Example, Said
+from tagline.tagging.generator.decoding import Drafted
+from tagline.tagging.generator.drafts import Drafter
+from tagline.tagging.generator.encoder import Seen
 
 if TYPE_CHECKING:
-    from tagging.generator.model import Tagger
+    from tagline.tagging.generator.model import Tagger
 
 STEPS = 65  # thresholds to try
 PRIOR = 8  # videos

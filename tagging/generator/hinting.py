@@ -7,10 +7,10 @@ from typing import Protocol
 
 import torch
 
-from tagging.generator.config import TaggerConfig
-from tagging.generator.data import Collator, Example
-from tagging.generator.encoder import Batch
-from tagging.generator.words import Words
+from tagline.tagging.generator.config import TaggerConfig
+from tagline.tagging.generator.data import Collator, Example
+from tagline.tagging.generator.encoder import Batch
+from tagline.tagging.generator.words import Words
 
 
 class Advisor(Protocol):

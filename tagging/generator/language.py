@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from experts import weights
-from experts.hearing import keywords
-from experts.hearing.keywords import TextModel
-from experts.stock import safe
-from tagging.configuring import BadConfig
+from tagline.experts import weights
+from tagline.experts.hearing import keywords
+from tagline.experts.hearing.keywords import TextModel
+from tagline.experts.stock import safe
+from tagline.tagging.configuring import BadConfig
 
 Vectors = npt.NDArray[np.float32]
 
@@ -89,7 +89,7 @@ class Bert:
         from transformers import AutoModel, AutoTokenizer
         from transformers.utils import logging
 
-        from experts import devices
+        from tagline.experts import devices
 
         folder = self.found.path if self.found.path.is_dir() else self.found.path.parent
         safe.read_config(folder / "config.json")
@@ -101,7 +101,7 @@ class Bert:
         self.model, self.device = devices.settle(model, device), device
 
     def encode(self, texts: Sequence[str]) -> Vectors:
-        from experts import devices
+        from tagline.experts import devices
 
         parts = []
         for start in range(0, len(texts), AT_ONCE):

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import torch
 
-from tagging.generator.data import Collator, Example, Said
-from tagging.generator.decoding import Decoding
-from tagging.generator.encoder import Batch
-from tagging.generator.model import TaggingModel
+from tagline.tagging.generator.data import Collator, Example, Said
+from tagline.tagging.generator.decoding import Decoding
+from tagline.tagging.generator.encoder import Batch
+from tagline.tagging.generator.model import TaggingModel
 
 
 @torch.no_grad()

@@ -19,20 +19,28 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tagging.gathering import gather, mean_of_all
-from tagging.generator.config import TaggerConfig
-from tagging.generator.copying import CopyingDecoder
-from tagging.generator.data import Collator, Example, Said
-from tagging.generator.decoding import Decoding, Drafted
-from tagging.generator.encoder import Batch, HybridEncoder, Seen
-from tagging.generator.fitting import fit_drafts
-from tagging.generator.hinting import Advisor, HintingCollator
-from tagging.generator.layers import LOUD, CrossEncoder, Held, Layer, WordDecoder, let_through, start_evenly
-from tagging.generator.matching import NO_TAG, match_all
-from tagging.generator.objective import generation, prompt_tag_contrast
-from tagging.generator.ordering import learned_order
-from tagging.generator.targets import Targets, TargetWriter
-from tagging.generator.words import Words
+from tagline.tagging.gathering import gather, mean_of_all
+from tagline.tagging.generator.config import TaggerConfig
+from tagline.tagging.generator.copying import CopyingDecoder
+from tagline.tagging.generator.data import Collator, Example, Said
+from tagline.tagging.generator.decoding import Decoding, Drafted
+from tagline.tagging.generator.encoder import Batch, HybridEncoder, Seen
+from tagline.tagging.generator.fitting import fit_drafts
+from tagline.tagging.generator.hinting import Advisor, HintingCollator
+from tagline.tagging.generator.layers import (
+    LOUD,
+    CrossEncoder,
+    Held,
+    Layer,
+    WordDecoder,
+    let_through,
+    start_evenly,
+)
+from tagline.tagging.generator.matching import NO_TAG, match_all
+from tagline.tagging.generator.objective import generation, prompt_tag_contrast
+from tagline.tagging.generator.ordering import learned_order
+from tagline.tagging.generator.targets import Targets, TargetWriter
+from tagline.tagging.generator.words import Words
 
 __all__ = ["Batch", "Seen", "Tagger", "TaggingModel"]
 

@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tagging.gathering import mean_of_all
-from tagging.generator.layers import IGNORE
+from tagline.tagging.gathering import mean_of_all
+from tagline.tagging.generator.layers import IGNORE
 
 
 def prompt_tag_contrast(

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from tagging.generator.layers import Cache, Held, WordDecoder
+from tagline.tagging.generator.layers import Cache, Held, WordDecoder
 
 if TYPE_CHECKING:
-    from tagging.generator.targets import TargetWriter
+    from tagline.tagging.generator.targets import TargetWriter
 
 
 def learned_order(

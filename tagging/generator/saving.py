@@ -11,19 +11,19 @@ from typing import Any
 
 import torch
 
-from experts.stock import safe
-from experts.stock.digest import hash_file, write_whole
-from experts.weights import weights_home
-from tagging.configuring import BadConfig, as_dict, digest, from_dict
-from tagging.generator.calibration import Calibration
-from tagging.generator.config import INSTALLED, TaggerConfig
-from tagging.generator.data import Collator
-from tagging.generator.hinting import Advisor
-from tagging.generator.model import Tagger, TaggingModel
-from tagging.generator.words import Words
-from tagging.neighbours import advising
-from tagging.neighbours.advising import Librarian
-from tagging.pretrained import folder_of, load_weights, push, results_table, save_weights
+from tagline.experts.stock import safe
+from tagline.experts.stock.digest import hash_file, write_whole
+from tagline.experts.weights import weights_home
+from tagline.tagging.configuring import BadConfig, as_dict, digest, from_dict
+from tagline.tagging.generator.calibration import Calibration
+from tagline.tagging.generator.config import INSTALLED, TaggerConfig
+from tagline.tagging.generator.data import Collator
+from tagline.tagging.generator.hinting import Advisor
+from tagline.tagging.generator.model import Tagger, TaggingModel
+from tagline.tagging.generator.words import Words
+from tagline.tagging.neighbours import advising
+from tagline.tagging.neighbours.advising import Librarian
+from tagline.tagging.pretrained import folder_of, load_weights, push, results_table, save_weights
 
 WEIGHTS, CONFIG, WORDS, TAGS, CARD = "model.safetensors", "config.json", "words.json", "tags.json", "card.md"
 FILES = (WEIGHTS, CONFIG, WORDS, TAGS, CARD, *advising.FILES)
@@ -205,7 +205,7 @@ def card(trained: Trained) -> str:
         f"- tags embedded by: {trained.language or 'nothing'}",
         "",
         "```python",
-        "from tagging.generator.saving import from_pretrained",
+        "from tagline.tagging.generator.saving import from_pretrained",
         "",
         'trained = from_pretrained("THIS FOLDER")',
         "```",

@@ -22,12 +22,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tagging.generator import language
-from tagging.generator.data import Example
-from tagging.generator.words import Words
+from tagline.tagging.generator import language
+from tagline.tagging.generator.data import Example
+from tagline.tagging.generator.words import Words
 
 if TYPE_CHECKING:
-    from tagging.generator.model import TaggingModel
+    from tagline.tagging.generator.model import TaggingModel
 
 SOME = 1000  # videos whose frames tell what all are like
 

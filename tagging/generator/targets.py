@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tagging.generator.config import TaggerConfig
-from tagging.generator.layers import IGNORE
-from tagging.generator.matching import NO_TAG
-from tagging.generator.words import Words
+from tagline.tagging.generator.config import TaggerConfig
+from tagline.tagging.generator.layers import IGNORE
+from tagline.tagging.generator.matching import NO_TAG
+from tagline.tagging.generator.words import Words
 
 
 @dataclass(slots=True)

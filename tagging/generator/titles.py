@@ -7,10 +7,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from experts import weights
-from experts.stock import safe
-from tagging.configuring import BadConfig
-from tagging.generator.words import Words
+from tagline.experts import weights
+from tagline.experts.stock import safe
+from tagline.tagging.configuring import BadConfig
+from tagline.tagging.generator.words import Words
 
 
 def words_of_bert(name: str) -> Words:

@@ -11,28 +11,28 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from experts import weights
-from experts.stock.digest import write_whole
-from tagging import training
-from tagging.configuring import BadConfig, as_dict, digest, from_dict
-from tagging.curve import draw_curve
-from tagging.gathering import world
-from tagging.generator import language, saving
-from tagging.generator.config import Config
-from tagging.generator.data import Examples, tag_table
-from tagging.generator.fitting import fit_scores
-from tagging.generator.hinting import Advisor
-from tagging.generator.methods import predict_all
-from tagging.generator.model import Tagger, TaggingModel
-from tagging.generator.saving import Trained
-from tagging.generator.starting import meanings, start_frames, start_words
-from tagging.generator.titles import load_bert, words_of_bert
-from tagging.generator.trainer import TaggerTrainer, score
-from tagging.generator.words import Words
-from tagging.neighbours.advising import Librarian
-from tagging.neighbours.views import Viewer
-from tagging.scoring import Score
-from tagging.training import BOARD, MODEL, Say, reports
+from tagline.experts import weights
+from tagline.experts.stock.digest import write_whole
+from tagline.tagging import training
+from tagline.tagging.configuring import BadConfig, as_dict, digest, from_dict
+from tagline.tagging.curve import draw_curve
+from tagline.tagging.gathering import world
+from tagline.tagging.generator import language, saving
+from tagline.tagging.generator.config import Config
+from tagline.tagging.generator.data import Examples, tag_table
+from tagline.tagging.generator.fitting import fit_scores
+from tagline.tagging.generator.hinting import Advisor
+from tagline.tagging.generator.methods import predict_all
+from tagline.tagging.generator.model import Tagger, TaggingModel
+from tagline.tagging.generator.saving import Trained
+from tagline.tagging.generator.starting import meanings, start_frames, start_words
+from tagline.tagging.generator.titles import load_bert, words_of_bert
+from tagline.tagging.generator.trainer import TaggerTrainer, score
+from tagline.tagging.generator.words import Words
+from tagline.tagging.neighbours.advising import Librarian
+from tagline.tagging.neighbours.views import Viewer
+from tagline.tagging.scoring import Score
+from tagline.tagging.training import BOARD, MODEL, Say, reports
 
 FITTED = 64  # validation videos on which a model that has learned is fitted
 FEWEST = 4  # videos: two to learn from, one to validate with, and one to spare

@@ -10,14 +10,14 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from transformers import TrainingArguments
 
-from tagging.gathering import world
-from tagging.generator.config import Config
-from tagging.generator.data import Batches, Collator, Example, Examples, Lessons, Said
-from tagging.generator.encoder import Batch
-from tagging.generator.methods import predict_all
-from tagging.generator.model import TaggingModel
-from tagging.scoring import Score, example_based, label_based, tag_sets
-from tagging.training import HouseTrainer, NonFinite, Say
+from tagline.tagging.gathering import world
+from tagline.tagging.generator.config import Config
+from tagline.tagging.generator.data import Batches, Collator, Example, Examples, Lessons, Said
+from tagline.tagging.generator.encoder import Batch
+from tagline.tagging.generator.methods import predict_all
+from tagline.tagging.generator.model import TaggingModel
+from tagline.tagging.scoring import Score, example_based, label_based, tag_sets
+from tagline.tagging.training import HouseTrainer, NonFinite, Say
 
 PARTS = ("contrast", "label", "generation", "class")
 

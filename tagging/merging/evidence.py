@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from experts.tags import HUMAN_SOURCE, Tag
-from tagging.uploads import UPLOADER
-from tagging.vocabulary import normal
+from tagline.experts.tags import HUMAN_SOURCE, Tag
+from tagline.tagging.uploads import UPLOADER
+from tagline.tagging.vocabulary import normal
 
 NEIGHBOURS = "neighbours"  # the expert whose tags come from other videos
 PEOPLE = frozenset({HUMAN_SOURCE, UPLOADER})  # what these say is the truth that the others are measured by

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from experts.tags import HUMAN_SOURCE
-from tagging.configuring import from_dict
-from tagging.generator.calibration import Calibration
-from tagging.merging.evidence import PEOPLE, Candidate, Piece, carriers, gather
-from tagging.merging.weighing import Judged, Weights, best_threshold, expected, fit
-from tagging.neighbours.memory import ALL, Memory
-from tagging.neighbours.reading import Library, sides
-from tagging.neighbours.views import Viewer
-from tagging.vocabulary import normal
+from tagline.experts.tags import HUMAN_SOURCE
+from tagline.tagging.configuring import from_dict
+from tagline.tagging.generator.calibration import Calibration
+from tagline.tagging.merging.evidence import PEOPLE, Candidate, Piece, carriers, gather
+from tagline.tagging.merging.weighing import Judged, Weights, best_threshold, expected, fit
+from tagline.tagging.neighbours.memory import ALL, Memory
+from tagline.tagging.neighbours.reading import Library, sides
+from tagline.tagging.neighbours.views import Viewer
+from tagline.tagging.vocabulary import normal
 
 if TYPE_CHECKING:
-    from tagging.reading import Reading
+    from tagline.tagging.reading import Reading
 
 TRAINED = frozenset({"generated", "ranked"})  # experts that learned from the tags of this library
 META = "merging"  # where a catalog keeps what was fitted

@@ -8,24 +8,24 @@ from dataclasses import dataclass, fields
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
-from experts import weights
-from tagging.folder import Share
-from tagging.merging.merger import META, Fitted, Merger
-from tagging.neighbours.expert import (
+from tagline.experts import weights
+from tagline.tagging.folder import Share
+from tagline.tagging.merging.merger import META, Fitted, Merger
+from tagline.tagging.neighbours.expert import (
     NAME,
     CatalogExpert,
     NeighboursExpert,
     NeighboursSettings,
     look_again,
 )
-from tagging.neighbours.reading import Library, read
-from tagging.neighbours.views import Viewer
-from tagging.ranker.expert import RankedExpert
-from tagging.settings import SettingsError
+from tagline.tagging.neighbours.reading import Library, read
+from tagline.tagging.neighbours.views import Viewer
+from tagline.tagging.ranker.expert import RankedExpert
+from tagline.tagging.settings import SettingsError
 
 if TYPE_CHECKING:
-    from tagging.catalog import Catalog
-    from tagging.settings import Settings
+    from tagline.tagging.catalog import Catalog
+    from tagline.tagging.settings import Settings
 
 
 @dataclass(slots=True)
@@ -100,7 +100,7 @@ def second_look(
 
 def open_viewer(library: Library, collection: str | None = None) -> Viewer:
     """The models by which videos of this library are compared; what is not here is done without."""
-    from tagging.configuring import BadConfig
+    from tagline.tagging.configuring import BadConfig
 
     whose = collection or weights.PUBLIC
     try:
@@ -116,7 +116,7 @@ def _towers(library: Library, collection: str) -> str | None:
     if source == "appearance" and weights.find(name).sha256 == mark:
         return name
     if source == "scene":
-        from experts.scene import SceneExpert
+        from tagline.experts.scene import SceneExpert
 
         if SceneExpert(collection=collection).fingerprint() == mark:
             return weights.for_expert("scene", collection, role="zero-shot")

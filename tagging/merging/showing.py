@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from tagging.merging.merger import Merged, Merger
-from tagging.merging.run import open_viewer
-from tagging.names import safe
-from tagging.neighbours.reading import read
-from tagging.output import asked, emit
-from tagging.timeline import clock
+from tagline.tagging.merging.merger import Merged, Merger
+from tagline.tagging.merging.run import open_viewer
+from tagline.tagging.names import safe
+from tagline.tagging.neighbours.reading import read
+from tagline.tagging.output import asked, emit
+from tagline.tagging.timeline import clock
 
 if TYPE_CHECKING:
-    from tagging.catalog import Catalog, Video
+    from tagline.tagging.catalog import Catalog, Video
 
 COLUMNS = ("tag", "score", "from", "to", "because")
 

@@ -21,8 +21,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tagging.generator.calibration import Calibration, calibrate
-from tagging.merging.evidence import Candidate
+from tagline.tagging.generator.calibration import Calibration, calibrate
+from tagline.tagging.merging.evidence import Candidate
 
 FOLDS = 5
 SMOOTHING = 4.0  # imagined tags of the usual precision, added to those seen of one tag

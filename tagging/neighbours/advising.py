@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from experts.stock import safe
-from experts.stock.digest import write_whole
-from tagging.configuring import BadConfig
-from tagging.nearest import Vectors
-from tagging.neighbours.memory import Known, Memory
-from tagging.neighbours.views import Viewer
+from tagline.experts.stock import safe
+from tagline.experts.stock.digest import write_whole
+from tagline.tagging.configuring import BadConfig
+from tagline.tagging.nearest import Vectors
+from tagline.tagging.neighbours.memory import Known, Memory
+from tagline.tagging.neighbours.views import Viewer
 
 if TYPE_CHECKING:
-    from tagging.generator.data import Example
+    from tagline.tagging.generator.data import Example
 
 TENSORS, NAMES = "memory.safetensors", "memory.json"
 FILES = (TENSORS, NAMES)

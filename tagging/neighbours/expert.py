@@ -10,16 +10,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
-from experts.tags import Modality, Report, Tag
-from tagging.configuring import digest
-from tagging.neighbours.memory import Memory, Source
-from tagging.neighbours.reading import Library
-from tagging.neighbours.views import Viewer
-from tagging.neighbours.voting import Proposal
-from tagging.records import Look
+from tagline.experts.tags import Modality, Report, Tag
+from tagline.tagging.configuring import digest
+from tagline.tagging.neighbours.memory import Memory, Source
+from tagline.tagging.neighbours.reading import Library
+from tagline.tagging.neighbours.views import Viewer
+from tagline.tagging.neighbours.voting import Proposal
+from tagline.tagging.records import Look
 
 if TYPE_CHECKING:
-    from tagging.catalog import Catalog
+    from tagline.tagging.catalog import Catalog
 
 NAME = "neighbours"
 SHOWN = 5  # videos that are named for each tag

@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tagging.nearest import NONE, Nearest, Numbers, Vectors, unit
-from tagging.neighbours.voting import Proposal, consensus, normalise, shares
+from tagline.tagging.nearest import NONE, Nearest, Numbers, Vectors, unit
+from tagline.tagging.neighbours.voting import Proposal, consensus, normalise, shares
 
 Views = Mapping[str, Vectors]  # of N videos: the name of a view and its vectors, [N, D] each
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from experts.tags import HUMAN_SOURCE, Modality
-from tagging.generator.data import Example, Frames, carve
-from tagging.neighbours.memory import Known
+from tagline.experts.tags import HUMAN_SOURCE, Modality
+from tagline.tagging.generator.data import Example, Frames, carve
+from tagline.tagging.neighbours.memory import Known
 
 if TYPE_CHECKING:
-    from tagging.reading import Reading
+    from tagline.tagging.reading import Reading
 
 FRAME_SOURCES = ("appearance", "scene")  # vectors of CLIP's frames: the generator's, or the scene expert's
 SOUND_SOURCE = "sound"

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from experts import weights
-from tagging.nearest import Vectors, unit
-from tagging.neighbours.memory import FRAMES, NAMED, SOUND, TEXT, TITLE
+from tagline.experts import weights
+from tagline.tagging.nearest import Vectors, unit
+from tagline.tagging.neighbours.memory import FRAMES, NAMED, SOUND, TEXT, TITLE
 
 if TYPE_CHECKING:
-    from experts.appearance import Towers
-    from experts.hearing.keywords import TextModel
-    from tagging.generator.data import Example
+    from tagline.experts.appearance import Towers
+    from tagline.experts.hearing.keywords import TextModel
+    from tagline.tagging.generator.data import Example
 
 WORDS = 200  # of speech and texts on the screen that are read beside the title
 
@@ -38,8 +38,8 @@ class Viewer:
         device: str = "cpu",
     ) -> Viewer:
         """With these models, loaded: one of generator.language, and CLIP's towers; None: without."""
-        from experts.appearance import towers as towers_of
-        from tagging.generator.language import choose
+        from tagline.experts.appearance import towers as towers_of
+        from tagline.tagging.generator.language import choose
 
         text = None
         if language is not None:

@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from tagging.generator.data import Example
-from tagging.generator.words import Words
-from tagging.neighbours.views import told
-from tagging.ranker.config import RankerConfig
-from tagging.ranker.model import Clips
+from tagline.tagging.generator.data import Example
+from tagline.tagging.generator.words import Words
+from tagline.tagging.neighbours.views import told
+from tagline.tagging.ranker.config import RankerConfig
+from tagline.tagging.ranker.model import Clips
 
 
 class Reader:

@@ -23,20 +23,20 @@ def ranker(library: str, settings: tuple[str, ...], out: str | None, device: str
     tagline train ranker --data ~/Videos
     tagline train ranker --data ~/Videos --set negatives=100 --set epochs=30
     """
-    from tagging.configuring import BadConfig, changed
-    from tagging.ranker.config import RankerConfig
+    from tagline.tagging.configuring import BadConfig, changed
+    from tagline.tagging.ranker.config import RankerConfig
 
     try:
         config = changed(RankerConfig(), settings)
     except BadConfig as error:
         raise click.UsageError(str(error)) from None
-    from experts.devices import pick
-    from tagging.catalog import Catalog, CatalogError
-    from tagging.neighbours.reading import read, sides
-    from tagging.owned import without_links
-    from tagging.ranker.expert import install
-    from tagging.ranker.train import train
-    from tagging.training import to_stderr
+    from tagline.experts.devices import pick
+    from tagline.tagging.catalog import Catalog, CatalogError
+    from tagline.tagging.neighbours.reading import read, sides
+    from tagline.tagging.owned import without_links
+    from tagline.tagging.ranker.expert import install
+    from tagline.tagging.ranker.train import train
+    from tagline.tagging.training import to_stderr
 
     try:
         with Catalog.open(library, create=False) as catalog:

@@ -11,14 +11,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from experts.tags import Modality, Report, Tag
-from experts.weights import weights_home
-from tagging.configuring import digest
-from tagging.neighbours.memory import RECALL, Memory
-from tagging.neighbours.reading import Library
-from tagging.neighbours.views import Viewer
-from tagging.ranker.ranking import CONFIG, FILES, Ranking
-from tagging.records import Look
+from tagline.experts.tags import Modality, Report, Tag
+from tagline.experts.weights import weights_home
+from tagline.tagging.configuring import digest
+from tagline.tagging.neighbours.memory import RECALL, Memory
+from tagline.tagging.neighbours.reading import Library
+from tagline.tagging.neighbours.views import Viewer
+from tagline.tagging.ranker.ranking import CONFIG, FILES, Ranking
+from tagline.tagging.records import Look
 
 NAME = "ranked"
 INSTALLED = "ranker"  # the folder of weights_home() that holds the ranker in use

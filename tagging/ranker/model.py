@@ -18,10 +18,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tagging.generator.config import TaggerConfig
-from tagging.generator.encoder import bert
-from tagging.ranker.config import RankerConfig
-from tagging.ranker.nextvlad import NextVLAD
+from tagline.tagging.generator.config import TaggerConfig
+from tagline.tagging.generator.encoder import bert
+from tagline.tagging.ranker.config import RankerConfig
+from tagline.tagging.ranker.nextvlad import NextVLAD
 
 
 @dataclass(slots=True)

@@ -12,18 +12,18 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
-from experts.stock import safe
-from experts.stock.digest import write_whole
-from tagging.configuring import as_dict, from_dict
-from tagging.generator.calibration import Calibration
-from tagging.generator.data import Example
-from tagging.generator.language import choose
-from tagging.generator.words import Words
-from tagging.nearest import Vectors, unit
-from tagging.ranker.batches import Reader
-from tagging.ranker.config import RankerConfig
-from tagging.ranker.model import Ranker
-from tagging.ranker.tagindex import TagIndex
+from tagline.experts.stock import safe
+from tagline.experts.stock.digest import write_whole
+from tagline.tagging.configuring import as_dict, from_dict
+from tagline.tagging.generator.calibration import Calibration
+from tagline.tagging.generator.data import Example
+from tagline.tagging.generator.language import choose
+from tagline.tagging.generator.words import Words
+from tagline.tagging.nearest import Vectors, unit
+from tagline.tagging.ranker.batches import Reader
+from tagline.tagging.ranker.config import RankerConfig
+from tagline.tagging.ranker.model import Ranker
+from tagline.tagging.ranker.tagindex import TagIndex
 
 Said = list[tuple[str, float]]
 

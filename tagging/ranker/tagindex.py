@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tagging.nearest import NONE, Nearest, Vectors
+from tagline.tagging.nearest import NONE, Nearest, Vectors
 
 
 class TagIndex:

@@ -9,18 +9,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tagging.configuring import BadConfig
-from tagging.generator.calibration import Calibration, calibrate
-from tagging.generator.data import Example, tag_table
-from tagging.generator.language import embed
-from tagging.generator.words import Words
-from tagging.merging.weighing import best_threshold
-from tagging.neighbours.views import told
-from tagging.ranker.batches import width_of
-from tagging.ranker.config import RankerConfig
-from tagging.ranker.model import Ranker, classification, contrast
-from tagging.ranker.negatives import TwoHop, draw
-from tagging.ranker.ranking import Ranking, Said
+from tagline.tagging.configuring import BadConfig
+from tagline.tagging.generator.calibration import Calibration, calibrate
+from tagline.tagging.generator.data import Example, tag_table
+from tagline.tagging.generator.language import embed
+from tagline.tagging.generator.words import Words
+from tagline.tagging.merging.weighing import best_threshold
+from tagline.tagging.neighbours.views import told
+from tagline.tagging.ranker.batches import width_of
+from tagline.tagging.ranker.config import RankerConfig
+from tagline.tagging.ranker.model import Ranker, classification, contrast
+from tagline.tagging.ranker.negatives import TwoHop, draw
+from tagline.tagging.ranker.ranking import Ranking, Said
 
 TOP = 50  # tags of a validation video among which its own are looked for, to choose the checkpoint
 SURE = 20  # tags of a validation video on which calibration and threshold are fitted

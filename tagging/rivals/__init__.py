@@ -9,13 +9,13 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from tagging.generator.config import TaggerConfig
-from tagging.generator.data import Example
-from tagging.generator.model import Tagger, TaggingModel
-from tagging.generator.words import Words
-from tagging.rivals.classifier import Classifier
-from tagging.rivals.config import BaselineConfig
-from tagging.rivals.openbook import OpenBook, Shelf
+from tagline.tagging.generator.config import TaggerConfig
+from tagline.tagging.generator.data import Example
+from tagline.tagging.generator.model import Tagger, TaggingModel
+from tagline.tagging.generator.words import Words
+from tagline.tagging.rivals.classifier import Classifier
+from tagline.tagging.rivals.config import BaselineConfig
+from tagline.tagging.rivals.openbook import OpenBook, Shelf
 
 
 def make_model(

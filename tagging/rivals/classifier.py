@@ -9,14 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tagging.generator.data import Collator, Example, Said
-from tagging.generator.decoding import Decoding
-from tagging.generator.encoder import Batch, HybridEncoder, Seen
-from tagging.generator.layers import start_evenly
-from tagging.generator.model import TaggingModel
-from tagging.generator.words import Words
-from tagging.ranker.model import binary
-from tagging.rivals.config import BaselineConfig
+from tagline.tagging.generator.data import Collator, Example, Said
+from tagline.tagging.generator.decoding import Decoding
+from tagline.tagging.generator.encoder import Batch, HybridEncoder, Seen
+from tagline.tagging.generator.layers import start_evenly
+from tagline.tagging.generator.model import TaggingModel
+from tagline.tagging.generator.words import Words
+from tagline.tagging.ranker.model import binary
+from tagline.tagging.rivals.config import BaselineConfig
 
 FITTED = 256  # validation videos at once, where the threshold is fitted
 

@@ -16,12 +16,12 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from tagging.generator.copying import CopyingDecoder
-from tagging.generator.data import Example
-from tagging.generator.encoder import Batch, Seen
-from tagging.generator.language import Letters
-from tagging.generator.layers import Held
-from tagging.generator.model import Tagger
+from tagline.tagging.generator.copying import CopyingDecoder
+from tagline.tagging.generator.data import Example
+from tagline.tagging.generator.encoder import Batch, Seen
+from tagline.tagging.generator.language import Letters
+from tagline.tagging.generator.layers import Held
+from tagline.tagging.generator.model import Tagger
 
 Vectors = npt.NDArray[np.float32]
 

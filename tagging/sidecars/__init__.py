@@ -22,7 +22,7 @@ class Format:
         return import_module(self.module)
 
 
-_P = "tagging.sidecars."
+_P = "tagline.tagging.sidecars."
 FORMATS = {
     form.name: form
     for form in (

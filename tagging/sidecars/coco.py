@@ -9,9 +9,9 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any, BinaryIO
 
-from tagging.names import safe
-from tagging.sidecars import rows
-from tagging.sidecars.sheet import Found, Sheet, Unusable, compact_json, parse_json
+from tagline.tagging.names import safe
+from tagline.tagging.sidecars import rows
+from tagline.tagging.sidecars.sheet import Found, Sheet, Unusable, compact_json, parse_json
 
 MOST_BYTES = rows.MOST_BYTES
 LISTS = ("images", "annotations", "categories", "videos")

@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO
 
-from tagging.sidecars import rows
-from tagging.sidecars.sheet import Found, Sheet, Unusable
+from tagline.tagging.sidecars import rows
+from tagline.tagging.sidecars.sheet import Found, Sheet, Unusable
 
 MOST_BYTES = rows.MOST_BYTES
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from experts.tags import Modality
-from tagging.catalog import Catalog, Video
-from tagging.names import safe
-from tagging.sidecars import FORMATS, Format, files
-from tagging.sidecars.files import Refused
-from tagging.sidecars.safexml import MOST_BYTES
-from tagging.sidecars.sheet import Sheet, Unusable
+from tagline.experts.tags import Modality
+from tagline.tagging.catalog import Catalog, Video
+from tagline.tagging.names import safe
+from tagline.tagging.sidecars import FORMATS, Format, files
+from tagline.tagging.sidecars.files import Refused
+from tagline.tagging.sidecars.safexml import MOST_BYTES
+from tagline.tagging.sidecars.sheet import Sheet, Unusable
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from tagging.names import safe
-from tagging.sidecars import Format
+from tagline.tagging.names import safe
+from tagline.tagging.sidecars import Format
 
 
 class Refused(Exception):

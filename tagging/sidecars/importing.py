@@ -18,14 +18,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from experts.tags import HUMAN_SOURCE, Modality, Report, Tag
-from tagging.catalog import Catalog, Look, VerdictRow, Video
-from tagging.names import safe
-from tagging.sidecars import FORMATS, Format, files
-from tagging.sidecars.files import Refused
-from tagging.sidecars.safexml import MOST_BYTES
-from tagging.sidecars.sheet import Found, Unusable
-from tagging.vocabulary import clean, normal
+from tagline.experts.tags import HUMAN_SOURCE, Modality, Report, Tag
+from tagline.tagging.catalog import Catalog, Look, VerdictRow, Video
+from tagline.tagging.names import safe
+from tagline.tagging.sidecars import FORMATS, Format, files
+from tagline.tagging.sidecars.files import Refused
+from tagline.tagging.sidecars.safexml import MOST_BYTES
+from tagline.tagging.sidecars.sheet import Found, Unusable
+from tagline.tagging.vocabulary import clean, normal
 
 IMPORTED = "imported"  # version and fingerprint of such a look: a real run always finds it stale
 NEAR = 0.001  # seconds by which two times may differ and still be the same

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, BinaryIO
 
-from experts.tags import Word
-from tagging.names import safe
-from tagging.sidecars import rows
-from tagging.sidecars.sheet import Found, Sheet, Unusable, compact_json, parse_json
+from tagline.experts.tags import Word
+from tagline.tagging.names import safe
+from tagline.tagging.sidecars import rows
+from tagline.tagging.sidecars.sheet import Found, Sheet, Unusable, compact_json, parse_json
 
 MOST_BYTES = rows.MOST_BYTES
 FORMAT = "tagline tags"

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from pathlib import PurePath
 
-from experts.tags import Modality
-from tagging.names import safe
-from tagging.sidecars import safexml
-from tagging.sidecars.merging import merge_keywords, taken_out
-from tagging.sidecars.safexml import Document, Element
-from tagging.sidecars.sheet import Found, Sheet, Unusable, compact_json, parse_json
-from tagging.vocabulary import clean
+from tagline.experts.tags import Modality
+from tagline.tagging.names import safe
+from tagline.tagging.sidecars import safexml
+from tagline.tagging.sidecars.merging import merge_keywords, taken_out
+from tagline.tagging.sidecars.safexml import Document, Element
+from tagline.tagging.sidecars.sheet import Found, Sheet, Unusable, compact_json, parse_json
+from tagline.tagging.vocabulary import clean
 
 OURS = "urn:x-tagline:tags:1.0/"
 ROOTS = frozenset({"movie", "musicvideo", "episodedetails", "tvshow", "video"})

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from tagging.sidecars import rows
-from tagging.sidecars.sheet import Found, Sheet, Unusable
+from tagline.tagging.sidecars import rows
+from tagline.tagging.sidecars.sheet import Found, Sheet, Unusable
 
 if TYPE_CHECKING:
     import pyarrow

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from experts.tags import HUMAN_SOURCE
-from tagging.names import safe
-from tagging.sidecars.sheet import Found, Sheet, Unusable, seal, tag_from_dict, tag_to_dict
+from tagline.experts.tags import HUMAN_SOURCE
+from tagline.tagging.names import safe
+from tagline.tagging.sidecars.sheet import Found, Sheet, Unusable, seal, tag_from_dict, tag_to_dict
 
 FIELDS = ("video", "path", "text", "modality", "score", "start", "end", "best", "source", "seal")
 MOST_BYTES = 512 * 1024 * 1024

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from xml.parsers import expat
 
-from tagging.sidecars.sheet import Unusable
+from tagline.tagging.sidecars.sheet import Unusable
 
 MOST_BYTES = 16 * 1024 * 1024
 MOST_DEPTH = 200

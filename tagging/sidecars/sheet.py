@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from experts.tags import HUMAN_SOURCE, Modality, Sighting, Tag, Word
+from tagline.experts.tags import HUMAN_SOURCE, Modality, Sighting, Tag, Word
 
 LONGEST_TEXT = 1000  # characters; the catalog caps again, at its own length
 

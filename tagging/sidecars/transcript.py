@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from experts.tags import Word
-from tagging.sidecars.sheet import Found, Sheet
-from tagging.sidecars.webvtt import Cue, Track, cue, parse, replace_ours, serialise, timestamp
-from tagging.vocabulary import clean
+from tagline.experts.tags import Word
+from tagline.tagging.sidecars.sheet import Found, Sheet
+from tagline.tagging.sidecars.webvtt import Cue, Track, cue, parse, replace_ours, serialise, timestamp
+from tagline.tagging.vocabulary import clean
 
 LONGEST = 6.0  # seconds that a cue stays
 WIDEST = 74  # characters: two lines on a screen

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
-from experts.tags import HUMAN_SOURCE, Tag
-from tagging.sidecars.safexml import MOST_BYTES
-from tagging.sidecars.sheet import (
+from tagline.experts.tags import HUMAN_SOURCE, Tag
+from tagline.tagging.sidecars.safexml import MOST_BYTES
+from tagline.tagging.sidecars.sheet import (
     Found,
     Sheet,
     Unusable,

@@ -15,11 +15,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from experts.tags import Modality, Tag
-from tagging.sidecars import safexml
-from tagging.sidecars.merging import merge_keywords, taken_out
-from tagging.sidecars.safexml import Document, Element, Other
-from tagging.sidecars.sheet import (
+from tagline.experts.tags import Modality, Tag
+from tagline.tagging.sidecars import safexml
+from tagline.tagging.sidecars.merging import merge_keywords, taken_out
+from tagline.tagging.sidecars.safexml import Document, Element, Other
+from tagline.tagging.sidecars.sheet import (
     Found,
     Sheet,
     Unusable,
@@ -28,7 +28,7 @@ from tagging.sidecars.sheet import (
     tag_from_dict,
     tag_to_dict,
 )
-from tagging.vocabulary import clean
+from tagline.tagging.vocabulary import clean
 
 X = "adobe:ns:meta/"
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"

@@ -10,9 +10,9 @@ from random import Random
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.playhouse import sighted, stage
-from benchmarks.playhouse.scenario import SPLIT_BASES, scenario
-from benchmarks.playhouse.training import material
+from tagline.benchmarks.playhouse import sighted, stage
+from tagline.benchmarks.playhouse.scenario import SPLIT_BASES, scenario
+from tagline.benchmarks.playhouse.training import material
 
 VIDEOS = 160
 MARKS = np.round(np.arange(0.06, 0.9, 0.02), 2)
@@ -22,7 +22,7 @@ Counts = npt.NDArray[np.int64]  # [classes, MARKS]
 def marks(folder: Path, persons: bool, videos: int = VIDEOS) -> tuple[list[float], float]:
     """From which score on each class is believed, so that F1 of a video's tags is best on validation
     videos, and that F1. One mark serves all things: most of them are too rare to have their own."""
-    from experts.seeing.yolo import Detector
+    from tagline.experts.seeing.yolo import Detector
 
     detector = Detector.open(folder, "cpu")
     names = [detector.names[number] for number in range(len(detector.names))]

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.playhouse.training import material
-from benchmarks.playhouse.training.loop import Course, Mean, Tell, descend, device, lower, optimiser
-from benchmarks.playhouse.training.material import Frame
+from tagline.benchmarks.playhouse.training import material
+from tagline.benchmarks.playhouse.training.loop import Course, Mean, Tell, descend, device, lower, optimiser
+from tagline.benchmarks.playhouse.training.material import Frame
 
 BATCH = 16
 STEPS = 10_000
@@ -89,7 +89,7 @@ def learn(
     import torch
     from ultralytics.utils.loss import v8DetectionLoss
 
-    from experts.seeing.yolo import build_yolo
+    from tagline.experts.seeing.yolo import build_yolo
 
     torch.manual_seed(seed)
     where = device()
@@ -211,7 +211,7 @@ def part(model: Any, keep: Sequence[int], shifts: Sequence[float] | None = None)
     """
     import torch
 
-    from experts.seeing.yolo import build_yolo
+    from tagline.experts.seeing.yolo import build_yolo
 
     own = build_yolo({**YAML, "nc": len(keep)}, len(keep))
     last = re.compile(r"model\.\d+\.cv3\.\d\.2\.(weight|bias)")  # of the head, for each of its scales

@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.playhouse.looks import PERSONS
-from benchmarks.playhouse.props import OBJECTS
-from benchmarks.playhouse.training import choosing, detectors, material, motions, scenes, towers
-from benchmarks.playhouse.training import shipping as ships
-from benchmarks.playhouse.training.loop import Course, Tell
-from benchmarks.playhouse.training.material import Frame
-from experts import weights
-from experts.seeing.pictures import Preparation
+from tagline.benchmarks.playhouse.looks import PERSONS
+from tagline.benchmarks.playhouse.props import OBJECTS
+from tagline.benchmarks.playhouse.training import choosing, detectors, material, motions, scenes, towers
+from tagline.benchmarks.playhouse.training import shipping as ships
+from tagline.benchmarks.playhouse.training.loop import Course, Tell
+from tagline.benchmarks.playhouse.training.material import Frame
+from tagline.experts import weights
+from tagline.experts.seeing.pictures import Preparation
 
 CROWDS, FRAMES, WINDOWS = 4000, 3250, 2000  # train seeds of each kind of material
 VAL_FRAMES, VAL_WINDOWS = 500, 250  # val seeds
@@ -113,7 +113,7 @@ def keep_detector(
     course: ships.Course,
     tell: Tell,
 ) -> None:
-    from experts.seeing.yolo import save_yolo
+    from tagline.experts.seeing.yolo import save_yolo
 
     folder, every = emptied(out / name), range(len(classes))
     save_yolo(model, folder, names=classes, imgsz=sight.imgsz, half=True)
@@ -141,7 +141,7 @@ def teach_scenes(out: Path, seed: int, minutes: float, tell: Tell) -> None:
 
 
 def keep_scenes(model: Any, out: Path, course: ships.Course, tell: Tell) -> None:
-    from experts.scene import save_classifier
+    from tagline.experts.scene import save_classifier
 
     frames = material.frames("val", VAL_FRAMES)
     answers = scenes.answers(model, frames)
@@ -165,7 +165,7 @@ def teach_motions(out: Path, seed: int, minutes: float, tell: Tell) -> None:
 
 
 def keep_motions(model: Any, out: Path, course: ships.Course, tell: Tell) -> None:
-    from experts.motion import Window, save_motion
+    from tagline.experts.motion import Window, save_motion
 
     windows = material.windows("val", VAL_WINDOWS)
     moving = windows.shares.sum(1) > 0
@@ -201,8 +201,8 @@ def teach_towers(out: Path, seed: int, minutes: float, tell: Tell) -> None:
 
 
 def keep_towers(model: Any, words: Path, out: Path, course: ships.Course, tell: Tell) -> None:
-    from experts.appearance import forget, save_towers
-    from experts.appearance import towers as open_towers
+    from tagline.experts.appearance import forget, save_towers
+    from tagline.experts.appearance import towers as open_towers
 
     folder = emptied(out / "clip")
     save_towers(

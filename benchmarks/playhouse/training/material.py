@@ -18,17 +18,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.playhouse import language, stage
-from benchmarks.playhouse.cast import held_out
-from benchmarks.playhouse.looks import PERSONS
-from benchmarks.playhouse.motions import MOTIONS
-from benchmarks.playhouse.props import OBJECTS, OUTDOOR_ONLY
-from benchmarks.playhouse.scenario import SPLIT_BASES, Prop, Scenario, Shot, scenario
-from benchmarks.playhouse.scenario import _crowd as people
-from benchmarks.playhouse.scenario import _prop as prop
-from benchmarks.playhouse.scenes import SCENES
-from benchmarks.playhouse.sets import VERSION
-from experts.stock.digest import cache_home
+from tagline.benchmarks.playhouse import language, stage
+from tagline.benchmarks.playhouse.cast import held_out
+from tagline.benchmarks.playhouse.looks import PERSONS
+from tagline.benchmarks.playhouse.motions import MOTIONS
+from tagline.benchmarks.playhouse.props import OBJECTS, OUTDOOR_ONLY
+from tagline.benchmarks.playhouse.scenario import SPLIT_BASES, Prop, Scenario, Shot, scenario
+from tagline.benchmarks.playhouse.scenario import _crowd as people
+from tagline.benchmarks.playhouse.scenario import _prop as prop
+from tagline.benchmarks.playhouse.scenes import SCENES
+from tagline.benchmarks.playhouse.sets import VERSION
+from tagline.experts.stock.digest import cache_home
 
 THINGS = (*OBJECTS, *PERSONS)  # what a detector is asked for, persons last
 PLACES = tuple(SCENES)

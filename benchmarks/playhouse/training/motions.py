@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.playhouse.training import material
-from benchmarks.playhouse.training.loop import Course, Mean, Tell, descend, device, endless, optimiser
-from benchmarks.playhouse.training.material import DEEDS, Windows
+from tagline.benchmarks.playhouse.training import material
+from tagline.benchmarks.playhouse.training.loop import Course, Mean, Tell, descend, device, endless, optimiser
+from tagline.benchmarks.playhouse.training.material import DEEDS, Windows
 
 ARCH = "x3d_s"
 ARGUMENTS: dict[str, Any] = {
@@ -36,7 +36,7 @@ ALONE = 0.3  # share of the course in which only windows with one kind of motion
 def learn(windows: Windows, course: Course, seed: int, tell: Tell) -> Any:
     import torch
 
-    from experts.motion import build_motion
+    from tagline.experts.motion import build_motion
 
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.playhouse.training.loop import Course, Mean, Tell, descend, device, endless, optimiser
-from benchmarks.playhouse.training.material import PLACES, Frame
+from tagline.benchmarks.playhouse.training.loop import Course, Mean, Tell, descend, device, endless, optimiser
+from tagline.benchmarks.playhouse.training.material import PLACES, Frame
 
 SIDE = 96
 BATCH = 64

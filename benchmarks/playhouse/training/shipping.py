@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks import records
-from experts.stock import digest
+from tagline.benchmarks import records
+from tagline.experts.stock import digest
 
 OURS = "Apache-2.0"
 AGPL = "AGPL-3.0"  # as everything made with ultralytics

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.playhouse.training.loop import (
+from tagline.benchmarks.playhouse.training.loop import (
     Course,
     Mean,
     Tell,
@@ -20,8 +20,8 @@ from benchmarks.playhouse.training.loop import (
     lower,
     optimiser,
 )
-from benchmarks.playhouse.training.material import PLACES, THINGS, Frame
-from benchmarks.playhouse.training.scenes import squeezed, varied
+from tagline.benchmarks.playhouse.training.material import PLACES, THINGS, Frame
+from tagline.benchmarks.playhouse.training.scenes import squeezed, varied
 
 SIDE = 96
 BATCH = 96
@@ -94,7 +94,7 @@ def learn(frames: Sequence[Frame], words: Path, course: Course, seed: int, tell:
     import torch
     from torch.nn import functional as F
 
-    from experts.appearance import _own_tokenizer, build_towers, encode_text
+    from tagline.experts.appearance import _own_tokenizer, build_towers, encode_text
 
     torch.manual_seed(seed)
     rng, choose = np.random.default_rng(seed), Random(seed)
