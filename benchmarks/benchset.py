@@ -20,14 +20,14 @@ from tagline.tagging.configuring import BadConfig
 
 if TYPE_CHECKING:
     from tagline.benchmarks.playhouse.truth import Truth
-    from tagline.experts.appearance import Towers
+    from tagline.experts.appearance import ClipEncoder
     from tagline.experts.footage import Sampling
 
 SPLITS = ("train", "val", "test")
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class PlayhouseVideo:
     """One video and what is true of it."""
 
     path: Path
@@ -44,12 +44,12 @@ def home(options: Mapping[str, str]) -> Path:
     return Path(given).expanduser() if given else cache_home() / "playhouse" / "bench"
 
 
-def read(options: Mapping[str, str]) -> dict[str, list[Known]]:
+def read_set(options: Mapping[str, str]) -> dict[str, list[PlayhouseVideo]]:
     """The videos of each split by their seeds; videos=N takes N for training, of the others in proportion.
 
     Raises BadConfig with the command to run where the set is not there.
     """
-    from tagline.benchmarks.playhouse.render import Spec
+    from tagline.benchmarks.playhouse.render import VideoSpec
     from tagline.benchmarks.playhouse.sets import TRUTH
     from tagline.benchmarks.playhouse.truth import from_json
 
@@ -58,19 +58,21 @@ def read(options: Mapping[str, str]) -> dict[str, list[Known]]:
     if not (folder / TRUTH).is_file():
         raise BadConfig(f"{folder} holds no videos; {command}")
     rows = json.loads((folder / TRUTH).read_text(encoding="utf-8"))["videos"]
-    found: dict[str, list[Known]] = {split: [] for split in SPLITS}
+    found: dict[str, list[PlayhouseVideo]] = {split: [] for split in SPLITS}
     for row in sorted(rows, key=lambda row: int(row["seed"])):
-        path = folder / Spec(row["seed"], row["split"]).name
+        path = folder / VideoSpec(row["seed"], row["split"]).name
         if path.is_file():
-            found[row["split"]].append(Known(path, from_json(row)))
-    found = fewer(found, options)
+            found[row["split"]].append(PlayhouseVideo(path, from_json(row)))
+    found = limit(found, options)
     empty = [split for split in SPLITS if not found[split]]
     if empty:
         raise BadConfig(f"{folder} has no {empty[0]} videos; {command}")
     return found
 
 
-def fewer(videos: dict[str, list[Known]], options: Mapping[str, str]) -> dict[str, list[Known]]:
+def limit(
+    videos: dict[str, list[PlayhouseVideo]], options: Mapping[str, str]
+) -> dict[str, list[PlayhouseVideo]]:
     """videos=N: the first N for training, of the others in proportion."""
     most = options.get("videos")
     if most is None:
@@ -81,21 +83,21 @@ def fewer(videos: dict[str, list[Known]], options: Mapping[str, str]) -> dict[st
     return {split: own[: max(2, round(share * len(own)))] for split, own in videos.items()}
 
 
-def clip(options: Mapping[str, str]) -> Towers:
+def clip_towers(options: Mapping[str, str]) -> ClipEncoder:
     """The frozen CLIP: that of the playhouse, or towers=FOLDER."""
-    from tagline.experts.appearance import towers
+    from tagline.experts.appearance import clip_encoder
 
-    return towers(options.get("towers"), "cpu", collection="playhouse")
+    return clip_encoder(options.get("towers"), "cpu", collection="playhouse")
 
 
-def vectors(
-    videos: Sequence[Known], sampling: Sampling, eyes: Towers, say: Callable[[str], None]
+def frame_vectors(
+    videos: Sequence[PlayhouseVideo], sampling: Sampling, eyes: ClipEncoder, say: Callable[[str], None]
 ) -> dict[str, Array]:
     """The frame vectors of each video by its name: float32 [T, D], each of length 1."""
     from tagline.experts.decoder import Decoder
     from tagline.experts.footage import Unreadable
 
-    paths = {one.name: array_path("vectors", _about(one.path, sampling, eyes)) for one in videos}
+    paths = {one.name: array_path("vectors", _depends_on(one.path, sampling, eyes)) for one in videos}
     missing = [one for one in videos if not paths[one.name].is_file()]
     with Decoder() as decoder:
         results = decoder.read_all((one.path, (sampling,)) for one in missing)
@@ -111,5 +113,5 @@ def vectors(
     return {name: np.load(path, allow_pickle=False) for name, path in paths.items()}
 
 
-def _about(path: Path, sampling: Sampling, eyes: Towers) -> list[Any]:
+def _depends_on(path: Path, sampling: Sampling, eyes: ClipEncoder) -> list[Any]:
     return [path.name, path.stat().st_size, repr(sampling), eyes.fingerprint]

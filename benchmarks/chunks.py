@@ -17,13 +17,13 @@ from tagline.tagging.vocabulary import normal
 
 TOKEN = re.compile(r"[a-z0-9]+(?:'[a-z]+)?(?:-[a-z0-9]+)*|[.,;:!?]")
 
-OPENERS = frozenset(
+DETERMINERS = frozenset(
     """
     a an the this that these those his her its their my your our some any each every
     """.split()
 )
 BE = frozenset("is are was were be being been am 's".split())
-HELPERS = frozenset(
+AUXILIARIES = frozenset(
     """
     has have had having does do did doing can could will would shall should may might must gets get got
     getting goes go going went to not n't
@@ -34,7 +34,7 @@ PRONOUNS = frozenset(
     he she it they we you i who which what him them us me himself herself itself themselves
     """.split()
 )
-LINKS = frozenset(
+PREPOSITIONS = frozenset(
     """
     about above across after against along among around as at away back before behind below beneath beside
     between beyond by down during for from in inside into like near of off on onto out outside over past
@@ -44,7 +44,7 @@ LINKS = frozenset(
     no only someone something somebody each next front side top showing shows shown being
     """.split()
 )
-CLOSED = OPENERS | BE | HELPERS | PRONOUNS | LINKS
+CLOSED_CLASSES = DETERMINERS | BE | AUXILIARIES | PRONOUNS | PREPOSITIONS
 
 # Verbs that captions use without -ing and -s, and which are rarely nouns there.
 VERBS = frozenset(
@@ -70,7 +70,7 @@ STEMS = {
     "ran": "run", "sat": "sit", "stood": "stand", "spoke": "speak", "took": "take", "gave": "give",
     "rode": "ride", "drove": "drive", "ate": "eat", "fell": "fall", "flew": "fly", "wore": "wear",
 }  # fmt: skip
-DESCRIBING = frozenset(
+ADJECTIVES = frozenset(
     """
     young old little small big large red blue green white black yellow brown pink orange purple grey gray
     long short tall dark light bright beautiful pretty new hot cold funny famous bald blonde asian american
@@ -82,12 +82,12 @@ DESCRIBING = frozenset(
 def concepts(sentence: str) -> set[str]:
     """What a caption names: nouns, verbs (as their stem) and noun phrases, in the library's normal form."""
     found: set[str] = set()
-    for kind, words in chunks(sentence):
+    for kind, words in phrases(sentence):
         if kind == "verb":
             found.add(words[0])
             continue
         head = words[-1]
-        if head in DESCRIBING:
+        if head in ADJECTIVES:
             continue
         found.add(normal(head))
         if len(words) > 1:
@@ -96,15 +96,15 @@ def concepts(sentence: str) -> set[str]:
     return found
 
 
-def chunks(sentence: str) -> Iterator[tuple[str, list[str]]]:
+def phrases(sentence: str) -> Iterator[tuple[str, list[str]]]:
     """("verb", [stem]) and ("phrase", [word, ...]) in the order in which they come."""
     words = TOKEN.findall(sentence.lower().replace("’", "'"))
     phrase: list[str] = []
     before = ""
     for place, word in enumerate([*words, "."]):
         after = words[place + 1] if place + 1 < len(words) else "."
-        ends = word in CLOSED or not word[0].isalnum() or word.endswith(("ly", "'s"))
-        acting = not ends and _acts(word, before, after, bool(phrase))
+        ends = word in CLOSED_CLASSES or not word[0].isalnum() or word.endswith(("ly", "'s"))
+        acting = not ends and _is_verb(word, before, after, bool(phrase))
         if (ends or acting) and phrase:
             yield "phrase", phrase
             phrase = []
@@ -115,19 +115,19 @@ def chunks(sentence: str) -> Iterator[tuple[str, list[str]]]:
         before = word
 
 
-def _acts(word: str, before: str, after: str, in_phrase: bool) -> bool:
+def _is_verb(word: str, before: str, after: str, in_phrase: bool) -> bool:
     """Whether a word is a verb where it stands."""
-    if before in OPENERS:
+    if before in DETERMINERS:
         return False  # "a cooking show", "the dance"
     if word.endswith("ing") and len(word) > 4 and word not in ING_NOUNS:
         # After a phrase or a closed-class word; "a woman cooking" as well as "is cooking".
-        return before not in DESCRIBING
+        return before not in ADJECTIVES
     base = stem(word)
-    if before in PRONOUNS or before in HELPERS:
+    if before in PRONOUNS or before in AUXILIARIES:
         return base in VERBS or word.endswith("ed")
-    if base in VERBS and in_phrase and before not in DESCRIBING:
+    if base in VERBS and in_phrase and before not in ADJECTIVES:
         # "a man plays a guitar", "people dance on": a verb is followed by what it does that to, or where.
-        return after in CLOSED or not after[0].isalnum() or word.endswith("s")
+        return after in CLOSED_CLASSES or not after[0].isalnum() or word.endswith("s")
     return before in BE and word.endswith("ed")
 
 

@@ -18,14 +18,14 @@ from typing import Any
 from tagline.benchmarks import light
 from tagline.tagging.catalog import Catalog
 from tagline.tagging.cluster import importing
-from tagline.tagging.cluster.local import Local, started
-from tagline.tagging.cluster.shards import Shelf
-from tagline.tagging.dump import dump
+from tagline.tagging.cluster.local import LocalCluster, local_cluster
+from tagline.tagging.cluster.shards import ShardStore
+from tagline.tagging.dump import dump_lines
 
-EXPECTED = (0, 3)  # exit codes: a video may be unreadable
-PATIENCE = 3600.0  # seconds for a run
-LIGHT = "light"
-REAL = "scene,speech"  # with the playhouse's weights
+EXIT_CODES = (0, 3)  # exit codes: a video may be unreadable
+RUN_TIMEOUT = 3600.0  # seconds for a run
+STUBS = "light"
+REAL_EXPERTS = "scene,speech"  # with the playhouse's weights
 
 
 def measure_kill(options: Mapping[str, str]) -> dict[str, Any]:
@@ -39,7 +39,7 @@ def measure_kill(options: Mapping[str, str]) -> dict[str, Any]:
 
     count, cpus = int(options.get("videos", 200)), int(options.get("cpus", 2))
     with tempfile.TemporaryDirectory(prefix="tlk-") as scratch:
-        bench = Bench(Path(scratch), count, options.get("experts", LIGHT), options.get("folder"))
+        bench = ClusterRuns(Path(scratch), count, options.get("experts", STUBS), options.get("folder"))
         wanted, alone = bench.one_machine()
         with bench.cluster([cpus, cpus]) as cluster:
             found, seconds, written = bench.kill_half_way(cluster)
@@ -79,17 +79,17 @@ def measure_scaling(options: Mapping[str, str]) -> dict[str, Any]:
     count = int(options.get("videos", 60))
     rates, shares, total = {}, {}, {}
     with tempfile.TemporaryDirectory(prefix="tls-") as scratch:
-        bench = Bench(Path(scratch), count, options.get("experts", REAL), options.get("folder"))
+        bench = ClusterRuns(Path(scratch), count, options.get("experts", REAL_EXPERTS), options.get("folder"))
         for slots in (1, 2):
             # The head works too: its one CPU is slot one, the second node is slot two.
             with bench.cluster([1] * slots) as cluster:
                 _pin(cluster)
                 bench.run(cluster, f"warm{slots}", bench.few)  # so that Ray's own actors are there
                 with _Meter(cluster) as meter:
-                    told = bench.run(cluster, f"slots{slots}", bench.folder)
-            rates[slots] = told["seen"] / told["seconds"]
+                    result = bench.run(cluster, f"slots{slots}", bench.folder)
+            rates[slots] = result["seen"] / result["seconds"]
             total[slots] = meter.used
-            shares[slots] = 1 - sum(told["work_cpu_seconds"].values()) / meter.used
+            shares[slots] = 1 - sum(result["work_cpu_seconds"].values()) / meter.used
     return {
         "values": {
             "ratio": round(rates[2] / rates[1], 2),
@@ -105,7 +105,7 @@ def measure_scaling(options: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _pin(cluster: Local) -> None:
+def _pin(cluster: LocalCluster) -> None:
     """Give each node a core of its own: whatever its processes start stays there, too."""
     import psutil
 
@@ -121,7 +121,7 @@ def _pin(cluster: Local) -> None:
 class _Meter:
     """The CPU seconds that a cluster's processes and this one's children use while it is open."""
 
-    def __init__(self, cluster: Local) -> None:
+    def __init__(self, cluster: LocalCluster) -> None:
         self.cluster = cluster
         self.used = 0.0
         self._over = threading.Event()
@@ -154,13 +154,13 @@ class _Meter:
         return found
 
 
-class Bench:
+class ClusterRuns:
     """Videos of the playhouse, and runs over them: on this machine alone, and on clusters of it."""
 
     def __init__(self, scratch: Path, count: int, experts: str, folder: str | None = None) -> None:
         self.scratch, self.count = scratch, count
-        self.light = experts == LIGHT
-        self.names = [e.name for e in light.EXPERTS] if self.light else experts.split(",")
+        self.stubs = experts == STUBS
+        self.names = [e.name for e in light.EXPERTS] if self.stubs else experts.split(",")
         self.first, self.folder = _videos(
             scratch / "videos", count, Path(folder) if folder else scratch / "rendered"
         )
@@ -176,8 +176,8 @@ class Bench:
         self.environment = {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "RAY_worker_niceness": "0"}
 
     @contextlib.contextmanager
-    def cluster(self, cpus: Sequence[int]) -> Iterator[Local]:
-        with started(cpus, environment=self.environment) as cluster:
+    def cluster(self, cpus: Sequence[int]) -> Iterator[LocalCluster]:
+        with local_cluster(cpus, environment=self.environment) as cluster:
             yield cluster
 
     def one_machine(self) -> tuple[Counter[str], float]:
@@ -188,14 +188,14 @@ class Bench:
         self._ended(process)
         return self._rows(library), time.monotonic() - begun
 
-    def run(self, cluster: Local, name: str, folder: Path) -> dict[str, Any]:
+    def run(self, cluster: LocalCluster, name: str, folder: Path) -> dict[str, Any]:
         """A run on a cluster to its end; what it tells."""
         out = self.scratch / name
         process = self._tagline(folder, "--cluster", cluster.address, "--shards", str(out))
-        told: dict[str, Any] = json.loads(self._ended(process))
-        return told
+        result: dict[str, Any] = json.loads(self._ended(process))
+        return result
 
-    def kill_half_way(self, cluster: Local) -> tuple[Counter[str], float, int]:
+    def kill_half_way(self, cluster: LocalCluster) -> tuple[Counter[str], float, int]:
         """Kill the last node once half is written: the rows brought in, seconds, videos written by then."""
         out = self.scratch / "killed"
         begun = time.monotonic()
@@ -209,16 +209,16 @@ class Bench:
         seconds = time.monotonic() - begun
         library = self._library("killed library")
         with Catalog.open(library) as catalog:
-            for _ in importing.take(catalog, str(out)):
+            for _ in importing.import_shards(catalog, str(out)):
                 pass
         return self._rows(library), seconds, written
 
     def _written(self, out: Path) -> int:
-        shelf = Shelf(str(out))
+        store = ShardStore(str(out))
         if not (out / "shards.json").exists():
             return 0
-        parts = shelf.parts()
-        return int(shelf.dataset("videos", parts).count_rows()) if parts else 0
+        parts = store.parts()
+        return int(store.dataset("videos", parts).count_rows()) if parts else 0
 
     def _library(self, name: str) -> Path:
         (self.scratch / name).mkdir(exist_ok=True)
@@ -226,10 +226,10 @@ class Bench:
 
     def _rows(self, library: Path) -> Counter[str]:
         with Catalog.open(library) as catalog:
-            return Counter(dump(catalog))
+            return Counter(dump_lines(catalog))
 
     def _tagline(self, folder: Path, *more: str) -> subprocess.Popen[bytes]:
-        weights = () if self.light else ("--weights", "playhouse")
+        weights = () if self.stubs else ("--weights", "playhouse")
         return subprocess.Popen(
             [
                 *(
@@ -251,15 +251,15 @@ class Bench:
 
     def _ended(self, process: subprocess.Popen[bytes]) -> str:
         try:
-            told, said = process.communicate(timeout=PATIENCE)
+            stdout, stderr = process.communicate(timeout=RUN_TIMEOUT)
         except BaseException:
             process.kill()
             raise
-        if process.returncode not in EXPECTED:
+        if process.returncode not in EXIT_CODES:
             raise RuntimeError(
-                f"a run ended with {process.returncode}: {said.decode(errors='replace')[-2000:]}"
+                f"a run ended with {process.returncode}: {stderr.decode(errors='replace')[-2000:]}"
             )
-        return told.decode()
+        return stdout.decode()
 
 
 def _videos(folder: Path, count: int, rendered: Path) -> tuple[int, Path]:
@@ -270,13 +270,13 @@ def _videos(folder: Path, count: int, rendered: Path) -> tuple[int, Path]:
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
-    from tagline.benchmarks.playhouse.render import render, spec
+    from tagline.benchmarks.playhouse.render import render_video, video_spec
     from tagline.benchmarks.playhouse.scenario import SPLIT_BASES
 
     first = SPLIT_BASES["test"] + 500_000
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
-        specs = map(spec, range(first, first + count))
-        made = list(pool.map(render, specs, [rendered] * count, chunksize=4))
+        specs = map(video_spec, range(first, first + count))
+        made = list(pool.map(render_video, specs, [rendered] * count, chunksize=4))
     folder.mkdir(parents=True)
     for path in made:
         (folder / path.name).write_bytes(path.read_bytes())

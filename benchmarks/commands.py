@@ -12,33 +12,33 @@ import click
 from tagline.benchmarks import records
 
 if TYPE_CHECKING:
-    from tagline.benchmarks.papers.runs import Result
+    from tagline.benchmarks.papers.runs import StudyResult
 
 # The data sets on which the papers' tables are made: benchmarks/papers/studies.py.
 STUDIES = ("msrvtt", "msvd", "lsmdc", "didemo", "create", "pexel", "playhouse")
 
 # Loaded when called.
-ELSEWHERE = {
+LAZY_COMMANDS = {
     "playhouse": "tagline.benchmarks.playhouse.commands",
     "prepare": "tagline.benchmarks.datasets.commands",
     "speed": "tagline.benchmarks.speed.commands",
 }
 
 
-class _Bench(click.Group):
+class LazyBenchGroup(click.Group):
     """Also offers the commands of the playhouse and of the data sets."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*super().list_commands(ctx), *ELSEWHERE]
+        return [*super().list_commands(ctx), *LAZY_COMMANDS]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in ELSEWHERE:
+        if cmd_name not in LAZY_COMMANDS:
             return super().get_command(ctx, cmd_name)
-        command: click.Command = getattr(import_module(ELSEWHERE[cmd_name]), cmd_name)
+        command: click.Command = getattr(import_module(LAZY_COMMANDS[cmd_name]), cmd_name)
         return command
 
 
-@click.group(cls=_Bench)
+@click.group(cls=LazyBenchGroup)
 def bench() -> None:
     """Measure, and see what was measured.
 
@@ -138,9 +138,9 @@ def _record(name: str, options: dict[str, str]) -> dict[str, Any]:
         raise click.ClickException(str(error)) from None
 
 
-def _study(name: str, library: str | None, options: dict[str, str], out: Path | None) -> Result:
+def _study(name: str, library: str | None, options: dict[str, str], out: Path | None) -> StudyResult:
     """Mistakes and mishaps end in a sentence."""
-    from tagline.benchmarks.papers.runs import run as run_study
+    from tagline.benchmarks.papers.runs import run_study as run_study
     from tagline.experts.weights import WeightsMissing
     from tagline.tagging.catalog import CatalogError
     from tagline.tagging.configuring import BadConfig
@@ -152,14 +152,14 @@ def _study(name: str, library: str | None, options: dict[str, str], out: Path | 
         raise click.ClickException(str(error)) from None
 
 
-def _print_result(result: Result, as_json: bool) -> None:
+def _print_result(result: StudyResult, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(result.record, indent=2, ensure_ascii=False))
         return
-    for variant, told in result.record["details"]["summary"].items():
-        key = "t2v_r1" if told["model"] == "table" else "example_f1"
-        what = "R@1 text to video" if told["model"] == "table" else "F1 over videos"
-        click.echo(f"{variant:<12} {what} {told['mean'][key]:.1f}")
+    for variant, summary in result.record["details"]["summary"].items():
+        key = "t2v_r1" if summary["model"] == "table" else "example_f1"
+        what = "R@1 text to video" if summary["model"] == "table" else "F1 over videos"
+        click.echo(f"{variant:<12} {what} {summary['mean'][key]:.1f}")
     click.echo(str(result.page))
 
 
@@ -189,11 +189,11 @@ def show(ctx: click.Context, name: str, library: str | None, as_json: bool) -> N
 
 
 def _show_study(ctx: click.Context, name: str, library: str, as_json: bool) -> None:
-    from tagline.benchmarks.papers.runs import PAGE, RESULTS, home_of
-    from tagline.tagging.library import opened
+    from tagline.benchmarks.papers.runs import PAGE, RESULTS, results_folder_of
+    from tagline.tagging.library import open_library
 
-    with opened(library) as catalog:
-        folder = home_of(catalog, name)
+    with open_library(library) as catalog:
+        folder = results_folder_of(catalog, name)
     if not (folder / PAGE).is_file():
         click.echo(f"{folder} holds no results; `tagline bench run {name} --library {library}`", err=True)
         ctx.exit(4)

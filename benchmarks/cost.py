@@ -137,9 +137,9 @@ def in_turn(checkouts: tuple[Checkout, Checkout], runs: int, work: Any) -> tuple
 
 
 def rendered(folder: Path, videos: int) -> list[Path]:
-    from tagline.benchmarks.playhouse.render import render, spec
+    from tagline.benchmarks.playhouse.render import render_video, video_spec
 
-    return [render(spec(seed), folder) for seed in range(FIRST, FIRST + videos)]
+    return [render_video(video_spec(seed), folder) for seed in range(FIRST, FIRST + videos)]
 
 
 def decoded(checkout: Checkout, clips: list[Path]) -> tuple[float, Any]:

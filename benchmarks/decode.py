@@ -17,21 +17,23 @@ from typing import Any
 
 import numpy as np
 
-from tagline.benchmarks.synthetic import Recipe, cached
+from tagline.benchmarks.synthetic import VideoRecipe, cached
 
 # A keyframe at a cut, or after 250 pictures at the latest; between two P-frames always three B-frames,
 # two of which no other picture refers to.
 ORDINARY = {"preset": "veryfast", "g": "250", "bf": "3", "x264-params": "b-adapt=0", "crf": "23"}
-HD = Recipe(1280, 720, 60, cut=4, options=ORDINARY)
-FULL_HD = Recipe(1920, 1080, 300, cut=4, options=ORDINARY)
-UNCUT = Recipe(1280, 720, 60, options=ORDINARY)  # a keyframe every ten seconds only
+HD = VideoRecipe(1280, 720, 60, cut=4, options=ORDINARY)
+FULL_HD = VideoRecipe(1920, 1080, 300, cut=4, options=ORDINARY)
+UNCUT = VideoRecipe(1280, 720, 60, options=ORDINARY)  # a keyframe every ten seconds only
 # x264 placing B-frames where it sees fit: on noisy pictures it sees fit seldom, and little can be skipped.
-ADAPTIVE = Recipe(1280, 720, 60, cut=4, options={"preset": "veryfast", "g": "250", "crf": "23"})
+ADAPTIVE = VideoRecipe(1280, 720, 60, cut=4, options={"preset": "veryfast", "g": "250", "crf": "23"})
 OTHERS = (
-    Recipe(640, 360, 60, codec="libx265", options={"preset": "veryfast", "x265-params": "log-level=none"}),
-    Recipe(640, 360, 60, codec="libvpx-vp9", suffix=".webm", options={"cpu-used": "8"}),
-    Recipe(640, 360, 60, codec="libsvtav1", suffix=".mkv", options={"preset": "12"}),
-    Recipe(640, 360, 60, codec="mpeg4", suffix=".avi", options={"b": "2000000"}),
+    VideoRecipe(
+        640, 360, 60, codec="libx265", options={"preset": "veryfast", "x265-params": "log-level=none"}
+    ),
+    VideoRecipe(640, 360, 60, codec="libvpx-vp9", suffix=".webm", options={"cpu-used": "8"}),
+    VideoRecipe(640, 360, 60, codec="libsvtav1", suffix=".mkv", options={"preset": "12"}),
+    VideoRecipe(640, 360, 60, codec="mpeg4", suffix=".avi", options={"b": "2000000"}),
 )
 FRAMES = 12
 
@@ -66,12 +68,12 @@ def measure(options: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def _ratio(path: Path, ours: str, rival: str, runs: int) -> float:
-    seconds: dict[str, list[float]] = {ours: [], rival: []}
+def _ratio(path: Path, ours: str, baseline: str, runs: int) -> float:
+    seconds: dict[str, list[float]] = {ours: [], baseline: []}
     for _ in range(runs):
         for name, spent in seconds.items():
             spent.append(_alone(name, path)["cpu_seconds"])
-    return round(median(seconds[ours]) / median(seconds[rival]), 4)
+    return round(median(seconds[ours]) / median(seconds[baseline]), 4)
 
 
 def _alone(name: str, path: Path) -> dict[str, Any]:

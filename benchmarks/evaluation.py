@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 SIZE = 1000
-REAL = Path("matrices", "msrvtt_titles_matrix.npy")  # in the data folder; rows are texts
+REAL_MATRIX = Path("matrices", "msrvtt_titles_matrix.npy")  # in the data folder; rows are texts
 
 
-def measure(options: dict[str, str]) -> dict[str, Any]:
+def measure_evaluation(options: dict[str, str]) -> dict[str, Any]:
     """Wall seconds of all figures with dual softmax and intervals, from the matrix to the last interval.
 
     matrix=FILE.npy (rows are texts); without it the real matrix of the data folder that TAGLINE_TEST_DATA
@@ -21,7 +21,7 @@ def measure(options: dict[str, str]) -> dict[str, Any]:
     """
     from tagline.table.ranking import evaluate
 
-    scores, name = _matrix(options)
+    scores, name = _square_matrix(options)
     runs = int(options.get("runs", "5"))
     taken = []
     for _ in range(runs):
@@ -46,9 +46,9 @@ def measure(options: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def _matrix(options: dict[str, str]) -> tuple[Any, str]:
+def _square_matrix(options: dict[str, str]) -> tuple[Any, str]:
     folder = os.environ.get("TAGLINE_TEST_DATA")
-    path = Path(options["matrix"]) if "matrix" in options else Path(folder) / REAL if folder else None
+    path = Path(options["matrix"]) if "matrix" in options else Path(folder) / REAL_MATRIX if folder else None
     if path is not None and (path.is_file() or "matrix" in options):
         return np.load(path, allow_pickle=False), path.name
     rng = np.random.default_rng(0)

@@ -13,11 +13,11 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tagline.tagging.generator.data import Collator, Example
-    from tagline.tagging.generator.decoding import Decoding, Written
-    from tagline.tagging.generator.encoder import Seen
+    from tagline.tagging.generator.data import TaggerCollator, Example
+    from tagline.tagging.generator.decoding import Decoding, DecodedTags
+    from tagline.tagging.generator.encoder import EncodedBatch
     from tagline.tagging.generator.model import TaggingModel
-    from tagline.tagging.generator.saving import Trained
+    from tagline.tagging.generator.saving import SavedTagger
 
 PAPER_TIMES_CLASSIFIER = 13.6  # 450 s against 33 s, supplement of OP-TSG
 # Of the preset `paper`: its width of 768 is a matter of hours on a CPU, its depth and prompts are kept.
@@ -45,40 +45,40 @@ def measure(options: dict[str, str]) -> dict[str, Any]:
     import torch
 
     from tagline.benchmarks.msrvtt_words import read_annotations, split_rows
-    from tagline.tagging.generator.decoding import Drafted, Greedy
+    from tagline.tagging.generator.decoding import Speculative, Greedy
     from tagline.tagging.generator.model import Tagger
-    from tagline.tagging.rivals.classifier import Classifier
+    from tagline.tagging.rivals.classifier import TagClassifier
     from tagline.tagging.rivals.config import as_baseline
 
     rows = split_rows(read_annotations(options))
-    held = rows["validate"][: int(options.get("videos", "497"))]
+    cached = rows["validate"][: int(options.get("videos", "497"))]
     seed, batch, runs = (int(options.get(k, d)) for k, d in (("seed", "0"), ("batch", "8"), ("runs", "2")))
-    trained = _trained(options, seed, rows["train"][: int(options.get("train", "7000"))], held)
+    trained = _trained(options, seed, rows["train"][: int(options.get("train", "7000"))], cached)
     model, make = trained.model.eval(), trained.collator()
     assert isinstance(model, Tagger)
-    classifier = Classifier(as_baseline(model.settings, method="asl"), model.words, model.tags).eval()
+    classifier = TagClassifier(as_baseline(model.settings, method="asl"), model.tokenizer, model.tags).eval()
     classifier.to(next(model.parameters()).device)
 
-    greedy, greedy_seconds = _decode(model, make, held, Greedy(1), 1, runs)
-    drafted, drafted_seconds = _decode(model, make, held, Drafted(at_once=1), 1, runs)
-    class_seconds = _classify(classifier, classifier.collator(), held, 1, runs)
-    some = held[:TOGETHER]
+    greedy, greedy_seconds = _decode(model, make, cached, Greedy(1), 1, runs)
+    speculative, speculative_seconds = _decode(model, make, cached, Speculative(at_once=1), 1, runs)
+    class_seconds = _classify(classifier, classifier.collator(), cached, 1, runs)
+    some = cached[:TOGETHER]
     _, greedy_batch = _decode(model, make, some, Greedy(batch), batch, runs)
-    _, drafted_batch = _decode(model, make, some, Drafted(at_once=batch), batch, runs)
-    same, ties = _compare(greedy, drafted)
+    _, speculative_batch = _decode(model, make, some, Speculative(at_once=batch), batch, runs)
+    same, ties = _compare(greedy, speculative)
     values = {
-        "videos": len(held),
+        "videos": len(cached),
         "equal": same,
         "ties": ties,
-        "different": len(held) - same - ties,
-        "passes_ratio": round(sum(w.passes for w in drafted) / sum(w.passes for w in greedy), 4),
-        "wall_ratio": round(drafted_seconds / greedy_seconds, 4),
-        "wall_ratio_batch": round(drafted_batch / greedy_batch, 4),
-        "times_classifier": round(drafted_seconds / class_seconds, 2),
+        "different": len(cached) - same - ties,
+        "passes_ratio": round(sum(w.passes for w in speculative) / sum(w.passes for w in greedy), 4),
+        "wall_ratio": round(speculative_seconds / greedy_seconds, 4),
+        "wall_ratio_batch": round(speculative_batch / greedy_batch, 4),
+        "times_classifier": round(speculative_seconds / class_seconds, 2),
         "greedy_times_classifier": round(greedy_seconds / class_seconds, 2),
         "paper_times_classifier": PAPER_TIMES_CLASSIFIER,
-        "words_a_video": round(sum(len(ids) for w in greedy for ids in w.words) / len(held), 2),
-        "passes_a_video": round(sum(w.work for w in drafted) / len(held), 2),
+        "words_a_video": round(sum(len(ids) for w in greedy for ids in w.words) / len(cached), 2),
+        "passes_a_video": round(sum(w.work for w in speculative) / len(cached), 2),
         "validation_f1": round(float(trained.results.get("validation_example_f1", 0.0)), 4),
     }
     c = model.settings
@@ -88,11 +88,11 @@ def measure(options: dict[str, str]) -> dict[str, Any]:
 
 
 def _trained(
-    options: dict[str, str], seed: int, train_rows: Sequence[Example], held: Sequence[Example]
-) -> Trained:
+    options: dict[str, str], seed: int, train_rows: Sequence[Example], held_out: Sequence[Example]
+) -> SavedTagger:
     """The tagger: out of a folder, as it was kept, or trained now; an interrupted training goes on."""
     from tagline.benchmarks import kept
-    from tagline.benchmarks.taggers import Rows, base, varied
+    from tagline.benchmarks.taggers import TaggerData, base, varied
     from tagline.tagging.configuring import as_dict, digest
     from tagline.tagging.generator.data import Examples
     from tagline.tagging.generator.saving import CONFIG, from_pretrained
@@ -102,21 +102,23 @@ def _trained(
     if "model" in options:
         return from_pretrained(Path(options["model"]))
     config = varied(base(options, "paper", NARROW), {"use_frames": False}, seed)
-    code = kept.code("tagline.tagging.generator")
-    key = digest(as_dict(config), Rows(train_rows, held, ()).digest(), code)
+    code = kept.code_fingerprint("tagline.tagging.generator")
+    key = digest(as_dict(config), TaggerData(train_rows, held_out, ()).digest(), code)
     folder = kept.folder("generator-decoding") / key[:32]
     if not (folder / MODEL / CONFIG).is_file():
-        return train(config, Examples(list(train_rows), list(held)), folder, report=(), say=to_stderr).trained
+        return train(
+            config, Examples(list(train_rows), list(held_out)), folder, report=(), say=to_stderr
+        ).trained
     return from_pretrained(folder / MODEL)
 
 
 def _decode(
-    model: Any, make: Collator, examples: Sequence[Example], decoding: Decoding, batch: int, runs: int
-) -> tuple[list[Written], float]:
+    model: Any, make: TaggerCollator, examples: Sequence[Example], decoding: Decoding, batch: int, runs: int
+) -> tuple[list[DecodedTags], float]:
     """What was written, group by group, and the median seconds for encoding and decoding all."""
     import torch
 
-    found: list[Written] = []
+    found: list[DecodedTags] = []
 
     def once() -> None:
         with torch.no_grad():
@@ -125,7 +127,7 @@ def _decode(
     return found, _median(once, runs, next(model.parameters()).device)
 
 
-def _classify(model: Any, make: Collator, examples: Sequence[Example], batch: int, runs: int) -> float:
+def _classify(model: Any, make: TaggerCollator, examples: Sequence[Example], batch: int, runs: int) -> float:
     import torch
 
     def once() -> None:
@@ -136,7 +138,9 @@ def _classify(model: Any, make: Collator, examples: Sequence[Example], batch: in
     return _median(once, runs, next(model.parameters()).device)
 
 
-def _seen(model: TaggingModel, make: Collator, examples: Sequence[Example], batch: int) -> list[Seen]:
+def _seen(
+    model: TaggingModel, make: TaggerCollator, examples: Sequence[Example], batch: int
+) -> list[EncodedBatch]:
     """Encoded alike for all: in groups, from which a decoding takes `batch` at a time."""
     device = next(model.parameters()).device
     size = batch * GROUPS
@@ -158,12 +162,12 @@ def _median(once: Callable[[], object], runs: int, device: Any) -> float:
 
 
 def _compare(
-    greedy: Sequence[Written], drafted: Sequence[Written], tolerance: float = 1e-4
+    greedy: Sequence[DecodedTags], speculative: Sequence[DecodedTags], tolerance: float = 1e-4
 ) -> tuple[int, int]:
     """Videos written alike, and those that differ where two words were equally likely but for rounding."""
     same = ties = 0
-    for plain, fast in zip(greedy, drafted, strict=True):
-        for ids, other, margin in zip(plain.words, fast.words, plain.margins, strict=True):
+    for plain, fast in zip(greedy, speculative, strict=True):
+        for ids, other, margin in zip(plain.words, fast.words, plain.smallest_margins, strict=True):
             same += ids == other
             ties += ids != other and margin < tolerance
     return same, ties

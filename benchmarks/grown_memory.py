@@ -15,15 +15,15 @@ from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 from tagline.benchmarks import kept, taggers
-from tagline.benchmarks.taggers import TOLD, Figures, More, Rows
+from tagline.benchmarks.taggers import RETRIEVAL_AUGMENTED, Figures, More, TaggerData
 
 if TYPE_CHECKING:
-    from tagline.tagging.generator.config import Config
+    from tagline.tagging.generator.config import TaggerRunConfig
     from tagline.tagging.generator.data import Said
-    from tagline.tagging.neighbours.advising import Librarian
-    from tagline.tagging.neighbours.views import Viewer
+    from tagline.tagging.neighbours.advising import MemoryRetriever
+    from tagline.tagging.neighbours.views import ViewEncoder
 
-ROOMS = (
+CODE_USED = (
     "tagline.tagging.generator",
     "tagline.tagging.rivals",
     "tagline.tagging.neighbours",
@@ -33,68 +33,77 @@ ROOMS = (
 NEIGHBOURS, MOST = 8, 30  # of the consensus alone
 
 
-def table(rows: Rows, viewer: Viewer, config: Config, seeds: Sequence[int], gain: More) -> Any:
+def growth_table(
+    rows: TaggerData, viewer: ViewEncoder, config: TaggerRunConfig, seeds: Sequence[int], gain: More
+) -> Any:
     """(means over seeds by "ROW_COLUMN", all runs)"""
-    runs = [kept_run(rows, viewer, taggers.varied(config, TOLD["op-tsg-rag"], seed), gain) for seed in seeds]
+    runs = [
+        cached_run(rows, viewer, taggers.varied(config, RETRIEVAL_AUGMENTED["op-tsg-rag"], seed), gain)
+        for seed in seeds
+    ]
     return {key: round(mean(one[key] for one in runs), 4) for key in runs[0]}, runs
 
 
-def kept_run(rows: Rows, viewer: Viewer, config: Config, gain: More) -> Figures:
+def cached_run(rows: TaggerData, viewer: ViewEncoder, config: TaggerRunConfig, gain: More) -> Figures:
     """`run`, unless the same was done before."""
     from tagline.tagging.configuring import as_dict
 
     about = {"config": as_dict(config), "data": rows.digest(), "models": viewer.identity}
-    return kept.figures(
-        "grown-memory", {**about, "code": kept.code(*ROOMS)}, lambda: run(rows, viewer, config, gain)
+    return kept.cached_figures(
+        "grown-memory",
+        {**about, "code": kept.code_fingerprint(*CODE_USED)},
+        lambda: run(rows, viewer, config, gain),
     )
 
 
-def run(rows: Rows, viewer: Viewer, config: Config, gain: More) -> Figures:
+def run(rows: TaggerData, viewer: ViewEncoder, config: TaggerRunConfig, gain: More) -> Figures:
     """All four rows of one seed."""
-    from tagline.tagging.neighbours.advising import Librarian
+    from tagline.tagging.neighbours.advising import MemoryRetriever
 
     yesterday = replace(rows, train=rows.train[: len(rows.train) // 2])
     days = {"yesterday": yesterday.train, "grown": rows.train}
     c = config.model
-    told = {
-        day: Librarian.of(train, viewer, neighbours=c.neighbours, most=c.retrieved)
+    retrievers = {
+        day: MemoryRetriever.from_examples(train, viewer, neighbours=c.neighbours, most=c.retrieved)
         for day, train in days.items()
     }
     before, today = (library_of(train, viewer) for train in days.values())
-    said = {
+    predicted = {
         "yesterday_neighbours": consensus(yesterday, before),
         "grown_neighbours": consensus(yesterday, before, today),
-        **generated(yesterday, told, config),
+        **generated(yesterday, retrievers, config),
     }
-    known = {tag for one in yesterday.train for tag in one.tags}
+    known_tags = {tag for one in yesterday.train for tag in one.tags}
     found: Figures = {}
-    for name, own in said.items():
+    for name, own in predicted.items():
         columns = taggers.columns(rows.train, rows.test, own)
-        columns |= gain([[tag for tag, _ in tags] for tags in own], known)
+        columns |= gain([[tag for tag, _ in tags] for tags in own], known_tags)
         found |= {f"{name}_{key}": value for key, value in columns.items()}
     return found
 
 
-def library_of(train: Sequence[Any], viewer: Viewer) -> Librarian:
+def library_of(train: Sequence[Any], viewer: ViewEncoder) -> MemoryRetriever:
     """Who knows these videos, and asks as widely as the consensus alone does."""
-    from tagline.tagging.neighbours.advising import Librarian
+    from tagline.tagging.neighbours.advising import MemoryRetriever
 
-    return Librarian.of(train, viewer, neighbours=NEIGHBOURS, most=MOST)
+    return MemoryRetriever.from_examples(train, viewer, neighbours=NEIGHBOURS, most=MOST)
 
 
-def consensus(rows: Rows, library: Librarian, grown: Librarian | None = None) -> list[Said]:
+def consensus(rows: TaggerData, library: MemoryRetriever, grown: MemoryRetriever | None = None) -> list[Said]:
     """What videos like the test videos agree on, from the score on that suits the validation videos.
 
     grown: knows more videos than `library`, by which the score was found.
     """
-    from tagline.tagging.ranker.train import fitted
+    from tagline.tagging.ranker.train import fit_calibration_and_threshold
 
-    line, least = fitted(library.advise(rows.validation), rows.validation)
-    found = (grown or library).advise(rows.test)
-    return [[(tag, s) for tag, score in own if (s := line(score)) >= least] for own in found]
+    calibration, least = fit_calibration_and_threshold(library.retrieve(rows.validation), rows.validation)
+    found = (grown or library).retrieve(rows.test)
+    return [[(tag, s) for tag, score in own if (s := calibration(score)) >= least] for own in found]
 
 
-def generated(rows: Rows, libraries: dict[str, Librarian], config: Config) -> dict[str, list[Said]]:
+def generated(
+    rows: TaggerData, libraries: dict[str, MemoryRetriever], config: TaggerRunConfig
+) -> dict[str, list[Said]]:
     """What a generator that learned yesterday writes, told by yesterday's memory and by today's."""
     from tagline.tagging.generator.data import Examples
     from tagline.tagging.generator.methods import predict_all

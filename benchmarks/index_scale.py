@@ -24,7 +24,7 @@ Floats = npt.NDArray[np.float32]
 ROWS, WIDE = 1_000_000, 512
 CLUSTERS = 20_000
 SPREAD = 0.8  # of a row round its centre, against the centre's own length
-PAGE = 20_000
+PAGE_ROWS = 20_000
 
 
 def measure(options: Mapping[str, str]) -> dict[str, Any]:
@@ -34,14 +34,14 @@ def measure(options: Mapping[str, str]) -> dict[str, Any]:
     from tagline.retrieval.faiss_index import FaissIndex
 
     rows, wide = int(options.get("n", ROWS)), int(options.get("d", WIDE))
-    asked = int(options.get("queries", "200"))
-    world = World(rows, wide)
-    queries = world.queries(2 * asked)
+    query_vectors = int(options.get("queries", "200"))
+    world = ClusteredVectors(rows, wide)
+    queries = world.queries(2 * query_vectors)
 
     begun = time.perf_counter()
-    index = FaissIndex.build("bench", wide, rows, world.pages, queries[asked:])
+    index = FaissIndex.build("bench", wide, rows, world.pages, queries[query_vectors:])
     build_seconds = time.perf_counter() - begun
-    queries = queries[:asked]  # never those by which it was tuned
+    queries = queries[:query_vectors]  # never those by which it was tuned
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "video.index"
         index.save(path)
@@ -81,7 +81,7 @@ def measure(options: Mapping[str, str]) -> dict[str, Any]:
             "dimensions": wide,
             "clusters": world.clusters,
             "spread": SPREAD,
-            "queries": asked,
+            "queries": query_vectors,
             "threads_of_a_query": 1,
             "threads_of_the_build": before,
             "exact": index.exact,
@@ -108,12 +108,12 @@ def _ask(index: Any, exact: Any, queries: Floats) -> tuple[Any, Any, Any, Any, A
     walls, busy, answers = [], [], []
     for query in [*queries[:5], *queries]:
         one = np.ascontiguousarray(query[None])
-        marks = [(time.perf_counter(), time.process_time())]
+        seconds = [(time.perf_counter(), time.process_time())]
         ids, _ = index.search(one, 10)
-        marks.append((time.perf_counter(), time.process_time()))
+        seconds.append((time.perf_counter(), time.process_time()))
         _, rows = exact.search(one, 10)
-        marks.append((time.perf_counter(), time.process_time()))
-        wall, processor = np.diff(np.array(marks), axis=0).T
+        seconds.append((time.perf_counter(), time.process_time()))
+        wall, processor = np.diff(np.array(seconds), axis=0).T
         walls.append(wall)
         busy.append(processor)
         answers.append((ids[0], rows[0]))
@@ -122,7 +122,7 @@ def _ask(index: Any, exact: Any, queries: Floats) -> tuple[Any, Any, Any, Any, A
     return ours, theirs, np.array(busy[5:]).T, found, truth
 
 
-class World:
+class ClusteredVectors:
     """Unit vectors in clusters, made page by page and the same each time."""
 
     def __init__(self, rows: int, wide: int) -> None:
@@ -131,8 +131,8 @@ class World:
         self.centres = _unit(np.random.default_rng(0).standard_normal((self.clusters, wide), np.float32))
 
     def pages(self) -> Iterator[tuple[npt.NDArray[np.int64], Floats]]:
-        for first in range(0, self.rows, PAGE):
-            count = min(PAGE, self.rows - first)
+        for first in range(0, self.rows, PAGE_ROWS):
+            count = min(PAGE_ROWS, self.rows - first)
             yield np.arange(first, first + count), self._rows(count, first + 1)
 
     def queries(self, count: int) -> Floats:

@@ -18,24 +18,26 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tagline.experts.stock.digest import cache_home, hash_path, write_whole
+from tagline.experts.stock.digest import cache_home, hash_path, write_atomic
 from tagline.tagging.configuring import digest
 
 Array = npt.NDArray[Any]
 
 
-def figures(name: str, about: Any, make: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
+def cached_figures(name: str, about: Any, make: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
     """The figures of one run of the measurement `name`: those kept for the same `about`, or new ones.
 
     about: JSON data, all that the figures depend on.
     """
     path = folder(name) / f"{digest(about)[:32]}.json"
     if path.is_file():
-        kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["figures"]
-        return kept
-    made = json.loads(json.dumps(make()))
-    write_whole(path, json.dumps({"about": about, "figures": made}, indent=1, ensure_ascii=False) + "\n")
-    return dict(made)
+        cached: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["figures"]
+        return cached
+    figures_made = json.loads(json.dumps(make()))
+    write_atomic(
+        path, json.dumps({"about": about, "figures": figures_made}, indent=1, ensure_ascii=False) + "\n"
+    )
+    return dict(figures_made)
 
 
 def array_path(name: str, about: Any) -> Path:
@@ -44,13 +46,13 @@ def array_path(name: str, about: Any) -> Path:
     return folder(name) / key[:2] / f"{key[2:]}.npy"
 
 
-def put_array(path: Path, made: Array) -> None:
+def put_array(path: Path, array: Array) -> None:
     """Write an array, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, beside = tempfile.mkstemp(dir=path.parent, prefix=".part-")
     try:
         with os.fdopen(handle, "wb") as file:
-            np.save(file, made, allow_pickle=False)
+            np.save(file, array, allow_pickle=False)
         Path(beside).replace(path)
     except BaseException:
         Path(beside).unlink(missing_ok=True)
@@ -58,7 +60,7 @@ def put_array(path: Path, made: Array) -> None:
 
 
 @cache  # what runs is what was there when it was asked first
-def code(*packages: str) -> str:
+def code_fingerprint(*packages: str) -> str:
     """sha256 over the files of packages: what changed there may change figures."""
     return digest(*(hash_path(Path(str(resources.files(package)))) for package in packages))
 

@@ -20,17 +20,17 @@ import numpy as np
 
 from tagline.benchmarks import light
 from tagline.tagging.catalog import Catalog
-from tagline.tagging.dump import dump
+from tagline.tagging.dump import dump_lines
 
-EXPECTED = (0, 3)  # exit codes: some of the videos cannot be read
-PATIENCE = 120.0  # seconds for one run
+EXIT_CODES = (0, 3)  # exit codes: some of the videos cannot be read
+RUN_TIMEOUT = 120.0  # seconds for one run
 
 
 def measure(options: Mapping[str, str]) -> dict[str, Any]:
     """trials=100 kills of a run over videos=60, at moments drawn with seed=0."""
     trials, count, seed = (int(options.get(key, default)) for key, default in _DEFAULTS.items())
     with tempfile.TemporaryDirectory(prefix="tagline-kill9-") as scratch:
-        bench = Bench(Path(scratch), count)
+        bench = KillRuns(Path(scratch), count)
         undisturbed = Counter(bench.finish("undisturbed"))
         begun, length = bench.timing
         draw = random.Random(seed)
@@ -62,7 +62,7 @@ def measure(options: Mapping[str, str]) -> dict[str, Any]:
 _DEFAULTS = {"trials": "100", "videos": "60", "seed": "0"}
 
 
-class Bench:
+class KillRuns:
     """A folder of videos, and runs of `tagline tag` over it, each with a catalog of its own."""
 
     def __init__(self, scratch: Path, count: int) -> None:
@@ -115,15 +115,17 @@ class Bench:
         with self.running(name) as process:
             self._opened(name, process)
             opened = time.perf_counter()
-            _, said = process.communicate(timeout=PATIENCE)
-            if process.returncode not in EXPECTED:
-                raise RuntimeError(f"a run ended with {process.returncode}: {said.decode(errors='replace')}")
+            _, stderr = process.communicate(timeout=RUN_TIMEOUT)
+            if process.returncode not in EXIT_CODES:
+                raise RuntimeError(
+                    f"a run ended with {process.returncode}: {stderr.decode(errors='replace')}"
+                )
         self.timing = (opened - start, time.perf_counter() - opened)
         return self.rows(name)
 
     def rows(self, name: str) -> list[str]:
         with Catalog.open(self.library(name)) as catalog:
-            return list(dump(catalog))
+            return list(dump_lines(catalog))
 
     def trial(
         self, number: int, draw: random.Random, undisturbed: Counter[str], length: float
@@ -141,7 +143,7 @@ class Bench:
                 break
         with Catalog.open(self.library(name)) as catalog:
             damaged = catalog.connection.execute("PRAGMA integrity_check").fetchone()[0] != "ok"
-            before = Counter(dump(catalog))
+            before = Counter(dump_lines(catalog))
         written = self.written(name)
         final = Counter(self.finish(name))
         wrong = [f"lost {row}" for row in undisturbed - final] + [

@@ -26,7 +26,7 @@ COLOURS = {
 }
 
 
-class _Light:
+class _StubExpert:
     name: ClassVar[str]
     modality: ClassVar[Modality]
     version: ClassVar[str] = "1"
@@ -42,20 +42,20 @@ class _Light:
         pass
 
     def __call__(self, batch: Sequence[Footage]) -> list[Report]:
-        return [self.look(footage) for footage in batch]
+        return [self.tag_one(footage) for footage in batch]
 
-    def look(self, footage: Footage) -> Report:
+    def tag_one(self, footage: Footage) -> Report:
         raise AssertionError("each of them looks in its own way")
 
 
-class ColourExpert(_Light):
+class ColourExpert(_StubExpert):
     """Which colour fills the picture, second by second; a histogram as its vector."""
 
     name = "light-colour"
     modality = Modality.OBJECT
     needs = (PerSecond(4.0, 60, 32),)
 
-    def look(self, footage: Footage) -> Report:
+    def tag_one(self, footage: Footage) -> Report:
         view = footage.view(self.needs[0])
         means = view.frames.reshape(len(view.times), -1, 3).mean(axis=1)  # [T, 3]
         distance = np.linalg.norm(means[:, None] - np.array(list(COLOURS.values()))[None], axis=2)
@@ -70,14 +70,14 @@ class ColourExpert(_Light):
         return Report(tags=tags, sightings=seen, vectors=[vector])
 
 
-class ChangeExpert(_Light):
+class ChangeExpert(_StubExpert):
     """Whether the picture moves."""
 
     name = "light-change"
     modality = Modality.MOTION
     needs = (Uniform(6, 32),)
 
-    def look(self, footage: Footage) -> Report:
+    def tag_one(self, footage: Footage) -> Report:
         view = footage.view(self.needs[0])
         change = np.abs(np.diff(view.frames.astype(np.int16), axis=0)).mean()
         text = "moving" if change > 1 else "still"
@@ -87,14 +87,14 @@ class ChangeExpert(_Light):
         )
 
 
-class LoudnessExpert(_Light):
+class LoudnessExpert(_StubExpert):
     """How loud it is, in words with times."""
 
     name = "light-loudness"
     modality = Modality.SPEECH
     needs = (Sound(),)
 
-    def look(self, footage: Footage) -> Report:
+    def tag_one(self, footage: Footage) -> Report:
         if footage.sound is None or not len(footage.sound):
             return Report(notes=["there is no sound"])
         steps = np.array_split(footage.sound, 4)

@@ -21,15 +21,15 @@ from typing import TYPE_CHECKING, Any
 
 from tagline.benchmarks import taggers
 from tagline.benchmarks.chunks import concepts
-from tagline.benchmarks.taggers import COPYING, METHODS, TOLD
+from tagline.benchmarks.taggers import COPYING, METHODS, RETRIEVAL_AUGMENTED
 
 if TYPE_CHECKING:
-    from tagline.tagging.generator.config import Config
+    from tagline.tagging.generator.config import TaggerRunConfig
     from tagline.tagging.generator.data import Example
 
 FOLDER = Path("annotations", "msrvtt")
 FILES = ("train_val_annotation.zip", "test_videodatainfo.json.zip")
-AGREEING = 3  # annotators
+MIN_ANNOTATORS = 3  # annotators
 # Rows of recall and ranking: our name here, theirs in benchmarks/recall_ranking.py.
 TWO_STAGE = {"text-channel": "text_channel", "classifier": "classifier", "ranker": "two_stage"}
 # Of the preset `small`: one seed of all methods is a matter of an hour and a half of a core.
@@ -59,37 +59,37 @@ def measure(options: dict[str, str]) -> dict[str, Any]:
             rows[side] = rows[side][: int(options[key])]
     figures = statistics(rows["train"], rows["test"])
     print(json.dumps(figures), file=sys.stderr, flush=True)
-    methods = METHODS | TOLD | COPYING
+    methods = METHODS | RETRIEVAL_AUGMENTED | COPYING
     usual = ",".join([*methods, *TWO_STAGE])
     names = [name for name in options.get("methods", usual).split(",") if name != "none"]
-    taggers.known_names("methods", names, [*methods, *TWO_STAGE])
+    taggers.check_names("methods", names, [*methods, *TWO_STAGE])
     seeds = taggers.seeds_of(options, "0")
     config = settings(options)
-    data = taggers.Rows(rows["train"], rows["validate"], rows["test"])
+    data = taggers.TaggerData(rows["train"], rows["validate"], rows["test"])
     written = [name for name in names if name in methods]
     values, runs = taggers.table({name: methods[name] for name in written}, seeds, config, data)
     values = {**figures, **values, **_two_stage(names, data, options, seeds)}
     values |= taggers.copied(rows["train"], rows["test"])
-    taggers.rare(values, written)
+    taggers.add_rare_figures(values, written)
     return {
         "values": values,
-        "configuration": {"agreeing": AGREEING, "methods": names, "config": as_dict(config)},
+        "configuration": {"agreeing": MIN_ANNOTATORS, "methods": names, "config": as_dict(config)},
         "seeds": seeds,
         "details": runs,
     }
 
 
 def _two_stage(
-    names: Sequence[str], rows: taggers.Rows, options: Mapping[str, str], seeds: Sequence[int]
+    names: Sequence[str], rows: taggers.TaggerData, options: Mapping[str, str], seeds: Sequence[int]
 ) -> dict[str, float]:
     """The rows of recall and ranking, under the names of this table."""
     from tagline.benchmarks import recall_ranking
-    from tagline.tagging.neighbours.views import Viewer
+    from tagline.tagging.neighbours.views import ViewEncoder
 
     wanted = {name: TWO_STAGE[name] for name in names if name in TWO_STAGE}
     if not wanted:
         return {}
-    found, _ = recall_ranking.table(rows, Viewer.open("auto"), options, seeds)
+    found, _ = recall_ranking.table(rows, ViewEncoder.open("auto"), options, seeds)
     values = {key: value for key, value in found.items() if key.startswith(("recall_", "negatives_"))}
     for name, key in wanted.items():
         values |= {k.replace(key, name, 1): v for k, v in found.items() if k.startswith(key)}
@@ -103,13 +103,13 @@ def read_annotations(options: Mapping[str, str]) -> dict[str, tuple[str, list[st
         raise ValueError("msrvtt-words needs the annotations of MSR-VTT; name their folder with folder=PATH")
     folder = Path(given) if (Path(given) / FILES[0]).is_file() else Path(given) / FOLDER
     splits: dict[str, str] = {}
-    said: dict[str, list[str]] = {}
+    captions: dict[str, list[str]] = {}
     for name in FILES:
-        told = _read(folder / name)
-        splits |= {video["video_id"]: video["split"] for video in told["videos"]}
-        for sentence in told["sentences"]:
-            said.setdefault(sentence["video_id"], []).append(sentence["caption"])
-    return {video: (split, said.get(video, [])) for video, split in splits.items()}
+        split_names = _read(folder / name)
+        splits |= {video["video_id"]: video["split"] for video in split_names["videos"]}
+        for sentence in split_names["sentences"]:
+            captions.setdefault(sentence["video_id"], []).append(sentence["caption"])
+    return {video: (split, captions.get(video, [])) for video, split in splits.items()}
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -128,7 +128,7 @@ def split_rows(videos: Mapping[str, tuple[str, list[str]]]) -> dict[str, list[Ex
     rows: dict[str, list[Example]] = {"train": [], "validate": [], "test": []}
     for video in sorted(videos):
         split, captions = videos[video]
-        if len(captions) < AGREEING + 1:
+        if len(captions) < MIN_ANNOTATORS + 1:
             continue
         title, tags = example(video, captions)
         if tags:
@@ -140,7 +140,7 @@ def example(video: str, captions: Sequence[str]) -> tuple[str, tuple[str, ...]]:
     """The title and the tags of one video."""
     chosen = int.from_bytes(hashlib.sha256(video.encode()).digest()[:8], "big") % len(captions)
     counts = Counter(c for i, caption in enumerate(captions) if i != chosen for c in concepts(caption))
-    tags = sorted((c for c in counts if counts[c] >= AGREEING), key=lambda c: (-counts[c], c))
+    tags = sorted((c for c in counts if counts[c] >= MIN_ANNOTATORS), key=lambda c: (-counts[c], c))
     return captions[chosen], tuple(tags)
 
 
@@ -156,7 +156,7 @@ def _in_title(one: Example) -> float:
     return sum(tag in named for tag in one.tags) / len(one.tags)
 
 
-def settings(options: Mapping[str, str]) -> Config:
+def settings(options: Mapping[str, str]) -> TaggerRunConfig:
     """The configuration of all methods. Titles only: there are no videos."""
     config = taggers.base(options, "small", SIZES)
     return replace(config, model=replace(config.model, use_frames=False))

@@ -12,21 +12,21 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from tagline.benchmarks.synthetic import Recipe, make
+from tagline.benchmarks.synthetic import VideoRecipe, make
 
 RECIPES = (
-    Recipe(160, 96, 2, suffix=".mp4", sound=True, options={"g": "20", "bf": "2"}),
-    Recipe(160, 96, 2, suffix=".mkv", sound=True, options={"g": "20", "bf": "2"}),
-    Recipe(160, 96, 2, codec="libvpx-vp9", suffix=".webm", options={"cpu-used": "8", "g": "20"}),
-    Recipe(160, 96, 2, codec="mpeg4", suffix=".avi", sound=True, options={"g": "20"}),
-    Recipe(160, 96, 2, codec="mpeg2video", suffix=".ts", sound=True, options={"g": "12", "bf": "2"}),
+    VideoRecipe(160, 96, 2, suffix=".mp4", sound=True, options={"g": "20", "bf": "2"}),
+    VideoRecipe(160, 96, 2, suffix=".mkv", sound=True, options={"g": "20", "bf": "2"}),
+    VideoRecipe(160, 96, 2, codec="libvpx-vp9", suffix=".webm", options={"cpu-used": "8", "g": "20"}),
+    VideoRecipe(160, 96, 2, codec="mpeg4", suffix=".avi", sound=True, options={"g": "20"}),
+    VideoRecipe(160, 96, 2, codec="mpeg2video", suffix=".ts", sound=True, options={"g": "12", "bf": "2"}),
 )
 LIMIT = 20.0  # seconds a file
 BATCH = 50
 
 
 @dataclass(slots=True)
-class Tally:
+class DecodeTally:
     outcomes: Counter[str]
     memory: list[int]  # bytes of this process and its children, after each file
     dead: int = 0
@@ -73,7 +73,7 @@ def growth(memory: list[int]) -> float:
     return fmean(memory[half:]) / fmean(memory[tenth:half] or memory) - 1.0
 
 
-def _run(folder: Path, count: int, seed: int, jobs: int) -> tuple[Tally, int]:
+def _run(folder: Path, count: int, seed: int, jobs: int) -> tuple[DecodeTally, int]:
     from tagline.experts.decoder import Decoder, Limits
 
     originals: list[tuple[str, bytes]] = []
@@ -81,7 +81,7 @@ def _run(folder: Path, count: int, seed: int, jobs: int) -> tuple[Tally, int]:
         path = folder / f"original{recipe.suffix}"
         make(recipe, path)
         originals.append((recipe.suffix, path.read_bytes()))
-    tally = Tally(Counter(), [])
+    tally = DecodeTally(Counter(), [])
     with Decoder(jobs=jobs, limits=Limits(seconds=LIMIT)) as decoder:
         for first in range(0, count, BATCH):
             numbers = range(first, min(first + BATCH, count))
@@ -94,7 +94,12 @@ def _run(folder: Path, count: int, seed: int, jobs: int) -> tuple[Tally, int]:
 
 
 def _batch(
-    decoder: Any, folder: Path, originals: list[tuple[str, bytes]], numbers: range, seed: int, tally: Tally
+    decoder: Any,
+    folder: Path,
+    originals: list[tuple[str, bytes]],
+    numbers: range,
+    seed: int,
+    tally: DecodeTally,
 ) -> None:
     from tagline.experts.footage import PerSecond, Sampling, Sound, Uniform, Unreadable, Windows
 

@@ -12,16 +12,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tagline.benchmarks import benchset, grown_memory, imagined, recall_ranking, tagger_table, taggers
-from tagline.benchmarks.benchset import Known
-from tagline.benchmarks.taggers import METHODS, TOLD, Figures, Rows
+from tagline.benchmarks.benchset import PlayhouseVideo
+from tagline.benchmarks.taggers import METHODS, RETRIEVAL_AUGMENTED, Figures, TaggerData
 
 if TYPE_CHECKING:
-    from tagline.tagging.neighbours.views import Viewer
+    from tagline.tagging.neighbours.views import ViewEncoder
 
 ROWS: dict[str, dict[str, Any]] = {
     "baseline": METHODS["frequent-first"],
     "opg": METHODS["op-tsg"],
-    "rag": TOLD["op-tsg-rag"],
+    "rag": RETRIEVAL_AUGMENTED["op-tsg-rag"],
 }
 
 
@@ -29,29 +29,31 @@ def measure(options: Mapping[str, str]) -> dict[str, Any]:
     """set=NAME videos=N seeds=0,1,2 epochs=N set.KEY=VALUE ranker.KEY=VALUE sound=no generator=no."""
     from tagline.experts import weights
     from tagline.tagging.configuring import as_dict
-    from tagline.tagging.neighbours.views import Viewer
+    from tagline.tagging.neighbours.views import ViewEncoder
 
-    world = imagined.read(options)
-    eyes = benchset.clip(options)
+    world = imagined.read_drawn_set(options)
+    eyes = benchset.clip_towers(options)
     config = taggers.base(options, "playhouse", tagger_table.SIZES)
     if "towers" in options:
         config = replace(config, train=replace(config.train, towers=options["towers"]))
-    rows = replace(tagger_table.rows_of(world, eyes), frames_by=eyes.fingerprint)
+    rows = replace(tagger_table.data_of(world, eyes), frames_by=eyes.fingerprint)
     if options.get("sound") != "no":
-        rows = heard(rows, world)
+        rows = with_sound_vectors(rows, world)
     seeds = taggers.seeds_of(options)
-    gain = tagger_table.Gain(world["test"], rows, eyes)
+    gain = tagger_table.TrueTagGain(world["test"], rows, eyes)
     towers = options.get("towers") or weights.for_expert("appearance", "playhouse")
-    viewer = Viewer.open("auto", towers, collection="playhouse")
+    viewer = ViewEncoder.open("auto", towers, collection="playhouse")
     values: dict[str, Any] = dict(taggers.statistics(rows.train, rows.test))
     two_stage, runs = recall_ranking.table(rows, viewer, options, seeds)
     values |= two_stage
-    values |= {f"neighbours_{key}": round(value, 4) for key, value in alone(rows, viewer, gain).items()}
+    values |= {
+        f"neighbours_{key}": round(value, 4) for key, value in consensus_figures(rows, viewer, gain).items()
+    }
     details: dict[str, Any] = {"two_stage": runs}
     if options.get("generator") != "no":
         generated, more = taggers.table(ROWS, seeds, config, rows, gain, eyes.fingerprint)
         values |= generated
-        grown, details["grown"] = grown_memory.table(rows, viewer, config, seeds, gain)
+        grown, details["grown"] = grown_memory.growth_table(rows, viewer, config, seeds, gain)
         values |= grown
         details |= more
         values["rare_f1_without_retrieval"] = values["opg_rare_f1"]
@@ -64,17 +66,17 @@ def measure(options: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def alone(rows: Rows, viewer: Viewer, gain: tagger_table.Gain) -> Figures:
+def consensus_figures(rows: TaggerData, viewer: ViewEncoder, gain: tagger_table.TrueTagGain) -> Figures:
     """The consensus of the four retrieval systems without any training but a threshold."""
-    said = grown_memory.consensus(rows, grown_memory.library_of(rows.train, viewer))
-    figures = taggers.columns(rows.train, rows.test, said)
-    known = {tag for one in rows.train for tag in one.tags}
-    return {**figures, **gain([[tag for tag, _ in own] for own in said], known)}
+    predicted = grown_memory.consensus(rows, grown_memory.library_of(rows.train, viewer))
+    figures = taggers.columns(rows.train, rows.test, predicted)
+    train_tags = {tag for one in rows.train for tag in one.tags}
+    return {**figures, **gain([[tag for tag, _ in own] for own in predicted], train_tags)}
 
 
-def heard(rows: Rows, world: Mapping[str, Sequence[Known]]) -> Rows:
+def with_sound_vectors(rows: TaggerData, world: Mapping[str, Sequence[PlayhouseVideo]]) -> TaggerData:
     """The same rows with vectors of their sound."""
-    sounds = imagined.sound_vectors([one for own in world.values() for one in own])
+    sounds = imagined.drawn_sound_vectors([one for own in world.values() for one in own])
 
     def with_sound(examples: Sequence[Any]) -> list[Any]:
         return [replace(one, sound=sounds[one.name]) for one in examples]

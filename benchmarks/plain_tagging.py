@@ -17,14 +17,14 @@ from typing import Any
 import numpy as np
 
 from tagline.experts.footage import Windows
-from tagline.experts.seeing.pictures import frame_spans, topmost, within
+from tagline.experts.seeing.pictures import frame_spans, top_classes, end_with_video
 from tagline.experts.tags import Modality, Sighting, Tag, Word, to_spans
 
 BOXES = ("object", "person")
 
 
 @dataclass
-class Read:
+class ReadVideo:
     """What a library's reader gave of one video."""
 
     frames: Any
@@ -32,7 +32,7 @@ class Read:
     duration: float
 
 
-class Plain:
+class TaggingScript:
     """All models of the script, loaded. `experts`: those of the other side, for their settings."""
 
     def __init__(self, weights: dict[str, str], experts: dict[str, Any]) -> None:
@@ -78,7 +78,7 @@ class Plain:
 
     read_person = read_object
 
-    def tell_object(self, given: Path | Read, name: str = "object") -> list[Tag]:
+    def tag_object(self, given: Path | ReadVideo, name: str = "object") -> list[Tag]:
         wrapped, imgsz = self.models[name]
         expert = self.experts[name]
         common = {
@@ -103,8 +103,8 @@ class Plain:
         least = expert.settings.min_frames
         return frame_spans(sightings, times, duration, Modality(name), name, min_frames=least)
 
-    def tell_person(self, given: Path | Read) -> list[Tag]:
-        return self.tell_object(given, "person")
+    def tag_person(self, given: Path | ReadVideo) -> list[Tag]:
+        return self.tag_object(given, "person")
 
     # Scenes: frames with OpenCV, then the transformers pipeline and open_clip's transform on PIL images.
 
@@ -120,7 +120,7 @@ class Plain:
         names = torch.from_numpy(expert.names)  # the categories' vectors are made before the clock starts
         self.models["scene"] = (classify, clip, prepare, names)
 
-    def read_scene(self, path: Path) -> Read:
+    def read_scene(self, path: Path) -> ReadVideo:
         import cv2
 
         stride, duration, rate = _rate(path)
@@ -129,13 +129,13 @@ class Plain:
             if number % stride == 0:
                 frames.append(cv2.cvtColor(video.retrieve()[1], cv2.COLOR_BGR2RGB))
             number += 1
-        return Read(frames, np.arange(len(frames)) * stride / rate, duration)
+        return ReadVideo(frames, np.arange(len(frames)) * stride / rate, duration)
 
-    def tell_scene(self, given: Read) -> list[Tag]:
+    def tag_scene(self, given: ReadVideo) -> list[Tag]:
         import torch
         from PIL import Image
 
-        from tagline.experts.scene import agreement
+        from tagline.experts.scene import joint_scores
 
         classify, clip, prepare, names = self.models["scene"]
         expert = self.experts["scene"]
@@ -149,7 +149,7 @@ class Plain:
             with torch.no_grad():
                 vector = clip.encode_image(prepare(image)[None], normalize=True)
                 named[row] = (clip.logit_scale.exp() * vector @ names.T).softmax(dim=-1)[0]
-        found = agreement(seen @ expert.gathering, named, expert.known, expert.settings)
+        found = joint_scores(seen @ expert.gathering, named, expert.known, expert.settings)
         sightings = [
             Sighting(expert.categories[kind], score, float(at))
             for at, frame in zip(given.times, found, strict=True)
@@ -166,7 +166,7 @@ class Plain:
 
         self.models["motion"] = load_motion(find(weights["motion"]))[0].eval()
 
-    def read_motion(self, path: Path) -> Read:
+    def read_motion(self, path: Path) -> ReadVideo:
         import torch
         from pytorchvideo.data.encoded_video import EncodedVideo
 
@@ -181,9 +181,9 @@ class Plain:
             frames = video.get_clip(start, start + span)["video"]  # float [3, T, H, W]
             picked = torch.linspace(0, frames.shape[1] - 1, sampling.length).long()
             windows.append(frames.index_select(1, picked))
-        return Read(windows, starts, float(video.duration))
+        return ReadVideo(windows, starts, float(video.duration))
 
-    def tell_motion(self, given: Read) -> list[Tag]:
+    def tag_motion(self, given: ReadVideo) -> list[Tag]:
         import torch
 
         expert = self.experts["motion"]
@@ -204,12 +204,12 @@ class Plain:
         sightings = [
             Sighting(expert.watcher.labels[kind], score, float(start))
             for start, row in zip(given.times, rows, strict=True)
-            for kind, score in topmost(row, expert.settings.tags, expert.settings.confidence)
+            for kind, score in top_classes(row, expert.settings.tags, expert.settings.confidence)
         ]
         length = plan.window.length * plan.window.step
         between = float(np.median(np.diff(given.times))) if len(given.times) > 1 else 0.0
         tags = to_spans(sightings, Modality.MOTION, "motion", gap=1.5 * max(between, length), tail=length)
-        return [within(tag, given.duration) for tag in tags]
+        return [end_with_video(tag, given.duration) for tag in tags]
 
     # Speech: silero, Whisper's transcribe on each stretch, KeyBERT.
 
@@ -225,38 +225,38 @@ class Plain:
         """As whisper.load_audio, which needs the ffmpeg program: its place is taken by PyAV here."""
         import av
 
-        pieces = []
+        frames = []
         with av.open(str(path)) as container:
             resampler = av.AudioResampler(format="s16", layout="mono", rate=16_000)
             for frame in container.decode(audio=0):
-                pieces += [part.to_ndarray()[0] for part in resampler.resample(frame)]
-            pieces += [part.to_ndarray()[0] for part in resampler.resample(None)]
-        return np.concatenate(pieces).astype(np.float32) / 32768
+                frames += [part.to_ndarray()[0] for part in resampler.resample(frame)]
+            frames += [part.to_ndarray()[0] for part in resampler.resample(None)]
+        return np.concatenate(frames).astype(np.float32) / 32768
 
-    def tell_speech(self, sound: Any) -> list[Tag]:
+    def tag_speech(self, sound: Any) -> list[Tag]:
         import silero_vad
         import whisper
 
-        from tagline.experts.hearing.voice import Stretch, joined
+        from tagline.experts.hearing.voice import Segment, join_segments
         from tagline.experts.speech import PAUSE
 
-        listener, voice = self.models["speech"]
+        asr, voice = self.models["speech"]
         expert = self.experts["speech"]
         found = silero_vad.get_speech_timestamps(sound, voice)
-        stretches = [Stretch(each["start"], each["end"]) for each in found]
-        said: list[Word] = []
-        for stretch in joined(stretches, longest=expert.listener.longest, gap=PAUSE):
+        segments = [Segment(each["start"], each["end"]) for each in found]
+        words: list[Word] = []
+        for segment in join_segments(segments, longest=expert.listener.longest, gap=PAUSE):
             # Without the times of words, which the other side finds: less work, not more.
             heard = whisper.transcribe(
-                listener,
-                stretch.of(sound),
+                asr,
+                segment.of(sound),
                 language="en",
                 fp16=False,
                 condition_on_previous_text=False,
             )
-            start, end = stretch.start / 16_000, stretch.end / 16_000
-            said += [Word(word, start, end, 1.0) for word in heard["text"].split()]
-        return expert._tags(expert.keywords(said, expert.settings.min_probability))
+            start, end = segment.start / 16_000, segment.end / 16_000
+            words += [Word(word, start, end, 1.0) for word in heard["text"].split()]
+        return expert._tags(expert.keywords(words, expert.settings.min_probability))
 
     # Text on screen: RapidOCR on each picture.
 
@@ -266,7 +266,7 @@ class Plain:
         settings = {"Global.log_level": "critical", "Global.use_cls": False, "Det.limit_side_len": 480}
         self.models["screen"] = RapidOCR(params=settings)
 
-    def read_screen(self, path: Path) -> Read:
+    def read_screen(self, path: Path) -> ReadVideo:
         import cv2
 
         _, duration, rate = _rate(path)
@@ -278,17 +278,17 @@ class Plain:
             if number in numbers:
                 frames.append(video.retrieve()[1])
             number += 1
-        return Read(frames, np.array(sorted(numbers)) / rate, duration)
+        return ReadVideo(frames, np.array(sorted(numbers)) / rate, duration)
 
-    def tell_screen(self, given: Read) -> list[Tag]:
-        from tagline.experts.screen import clean, merge_readings, shorten
+    def tag_screen(self, given: ReadVideo) -> list[Tag]:
+        from tagline.experts.screen import clean_line, merge_readings, shorten
 
         s = self.experts["screen"].settings
         sightings = []
         for at, frame in zip(given.times, given.frames, strict=True):
             found = self.models["screen"](frame)
             for text, score in zip(found.txts or (), found.scores or (), strict=True):
-                text = clean(text)
+                text = clean_line(text)
                 if score >= s.min_score and sum(map(str.isalnum, text)) >= s.min_letters:
                     sightings.append(Sighting(shorten(text, s.longest), float(score), float(at)))
         merged = merge_readings(sightings)

@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader, Dataset
 
 if TYPE_CHECKING:
     from tagline.table.batches import Row
-    from tagline.table.config import Config
+    from tagline.table.config import TableConfig
     from tagline.table.model import Table
     from tagline.table.tokens import Tokenizer
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 class Pairs(Dataset[tuple[Tensor, Tensor, Tensor]]):
     """(frames float [N, 3, S, S], mask bool [N], words int [M]) of each caption."""
 
-    def __init__(self, rows: Sequence[Row], tokenizer: Tokenizer, config: Config, side: int) -> None:
+    def __init__(self, rows: Sequence[Row], tokenizer: Tokenizer, config: TableConfig, side: int) -> None:
         self.pairs = [(row.path, text) for row in rows for text in row.texts]
         self.tokenizer, self.config, self.side = tokenizer, config.model, side
 
@@ -86,7 +86,7 @@ def _read(path: str) -> list[Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class Trained:
+class TrainingSpeed:
     """What the plain way came to."""
 
     seconds: float  # of training alone
@@ -96,14 +96,14 @@ class Trained:
 
 def train(
     model: Table,
-    config: Config,
+    config: TableConfig,
     rows: Sequence[Row],
     tokenizer: Tokenizer,
     captions: int,
     *,
     workers: int = 0,
     say: Callable[[str], None] = print,
-) -> Trained:
+) -> TrainingSpeed:
     """Train on so many captions: one step a batch, AdamW, warm-up and cosine, as the other side does."""
     settings = config.train
     steps = max(1, captions // settings.batch)
@@ -122,7 +122,7 @@ def train(
         eps=1e-6,
         weight_decay=settings.weight_decay,
     )
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _course(steps, settings.warmup))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _schedule(steps, settings.warmup))
     model.train()
     begun, done = time.perf_counter(), 0
     for step, (frames, mask, words) in enumerate(_endless(loader)):
@@ -140,15 +140,15 @@ def train(
         if step + 1 == steps:
             break
     seconds = time.perf_counter() - begun
-    return Trained(seconds, done, done / seconds)
+    return TrainingSpeed(seconds, done, done / seconds)
 
 
 def _loss(model: Table, frames: Tensor, mask: Tensor, words: Tensor) -> Tensor:
     """Contrastive both ways; every other pair of the batch is wrong."""
     batch, count = frames.shape[:2]
     seen = model.visual(frames.flatten(0, 1)).view(batch, count, -1)
-    videos = model.videos(seen, mask).vectors
-    logits = model.logit_scale.exp() * model.texts(words) @ videos.T
+    videos = model.encode_videos(seen, mask).vectors
+    logits = model.logit_scale.exp() * model.encode_texts(words) @ videos.T
     right = torch.arange(batch)
     return (F.cross_entropy(logits, right) + F.cross_entropy(logits.T, right)) / 2
 
@@ -158,7 +158,7 @@ def _endless(loader: DataLoader[Any]) -> Iterator[Any]:
         yield from loader
 
 
-def _course(steps: int, warmup: float) -> Callable[[int], float]:
+def _schedule(steps: int, warmup: float) -> Callable[[int], float]:
     """Linear warm-up, then half a cosine, as shares of the rate."""
     first = max(1, math.ceil(warmup * steps))
 

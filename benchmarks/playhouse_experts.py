@@ -25,7 +25,7 @@ Span = tuple[float, float]
 
 
 @dataclass
-class Count:
+class TagCounts:
     """Right, wrong and missed tags."""
 
     right: int = 0
@@ -33,11 +33,11 @@ class Count:
     missed: int = 0
     overlaps: list[float] = field(default_factory=list)
 
-    def add(self, said: Iterable[str], must: Iterable[str], may: Iterable[str] = ()) -> None:
-        said, must = set(said), set(must)
-        self.right += len(said & must)
-        self.wrong += len(said - must - set(may))
-        self.missed += len(must - said)
+    def add(self, predicted: Iterable[str], must: Iterable[str], may: Iterable[str] = ()) -> None:
+        predicted, must = set(predicted), set(must)
+        self.right += len(predicted & must)
+        self.wrong += len(predicted - must - set(may))
+        self.missed += len(must - predicted)
 
     @property
     def scores(self) -> dict[str, float]:
@@ -60,7 +60,7 @@ def measure(options: Mapping[str, str]) -> dict[str, Any]:
     absent = _absent(names)
     here = [name for name in names if name not in absent]
     with tempfile.TemporaryDirectory() as folder:
-        reports, seconds = _watched(seeds, Path(folder), here)
+        reports, seconds = _reports_of(seeds, Path(folder), here)
     values, details = score(reports)
     # An expert without weights finds nothing, which is what its figure says.
     values |= {KEYS[name]: 0.0 for name in absent}
@@ -73,7 +73,7 @@ def measure(options: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _watched(
+def _reports_of(
     seeds: Sequence[int], folder: Path, names: Sequence[str]
 ) -> tuple[dict[int, dict[str, Any]], dict[str, float]]:
     """The reports of each expert on each video, and how long each took."""
@@ -82,28 +82,28 @@ def _watched(
     from concurrent.futures import ProcessPoolExecutor
     from functools import partial
 
-    from tagline.benchmarks.playhouse.render import render, spec
-    from tagline.experts.panel import Failed, Panel, build
+    from tagline.benchmarks.playhouse.render import render_video, video_spec
+    from tagline.experts.panel import Failed, Panel, build_expert
 
     begun = time.monotonic()
     with ProcessPoolExecutor(os.cpu_count()) as pool:
-        paths = list(pool.map(partial(render, folder=folder), map(spec, seeds)))
+        paths = list(pool.map(partial(render_video, folder=folder), map(video_spec, seeds)))
     rendering = time.monotonic() - begun
-    panel = Panel([build(name, {"collection": "playhouse"}) for name in names], device="cpu")
+    panel = Panel([build_expert(name, {"collection": "playhouse"}) for name in names], device="cpu")
     reports: dict[int, dict[str, Any]] = {}
-    for number, seen in zip(seeds, panel.watch((path, names) for path in paths), strict=True):
+    for number, seen in zip(seeds, panel.run((path, names) for path in paths), strict=True):
         failed = [report.reason for report in seen.reports.values() if isinstance(report, Failed)]
         if seen.unreadable or failed or panel.broken:
             raise RuntimeError(f"{seen.path.name}: {seen.unreadable or failed or panel.broken}")
         reports[number] = dict(seen.reports)
-    return reports, {"rendering": rendering, "reading": panel.clock.waiting, **panel.clock.experts}
+    return reports, {"rendering": rendering, "reading": panel.timing.waiting, **panel.timing.experts}
 
 
 def _absent(names: Sequence[str]) -> dict[str, str]:
     """Experts that cannot run, and why."""
-    from tagline.experts.panel import build
+    from tagline.experts.panel import build_expert
 
-    said = {name: build(name, {"collection": "playhouse"}).missing() for name in names}
+    said = {name: build_expert(name, {"collection": "playhouse"}).missing() for name in names}
     return {name: sentence for name, sentence in said.items() if sentence}
 
 
@@ -120,17 +120,17 @@ def score(reports: Mapping[int, Mapping[str, Any]]) -> tuple[dict[str, float], d
 
 def _detected(reports: Mapping[int, Any], name: str) -> tuple[dict[str, float], dict[str, Any]]:
     from tagline.benchmarks.playhouse.events import events
-    from tagline.benchmarks.playhouse.sighted import sighted
+    from tagline.benchmarks.playhouse.sighted import visible_things
 
-    whole, by_kind = Count(), {}  # type: ignore[var-annotated]
+    whole, by_kind = TagCounts(), {}  # type: ignore[var-annotated]
     for seed, report in reports.items():
-        plain = sighted(seed, name == "person")
-        said = {tag.text for tag in report.tags}
-        whole.add(said, plain.must, plain.may)
-        for kind in said | plain.must:
-            count = by_kind.setdefault(kind, Count())
-            count.add(said & {kind}, plain.must & {kind}, plain.may & {kind})
-        for kind in said & plain.must:
+        plain = visible_things(seed, name == "person")
+        predicted = {tag.text for tag in report.tags}
+        whole.add(predicted, plain.must, plain.may)
+        for kind in predicted | plain.must:
+            count = by_kind.setdefault(kind, TagCounts())
+            count.add(predicted & {kind}, plain.must & {kind}, plain.may & {kind})
+        for kind in predicted & plain.must:
             true = [(e.start, e.end) for e in events(seed) if e.kind == name and e.text == kind]
             whole.overlaps.append(overlap([(t.start, t.end) for t in report.tags if t.text == kind], true))
     kinds = {kind: by_kind[kind].scores["f1"] for kind in sorted(by_kind)}
@@ -146,7 +146,7 @@ def _scenes(reports: Mapping[int, Any]) -> tuple[dict[str, float], dict[str, Any
 
     right: list[bool] = []
     first: list[bool] = []
-    whole = Count()
+    whole = TagCounts()
     for seed, report in reports.items():
         shots = scenario(seed).shots
         for shot in shots:
@@ -161,9 +161,9 @@ def _scenes(reports: Mapping[int, Any]) -> tuple[dict[str, float], dict[str, Any
         surest = max(report.tags, key=lambda tag: tag.score, default=None)
         first.append(surest is not None and surest.text in true)
         for scene in true & {tag.text for tag in report.tags}:
-            said = [(tag.start, tag.end) for tag in report.tags if tag.text == scene]
+            predicted = [(tag.start, tag.end) for tag in report.tags if tag.text == scene]
             spans = [(shot.start, shot.end) for shot in shots if shot.scene == scene]
-            whole.overlaps.append(overlap(said, spans))
+            whole.overlaps.append(overlap(predicted, spans))
     more = {**whole.scores, "surest_of_video": _mean(first), "span_iou": _mean(whole.overlaps)}
     return {"scene_accuracy": _mean(right)}, {"shots": len(right), **more}
 
@@ -173,7 +173,7 @@ def _motions(reports: Mapping[int, Any]) -> tuple[dict[str, float], dict[str, An
 
     right: list[bool] = []
     confused: dict[str, int] = {}
-    whole = Count()
+    whole = TagCounts()
     for seed, report in reports.items():
         true = {event.text for event in events(seed) if event.kind == "motion"}
         whole.add({tag.text for tag in report.tags}, true)
@@ -182,8 +182,8 @@ def _motions(reports: Mapping[int, Any]) -> tuple[dict[str, float], dict[str, An
         surest = max(report.tags, key=lambda tag: tag.score, default=None)
         right.append(surest is not None and surest.text in true)
         if not right[-1]:
-            said = surest.text if surest else "nothing"
-            key = f"{' + '.join(sorted(true))} taken for {said}"
+            predicted = surest.text if surest else "nothing"
+            key = f"{' + '.join(sorted(true))} taken for {predicted}"
             confused[key] = confused.get(key, 0) + 1
     more = {"videos": len(right), **whole.scores, "mistakes": confused}
     return {"motion_accuracy": _mean(right)}, more
@@ -210,7 +210,7 @@ def _shown(reports: Mapping[int, Any]) -> tuple[dict[str, float], dict[str, Any]
     misread: list[str] = []
     for seed, report in reports.items():
         read = " ".join("".join(filter(str.isalnum, tag.text.casefold())) for tag in report.tags)
-        for shown in scenario(seed).shown:
+        for shown in scenario(seed).screen_texts:
             found.append(all(word.casefold() in read for word in shown.text.split()))
             if not found[-1]:
                 misread.append(f"{shown.text}: {', '.join(tag.text for tag in report.tags) or 'nothing'}")
@@ -252,7 +252,7 @@ def _weights() -> dict[str, str]:
 
     return {
         entry.name: weights.find(entry.name).sha256[:12]
-        for entry in weights.table().values()
+        for entry in weights.entries().values()
         if entry.collection == weights.PLAYHOUSE
     }
 

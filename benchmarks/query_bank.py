@@ -23,24 +23,24 @@ HALVES = 40
 REAL = Path("matrices", "msrvtt_titles_matrix.npy")  # in the data folder; rows are texts
 
 
-def measure(options: Mapping[str, str]) -> dict[str, Any]:
+def measure_qb_norm(options: Mapping[str, str]) -> dict[str, Any]:
     """Options: matrix=FILE.npy (rows are texts, the diagonal is right), halves, seed."""
-    from tagline.retrieval.bank import METHODS, Setting
+    from tagline.retrieval.bank import QB_NORM_METHODS, QBNorm
 
-    scores, name = _matrix(options)
+    scores, name = _query_matrix(options)
     halves, seed = int(options.get("halves", HALVES)), int(options.get("seed", 0))
-    fixed = {method: Setting(method) for method in METHODS if method != "plain"}
-    fixed["inverted_whole"] = Setting("inverted", damping=1.0)
+    fixed = {method: QBNorm(method) for method in QB_NORM_METHODS if method != "plain"}
+    fixed["inverted_whole"] = QBNorm("inverted", damping=1.0)
     gains: dict[str, list[float]] = {}
     chosen: dict[str, int] = {}
     for half in range(halves):
         order = np.random.default_rng([seed, half]).permutation(len(scores))
-        bank, live = np.sort(order[: len(scores) // 2]), np.sort(order[len(scores) // 2 :])
-        found, setting = one_half(scores, bank, live, fixed)
+        probe_rows, live = np.sort(order[: len(scores) // 2]), np.sort(order[len(scores) // 2 :])
+        found, setting = one_half(scores, probe_rows, live, fixed)
         for key, gain in found.items():
             gains.setdefault(key, []).append(gain)
-        said = f"{setting.method} {setting.temperature:.0f} × {setting.damping}"
-        chosen[said] = chosen.get(said, 0) + 1
+        settings = f"{setting.method} {setting.temperature:.0f} × {setting.damping}"
+        chosen[settings] = chosen.get(settings, 0) + 1
     means = {key: float(np.mean(values)) for key, values in gains.items()}
     return {
         "values": {
@@ -52,7 +52,7 @@ def measure(options: Mapping[str, str]) -> dict[str, Any]:
             "matrix": name,
             "shape": list(scores.shape),
             "halves": halves,
-            "fixed": {"temperature": Setting().temperature, "damping": Setting().damping},
+            "fixed": {"temperature": QBNorm().temperature, "damping": QBNorm().damping},
         },
         "seeds": [seed],
         "details": {
@@ -63,23 +63,23 @@ def measure(options: Mapping[str, str]) -> dict[str, Any]:
 
 
 def one_half(
-    scores: npt.NDArray[Any], bank: npt.NDArray[Any], live: npt.NDArray[Any], fixed: Mapping[str, Any]
+    scores: npt.NDArray[Any], probes: npt.NDArray[Any], live: npt.NDArray[Any], fixed: Mapping[str, Any]
 ) -> tuple[dict[str, float], Any]:
     """Gains over plain by method, and the setting that the bank chose. bank, live: rows of the scores."""
-    from tagline.retrieval.bank import fit, normalise
+    from tagline.retrieval.bank import fit_qb_norm, normalise
 
-    known, asked = scores[bank], scores[live]
-    plain = _r1(asked, live)
+    known, queries = scores[probes], scores[live]
+    plain = _r1(queries, live)
     found = {"plain": plain}
     for key, setting in fixed.items():
-        found[key] = _r1(normalise(asked, known, setting), live) - plain
-    setting = fit(known, bank)
-    found["fitted"] = _r1(normalise(asked, known, setting), live) - plain
+        found[key] = _r1(normalise(queries, known, setting), live) - plain
+    setting = fit_qb_norm(known, probes)
+    found["fitted"] = _r1(normalise(queries, known, setting), live) - plain
     # Without the bank's videos among the candidates. The bank then has no right answers, so the setting is
     # the one that was fixed beforehand.
     places = np.arange(len(live))
-    among = normalise(asked[:, live], known[:, live], fixed["inverted"])
-    found["strangers"] = _r1(among, places) - _r1(asked[:, live], places)
+    right = normalise(queries[:, live], known[:, live], fixed["inverted"])
+    found["strangers"] = _r1(right, places) - _r1(queries[:, live], places)
     return found, setting
 
 
@@ -89,7 +89,7 @@ def _r1(scores: npt.NDArray[Any], right: npt.NDArray[Any]) -> float:
     return metrics(ranks(scores, right)).r1
 
 
-def _matrix(options: Mapping[str, str]) -> tuple[npt.NDArray[np.float64], str]:
+def _query_matrix(options: Mapping[str, str]) -> tuple[npt.NDArray[np.float64], str]:
     folder = os.environ.get("TAGLINE_TEST_DATA")
     if "matrix" not in options and not folder:
         raise ValueError("say which matrix: --set matrix=FILE.npy, or TAGLINE_TEST_DATA=FOLDER")

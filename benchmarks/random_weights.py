@@ -46,10 +46,10 @@ def detector(
     torch.manual_seed(seed)
     model = yolo.build_yolo(yaml, len(names))
     pictures = torch.from_numpy(noise_pictures(8, 128, 128, seed)).permute(0, 3, 1, 2).float() / 255
-    awaken(model, lambda: model(pictures))
+    fit_batch_norm(model, lambda: model(pictures))
     with torch.no_grad():
         for branch in model.model[-1].cv3:
-            spread_out(model, branch[-1], lambda: model(pictures), spread=0.8, middle=-4.0)
+            scale_last_layer(model, branch[-1], lambda: model(pictures), spread=0.8, middle=-4.0)
     return yolo.save_yolo(model, folder, names=names, imgsz=imgsz)
 
 
@@ -63,13 +63,13 @@ def classifier(folder: Path, names: Sequence[str], *, seed: int = 0, **config: A
 
     torch.manual_seed(seed)
     labels = dict(enumerate(names))
-    made = ViTConfig(id2label=labels, label2id={name: i for i, name in labels.items()}, **config)
-    model = ViTForImageClassification(made).eval()
+    config_used = ViTConfig(id2label=labels, label2id={name: i for i, name in labels.items()}, **config)
+    model = ViTForImageClassification(config_used).eval()
     side: int = model.config.image_size  # type: ignore[assignment]
     preparation = Preparation((side, side), mean=(0.5,) * 3, std=(0.5,) * 3)
     fitted = preparation.normalise(preparation.fit(noise_pictures(8, side, side, seed)), "cpu")
     with torch.no_grad():
-        spread_out(model, model.classifier, lambda: model(fitted), spread=3.0)
+        scale_last_layer(model, model.classifier, lambda: model(fitted), spread=3.0)
     return save_classifier(model, folder, preparation)
 
 
@@ -80,10 +80,10 @@ def towers(folder: Path, architecture: str | Mapping[str, Any] = "ViT-B-32", *, 
     from tagline.experts import appearance
 
     torch.manual_seed(seed)
-    model = appearance.build_towers(architecture)
+    model = appearance.build_clip(architecture)
     with torch.no_grad():
         model.logit_scale.fill_(float(np.log(100)))
-    return appearance.save_towers(model, folder, architecture)
+    return appearance.save_clip(model, folder, architecture)
 
 
 def motion(
@@ -99,12 +99,12 @@ def motion(
     """A video classifier of pytorchvideo's hub or torchvision."""
     import torch
 
-    from tagline.experts.motion import Plan, Watcher, build_motion, save_motion
+    from tagline.experts.motion import MotionConfig, VideoClassifier, build_motion, save_motion
 
     torch.manual_seed(seed)
     model = build_motion(arch, arguments)
-    plan = Plan.published(arch)
-    plan = Plan(
+    plan = MotionConfig.published(arch)
+    plan = MotionConfig(
         arch,
         dict(arguments or {}),
         tuple(labels or ()),
@@ -114,34 +114,36 @@ def motion(
     length, (height, width) = plan.window.length, plan.preparation.size
     pictures = torch.from_numpy(noise_pictures(2 * length, height, width, seed)).permute(0, 3, 1, 2)
     windows = plan.preparation.normalise(pictures.unflatten(0, (2, length)).transpose(1, 2), "cpu")
-    ways = Watcher(model, plan, "cpu").ways(windows)
-    awaken(model, lambda: model(ways))
+    ways = VideoClassifier(model, plan, "cpu").pathways(windows)
+    fit_batch_norm(model, lambda: model(ways))
     linear = [part for part in model.modules() if isinstance(part, torch.nn.Linear | torch.nn.Conv3d)][-1]
     with torch.no_grad():
-        spread_out(model.eval(), linear, lambda: model(ways), spread=3.0)
+        scale_last_layer(model.eval(), linear, lambda: model(ways), spread=3.0)
     return save_motion(
         model, folder, arch, arguments=arguments, labels=labels, preparation=preparation, window=window
     )
 
 
-def awaken(model: Any, look: Callable[[], Any]) -> None:
+def fit_batch_norm(model: Any, forward: Callable[[], Any]) -> None:
     """Set every batch norm to the mean and variance of what `look` sends through it."""
     import torch
 
     norms = [part for part in model.modules() if isinstance(part, torch.nn.modules.batchnorm._BatchNorm)]
-    kept = [norm.momentum for norm in norms]
+    hooks = [norm.momentum for norm in norms]
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # the plain mean over all looks
     model.train()
     with torch.no_grad():
-        look()
+        forward()
     model.eval()
-    for norm, momentum in zip(norms, kept, strict=True):
+    for norm, momentum in zip(norms, hooks, strict=True):
         norm.momentum = momentum
 
 
-def spread_out(model: Any, last: Any, look: Callable[[], Any], *, spread: float, middle: float = 0.0) -> None:
+def scale_last_layer(
+    model: Any, last: Any, forward: Callable[[], Any], *, spread: float, middle: float = 0.0
+) -> None:
     """Scale a last layer so that over pictures its answers have this mean and standard deviation.
 
     What all pictures have in common is taken away class by class, so that they get different answers.
@@ -151,7 +153,7 @@ def spread_out(model: Any, last: Any, look: Callable[[], Any], *, spread: float,
     answers: list[Any] = []
     hook = last.register_forward_hook(lambda _, __, out: answers.append(out.detach()))
     model.eval()
-    look()
+    forward()
     hook.remove()
     classes = 1 if isinstance(last, torch.nn.Conv2d | torch.nn.Conv3d) else -1
     found = torch.cat(answers).float().movedim(classes, -1).flatten(0, -2)  # [*, classes]
@@ -183,12 +185,12 @@ def whisper(folder: Path, size: str, sentence: str, *, seed: int = 0) -> Path:
         for parameter in model.parameters():
             if parameter.ndim > 1:
                 torch.nn.init.normal_(parameter, std=0.02)
-        said = [*tokenizer.encode(sentence), tokenizer.eot]
+        tokens = [*tokenizer.encode(sentence), tokenizer.eot]
         words = model.decoder.token_embedding.weight
         words.div_(words.norm(dim=1, keepdim=True))
         places = model.decoder.positional_embedding
         places.zero_()
         # The fourth token is the first that is free: before it stand start, language, task, no times.
         for place in range(len(places)):
-            places[place] = 40 * words[said[min(max(place - 3, 0), len(said) - 1)]]
+            places[place] = 40 * words[tokens[min(max(place - 3, 0), len(tokens) - 1)]]
     return save_whisper(model, folder, size)

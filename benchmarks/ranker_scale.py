@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tagline.tagging.nearest import Nearest, Numbers, Vectors, recall, unit
+from tagline.tagging.nearest import VectorIndex, Numbers, Vectors, recall, unit
 
 CHANNELS = ("text", "video", "audio", "multimodal")
 NEIGHBOURS = 10  # videos in each channel
@@ -30,9 +30,9 @@ def measure(options: Mapping[str, str]) -> dict[str, Any]:
     width, queries = int(options.get("width", "256")), int(options.get("queries", "200"))
     threads, seed = int(options.get("threads", "2")), int(options.get("seed", "0"))
     faiss.omp_set_num_threads(threads)
-    world = World(tags, videos, width, queries, seed)
+    world = TaggedWorld(tags, videos, width, queries, seed)
     begun = time.perf_counter()
-    fast = Searcher(world, exact=False)
+    fast = TwoStageSearch(world, exact=False)
     building = time.perf_counter() - begun
     fast.answer(0)
     seconds, found, candidates = [], [], []
@@ -42,7 +42,7 @@ def measure(options: Mapping[str, str]) -> dict[str, Any]:
         seconds.append(time.perf_counter() - start)
         found.append(best)
         candidates.append(considered)
-    slow = Searcher(world, exact=True)
+    slow = TwoStageSearch(world, exact=True)
     begun = time.perf_counter()
     wanted = [slow.answer(number)[0] for number in range(queries)]
     exact_ms = 1000 * (time.perf_counter() - begun) / queries
@@ -64,7 +64,7 @@ def measure(options: Mapping[str, str]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-class World:
+class TaggedWorld:
     """Tags around topics with a long tail, videos as mixtures of their tags, as each channel sees them."""
 
     def __init__(self, tags: int, videos: int, width: int, queries: int, seed: int) -> None:
@@ -90,17 +90,17 @@ class World:
             self.views[channel], self.asking[channel] = rows[:videos], rows[videos:]
 
 
-class Searcher:
+class TwoStageSearch:
     """Recall and ranking over the world, with indexes or by comparing everything."""
 
-    def __init__(self, world: World, *, exact: bool) -> None:
+    def __init__(self, world: TaggedWorld, *, exact: bool) -> None:
         self.world, self.exact = world, exact
         # An index costs its building; where everything is compared there is none.
         most = {"exact": len(world.tags) + len(world.own)} if exact else {}
         self.channels = {
-            name: Nearest(rows, queries=world.asking[name], **most) for name, rows in world.views.items()
+            name: VectorIndex(rows, queries=world.asking[name], **most) for name, rows in world.views.items()
         }
-        self.tags = Nearest(world.tags, queries=world.asking["multimodal"], **most)
+        self.tags = VectorIndex(world.tags, queries=world.asking["multimodal"], **most)
 
     def answer(self, number: int) -> tuple[Numbers, int]:
         """The best tags of one asking video, and how many candidates there were."""
@@ -116,7 +116,7 @@ class Searcher:
         return every[np.argsort(-fit, kind="stable")[:BEST]], len(every)
 
 
-def _adding(searcher: Searcher, width: int) -> float:
+def _adding(searcher: TwoStageSearch, width: int) -> float:
     """Milliseconds until a new tag is among what is searched, and found for a video that it fits."""
     new = unit(np.random.default_rng(1).normal(size=(1, width)))
     begun = time.perf_counter()

@@ -14,14 +14,14 @@ from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 from tagline.benchmarks import kept, taggers
-from tagline.benchmarks.taggers import Figures, Rows
+from tagline.benchmarks.taggers import Figures, TaggerData
 
 if TYPE_CHECKING:
     from tagline.tagging.generator.data import Example, Said
-    from tagline.tagging.neighbours.memory import Source
-    from tagline.tagging.neighbours.views import Viewer
+    from tagline.tagging.neighbours.memory import RetrievalSystem
+    from tagline.tagging.neighbours.views import ViewEncoder
     from tagline.tagging.ranker.config import RankerConfig
-    from tagline.tagging.ranker.ranking import Ranking
+    from tagline.tagging.ranker.ranking import TrainedRanker
 
 CANDIDATES = 50  # tags of each channel
 NEIGHBOURS = 15  # videos of each channel
@@ -38,48 +38,52 @@ OURS = "negatives_400_two_hop"
 
 def config_of(options: Mapping[str, str], seed: int, **changes: Any) -> RankerConfig:
     """ranker.KEY=VALUE, such as ranker.epochs=5."""
-    from tagline.tagging.configuring import changed
+    from tagline.tagging.configuring import with_settings
     from tagline.tagging.ranker.config import RankerConfig
 
     config = RankerConfig(seed=seed, epochs=EPOCHS, **changes)
-    found: RankerConfig = changed(
+    found: RankerConfig = with_settings(
         config, [f"{key[7:]}={value}" for key, value in options.items() if key.startswith("ranker.")]
     )
     return found
 
 
-def kept_run(rows: Rows, viewer: Viewer, config: RankerConfig) -> Figures:
+def cached_run(rows: TaggerData, viewer: ViewEncoder, config: RankerConfig) -> Figures:
     """`run`, unless the same was done before."""
-    code = kept.code("tagline.tagging.ranker", "tagline.tagging.neighbours", "tagline.tagging.merging")
+    code = kept.code_fingerprint(
+        "tagline.tagging.ranker", "tagline.tagging.neighbours", "tagline.tagging.merging"
+    )
     sounds = [0 if one.sound is None else len(one.sound) for one in (*rows.train, *rows.test)]
     about = {"config": asdict(config), "data": rows.digest(), "sounds": sounds, "models": viewer.identity}
-    return kept.figures("recall-ranking", {**about, "code": code}, lambda: run(rows, viewer, config))
+    return kept.cached_figures("recall-ranking", {**about, "code": code}, lambda: run(rows, viewer, config))
 
 
-def run(rows: Rows, viewer: Viewer, config: RankerConfig) -> Figures:
+def run(rows: TaggerData, viewer: ViewEncoder, config: RankerConfig) -> Figures:
     """All three tables on the test videos, for one seed."""
     from tagline.tagging.ranker.train import train
     from tagline.tagging.training import to_stderr
 
-    def trained(**changes: Any) -> Ranking:
+    def trained(**changes: Any) -> TrainedRanker:
         return train(replace(config, **changes), rows.train, rows.validation, say=to_stderr)
 
     classifier = trained(objective="classify")
     channels = Channels(rows.train, viewer, classifier)
     found = recall(channels(rows.test), rows)
-    validation, test = (union(channels(own)) for own in (rows.validation, rows.test))
+    validation, test = (all_candidates(channels(own)) for own in (rows.validation, rows.test))
     found["candidates"] = mean(map(len, test))
-    found |= said("classifier", classifier.classify(rows.validation), classifier.classify(rows.test), rows)
+    found |= system_figures(
+        "classifier", classifier.classify(rows.validation), classifier.classify(rows.test), rows
+    )
     for name, changes in NEGATIVES.items():
         ranker = trained(**changes)
         ranked = ranker.rank(rows.test, test)
         found[f"{name}_top{TOP}"] = top(ranked, rows.test)
         if name == OURS:
-            found |= said("ranker_all", ranker.rank(rows.validation), ranker.rank(rows.test), rows)
-            found |= said("two_stage", ranker.rank(rows.validation, validation), ranked, rows)
+            found |= system_figures("ranker_all", ranker.rank(rows.validation), ranker.rank(rows.test), rows)
+            found |= system_figures("two_stage", ranker.rank(rows.validation, validation), ranked, rows)
     for source in ("text", "multimodal"):
         if source in channels.names:
-            found |= said(
+            found |= system_figures(
                 f"{source}_channel",
                 channels.scored(source, rows.validation),
                 channels.scored(source, rows.test),
@@ -91,13 +95,13 @@ def run(rows: Rows, viewer: Viewer, config: RankerConfig) -> Figures:
 class Channels:
     """The recall channels over the training videos: similar videos' tags, and the classifier's."""
 
-    def __init__(self, train: Sequence[Example], viewer: Viewer, classifier: Ranking) -> None:
-        from tagline.tagging.neighbours.memory import RECALL, Known, Memory
+    def __init__(self, train: Sequence[Example], viewer: ViewEncoder, classifier: TrainedRanker) -> None:
+        from tagline.tagging.neighbours.memory import RECALL, TaggedVideo, Memory
 
         self.viewer, self.classifier = viewer, classifier
-        known = [Known(one.key, one.tags) for one in train]
-        self.memory = Memory(known, viewer(train))
-        self.sources: dict[str, Source] = {s.name: s for s in self.memory.sources(RECALL)}
+        tagged = [TaggedVideo(one.key, one.tags) for one in train]
+        self.memory = Memory(tagged, viewer(train))
+        self.sources: dict[str, RetrievalSystem] = {s.name: s for s in self.memory.retrieval_systems(RECALL)}
 
     @property
     def names(self) -> list[str]:
@@ -109,7 +113,7 @@ class Channels:
             return self.classifier.classify(examples, most=CANDIDATES)
         views = self.memory.fit(self.viewer(examples))
         found = self.memory.propose(
-            views, [one.key for one in examples], count=NEIGHBOURS, among=[self.sources[name]]
+            views, [one.key for one in examples], count=NEIGHBOURS, systems=[self.sources[name]]
         )
         return [[(p.text, p.score) for p in own[:CANDIDATES]] for own in found]
 
@@ -118,7 +122,7 @@ class Channels:
         return {name: [[t for t, _ in own] for own in self.scored(name, examples)] for name in self.names}
 
 
-def union(candidates: Mapping[str, Sequence[Sequence[str]]]) -> list[list[str]]:
+def all_candidates(candidates: Mapping[str, Sequence[Sequence[str]]]) -> list[list[str]]:
     """All channels' candidates of each video, each once."""
     return [
         list(dict.fromkeys(tag for own in parts for tag in own))
@@ -126,17 +130,17 @@ def union(candidates: Mapping[str, Sequence[Sequence[str]]]) -> list[list[str]]:
     ]
 
 
-def recall(candidates: Mapping[str, Sequence[Sequence[str]]], rows: Rows) -> Figures:
+def recall(candidates: Mapping[str, Sequence[Sequence[str]]], rows: TaggerData) -> Figures:
     """Table 1: the share of the annotated tags, of those that training knows, that each channel finds."""
-    known = {tag for one in rows.train for tag in one.tags}
-    truth = [known.intersection(one.tags) for one in rows.test]
+    train_tags = {tag for one in rows.train for tag in one.tags}
+    truth = [train_tags.intersection(one.tags) for one in rows.test]
 
     def share(found: Sequence[Sequence[str]]) -> float:
         right = sum(len(own & set(tags)) for own, tags in zip(truth, found, strict=True))
         return right / max(sum(map(len, truth)), 1)
 
     figures = {f"recall_{name}": share(found) for name, found in candidates.items()}
-    return {**figures, "recall_union": share(union(candidates))}
+    return {**figures, "recall_union": share(all_candidates(candidates))}
 
 
 def top(ranked: Sequence[Said], test: Sequence[Example]) -> float:
@@ -148,14 +152,14 @@ def top(ranked: Sequence[Said], test: Sequence[Example]) -> float:
     return mean(shares)
 
 
-def said(name: str, validation: Sequence[Said], test: Sequence[Said], rows: Rows) -> Figures:
+def system_figures(name: str, validation: Sequence[Said], test: Sequence[Said], rows: TaggerData) -> Figures:
     """Table 3 and the papers' F1 of one system, its threshold fitted on the validation videos."""
-    from tagline.tagging.ranker.train import fitted
+    from tagline.tagging.ranker.train import fit_calibration_and_threshold
 
-    line, least = fitted(validation, rows.validation)
-    kept_tags = [[(tag, s) for tag, score in own if (s := line(score)) >= least] for own in test]
-    counts = [(len({t for t, _ in own} & set(one.tags)), len(own)) for own, one in zip(kept_tags, rows.test)]
-    columns = taggers.columns(rows.train, rows.test, kept_tags)
+    calibration, least = fit_calibration_and_threshold(validation, rows.validation)
+    accepted = [[(tag, s) for tag, score in own if (s := calibration(score)) >= least] for own in test]
+    counts = [(len({t for t, _ in own} & set(one.tags)), len(own)) for own, one in zip(accepted, rows.test)]
+    columns = taggers.columns(rows.train, rows.test, accepted)
     return {
         f"{name}_accuracy": sum(right for right, _ in counts) / max(sum(n for _, n in counts), 1),
         f"{name}_tags": mean(n for _, n in counts),
@@ -163,7 +167,7 @@ def said(name: str, validation: Sequence[Said], test: Sequence[Said], rows: Rows
     }
 
 
-def table(rows: Rows, viewer: Viewer, options: Mapping[str, str], seeds: Sequence[int]) -> Any:
+def table(rows: TaggerData, viewer: ViewEncoder, options: Mapping[str, str], seeds: Sequence[int]) -> Any:
     """(means over seeds, all runs)"""
-    runs = [kept_run(rows, viewer, config_of(options, seed)) for seed in seeds]
+    runs = [cached_run(rows, viewer, config_of(options, seed)) for seed in seeds]
     return {key: round(mean(one[key] for one in runs), 4) for key in runs[0]}, runs

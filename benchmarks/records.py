@@ -15,7 +15,10 @@ from typing import Any
 
 # Name: (the function that measures, one line that says what).
 MEASUREMENTS = {
-    "startup": ("tagline.benchmarks.startup:measure", "how fast `tagline --help` and `--version` answer"),
+    "startup": (
+        "tagline.benchmarks.startup:measure_startup",
+        "how fast `tagline --help` and `--version` answer",
+    ),
     "decode": ("tagline.benchmarks.decode:measure", "decoding the wanted frames against decoding them all"),
     "tagging": (
         "tagline.benchmarks.tagging:measure",
@@ -93,13 +96,16 @@ MEASUREMENTS = {
         "tagline.benchmarks.search_latency:measure",
         "a library of 10,000 videos: from the shell, and in a warm process",
     ),
-    "evaluation": ("tagline.benchmarks.evaluation:measure", "all retrieval metrics of a 1000 x 1000 matrix"),
+    "evaluation": (
+        "tagline.benchmarks.evaluation:measure_evaluation",
+        "all retrieval metrics of a 1000 x 1000 matrix",
+    ),
     "search-quality": (
         "tagline.benchmarks.search_quality:measure",
         "the video and the moment found, signal by signal, and when nothing is said",
     ),
     "query-bank": (
-        "tagline.benchmarks.query_bank:measure",
+        "tagline.benchmarks.query_bank:measure_qb_norm",
         "what a bank of other queries is worth to a live one",
     ),
     "serve-load": (
@@ -128,7 +134,7 @@ def run(name: str, options: Mapping[str, str] | None = None) -> dict[str, Any]:
     record = {
         "name": name,
         "values": measured["values"],
-        "configuration": {**measured.get("configuration", {}), "options": _told(options or {})},
+        "configuration": {**measured.get("configuration", {}), "options": _without_paths(options or {})},
         "seeds": measured.get("seeds", []),
         "commit": commit(),
         "hardware": hardware(),
@@ -140,7 +146,7 @@ def run(name: str, options: Mapping[str, str] | None = None) -> dict[str, Any]:
     return record
 
 
-def _told(options: Mapping[str, str]) -> dict[str, str]:
+def _without_paths(options: Mapping[str, str]) -> dict[str, str]:
     """The options, of paths only the last part: where somebody keeps their files is nobody's business."""
     return {
         key: Path(value).name if Path(value).expanduser().is_absolute() else value

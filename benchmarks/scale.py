@@ -60,18 +60,20 @@ class Machines:
 
 
 @dataclass(frozen=True, slots=True)
-class Index:
+class IndexLayout:
     """How the index is cut and asked."""
 
     code_bytes: int = 128  # of a row in IVF-PQ; and 8 of its id
-    piece_rows: int = 20_000_000  # of one piece: about 3 GB of memory
+    shard_rows: int = 20_000_000  # of one piece: about 3 GB of memory
     replicas: int = 2
     widen: int = 10  # rows read from disk for each result
-    piece_seconds: float = 0.02  # of CPU, for one query in one piece
+    shard_seconds: float = 0.02  # of CPU, for one query in one piece
     add_seconds: float = 100e-6  # of CPU, for a row that is added
 
 
-def plan(videos: int, costs: Costs, machines: Machines, index: Index, prices: Prices) -> dict[str, float]:
+def plan(
+    videos: int, costs: Costs, machines: Machines, index: IndexLayout, prices: Prices
+) -> dict[str, float]:
     """Hours, bytes and dollars for a library of so many videos, all of it arithmetic."""
     cpu = videos * (costs.read + costs.other + sum(costs.cpu.values())) / HOUR
     gpu = videos * sum(costs.gpu.values()) / HOUR
@@ -79,7 +81,7 @@ def plan(videos: int, costs: Costs, machines: Machines, index: Index, prices: Pr
     lost = machines.nodes * wall / machines.mtbf_hours
     again = min(lost * machines.in_hand / videos, 1.0)
     rows = videos * costs.vectors
-    pieces = max(1, math.ceil(rows / index.piece_rows))
+    shards = max(1, math.ceil(rows / index.shard_rows))
     vectors = rows * costs.dimensions * 2  # float16
     memory = rows * (index.code_bytes + 8) * index.replicas
     parts = math.ceil(videos / 1024)
@@ -98,11 +100,11 @@ def plan(videos: int, costs: Costs, machines: Machines, index: Index, prices: Pr
         "index_disk_bytes": (vectors + rows * (index.code_bytes + 8 + 32)) * index.replicas,
         "index_memory_bytes": memory,
         "index_cpu_hours": rows * index.add_seconds / HOUR,
-        "pieces": pieces,
+        "pieces": shards,
         "serving_nodes": math.ceil(memory / (machines.memory_gb * 0.75e9)),
-        "answers_merged": pieces,
-        "disk_reads_a_query": pieces * index.widen * 10,
-        "cpu_seconds_a_query": pieces * index.piece_seconds,
+        "answers_merged": shards,
+        "disk_reads_a_query": shards * index.widen * 10,
+        "cpu_seconds_a_query": shards * index.shard_seconds,
         # What one process holds that plans a run: hash, experts and fingerprints of every video done.
         "driver_bytes": videos * 1_000.0,
     }
@@ -242,7 +244,7 @@ def measure(options: Mapping[str, str]) -> dict[str, Any]:
     seconds = float(options.get("seconds", 60))
     machines = Machines(nodes=int(options.get("nodes", 50)))
     costs, sources = measured(seconds)
-    accelerated, index, prices = on_gpu(costs), Index(), Prices()
+    accelerated, index, prices = on_gpu(costs), IndexLayout(), Prices()
     small, large = 10_000_000, 1_000_000_000
     plans = {
         "10m cpu": plan(small, costs, replace(machines, gpus=0), index, prices),
@@ -251,10 +253,10 @@ def measure(options: Mapping[str, str]) -> dict[str, Any]:
     }
     # The same ratios, small enough to play through: few nodes, and losses that come sooner.
     tiny = replace(machines, nodes=4, cpus=8, mtbf_hours=2.0, in_hand=32)
-    told = plan(20_000, accelerated, tiny, index, prices)
+    lines = plan(20_000, accelerated, tiny, index, prices)
     played = [simulate(20_000, accelerated, tiny, seed=seed) for seed in range(5)]
     errors = {
-        key: abs(float(np.mean([one[key] for one in played])) / told[key] - 1)
+        key: abs(float(np.mean([one[key] for one in played])) / lines[key] - 1)
         for key in ("cpu_hours", "gpu_hours", "wall_days")
     }
     return {

@@ -27,7 +27,7 @@ from tagline.experts.footage import Facts
 from tagline.experts.tags import Embedding, Modality, Report, Tag, Word
 
 if TYPE_CHECKING:
-    from tagline.retrieval.embedders import Embedder
+    from tagline.retrieval.embedders import VideoEmbedder
     from tagline.tagging.catalog import Catalog
 
 VIDEOS = 10_000
@@ -39,7 +39,7 @@ THINGS = """
     truck umbrella vase violin wagon wheel
 """.split()
 SCENES = "airport beach bridge cave city desert farm forest garden harbour kitchen meadow museum".split()
-DOINGS = "climbing dancing driving falling jumping kicking painting running sitting spinning waving".split()
+ACTIONS = "climbing dancing driving falling jumping kicking painting running sitting spinning waving".split()
 PERSONS = "baby boy girl man teacher woman".split()
 TOPICS = "cooking history hotel music news physics science space sports travel volcano weather winter".split()
 
@@ -48,7 +48,7 @@ def measure(options: Mapping[str, str]) -> dict[str, Any]:
     """Make the library, then search it from the shell and in this process."""
     count, runs = int(options.get("videos", VIDEOS)), int(options.get("runs", "15"))
     with tempfile.TemporaryDirectory() as folder:
-        made = _library(Path(folder), count, learnt=options.get("learn", "1") != "0")
+        made = _library(Path(folder), count, tuned=options.get("learn", "1") != "0")
         queries = _queries(3 * runs + 10)
         cold, cold_busy = _cold(Path(folder), queries[: runs + 2])
         warming, warm, warm_busy, answered = _warm(Path(folder), queries)
@@ -78,12 +78,12 @@ def measure(options: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _library(folder: Path, count: int, *, learnt: bool) -> dict[str, float]:
+def _library(folder: Path, count: int, *, tuned: bool) -> dict[str, float]:
     """Fill a catalog, embed by hand, build the indexes; seconds that each took."""
     from tagline.retrieval.embed import CHOICE, open_encoder
     from tagline.retrieval.embedders import APPEARANCE, load
     from tagline.retrieval.index import Level, update
-    from tagline.retrieval.learning import learn
+    from tagline.retrieval.learning import tune
     from tagline.tagging.catalog import Catalog
 
     seconds: dict[str, float] = {}
@@ -103,24 +103,25 @@ def _library(folder: Path, count: int, *, learnt: bool) -> dict[str, float]:
             update(catalog, level, model.choice.fingerprint)
         lap("index_seconds")
         open_encoder(catalog)  # writes the reader into the cache
-        if learnt:
-            learn(catalog)
+        if tuned:
+            tune(catalog)
             lap("learn_seconds")
     return seconds
 
 
-def _some(catalog: Catalog, model: Embedder, numbers: range, folder: Path) -> None:
+def _some(catalog: Catalog, model: VideoEmbedder, numbers: range, folder: Path) -> None:
     """Videos with these numbers, in one transaction."""
     from tagline.tagging import embeddings
     from tagline.tagging.records import Look, Place
 
-    stories = [Story(number) for number in numbers]
+    stories = [SyntheticVideo(number) for number in numbers]
     parts = model.texts([text for story in stories for text in story.parts]).reshape(len(stories), SPANS, -1)
     with catalog.transaction():
         for story, vectors in zip(stories, parts, strict=True):
             place = Place(str(folder / f"video-{story.number:05d}.mp4"), 1000 + story.number, 1)
             looks = [
-                Look(str(sense), sense, "1", "synthetic", report) for sense, report in story.reports().items()
+                Look(str(modality), modality, "1", "synthetic", report)
+                for modality, report in story.reports().items()
             ]
             facts = Facts(story.seconds, 64, 48, None, "h264", 0, "", True)
             video = catalog.save(f"{story.number:064x}", place, facts=facts, looks=looks)
@@ -129,10 +130,10 @@ def _some(catalog: Catalog, model: Embedder, numbers: range, folder: Path) -> No
             step = story.seconds / SPANS
             spans = [Embedding(i * step, (i + 1) * step, _unit(one)) for i, one in enumerate(near)]
             whole = Embedding(0.0, story.seconds, _unit(near.mean(axis=0)))
-            embeddings.put(catalog, video, model.choice.fingerprint, "", whole, spans)
+            embeddings.put_embeddings(catalog, video, model.choice.fingerprint, "", whole, spans)
 
 
-class Story:
+class SyntheticVideo:
     """What a synthetic video is said to show and say."""
 
     def __init__(self, number: int) -> None:
@@ -140,7 +141,7 @@ class Story:
         self.number, self.seconds = number, float(rng.uniform(10, 60))
         self.things = [str(thing) for thing in rng.choice(THINGS, 3, replace=False)]
         self.scene, self.person = str(rng.choice(SCENES)), str(rng.choice(PERSONS))
-        self.doing, self.topic = str(rng.choice(DOINGS)), str(rng.choice(TOPICS))
+        self.doing, self.topic = str(rng.choice(ACTIONS)), str(rng.choice(TOPICS))
 
     @property
     def parts(self) -> list[str]:
@@ -154,7 +155,7 @@ class Story:
 
     def reports(self) -> dict[Modality, Report]:
         step = self.seconds / SPANS
-        said = {
+        words = {
             Modality.OBJECT: [(t, i * step, (i + 2) * step) for i, t in enumerate(self.things)],
             Modality.PERSON: [(self.person, 0.0, 2 * step)],
             Modality.SCENE: [(self.scene, 0.0, self.seconds)],
@@ -162,8 +163,8 @@ class Story:
             Modality.SPEECH: [(self.topic, step, 2 * step)],
         }
         found = {
-            sense: Report(tags=[Tag(text, sense, 0.8, a, b, str(sense)) for text, a, b in some])
-            for sense, some in said.items()
+            modality: Report(tags=[Tag(text, modality, 0.8, a, b, str(modality)) for text, a, b in some])
+            for modality, some in words.items()
         }
         spoken = f"today we speak about {self.topic} and nothing else".split()
         found[Modality.SPEECH].words = [
@@ -181,7 +182,7 @@ def _queries(count: int) -> list[str]:
         "somebody talks about {4} next to a {3}",
     )
     return [
-        forms[number % len(forms)].format(*map(rng.choice, (PERSONS, DOINGS, SCENES, THINGS, TOPICS)))
+        forms[number % len(forms)].format(*map(rng.choice, (PERSONS, ACTIONS, SCENES, THINGS, TOPICS)))
         for number in range(count)
     ]
 

@@ -22,16 +22,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tagline.retrieval.hits import Hit
-    from tagline.retrieval.learnt import Learnt
+    from tagline.retrieval.learnt import SearchParams
     from tagline.retrieval.searcher import Searcher
     from tagline.tagging.catalog import Catalog
 
 FIRST = 550_000  # seeds that no named set has
-RIGHT = 0.5  # temporal intersection over union
-DEEP = 50  # hits that are looked at; what comes later counts as not found
+MIN_OVERLAP = 0.5  # temporal intersection over union
+MAX_DEPTH = 50  # hits that are looked at; what comes later counts as not found
 
 # What no video of the playhouse has, and no list of labels that thresholds are learnt by.
-STRANGE = (
+UNKNOWN_THINGS = (
     "submarine", "microscope", "kangaroo", "helicopter", "tornado", "periscope", "telescope", "octopus",
     "penguin", "jellyfish", "typewriter", "chainsaw", "parachute", "anvil", "compass", "crocodile",
     "dolphin", "flamingo", "hedgehog", "lobster", "peacock", "squirrel", "walrus", "cathedral", "pyramid",
@@ -39,14 +39,14 @@ STRANGE = (
     "locomotive", "hammock", "crane", "trophy", "crown", "stethoscope", "violinist", "beehive", "owl",
     "tadpole", "gorilla", "vampire", "turbine", "catapult", "abacus", "sundial",
 )  # fmt: skip
-FORMS = (
+UNANSWERABLE_FORMS = (
     "a {person} with a {strange} {where}",
     "there is a {strange} {where}",
     "someone talks about the {strange}",
     "a {strange} is next to a {thing}",
 )
 
-WAYS: dict[str, tuple[tuple[str, ...], bool]] = {  # signals, and whether the bank takes from hubs
+SYSTEMS: dict[str, tuple[tuple[str, ...], bool]] = {  # signals, and whether the bank takes from hubs
     "words": (("words",), False),
     "vector": (("video", "span"), False),
     "hybrid": (("words", "video", "span", "tags"), False),
@@ -55,7 +55,7 @@ WAYS: dict[str, tuple[tuple[str, ...], bool]] = {  # signals, and whether the ba
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class CaptionQuery:
     """A caption as a query: its video, and the stretch that its writer speaks of."""
 
     text: str
@@ -81,27 +81,30 @@ def measure(options: Mapping[str, str]) -> dict[str, Any]:
     def prepared(model: str | None) -> tuple[Path, Path]:
         return prepare(folders[0], "val", val, 0, model), prepare(folders[1], "test", test, seed, model)
 
-    with opened(*prepared(None), words) as (asked, learnt, ready):
-        queries = captions_of(asked, count)
-        strange = nothing(int(options.get("nothing", "200")))
-        values, details = rate(asked, ready, queries)
-        if not learnt.hubs:
-            ready.learnt.hubs = {}  # measured above, but not what this library would be searched with
-        values |= {**refusals(asked, ready, queries, strange), "bank_by_default": bool(learnt.hubs)}
+    with opened(*prepared(None), words) as (catalog, params, ready):
+        queries = captions_of(catalog, count)
+        unanswerable = unanswerable_queries(int(options.get("nothing", "200")))
+        values, details = rate(catalog, ready, queries)
+        if not params.row_hubness:
+            ready.params.row_hubness = {}  # measured above, but not what this library would be searched with
+        values |= {
+            **refusals(catalog, ready, queries, unanswerable),
+            "bank_by_default": bool(params.row_hubness),
+        }
     if "model" in options:  # the same once more, with its vectors, and its second look
-        with opened(*prepared(options["model"]), words) as (asked, _, ready):
-            found, more = rate(asked, ready, captions_of(asked, count))
+        with opened(*prepared(options["model"]), words) as (catalog, _, ready):
+            found, more = rate(catalog, ready, captions_of(catalog, count))
         values |= {f"table_{key}": figure for key, figure in found.items() if not key.startswith("words")}
         details["table"] = more
     if "defaults" in options:
-        Path(options["defaults"]).write_text(as_defaults(learnt), encoding="utf-8")
+        Path(options["defaults"]).write_text(as_defaults(params), encoding="utf-8")
     return {
         "values": values,
         "configuration": {
             "val": val,
             "test": test,
             "captions": count,
-            "nothing": len(strange),
+            "nothing": len(unanswerable),
             "model": "clip, playhouse",
             "table": "model" in options,
         },
@@ -109,8 +112,8 @@ def measure(options: Mapping[str, str]) -> dict[str, Any]:
         "details": {
             **details,
             "fitted": {
-                **json.loads(as_defaults(learnt)),
-                "judgement": asdict(learnt.judgement) if learnt.judgement else None,
+                **json.loads(as_defaults(params)),
+                "judgement": asdict(params.calibration) if params.calibration else None,
             },
         },
     }
@@ -118,15 +121,15 @@ def measure(options: Mapping[str, str]) -> dict[str, Any]:
 
 @contextmanager
 def opened(
-    learning: Path, testing: Path, words: frozenset[str]
-) -> Iterator[tuple[Catalog, Learnt, Searcher]]:
+    fitting_folder: Path, test_folder: Path, words: frozenset[str]
+) -> Iterator[tuple[Catalog, SearchParams, Searcher]]:
     """The test library, what was learnt on the validation library, and the searcher that has it."""
-    from tagline.retrieval.learning import learn
+    from tagline.retrieval.learning import tune
     from tagline.tagging.catalog import Catalog
 
-    with Catalog.open(learning) as known, Catalog.open(testing) as asked:
-        learnt = learn(known, known=words)
-        yield asked, learnt, transferred(asked, known, learnt)
+    with Catalog.open(fitting_folder) as known, Catalog.open(test_folder) as catalog:
+        params = tune(known, vocabulary_of_others=words)
+        yield catalog, params, transferred(catalog, known, params)
 
 
 # -- the two libraries ---------------------------------------------------------------------------------
@@ -134,13 +137,13 @@ def opened(
 
 def prepare(folder: Path, split: str, count: int, seed: int, model: str | None) -> Path:
     """Render, tag, describe and embed so many videos; what is there already is kept."""
-    from tagline.benchmarks.playhouse.render import render, spec
+    from tagline.benchmarks.playhouse.render import render_video, video_spec
     from tagline.benchmarks.playhouse.scenario import SPLIT_BASES
     from tagline.tagging.catalog import Catalog
 
     first = SPLIT_BASES[split] + FIRST + 1000 * seed
     for number in range(first, first + count):
-        render(spec(number), folder)  # without a title
+        render_video(video_spec(number), folder)  # without a title
     _tagline("tag", str(folder), "--weights", "playhouse")
     with Catalog.open(folder) as catalog:
         _describe(catalog, split)
@@ -184,43 +187,47 @@ def trained_words(count: int) -> frozenset[str]:
     )
 
 
-def transferred(catalog: Catalog, known: Catalog, learnt: Learnt) -> Searcher:
+def transferred(catalog: Catalog, vocabulary: Catalog, params: SearchParams) -> Searcher:
     """The test library's searcher: fitted on validation, with a bank of validation captions.
 
     Nothing that was written about a test video is read.
     """
     from tagline.retrieval import background
-    from tagline.retrieval.bank import Setting
-    from tagline.retrieval.learning import learn_hubs, learn_tags, nowhere, tried
-    from tagline.retrieval.learnt import Learnt
+    from tagline.retrieval.bank import QBNorm
+    from tagline.retrieval.learning import fit_hubness, embed_tags, out_of_domain, candidates_of
+    from tagline.retrieval.learnt import SearchParams
     from tagline.retrieval.searcher import Searcher
 
-    wrote = background.captions(known)
+    wrote = background.caption_queries(vocabulary)
     ready = Searcher.open(catalog)
-    ready.learnt = Learnt(weights=learnt.weights, judgement=learnt.judgement, known=learnt.known)
+    ready.params = SearchParams(
+        weights=params.weights, calibration=params.calibration, vocabulary=params.vocabulary
+    )
     if ready.indexes:
-        learn_tags(catalog, ready)
-        setting = learnt.setting if learnt.hubs else Setting()  # the usual one, to see what it would do
-        learn_hubs(catalog, ready, [replace(query, video=None) for query in wrote], setting)
-        strangers = tried(catalog, ready, background.without_answer(catalog, learnt.known))
-        ready.learnt.nowhere = nowhere(strangers)
+        embed_tags(catalog, ready)
+        setting = params.qb_norm if params.row_hubness else QBNorm()  # the usual one, to see what it would do
+        fit_hubness(catalog, ready, [replace(query, video=None) for query in wrote], setting)
+        unanswerable = candidates_of(
+            catalog, ready, background.unanswerable_queries(catalog, params.vocabulary)
+        )
+        ready.params.out_of_domain = out_of_domain(unanswerable)
     return ready
 
 
-def as_defaults(learnt: Learnt) -> str:
+def as_defaults(params: SearchParams) -> str:
     """The weights that were fitted, in the form of retrieval/defaults.json.
 
     The judgement is not among them: it rests on the words that people use, and where nobody wrote anything,
     it cannot tell a question without an answer from one in other words (see docs/search.md).
     """
-    held = {"weights": asdict(learnt.weights) if learnt.weights else None, "judgement": None}
-    return json.dumps(held, indent=1) + "\n"
+    data = {"weights": asdict(params.weights) if params.weights else None, "judgement": None}
+    return json.dumps(data, indent=1) + "\n"
 
 
 # -- queries -------------------------------------------------------------------------------------------
 
 
-def captions_of(catalog: Catalog, count: int) -> list[Asked]:
+def captions_of(catalog: Catalog, count: int) -> list[CaptionQuery]:
     """So many different captions of each video, evenly chosen."""
     found = []
     for video in catalog.videos():
@@ -228,11 +235,11 @@ def captions_of(catalog: Catalog, count: int) -> list[Asked]:
         step = max(len(written) // count, 1)
         for caption in list(written.values())[::step][:count]:
             end = caption.end if caption.end is not None else video.duration or 0.0
-            found.append(Asked(caption.text, video.id, caption.start or 0.0, end))
+            found.append(CaptionQuery(caption.text, video.id, caption.start or 0.0, end))
     return found
 
 
-def nothing(count: int) -> list[str]:
+def unanswerable_queries(count: int) -> list[str]:
     """Sentences about what no video of the playhouse has, with people and places that it has."""
     from tagline.benchmarks.playhouse import synonyms
 
@@ -240,13 +247,13 @@ def nothing(count: int) -> list[str]:
     places = [where for some in synonyms.WHERE.values() for where in some]
     things = list(synonyms.OBJECTS)
     found = []
-    for number, (form, strange) in enumerate(itertools.product(FORMS, STRANGE)):
+    for number, (form, thing) in enumerate(itertools.product(UNANSWERABLE_FORMS, UNKNOWN_THINGS)):
         found.append(
             form.format(
                 person=persons[number % len(persons)],
                 where=places[number % len(places)],
                 thing=things[number % len(things)],
-                strange=strange,
+                strange=thing,
             )
         )
     return found[:count]
@@ -256,7 +263,7 @@ def nothing(count: int) -> list[str]:
 
 
 def rate(
-    catalog: Catalog, ready: Searcher, queries: Sequence[Asked]
+    catalog: Catalog, ready: Searcher, queries: Sequence[CaptionQuery]
 ) -> tuple[dict[str, float], dict[str, Any]]:
     """R@1, 5 and 10 of the video and of the moment, for each way of searching that this library can."""
     from tagline.retrieval.rerank import CannotRerank, Reranker
@@ -265,12 +272,12 @@ def rate(
     values: dict[str, float] = {}
     details: dict[str, Any] = {"intervals": {}, "milliseconds": {}}
     hits: list[list[Hit]] = []
-    for way, (signals, hubs) in WAYS.items():
+    for way, (signals, qb_norm) in SYSTEMS.items():
         if not ready.indexes and way != "words":
             continue
         begun = time.perf_counter()
         hits = [
-            answer(catalog, one.text, DEEP, searcher=ready, signals=signals, hubs=hubs).hits
+            answer(catalog, one.text, MAX_DEPTH, searcher=ready, signals=signals, qb_norm=qb_norm).hits
             for one in queries
         ]
         _figures(way, hits, queries, begun, values, details)
@@ -280,7 +287,7 @@ def rate(
         details["rerank"] = str(why)
     else:
         begun = time.perf_counter()
-        again = [reranker.again(one.text, some) for one, some in zip(queries, hits, strict=True)]
+        again = [reranker.rerank(one.text, some) for one, some in zip(queries, hits, strict=True)]
         _figures("rerank", again, queries, begun, values, details)
     return values, details
 
@@ -288,7 +295,7 @@ def rate(
 def _figures(
     way: str,
     hits: Sequence[Sequence[Hit]],
-    queries: Sequence[Asked],
+    queries: Sequence[CaptionQuery],
     begun: float,
     values: dict[str, float],
     details: dict[str, Any],
@@ -300,7 +307,7 @@ def _figures(
     details["milliseconds"][way] = round(1000 * (time.perf_counter() - begun) / max(len(queries), 1), 1)
     groups = np.array([one.video for one in queries])
     for what, inside in (("", False), ("moment_", True)):
-        ranks = np.array([place(some, one, inside) for some, one in zip(hits, queries, strict=True)], float)
+        ranks = np.array([rank_of(some, one, inside) for some, one in zip(hits, queries, strict=True)], float)
         found, spread = metrics(ranks), intervals(ranks, groups)
         for figure in ("r1", "r5", "r10"):
             key = f"{way}_{what}{figure}"
@@ -309,13 +316,13 @@ def _figures(
                 details["intervals"][key] = [round(spread[figure].low, 1), round(spread[figure].high, 1)]
 
 
-def place(hits: Sequence[Hit], asked: Asked, moment: bool) -> int:
+def rank_of(hits: Sequence[Hit], query: CaptionQuery, moment: bool) -> int:
     """The place of the right video, with `moment` only if the hit's span is the caption's; else past all."""
     for number, hit in enumerate(hits, 1):
-        if hit.video.id == asked.video:
-            right = not moment or overlap((hit.start, hit.end), (asked.start, asked.end)) >= RIGHT
-            return number if right else 10 * DEEP
-    return 10 * DEEP
+        if hit.video.id == query.video:
+            right = not moment or overlap((hit.start, hit.end), (query.start, query.end)) >= MIN_OVERLAP
+            return number if right else 10 * MAX_DEPTH
+    return 10 * MAX_DEPTH
 
 
 def overlap(one: tuple[float, float], other: tuple[float, float]) -> float:
@@ -326,12 +333,12 @@ def overlap(one: tuple[float, float], other: tuple[float, float]) -> float:
 
 
 def refusals(
-    catalog: Catalog, ready: Searcher, queries: Sequence[Asked], strange: Sequence[str]
+    catalog: Catalog, ready: Searcher, queries: Sequence[CaptionQuery], unanswerable: Sequence[str]
 ) -> dict[str, float]:
     """How often search answers what has no answer, and refuses what has one."""
     from tagline.retrieval.search import answer
 
-    answered = [answer(catalog, text, searcher=ready).answered for text in strange]
+    answered = [answer(catalog, text, searcher=ready).answered for text in unanswerable]
     refused = [not answer(catalog, one.text, searcher=ready).answered for one in queries]
     return {
         "false_answers": round(sum(answered) / max(len(answered), 1), 3),

@@ -19,7 +19,7 @@ from statistics import fmean
 from typing import Any
 from urllib.parse import quote
 
-from tagline.benchmarks.synthetic import Recipe, make
+from tagline.benchmarks.synthetic import VideoRecipe, make
 from tagline.experts.footage import Coverage
 from tagline.experts.tags import Modality, Report, Tag, Word
 from tagline.tagging.catalog import Catalog, Look, Place
@@ -34,13 +34,13 @@ QUERIES = (
     "nothing of the kind",
     "",
 )
-PATIENCE = 60.0  # seconds for one answer
+START_TIMEOUT = 60.0  # seconds for one answer
 SETTLED = 0.25  # of the time, after which memory should not grow any more
 TOKEN = "only for this measurement"
 
 
 @dataclass
-class Tally:
+class LoadTally:
     """What came back. Only 429 is no error among what is refused."""
 
     codes: Counter[int] = field(default_factory=Counter)
@@ -104,7 +104,7 @@ def fill(folder: Path) -> None:
         for number in range(VIDEOS):
             path = folder / f"video {number:03d}.mp4"
             if number < 4:
-                make(Recipe(160, 96, 3, sound=number % 2 == 0, options={"g": "20"}, seed=number), path)
+                make(VideoRecipe(160, 96, 3, sound=number % 2 == 0, options={"g": "20"}, seed=number), path)
             else:  # the same pictures, another content: what lies behind the end of the last box is not read
                 source = folder / f"video {number % 4:03d}.mp4"
                 path.write_bytes(source.read_bytes() + b"\0\0\0\x0cfree" + number.to_bytes(4, "big"))
@@ -112,7 +112,7 @@ def fill(folder: Path) -> None:
             tags = [
                 Tag(w, Modality.OBJECT, draw.random(), 0.5, 2.0, "object", 1.0) for w in draw.sample(words, 4)
             ]
-            said = [
+            spoken = [
                 Word(w, i * 0.3, i * 0.3 + 0.2, 0.9)
                 for i, w in enumerate("we talk about space today".split())
             ]
@@ -123,7 +123,7 @@ def fill(folder: Path) -> None:
                     Modality.SPEECH,
                     "1",
                     "0" * 64,
-                    Report(words=said),
+                    Report(words=spoken),
                     coverage=Coverage(0, 0, "read"),
                 ),
             ]
@@ -168,11 +168,11 @@ def _server(folder: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
             process.terminate()
 
 
-async def _storm(pid: int, port: int, concurrent: int, seconds: float) -> tuple[Tally, list[int]]:
+async def _storm(pid: int, port: int, concurrent: int, seconds: float) -> tuple[LoadTally, list[int]]:
     """Keep so many requests under way; the bytes that the server held, twice a second."""
     import psutil
 
-    tally, memory = Tally(), []
+    tally, memory = LoadTally(), []
     ids = [hit["id"] for hit in (await _json(port, "/api/search?k=100"))["hits"]]
     end = time.monotonic() + seconds
     askers = [asyncio.create_task(_ask(port, ids, random.Random(i), end, tally)) for i in range(concurrent)]
@@ -184,13 +184,13 @@ async def _storm(pid: int, port: int, concurrent: int, seconds: float) -> tuple[
     return tally, memory
 
 
-async def _ask(port: int, ids: Sequence[str], draw: random.Random, end: float, tally: Tally) -> None:
+async def _ask(port: int, ids: Sequence[str], draw: random.Random, end: float, tally: LoadTally) -> None:
     """One after the other over one connection, as long as there is time."""
     line: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
     while time.monotonic() < end:
         begun = time.monotonic()
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(START_TIMEOUT):
                 if line is None:
                     line = await asyncio.open_connection("127.0.0.1", port)
                 code, _, stays = await _get(*line, port, _address(ids, draw))

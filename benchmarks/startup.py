@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 
-def measure(options: dict[str, str]) -> dict[str, Any]:
+def measure_startup(options: dict[str, str]) -> dict[str, Any]:
     """Median wall seconds of `--help`, `--version` and an empty interpreter, taken in turn."""
     runs = int(options.get("runs", "15"))
     commands = {

@@ -31,12 +31,12 @@ ENDED = (0, 1)  # pytest's codes for a run that came to its end: all passed, som
 
 def measure(options: dict[str, str]) -> dict[str, Any]:
     """modes=plain,default: only these; folder: of the checkout (this one); workers: processes (2)."""
-    from tagline.benchmarks.taggers import known_names
+    from tagline.benchmarks.taggers import check_names
 
     folder = Path(options.get("folder", Path(__file__).parents[1])).expanduser()
     workers = int(options.get("workers", 2))
     modes = options.get("modes", ",".join(MODES)).split(",")
-    known_names("modes", modes, MODES)
+    check_names("modes", modes, MODES)
     found = {mode: run(folder, MODES[mode], workers) for mode in modes}
     values: dict[str, Any] = {}
     if "plain" in found:

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-LOOKS = 1  # goes up whenever the pictures of a recipe become others
+PICTURES_VERSION = 1  # goes up whenever the pictures of a recipe become others
 
 
 @dataclass(frozen=True)
-class Recipe:
+class VideoRecipe:
     """One video. Equal recipes give the same pictures."""
 
     width: int
@@ -35,12 +35,12 @@ class Recipe:
 
     @property
     def name(self) -> str:
-        recipe = json.dumps([LOOKS, asdict(self)], sort_keys=True)
+        recipe = json.dumps([PICTURES_VERSION, asdict(self)], sort_keys=True)
         digest = hashlib.sha256(recipe.encode()).hexdigest()[:10]
         return f"{self.codec}-{self.height}p-{self.seconds:g}s-{digest}{self.suffix}"
 
 
-def cached(recipe: Recipe) -> Path:
+def cached(recipe: VideoRecipe) -> Path:
     """The video of a recipe, from the cache, or made now and kept there."""
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tagline" / "synthetic"
     folder.mkdir(parents=True, exist_ok=True)
@@ -53,7 +53,7 @@ def cached(recipe: Recipe) -> Path:
     return path
 
 
-def make(recipe: Recipe, path: Path) -> None:
+def make(recipe: VideoRecipe, path: Path) -> None:
     os.environ.setdefault("SVT_LOG", "1")  # the AV1 encoder is talkative
     import av
 
@@ -72,7 +72,7 @@ def make(recipe: Recipe, path: Path) -> None:
             container.mux(sound.encode(None))
 
 
-def pictures(recipe: Recipe) -> Iterator[npt.NDArray[np.uint8]]:
+def pictures(recipe: VideoRecipe) -> Iterator[npt.NDArray[np.uint8]]:
     """Planes of yuv420p, uint8 [H * 3/2, W]: scene after scene."""
     rng = np.random.default_rng(recipe.seed)
     left = round(recipe.seconds * recipe.fps)
@@ -82,7 +82,7 @@ def pictures(recipe: Recipe) -> Iterator[npt.NDArray[np.uint8]]:
         left -= max(1, length)
 
 
-def _scene(recipe: Recipe, rng: np.random.Generator, length: int) -> Iterator[npt.NDArray[np.uint8]]:
+def _scene(recipe: VideoRecipe, rng: np.random.Generator, length: int) -> Iterator[npt.NDArray[np.uint8]]:
     """A soft texture that drifts, squares that move, and grain as a camera's, new in every picture."""
     width, height = recipe.width, recipe.height
     ground = _texture(rng, (height + 128) * 4, (width + 128) * 4, 96, 60)  # four times too big: soft motion

@@ -23,14 +23,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tagline.benchmarks import benchset, kept
-from tagline.benchmarks.benchset import Known
+from tagline.benchmarks.benchset import PlayhouseVideo
 from tagline.benchmarks.taggers import seeds_of
 
 if TYPE_CHECKING:
-    from tagline.experts.appearance import Towers
+    from tagline.experts.appearance import ClipEncoder
     from tagline.experts.tags import Tag
-    from tagline.table.batches import Data, Row
-    from tagline.table.config import Config
+    from tagline.table.batches import TrainingData, Row
+    from tagline.table.config import TableConfig
     from tagline.table.ranking import Evaluation
 
 # The preset `playhouse` with the sizes of a table of minutes. The text tower learns, so its rate is not
@@ -62,14 +62,14 @@ ROWS: dict[str, dict[str, Any]] = {
     **{name: {"modalities": (*_TAGS, name), "vtm": True, "mlm": True} for name in ("screen", "generated")},
 }
 FULL = "mlm"  # the paper's whole model
-BESIDE = ("tags_cut", "seconds", "core_seconds")  # in the details alone
+DETAILS_ONLY = ("tags_cut", "seconds", "core_seconds")  # in the details alone
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class AblationInputs:
     """What all rows share."""
 
-    world: Mapping[str, Sequence[Known]]  # videos by split
+    world: Mapping[str, Sequence[PlayhouseVideo]]  # videos by split
     tags: Mapping[str, Sequence[Tag]]  # by the file's name, as the experts gave them
     frames: Mapping[str, Any]  # by the file's name: float32 [frames, D], as the frozen visual tower sees them
     towers: str  # its fingerprint
@@ -83,17 +83,17 @@ def measure(options: Mapping[str, str]) -> dict[str, Any]:
     The rows "screen" and "generated" are there once the training videos have such tags. save=DIR keeps the
     models: that of row vtm and seed 0 as DIR/vtm-0/model.
     """
-    from tagline.benchmarks.taught_text import taught
+    from tagline.benchmarks.taught_text import distilled
     from tagline.table.config import as_dict
     from tagline.tagging.training import to_stderr
 
     options = {"videos": str(VIDEOS), "captions": str(CAPTIONS), **options}
-    eyes = benchset.clip(options)
-    world = benchset.read(options)
+    eyes = benchset.clip_towers(options)
+    world = benchset.read_set(options)
     captions = [some(one, int(options["captions"])) for one in world["train"]]
     towers = towers_folder(options)
     config = base(options, eyes, towers)
-    start = taught(towers, captions, config.model.text_length, to_stderr)
+    start = distilled(towers, captions, config.model.text_length, to_stderr)
     config = replace(config, train=replace(config.train, weights=str(start)))
     given = given_of(options, world, eyes, config)
     names = options["rows"].split(",") if "rows" in options else _rows(given)
@@ -105,7 +105,7 @@ def measure(options: Mapping[str, str]) -> dict[str, Any]:
             if "save" in options:
                 made = _run(row, *data_of(given, row), Path(options["save"]).expanduser() / f"{name}-{seed}")
             else:
-                made = _kept_run(row, given)
+                made = cached_run(row, given)
             runs[name].append(made)
     return {
         "values": _values(runs, [len(some(one, given.texts)) for one in given.world["test"]]),
@@ -126,25 +126,28 @@ def measure(options: Mapping[str, str]) -> dict[str, Any]:
 
 
 def given_of(
-    options: Mapping[str, str], world: Mapping[str, Sequence[Known]], eyes: Towers, config: Config
-) -> Given:
+    options: Mapping[str, str],
+    world: Mapping[str, Sequence[PlayhouseVideo]],
+    eyes: ClipEncoder,
+    config: TableConfig,
+) -> AblationInputs:
     from tagline.experts.footage import Uniform
     from tagline.tagging.training import to_stderr
 
     tags = _tags(options, world)
     every = [one for own in world.values() for one in own]
     sampling = Uniform(config.model.frames, side=SIDE)
-    return Given(
+    return AblationInputs(
         world,
         tags,
-        benchset.vectors(every, sampling, eyes, to_stderr),
+        benchset.frame_vectors(every, sampling, eyes, to_stderr),
         eyes.fingerprint,
         int(options["captions"]),
         int(options.get("texts", TEXTS)),
     )
 
 
-def _tags(options: Mapping[str, str], world: Mapping[str, Sequence[Known]]) -> dict[str, list[Tag]]:
+def _tags(options: Mapping[str, str], world: Mapping[str, Sequence[PlayhouseVideo]]) -> dict[str, list[Tag]]:
     """The tags of each video by its file's name, from the catalog that `tagline tag` filled."""
     from tagline.tagging.catalog import Catalog
     from tagline.tagging.configuring import BadConfig
@@ -161,13 +164,13 @@ def _tags(options: Mapping[str, str], world: Mapping[str, Sequence[Known]]) -> d
     return found
 
 
-def base(options: Mapping[str, str], eyes: Towers, folder: Path) -> Config:
+def base(options: Mapping[str, str], eyes: ClipEncoder, folder: Path) -> TableConfig:
     """The preset `playhouse` on the towers of the given CLIP, with SIZES, epochs=N and set.KEY=VALUE."""
     from tagline.benchmarks.taught_text import CONFIG
-    from tagline.table.config import changed, preset
+    from tagline.table.config import with_settings, preset
 
     found = preset("playhouse")
-    found = changed(found, [f"{key}={json.dumps(value)}" for key, value in SIZES.items()])
+    found = with_settings(found, [f"{key}={json.dumps(value)}" for key, value in SIZES.items()])
     towers = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     found = replace(
         found,
@@ -180,7 +183,7 @@ def base(options: Mapping[str, str], eyes: Towers, folder: Path) -> Config:
         ),
         train=replace(found.train, weights=str(folder)),
     )
-    found = changed(found, [f"{k[4:]}={v}" for k, v in options.items() if k.startswith("set.")])
+    found = with_settings(found, [f"{k[4:]}={v}" for k, v in options.items() if k.startswith("set.")])
     return replace(found, train=replace(found.train, epochs=int(options.get("epochs", found.train.epochs))))
 
 
@@ -192,12 +195,12 @@ def towers_folder(options: Mapping[str, str]) -> Path:
     return path if path.is_dir() else path.parent
 
 
-def data_of(given: Given, config: Config) -> tuple[Data, list[Row]]:
+def data_of(given: AblationInputs, config: TableConfig) -> tuple[TrainingData, list[Row]]:
     """Training and validation rows with their frames, and the rows of the test."""
-    from tagline.table.batches import Data, Row, one_text, tag_text
-    from tagline.table.frames import FramesHeld
+    from tagline.table.batches import TrainingData, Row, one_text, tag_text
+    from tagline.table.frames import FramesInMemory
 
-    def row(one: Known, texts: Sequence[str]) -> Row:
+    def row(one: PlayhouseVideo, texts: Sequence[str]) -> Row:
         tags = tag_text(given.tags[one.name], config.model.tags)
         return Row(one.name, one.name, tuple(texts), tags, one.path)
 
@@ -205,10 +208,10 @@ def data_of(given: Given, config: Config) -> tuple[Data, list[Row]]:
     train = [row(one, some(one, given.captions)) for one in world["train"]]
     validation = [one_text(row(one, [c.text for c in one.truth.captions])) for one in world["val"]]
     test = [row(one, some(one, given.texts)) for one in world["test"]]
-    return Data(train, validation, FramesHeld(dict(given.frames))), test
+    return TrainingData(train, validation, FramesInMemory(dict(given.frames))), test
 
 
-def some(one: Known, most: int) -> list[str]:
+def some(one: PlayhouseVideo, most: int) -> list[str]:
     """So many captions of a video, each wording once, chosen by a hash."""
     every = dict.fromkeys(caption.text for caption in one.truth.captions)
     order = sorted(every, key=lambda text: hashlib.sha256(f"{one.name}:{text}".encode()).digest())
@@ -218,19 +221,19 @@ def some(one: Known, most: int) -> list[str]:
 # -- one row -----------------------------------------------------------------------------------------
 
 
-def _rows(given: Given) -> list[str]:
-    said = {tag.modality for one in given.world["train"] for tag in given.tags[one.name]}
-    return [name for name in ROWS if name not in ("screen", "generated") or name in said]
+def _rows(given: AblationInputs) -> list[str]:
+    tag_texts = {tag.modality for one in given.world["train"] for tag in given.tags[one.name]}
+    return [name for name in ROWS if name not in ("screen", "generated") or name in tag_texts]
 
 
-def varied(config: Config, changes: Mapping[str, Any], seed: int) -> Config:
+def varied(config: TableConfig, changes: Mapping[str, Any], seed: int) -> TableConfig:
     """The configuration of a row with this seed."""
     choice = replace(config.model.tags, modalities=tuple(changes["modalities"]))
     model = replace(config.model, tags=choice, vtm=changes["vtm"], mlm=changes["mlm"])
     return replace(config, model=model, train=replace(config.train, seed=seed))
 
 
-def _kept_run(config: Config, given: Given) -> dict[str, Any]:
+def cached_run(config: TableConfig, given: AblationInputs) -> dict[str, Any]:
     from tagline.table.config import as_dict, digest
 
     data, test = data_of(given, config)
@@ -240,17 +243,17 @@ def _kept_run(config: Config, given: Given) -> dict[str, Any]:
         "data": digest(rows),
         "towers": given.towers,
         "text_tower": Path(str(config.train.weights)).name,  # a digest of what it was made of
-        "code": kept.code("table"),
+        "code": kept.code_fingerprint("table"),
     }
 
     def in_passing() -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as folder:
             return _run(config, data, test, Path(folder) / "run")
 
-    return kept.figures("table-ablation", about, in_passing)
+    return kept.cached_figures("table-ablation", about, in_passing)
 
 
-def _run(config: Config, data: Data, test: Sequence[Row], folder: Path) -> dict[str, Any]:
+def _run(config: TableConfig, data: TrainingData, test: Sequence[Row], folder: Path) -> dict[str, Any]:
     from tagline.table.evaluation import evaluate_model
     from tagline.table.train import train
     from tagline.tagging.training import to_stderr
@@ -273,11 +276,11 @@ def _run(config: Config, data: Data, test: Sequence[Row], folder: Path) -> dict[
     }
 
 
-def _figures(found: Evaluation, mark: str) -> dict[str, Any]:
+def _figures(found: Evaluation, suffix: str) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for way, m in (("t2v", found.t2v), ("v2t", found.v2t)):
-        flat |= {f"{mark}{way}_{key}": getattr(m, key) for key in ("r1", "r5", "r10", "mdr", "mnr")}
-    return {**flat, f"{mark}t2v_ranks": found.t2v_ranks.tolist()}
+        flat |= {f"{suffix}{way}_{key}": getattr(m, key) for key in ("r1", "r5", "r10", "mdr", "mnr")}
+    return {**flat, f"{suffix}t2v_ranks": found.t2v_ranks.tolist()}
 
 
 # -- the table ---------------------------------------------------------------------------------------
@@ -290,15 +293,15 @@ def _values(runs: Mapping[str, Sequence[Mapping[str, Any]]], texts: Sequence[int
     seeds = len(next(iter(runs.values())))
     groups = np.tile(np.repeat(np.arange(len(texts)), texts), seeds)
     places = {
-        (name, mark): np.concatenate([np.asarray(run[f"{mark}t2v_ranks"]) for run in own])
+        (name, suffix): np.concatenate([np.asarray(run[f"{suffix}t2v_ranks"]) for run in own])
         for name, own in runs.items()
-        for mark in ("", "dual_")
+        for suffix in ("", "dual_")
     }
     values: dict[str, Any] = {}
     edges = {}
     for name, own in runs.items():
         for key, value in own[0].items():
-            if isinstance(value, float | int) and key not in BESIDE:
+            if isinstance(value, float | int) and key not in DETAILS_ONLY:
                 values[f"{name}_{key}"] = round(mean(run[key] for run in own), 2)
         for mark in ("", "dual_"):
             found = edges[name, mark] = intervals(places[name, mark], groups)["r1"]
@@ -319,9 +322,9 @@ def _without_ranks(run: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in run.items() if not key.endswith("ranks")}
 
 
-def _counts(given: Given) -> dict[str, float]:
+def _counts(given: AblationInputs) -> dict[str, float]:
     """How many different tags of each modality a video has."""
     names = [one.name for own in given.world.values() for one in own]
-    said = [{(tag.modality, tag.text) for tag in given.tags[name]} for name in names]
-    whole = Counter(modality for own in said for modality, _ in own)
+    tags = [{(tag.modality, tag.text) for tag in given.tags[name]} for name in names]
+    whole = Counter(modality for own in tags for modality, _ in own)
     return {str(modality): round(count / len(names), 2) for modality, count in sorted(whole.items())}

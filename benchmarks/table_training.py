@@ -25,13 +25,13 @@ from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 from tagline.benchmarks import benchset, kept
-from tagline.benchmarks.benchset import Known
+from tagline.benchmarks.benchset import PlayhouseVideo
 from tagline.benchmarks.table_ablation import base, some, towers_folder
 from tagline.benchmarks.taggers import seeds_of
 
 if TYPE_CHECKING:
     from tagline.table.batches import Row
-    from tagline.table.config import Config
+    from tagline.table.config import TableConfig
     from tagline.table.frames import FrameCache
 
 # Of the plain way: so many captions as it does in some minutes on two cores.
@@ -59,14 +59,14 @@ def measure(options: Mapping[str, str]) -> dict[str, Any]:
     """folder=DIR videos=N val=N captions=N share=4 more=1.5 tests=4 workers=0 seeds=0,1,2 set.KEY=VALUE."""
     from tagline.table.config import as_dict
 
-    eyes = benchset.clip(options)
+    eyes = benchset.clip_towers(options)
     config = base({**_as_options(SIZES), **options}, eyes, towers_folder(options))
-    world = benchset.read({key: value for key, value in options.items() if key != "videos"})
+    world = benchset.read_set({key: value for key, value in options.items() if key != "videos"})
     for split, key, most in (("train", "videos", VIDEOS), ("val", "val", VALIDATION)):
         world[split] = world[split][: int(options.get(key, most))]
     seeds = seeds_of(options)
     runs = [
-        _kept_run(replace(config, train=replace(config.train, seed=seed)), world, options, eyes.fingerprint)
+        cached_run(replace(config, train=replace(config.train, seed=seed)), world, options, eyes.fingerprint)
         for seed in seeds
     ]
     keys = [key for key, value in runs[0].items() if isinstance(value, float | int)]
@@ -85,8 +85,11 @@ def _as_options(sizes: Mapping[str, Any]) -> dict[str, str]:
     return {f"set.{key}": json.dumps(value) for key, value in sizes.items()}
 
 
-def _kept_run(
-    config: Config, world: Mapping[str, Sequence[Known]], options: Mapping[str, str], towers: str
+def cached_run(
+    config: TableConfig,
+    world: Mapping[str, Sequence[PlayhouseVideo]],
+    options: Mapping[str, str],
+    towers: str,
 ) -> dict[str, Any]:
     from tagline.table.config import as_dict, digest
 
@@ -95,12 +98,14 @@ def _kept_run(
         "data": digest([[one.name for one in world[split]] for split in ("train", "val")]),
         "options": {key: value for key, value in options.items() if key not in ("seeds", "folder", "towers")},
         "towers": towers,
-        "code": [kept.code("table"), SHARE, MORE, CAPTIONS, TEXTS, TESTS],
+        "code": [kept.code_fingerprint("table"), SHARE, MORE, CAPTIONS, TEXTS, TESTS],
     }
-    return kept.figures("table-training", about, lambda: _run(config, world, options))
+    return kept.cached_figures("table-training", about, lambda: _run(config, world, options))
 
 
-def _run(config: Config, world: Mapping[str, Sequence[Known]], options: Mapping[str, str]) -> dict[str, Any]:
+def _run(
+    config: TableConfig, world: Mapping[str, Sequence[PlayhouseVideo]], options: Mapping[str, str]
+) -> dict[str, Any]:
     """Both ways with one seed, one after the other."""
     from tagline.table.frames import FrameCache
 
@@ -109,8 +114,8 @@ def _run(config: Config, world: Mapping[str, Sequence[Known]], options: Mapping[
     with tempfile.TemporaryDirectory() as folder:
         frames = FrameCache(config.model.frames, _side(config), Path(folder) / "frames")
         list(frames.fill([(row.key, row.path) for row in validation if row.path is not None]))
-        plain = _plain(config, train, validation, frames, captions, int(options.get("workers", 0)))
-        ours = _ours(config, train, validation, frames, captions, options, Path(folder))
+        plain = train_baseline(config, train, validation, frames, captions, int(options.get("workers", 0)))
+        ours = train_table(config, train, validation, frames, captions, options, Path(folder))
     reached = [seconds for seconds, r1 in ours["course"] if r1 >= plain["r1"]]
     whole = ours["course"][-1][0]
     at_same = min(ours["course"], key=lambda point: abs(point[0] / whole - 1 / ours["more"]))
@@ -131,20 +136,20 @@ def _run(config: Config, world: Mapping[str, Sequence[Known]], options: Mapping[
     }
 
 
-def _rows(known: Sequence[Known], most: int) -> list[Row]:
+def _rows(known: Sequence[PlayhouseVideo], most: int) -> list[Row]:
     from tagline.table.batches import Row
 
     return [Row(one.name, one.name, tuple(some(one, most)), "", one.path) for one in known]
 
 
-def _side(config: Config) -> int:
+def _side(config: TableConfig) -> int:
     from tagline.table.encoders import architecture
 
     return int(architecture(config.model.architecture)["vision_cfg"]["image_size"])
 
 
-def _plain(
-    config: Config,
+def train_baseline(
+    config: TableConfig,
     train: Sequence[Row],
     validation: Sequence[Row],
     frames: FrameCache,
@@ -157,10 +162,10 @@ def _plain(
     from tagline.table.evaluation import evaluate_model
     from tagline.table.model import Table
     from tagline.table.tokens import Tokenizer
-    from tagline.table.train import first_weights
+    from tagline.table.train import initial_weights
     from tagline.tagging.training import to_stderr
 
-    weights = first_weights(config.train.weights)
+    weights = initial_weights(config.train.weights)
     tokenizer = Tokenizer.beside(weights)
     torch.manual_seed(config.train.seed)
     model = Table.build(config.model, weights)
@@ -169,8 +174,8 @@ def _plain(
     return {"r1": found.t2v.r1, "seconds": done.seconds, "captions_a_second": done.captions_a_second}
 
 
-def _ours(
-    config: Config,
+def train_table(
+    config: TableConfig,
     train: Sequence[Row],
     validation: Sequence[Row],
     frames: FrameCache,
@@ -179,16 +184,16 @@ def _ours(
     folder: Path,
 ) -> dict[str, Any]:
     """TABLE's own training, on `more` times the captions: as many of each video as make one epoch of it."""
-    from tagline.table.batches import Data
+    from tagline.table.batches import TrainingData
     from tagline.table.evaluation import evaluate_model
     from tagline.table.model import Table
     from tagline.table.tokens import Tokenizer
-    from tagline.table.train import first_weights
+    from tagline.table.train import initial_weights
     from tagline.table.train import train as run
     from tagline.tagging.training import to_stderr
 
     share, more = int(options.get("share", SHARE)), float(options.get("more", MORE))
-    weights = first_weights(config.train.weights)
+    weights = initial_weights(config.train.weights)
     untrained, tokenizer = Table.build(config.model, weights), Tokenizer.beside(weights)
     before = evaluate_model(untrained, validation, frames, tokenizer, temperature=None, resamples=0)
     chosen = _enough(train, round(more * captions), share)
@@ -200,7 +205,7 @@ def _ours(
         raise RuntimeError(unread[0])
     tests = int(options.get("tests", TESTS))
     settings = replace(config.train, epochs=1, share=share, evaluations=tests)
-    data = Data(chosen, list(validation), frames)
+    data = TrainingData(chosen, list(validation), frames)
     outcome = run(replace(config, train=settings), data, folder / "run", report=(), say=to_stderr)
     tested = [entry for entry in outcome.history if "eval_r1" in entry]
     steps = max(entry["step"] for entry in tested)
@@ -216,7 +221,7 @@ def _ours(
 
 def _enough(rows: Sequence[Row], captions: int, share: int) -> list[Row]:
     """So many captions in all, spread over the videos in units of `share`; what is not needed is left out."""
-    units = -(-captions // share)
-    each, more = divmod(units, len(rows))
+    groups = -(-captions // share)
+    each, more = divmod(groups, len(rows))
     counts = [share * (each + (i < more)) for i in range(len(rows))]
     return [replace(row, texts=row.texts[:count]) for row, count in zip(rows, counts, strict=True) if count]

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tagline.benchmarks import benchset, imagined, taggers
-from tagline.benchmarks.benchset import Known
-from tagline.benchmarks.taggers import COPYING, METHODS, Figures, Rows
+from tagline.benchmarks.benchset import PlayhouseVideo
+from tagline.benchmarks.taggers import COPYING, METHODS, Figures, TaggerData
 
 if TYPE_CHECKING:
-    from tagline.experts.appearance import Towers
-    from tagline.tagging.generator.config import Config
+    from tagline.experts.appearance import ClipEncoder
+    from tagline.tagging.generator.config import TaggerRunConfig
 
 # The preset `playhouse`, smaller, so that a table is a matter of an hour. Uploaders leave most true tags
 # unsaid: who knows all would say 25 tags a video where they said 6. So there are many prompts, and [PAD]
@@ -62,29 +62,29 @@ ABLATIONS: dict[str, dict[str, Any]] = {
 def measure(options: Mapping[str, str]) -> dict[str, Any]:
     """set=NAME videos=N seeds=0,1,2 methods=op-tsg,asl epochs=N towers=FOLDER set.KEY=VALUE."""
     methods = METHODS | COPYING
-    return _table(options, taggers.chosen(options, "methods", methods), "0,1,2")
+    return _table(options, taggers.chosen_rows(options, "methods", methods), "0,1,2")
 
 
 def ablation(options: Mapping[str, str]) -> dict[str, Any]:
     """The same with rows=ours,7_B_no_prompts; one seed unless told."""
-    return _table(options, taggers.chosen(options, "rows", ABLATIONS), "0")
+    return _table(options, taggers.chosen_rows(options, "rows", ABLATIONS), "0")
 
 
 def _table(options: Mapping[str, str], names: Mapping[str, Mapping[str, Any]], seeds: str) -> dict[str, Any]:
     from tagline.tagging.configuring import as_dict
 
-    world = imagined.read(options)
-    eyes = benchset.clip(options)
+    world = imagined.read_drawn_set(options)
+    eyes = benchset.clip_towers(options)
     config = _config(options)
-    rows = rows_of(world, eyes)
+    rows = data_of(world, eyes)
     figures: dict[str, Any] = dict(taggers.statistics(rows.train, rows.test))
     print(json.dumps(figures), file=sys.stderr, flush=True)
-    gain = Gain(world["test"], rows, eyes)
+    gain = TrueTagGain(world["test"], rows, eyes)
     chosen = taggers.seeds_of(options, seeds)
     values, runs = taggers.table(names, chosen, config, rows, gain, eyes.fingerprint)
     figures |= values
     if set(names) <= set(METHODS | COPYING):
-        taggers.rare(figures, list(names))
+        taggers.add_rare_figures(figures, list(names))
     figures |= taggers.copied(rows.train, rows.test)
     figures |= {f"world_{key}": round(value, 4) for key, value in ceiling(world, rows).items()}
     figures["true_tags_relevant"] = round(gain.true_tags_relevant(), 3)
@@ -96,26 +96,26 @@ def _table(options: Mapping[str, str], names: Mapping[str, Mapping[str, Any]], s
     }
 
 
-def _config(options: Mapping[str, str]) -> Config:
+def _config(options: Mapping[str, str]) -> TaggerRunConfig:
     return taggers.base(options, "playhouse", SIZES)
 
 
-def rows_of(world: Mapping[str, Sequence[Known]], eyes: Towers) -> Rows:
+def data_of(world: Mapping[str, Sequence[PlayhouseVideo]], eyes: ClipEncoder) -> TaggerData:
     """Titles and user tags with frame vectors, one a second as the expert "generated" reads them."""
     from tagline.tagging.generator.data import Example
     from tagline.tagging.training import to_stderr
 
-    seen = imagined.frame_vectors([one for own in world.values() for one in own], eyes, to_stderr)
+    seen = imagined.drawn_frame_vectors([one for own in world.values() for one in own], eyes, to_stderr)
     sides = {
         split: [
             Example(one.name, one.name, one.truth.title, one.truth.user_tags, seen[one.name]) for one in own
         ]
         for split, own in world.items()
     }
-    return Rows(sides["train"], sides["val"], sides["test"])
+    return TaggerData(sides["train"], sides["val"], sides["test"])
 
 
-def ceiling(world: Mapping[str, Sequence[Known]], rows: Rows) -> Figures:
+def ceiling(world: Mapping[str, Sequence[PlayhouseVideo]], rows: TaggerData) -> Figures:
     """Of somebody who knows all that each video shows and how likely each word for it is.
 
     The likeliest tags are said, as many as suit validation videos best. What uploaders chose is chance beyond
@@ -127,18 +127,18 @@ def ceiling(world: Mapping[str, Sequence[Known]], rows: Rows) -> Figures:
         bags = [candidates(one.truth.seed) for one in world[split]]
         return [sorted(bag.items(), key=lambda item: (-item[1], item[0])) for bag in bags]
 
-    def said(tags: list[list[tuple[str, float]]], truth: Sequence[Any], count: int) -> Figures:
+    def drawn_tags(tags: list[list[tuple[str, float]]], truth: Sequence[Any], count: int) -> Figures:
         return taggers.columns(rows.train, truth, [own[:count] for own in tags])
 
     known = likeliest("val")
-    count = max(range(1, 31), key=lambda n: said(known, rows.validation, n)["example_f1"])
-    return said(likeliest("test"), rows.test, count)
+    count = max(range(1, 31), key=lambda n: drawn_tags(known, rows.validation, n)["example_f1"])
+    return drawn_tags(likeliest("test"), rows.test, count)
 
 
-class Gain:
+class TrueTagGain:
     """What was said beside the annotation, and how much of it is true."""
 
-    def __init__(self, test: Sequence[Known], rows: Rows, eyes: Towers) -> None:
+    def __init__(self, test: Sequence[PlayhouseVideo], rows: TaggerData, eyes: ClipEncoder) -> None:
         from tagline.benchmarks.playhouse.folksonomy import candidates
 
         self.eyes = eyes
@@ -147,20 +147,20 @@ class Gain:
         self.frames = [_middle(one.frames) for one in rows.test]
         self._texts: dict[str, Any] = {}
 
-    def __call__(self, said: Sequence[Sequence[str]], trained: set[str]) -> Figures:
+    def __call__(self, predicted: Sequence[Sequence[str]], trained: set[str]) -> Figures:
         from tagline.tagging.scoring import tag_gain
 
-        self._read([tag for tags in said for tag in tags])
-        found = tag_gain(self.truth, said, trained, self.relevance, self.similarity)
-        known, novel = [], []
-        for own, true, tags in zip(self.truth, self.true, said, strict=True):
+        self._read([tag for tags in predicted for tag in tags])
+        found = tag_gain(self.truth, predicted, trained, self.relevance, self.similarity)
+        train_tags, novel = [], []
+        for own, true, tags in zip(self.truth, self.true, predicted, strict=True):
             more = true.intersection(tags).difference(own)
-            known.append(len(more & trained) / len(own))
+            train_tags.append(len(more & trained) / len(own))
             novel.append(len(more - trained) / len(own))
         return {
             "gain_known": found.known_gain,
             "gain_novel": found.novel_gain,
-            "true_gain_known": mean(known),
+            "true_gain_known": mean(train_tags),
             "true_gain_novel": mean(novel),
         }
 

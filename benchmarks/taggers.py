@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tagline.benchmarks import kept
 
 if TYPE_CHECKING:
-    from tagline.tagging.generator.config import Config
+    from tagline.tagging.generator.config import TaggerRunConfig
     from tagline.tagging.generator.data import Example, Said
 
 Figures = dict[str, float]
@@ -33,17 +33,17 @@ METHODS: dict[str, dict[str, Any]] = {
 }
 OURS = "op-tsg"
 # Open-Tag's addition to ours: the decoder is told the consensus tags of similar videos.
-TOLD = {"op-tsg-rag": {"retrieved": 12, "neighbours": 8}}
+RETRIEVAL_AUGMENTED = {"op-tsg-rag": {"retrieved": 12, "neighbours": 8}}
 # Beyond the papers: words may be copied from the title, which a small tagger does not learn by itself.
 COPYING: dict[str, dict[str, Any]] = {
     "op-tsg-copy": {"copy_title": True},
     "frequent-first-copy": {"order": "frequent first", "copy_title": True},
 }
-BESIDE = ("validation", "best_epoch", "seconds", "core_seconds")  # in the details alone
+DETAILS_ONLY = ("validation", "best_epoch", "seconds", "core_seconds")  # in the details alone
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class TaggerData:
     """What taggers are trained, chosen and tested on."""
 
     train: Sequence[Example]
@@ -55,11 +55,11 @@ class Rows:
         """Of everything that a tagger sees."""
         from tagline.tagging.configuring import digest
 
-        def told(one: Example) -> list[Any]:
+        def content(one: Example) -> list[Any]:
             seen = [] if one.frames is None else [float(one.frames.sum()), *one.frames.shape]
             return [one.key, one.title, one.tags, seen]
 
-        return digest(*([told(one) for one in own] for own in (self.train, self.validation, self.test)))
+        return digest(*([content(one) for one in own] for own in (self.train, self.validation, self.test)))
 
 
 def seeds_of(options: Mapping[str, str], default: str = "0,1,2") -> list[int]:
@@ -67,16 +67,16 @@ def seeds_of(options: Mapping[str, str], default: str = "0,1,2") -> list[int]:
     return [int(seed) for seed in options.get("seeds", options.get("seed", default)).split(",")]
 
 
-def chosen(
+def chosen_rows(
     options: Mapping[str, str], key: str, known: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Mapping[str, Any]]:
     """The rows that the option `key` names, all unless told."""
     names = options.get(key, ",".join(known)).split(",")
-    known_names(key, names, known)
+    check_names(key, names, known)
     return {name: known[name] for name in names}
 
 
-def known_names(key: str, names: Iterable[str], known: Iterable[str]) -> None:
+def check_names(key: str, names: Iterable[str], known: Iterable[str]) -> None:
     """Raises BadConfig for a name that is none of those known."""
     from tagline.tagging.configuring import BadConfig
 
@@ -86,21 +86,23 @@ def known_names(key: str, names: Iterable[str], known: Iterable[str]) -> None:
             raise BadConfig(f"{key}: there is no {name!r}; choose from {', '.join(known)}")
 
 
-def base(options: Mapping[str, str], preset: str, changes: Mapping[str, Any] | None = None) -> Config:
+def base(
+    options: Mapping[str, str], preset: str, changes: Mapping[str, Any] | None = None
+) -> TaggerRunConfig:
     """preset=NAME with `changes`, then epochs=N and set.KEY=VALUE, which change the configuration for all."""
     from tagline.tagging.generator import config as configs
 
-    found: Config = configs.preset(options.get("preset", preset))
+    found: TaggerRunConfig = configs.load_preset(options.get("preset", preset))
     if "preset" not in options:
-        found = configs.changed(found, [f"{key}={value}" for key, value in (changes or {}).items()])
-    found = configs.changed(
+        found = configs.with_settings(found, [f"{key}={value}" for key, value in (changes or {}).items()])
+    found = configs.with_settings(
         found, [f"{key[4:]}={value}" for key, value in options.items() if key.startswith("set.")]
     )
     epochs = int(options.get("epochs", found.train.epochs))
     return replace(found, train=replace(found.train, epochs=epochs))
 
 
-def varied(config: Config, changes: Mapping[str, Any], seed: int) -> Config:
+def varied(config: TaggerRunConfig, changes: Mapping[str, Any], seed: int) -> TaggerRunConfig:
     """The configuration with the model's `changes` and this seed; only who says so copies from the title.
 
     A change of `method` makes it that of a baseline.
@@ -113,17 +115,19 @@ def varied(config: Config, changes: Mapping[str, Any], seed: int) -> Config:
     return replace(config, model=replace(config.model, **{"copy_title": False, **changes}), train=train)
 
 
-def kept_run(config: Config, rows: Rows, more: More | None = None, about: Any = None) -> Figures:
+def cached_run(
+    config: TaggerRunConfig, rows: TaggerData, more: More | None = None, about: Any = None
+) -> Figures:
     """`run`, unless the same run was done before. about: what `more` depends on."""
     from tagline.tagging.configuring import as_dict
 
     rooms = ["tagline.tagging.generator", "tagline.tagging.rivals"]
-    code = kept.code(*rooms, *(["tagline.tagging.neighbours"] if config.model.retrieved else []))
+    code = kept.code_fingerprint(*rooms, *(["tagline.tagging.neighbours"] if config.model.retrieved else []))
     whole = {"config": as_dict(config), "data": rows.digest(), "code": code, "more": about}
-    return kept.figures("taggers", whole, lambda: run(config, rows, more))
+    return kept.cached_figures("taggers", whole, lambda: run(config, rows, more))
 
 
-def run(config: Config, rows: Rows, more: More | None = None) -> Figures:
+def run(config: TaggerRunConfig, rows: TaggerData, more: More | None = None) -> Figures:
     """Train one tagger and test it: the papers' columns, and whether it had finished learning."""
     from tagline.tagging.generator.data import Examples
     from tagline.tagging.generator.methods import predict_all
@@ -145,33 +149,33 @@ def run(config: Config, rows: Rows, more: More | None = None) -> Figures:
             say=to_stderr,
         )
     trained = outcome.trained
-    said = predict_all(trained.model, trained.collator(retriever), rows.test)
-    found = columns(rows.train, rows.test, said)
+    predicted = predict_all(trained.model, trained.collator(retriever), rows.test)
+    found = columns(rows.train, rows.test, predicted)
     if more is not None:
-        known = {tag for one in rows.train for tag in one.tags}
-        found |= more([[tag for tag, _ in tags] for tags in said], known)
-    found |= _course(outcome.history)
+        train_tags = {tag for one in rows.train for tag in one.tags}
+        found |= more([[tag for tag, _ in tags] for tags in predicted], train_tags)
+    found |= _training_course(outcome.history)
     return found | {
         "seconds": round(time.perf_counter() - begun, 1),
         "core_seconds": round(time.process_time() - spent, 1),
     }
 
 
-def columns(train: Sequence[Example], test: Sequence[Example], said: Sequence[Said]) -> Figures:
+def columns(train: Sequence[Example], test: Sequence[Example], predicted: Sequence[Said]) -> Figures:
     """Label-based on full, rare and common, example-based, and how much was said."""
-    from tagline.tagging.generator.trainer import score
+    from tagline.tagging.generator.trainer import score_predictions
 
     found = {
         f"{part}_{key}": getattr(s, key)
-        for part, s in score(train, test, said).items()
+        for part, s in score_predictions(train, test, predicted).items()
         for key in ("precision", "recall", "f1")
     }
-    known = {tag for one in train for tag in one.tags}
-    new = [sum(tag not in known for tag, _ in tags) for tags in said]
-    return {**found, "tags_said": mean(map(len, said)), "novel_said": mean(new)}
+    train_tags = {tag for one in train for tag in one.tags}
+    new = [sum(tag not in train_tags for tag, _ in tags) for tags in predicted]
+    return {**found, "tags_said": mean(map(len, predicted)), "novel_said": mean(new)}
 
 
-def _course(history: Sequence[Mapping[str, Any]]) -> Figures:
+def _training_course(history: Sequence[Mapping[str, Any]]) -> Figures:
     """What chose the checkpoint: its best, when that was reached, what the last third of the run gained."""
     tested = [(entry["epoch"], entry["eval_choice"]) for entry in history if "eval_choice" in entry]
     last = tested[-1][0]
@@ -184,8 +188,8 @@ def _course(history: Sequence[Mapping[str, Any]]) -> Figures:
 def table(
     names: Mapping[str, Mapping[str, Any]],
     seeds: Sequence[int],
-    config: Config,
-    rows: Rows,
+    config: TaggerRunConfig,
+    rows: TaggerData,
     more: More | None = None,
     about: Any = None,
 ) -> tuple[dict[str, float], dict[str, list[Figures]]]:
@@ -193,11 +197,11 @@ def table(
     runs: dict[str, list[Figures]] = {name: [] for name in names}
     for seed in seeds:  # seed by seed, so that an interrupted table has every row
         for name, changes in names.items():
-            runs[name].append(kept_run(varied(config, changes, seed), rows, more, about))
+            runs[name].append(cached_run(varied(config, changes, seed), rows, more, about))
     values: dict[str, float] = {}
     for name, own in runs.items():
         for key in own[0]:
-            if key in BESIDE:
+            if key in DETAILS_ONLY:
                 continue
             values[f"{name}_{key}"] = round(mean(one[key] for one in own), 4)
             if len(own) > 1 and key.endswith("_f1"):
@@ -207,34 +211,36 @@ def table(
 
 def copied(train: Sequence[Example], test: Sequence[Example]) -> Figures:
     """The columns of a rule that learns nothing: each tag of training whose words stand in the title."""
-    known: dict[str, str] = {}
+    train_tags: dict[str, str] = {}
     for tag in sorted({tag for one in train for tag in one.tags}):
-        known.setdefault(_spoken(tag), tag)
-    longest = max((key.count(" ") for key in known), default=0) + 1
-    said: list[Said] = []
+        train_tags.setdefault(_spoken(tag), tag)
+    longest = max((key.count(" ") for key in train_tags), default=0) + 1
+    predicted: list[Said] = []
     for one in test:
         words = _spoken(one.title).split()
-        pieces = [
+        phrases = [
             " ".join(words[i : i + n]) for n in range(1, longest + 1) for i in range(len(words) - n + 1)
         ]
-        said.append([(known[piece], 1.0) for piece in dict.fromkeys(pieces) if piece in known])
-    return {f"copied_{key}": round(value, 4) for key, value in columns(train, test, said).items()}
+        predicted.append(
+            [(train_tags[phrase], 1.0) for phrase in dict.fromkeys(phrases) if phrase in train_tags]
+        )
+    return {f"copied_{key}": round(value, 4) for key, value in columns(train, test, predicted).items()}
 
 
 def _spoken(text: str) -> str:
     return " ".join(re.findall(r"\w+", text.lower()))
 
 
-def rare(values: dict[str, Any], names: Sequence[str]) -> None:
+def add_rare_figures(values: dict[str, Any], names: Sequence[str]) -> None:
     """The number that matters: rare tags, ours and the best rival's."""
-    beyond = {OURS, *TOLD, *COPYING}
-    rivals = {name: values[f"{name}_rare_f1"] for name in names if name not in beyond}
+    beyond = {OURS, *RETRIEVAL_AUGMENTED, *COPYING}
+    baselines = {name: values[f"{name}_rare_f1"] for name in names if name not in beyond}
     for name, key in ((OURS, "rare_f1_optsg"), ("op-tsg-copy", "rare_f1_optsg_copy")):
         if name in names:
             values[key] = values[f"{name}_rare_f1"]
-    if rivals:
-        values["rare_f1_best_rival"] = max(rivals.values())
-        values["best_rival"] = max(rivals, key=lambda name: rivals[name])
+    if baselines:
+        values["rare_f1_best_rival"] = max(baselines.values())
+        values["best_rival"] = max(baselines, key=lambda name: baselines[name])
 
 
 def statistics(train: Sequence[Example], test: Sequence[Example]) -> dict[str, float]:

@@ -37,8 +37,8 @@ GIVEN = {
     "speech": {"weights": "whisper"},
     "screen": {},
 }
-NEAR = 0.02  # a score this close to its threshold may fall on either side of it
-CHECKED = 3  # videos on which the tags are compared
+SCORE_TOLERANCE = 0.02  # a score this close to its threshold may fall on either side of it
+VIDEOS_COMPARED = 3  # videos on which the tags are compared
 
 
 def measure(options: dict[str, str]) -> dict[str, Any]:
@@ -49,11 +49,11 @@ def measure(options: dict[str, str]) -> dict[str, Any]:
     from tagline.benchmarks import tagging_stage
 
     count, seconds = int(options.get("videos", 24)), float(options.get("seconds", 10))
-    stage = tagging_stage.build(count + 1, seconds, seed=1)
+    inputs = tagging_stage.build(count + 1, seconds, seed=1)
     order = {
-        "videos": [str(path) for path in stage.videos[1:]],
-        "warm_up": str(stage.videos[0]),
-        "weights": stage.weights,
+        "videos": [str(path) for path in inputs.videos[1:]],
+        "warm_up": str(inputs.videos[0]),
+        "weights": inputs.weights,
         "batch": int(options.get("batch", 8)),
         "experts": _present(options.get("only")),
         "precision": options.get("precision", "auto"),
@@ -77,7 +77,7 @@ def measure(options: dict[str, str]) -> dict[str, Any]:
             "experts": order["experts"],
             "precision": order["precision"],
             "settings": SETTINGS,
-            "untrained_weights": stage.untrained,
+            "untrained_weights": inputs.untrained,
         },
         "seeds": [1],
         "details": {"ours": ours, "plain": plain, "check": check},
@@ -86,14 +86,14 @@ def measure(options: dict[str, str]) -> dict[str, Any]:
 
 def make_experts(order: dict[str, Any]) -> dict[str, Any]:
     """The experts of an order, loaded, by name."""
-    from tagline.experts.panel import build
+    from tagline.experts.panel import build_expert
 
     made = {}
     for name in order["experts"]:
         given = {setting: order["weights"][role] for setting, role in GIVEN[name].items()}
         if name in ("scene", "motion"):
             given["precision"] = order["precision"]
-        made[name] = build(name, {**SETTINGS[name], **given})
+        made[name] = build_expert(name, {**SETTINGS[name], **given})
         made[name].load("cpu")
     return made
 
@@ -106,7 +106,7 @@ def cpu_seconds() -> float:
     return float(sum(sum(each.cpu_times()[:4]) for each in (me, *me.children(recursive=True))))
 
 
-def run_ours(order: dict[str, Any]) -> dict[str, Any]:
+def run_panel(order: dict[str, Any]) -> dict[str, Any]:
     """Our side: the panel over all videos."""
     from tagline.experts.panel import Failed, Panel
 
@@ -114,12 +114,12 @@ def run_ours(order: dict[str, Any]) -> dict[str, Any]:
     panel = Panel(list(experts.values()), batch=order["batch"])
     panel._loaded.update(experts)
     names = list(experts)
-    for _ in panel.watch([(Path(order["warm_up"]), names)]):
+    for _ in panel.run([(Path(order["warm_up"]), names)]):
         pass
     with _model_clock() as spent:
         cpu, begun = cpu_seconds(), time.perf_counter()
         tags = dict.fromkeys(names, 0)
-        for seen in panel.watch((Path(path), names) for path in order["videos"]):
+        for seen in panel.run((Path(path), names) for path in order["videos"]):
             for name, report in seen.reports.items():
                 if isinstance(report, Failed):
                     raise RuntimeError(f"{name} failed on {seen.path.name}: {report.reason}")
@@ -127,8 +127,8 @@ def run_ours(order: dict[str, Any]) -> dict[str, Any]:
         wall = time.perf_counter() - begun
         cpu = cpu_seconds() - cpu
     # Speech and screen keep their own time: for them the whole of their call is their model's.
-    whole = sum(panel.clock.experts.get(name, 0.0) for name in ("speech", "screen"))
-    stages = {**panel.clock.experts, "decoding": panel.clock.waiting}
+    whole = sum(panel.timing.experts.get(name, 0.0) for name in ("speech", "screen"))
+    stages = {**panel.timing.experts, "decoding": panel.timing.waiting}
     return {
         "seconds": wall,
         "cpu": cpu,
@@ -140,11 +140,11 @@ def run_ours(order: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def run_plain(order: dict[str, Any]) -> dict[str, Any]:
+def run_script(order: dict[str, Any]) -> dict[str, Any]:
     """The other side: the plain script over all videos."""
-    from tagline.benchmarks.plain_tagging import Plain
+    from tagline.benchmarks.plain_tagging import TaggingScript
 
-    plain = Plain(order["weights"], make_experts(order))
+    plain = TaggingScript(order["weights"], make_experts(order))
     plain.video(Path(order["warm_up"]))
     plain.seconds.clear()
     cpu, begun = cpu_seconds(), time.perf_counter()
@@ -164,7 +164,7 @@ def _model_clock() -> Iterator[list[float]]:
     from tagline.experts import devices
 
     spent = [0.0]
-    plain = devices.computing
+    plain = devices.inference
 
     @contextmanager
     def timed(*arguments: Any, **keywords: Any) -> Iterator[None]:
@@ -173,25 +173,27 @@ def _model_clock() -> Iterator[list[float]]:
             yield
         spent[0] += time.perf_counter() - begun
 
-    devices.computing = timed  # type: ignore[assignment]
+    devices.inference = timed  # type: ignore[assignment]
     try:
         yield spent
     finally:
-        devices.computing = plain
+        devices.inference = plain
 
 
 def check(order: dict[str, Any]) -> dict[str, Any]:
     """Both sides on the very same frames: which tags differ."""
-    from tagline.benchmarks.plain_tagging import Plain
+    from tagline.benchmarks.plain_tagging import TaggingScript
     from tagline.experts.decoder import Decoder
-    from tagline.experts.footage import Sampling, union
+    from tagline.experts.footage import Sampling, distinct_samplings
 
     experts = make_experts(order)
-    plain = Plain(order["weights"], experts)
-    needs: tuple[Sampling, ...] = union(need for expert in experts.values() for need in expert.needs)
+    plain = TaggingScript(order["weights"], experts)
+    needs: tuple[Sampling, ...] = distinct_samplings(
+        need for expert in experts.values() for need in expert.needs
+    )
     compared, near, read_otherwise, differing = 0, 0, 0, []
     with Decoder(jobs=1) as decoder:
-        for path in order["videos"][:CHECKED]:
+        for path in order["videos"][:VIDEOS_COMPARED]:
             footage = decoder.read(Path(path), needs)
             for name in experts:
                 ours = experts[name]([footage])[0].tags
@@ -200,7 +202,9 @@ def check(order: dict[str, Any]) -> dict[str, Any]:
                 for text, score in _unlike(ours, theirs):
                     if name == "screen" and _same_line(text, ours, theirs):
                         read_otherwise += 1
-                    elif any(abs(score - mark) < NEAR for mark in _thresholds(experts[name])):
+                    elif any(
+                        abs(score - threshold) < SCORE_TOLERANCE for threshold in _thresholds(experts[name])
+                    ):
                         near += 1
                     else:
                         differing.append(f"{Path(path).name}: {name} {text} {score:.3f}")
@@ -218,19 +222,21 @@ def _same_frames(name: str, expert: Any, footage: Any) -> Any:
     import numpy as np
     import torch
 
-    from tagline.benchmarks.plain_tagging import Read
+    from tagline.benchmarks.plain_tagging import ReadVideo
 
     if name == "speech":
         return np.array(footage.sound)
     view = footage.view(expert.needs[0])
     if name == "screen":
-        return Read([frame[..., ::-1].copy() for frame in view.frames], view.times, footage.facts.duration)
+        return ReadVideo(
+            [frame[..., ::-1].copy() for frame in view.frames], view.times, footage.facts.duration
+        )
     if name != "motion":
-        return Read(list(view.frames), view.times, footage.facts.duration)
+        return ReadVideo(list(view.frames), view.times, footage.facts.duration)
     windows = footage.windows(expert.sampling)
     frames = [torch.from_numpy(window.frames.copy()).permute(3, 0, 1, 2).float() for window in windows]
     starts = np.array([window.times[0] for window in windows])
-    return Read(frames, starts, footage.facts.duration)
+    return ReadVideo(frames, starts, footage.facts.duration)
 
 
 def _thresholds(expert: Any) -> list[float]:
@@ -247,9 +253,9 @@ def _same_line(text: str, ours: list[Any], theirs: list[Any]) -> bool:
 
     A recogniser pads the lines that it reads together to one width, which moves a letter now and then.
     """
-    from tagline.experts.screen import _key, alike
+    from tagline.experts.screen import line_key, same_line
 
-    return all(any(alike(_key(text), _key(tag.text)) for tag in side) for side in (ours, theirs))
+    return all(any(same_line(line_key(text), line_key(tag.text)) for tag in side) for side in (ours, theirs))
 
 
 def _unlike(ours: list[Any], theirs: list[Any]) -> list[tuple[str, float]]:
@@ -290,4 +296,4 @@ def _in_a_process(part: str, order: dict[str, Any]) -> dict[str, Any]:
 if __name__ == "__main__":
     asked, order_file = sys.argv[1:]
     given_order = json.loads(Path(order_file).read_text(encoding="utf-8"))
-    print(json.dumps({"ours": run_ours, "plain": run_plain, "check": check}[asked](given_order)))
+    print(json.dumps({"ours": run_panel, "plain": run_script, "check": check}[asked](given_order)))

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tagline.benchmarks import random_weights
-from tagline.benchmarks.synthetic import Recipe, pictures
+from tagline.benchmarks.synthetic import VideoRecipe, pictures
 from tagline.experts import weights
 from tagline.experts.stock import digest
 from tagline.experts.weighed import labels
@@ -22,7 +22,7 @@ SENTENCE = " the young woman pours fresh coffee while her brother explains how s
 
 
 @dataclass(frozen=True)
-class Stage:
+class TaggingInputs:
     """Everything that both sides are given."""
 
     videos: list[Path]
@@ -30,7 +30,7 @@ class Stage:
     untrained: list[str]  # the roles whose weights are random
 
 
-def build(count: int, seconds: float, seed: int) -> Stage:
+def build(count: int, seconds: float, seed: int) -> TaggingInputs:
     """Made once, then kept in the cache."""
     home = digest.cache_home() / "tagging"
     videos = [_video(home / "videos", seconds, seed + number) for number in range(count)]
@@ -42,7 +42,7 @@ def build(count: int, seconds: float, seed: int) -> Stage:
         except weights.WeightsMissing:
             made[role] = str(_untrained(home / "weights", role))
             untrained.append(role)
-    return Stage(videos, made, untrained)
+    return TaggingInputs(videos, made, untrained)
 
 
 ROLES = (
@@ -80,7 +80,7 @@ def _video(home: Path, seconds: float, seed: int) -> Path:
     if path.exists():
         return path
     home.mkdir(parents=True, exist_ok=True)
-    recipe = Recipe(640, 360, seconds, cut=4, seed=seed)
+    recipe = VideoRecipe(640, 360, seconds, cut=4, seed=seed)
     caption = _caption(f"EPISODE {seed} OF THE SHOW") if seed % 3 == 0 else None
     beside = path.with_name(f".{os.getpid()}-{path.name}")
     _write(beside, recipe, caption, _speech(seconds, seed))
@@ -88,7 +88,7 @@ def _video(home: Path, seconds: float, seed: int) -> Path:
     return path
 
 
-def _write(path: Path, recipe: Recipe, caption: Any, speech: Any) -> None:
+def _write(path: Path, recipe: VideoRecipe, caption: Any, speech: Any) -> None:
     import av
 
     with av.open(str(path), "w", format="mp4") as container:
@@ -125,10 +125,10 @@ def _speech(seconds: float, seed: int) -> Any:
     from tagline.benchmarks.playhouse import voices
 
     random = np.random.default_rng(seed)
-    bank: Sequence[Any] = voices.lines()
+    recordings: Sequence[Any] = voices.recordings()
     spoken: list[Any] = []
     while sum(map(len, spoken)) < seconds * voices.RATE:
-        line = bank[int(random.integers(len(bank)))]
-        spoken += [voices.sound(line), np.zeros(voices.RATE // 4, np.int16)]
+        line = recordings[int(random.integers(len(recordings)))]
+        spoken += [voices.recording_sound(line), np.zeros(voices.RATE // 4, np.int16)]
     whole = np.concatenate(spoken)[: round(seconds * voices.RATE)].astype(np.float32) / 32768
     return np.repeat(whole, 48_000 // voices.RATE)

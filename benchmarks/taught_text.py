@@ -24,23 +24,23 @@ from tagline.experts.stock.digest import hash_path
 from tagline.table.encoders import TextEncoder, build_towers, load_towers
 from tagline.table.tokens import Tokenizer
 from tagline.tagging.configuring import digest
-from tagline.tagging.training import Say
+from tagline.tagging.training import Log
 
 CONFIG, WEIGHTS = "open_clip_config.json", "open_clip_model.safetensors"
 STEPS, VIDEOS, RATE = 300, 128, 1e-3  # steps, videos in each, and the highest rate
 TEMPERATURE = 14.0  # CLIP's own before training
 
 
-def taught(folder: Path, captions: Sequence[Sequence[str]], length: int, say: Say) -> Path:
+def distilled(folder: Path, captions: Sequence[Sequence[str]], length: int, say: Log) -> Path:
     """The CLIP in `folder` with a text tower that learned from the captions of each training video.
 
     Made once and kept. length: tokens of a caption that are read.
     """
     about = [hash_path(folder), hash_path(Path(__file__)), [list(own) for own in captions], length]
-    made = kept.folder("taught-text") / digest(about)[:32]
-    if (made / CONFIG).is_file():
-        return made
-    made.mkdir(parents=True, exist_ok=True)
+    folder_made = kept.folder("taught-text") / digest(about)[:32]
+    if (folder_made / CONFIG).is_file():
+        return folder_made
+    folder_made.mkdir(parents=True, exist_ok=True)
     config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     torch.manual_seed(0)
     towers: Any = nn.Module()
@@ -49,14 +49,14 @@ def taught(folder: Path, captions: Sequence[Sequence[str]], length: int, say: Sa
     load_towers(towers, next(folder.glob("*.safetensors")))
     towers.text.load_state_dict(first)
     tokenizer = Tokenizer.beside(next(folder.glob("*.safetensors")))
-    _teach(towers.text, [tokenizer(list(own), length) for own in captions], say)
-    save_file(towers.state_dict(), made / WEIGHTS)
+    _distil(towers.text, [tokenizer(list(own), length) for own in captions], say)
+    save_file(towers.state_dict(), folder_made / WEIGHTS)
     for path in sorted(folder.glob("*.json"), key=lambda path: path.name == CONFIG):
-        shutil.copyfile(path, made / path.name)  # the configuration last: with it the folder is whole
-    return made
+        shutil.copyfile(path, folder_made / path.name)  # the configuration last: with it the folder is whole
+    return folder_made
 
 
-def _teach(text: Any, captions: Sequence[Tensor], say: Say) -> None:
+def _distil(text: Any, captions: Sequence[Tensor], say: Log) -> None:
     """captions: of each video int [its captions, length]."""
     reads = TextEncoder(text, tags=False, masks=False)
     scale = nn.Parameter(torch.tensor(TEMPERATURE).log())
@@ -69,7 +69,7 @@ def _teach(text: Any, captions: Sequence[Tensor], say: Say) -> None:
         chosen = torch.randperm(len(captions), generator=generator)[:most].tolist()
         pairs = [captions[i][torch.randint(len(captions[i]), (2,), generator=generator)] for i in chosen]
         ids = torch.cat([torch.stack([pair[side] for pair in pairs]) for side in (0, 1)])
-        loss = alike(F.normalize(reads(text, ids)[1], dim=-1), scale.exp())
+        loss = info_nce(F.normalize(reads(text, ids)[1], dim=-1), scale.exp())
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(parameters, 1.0)
@@ -79,7 +79,7 @@ def _teach(text: Any, captions: Sequence[Tensor], say: Say) -> None:
             say(f"text tower: step {step}/{STEPS}  loss {loss.item():.3f}")
 
 
-def alike(vectors: Tensor, scale: Tensor) -> Tensor:
+def info_nce(vectors: Tensor, scale: Tensor) -> Tensor:
     """InfoNCE both ways. vectors: [2 V, D], first one caption of each video, then another one of each."""
     one, other = vectors.chunk(2)
     logits = scale * one @ other.T

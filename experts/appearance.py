@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 
 Vectors = npt.NDArray[np.float32]  # [N, D], each of length 1
 
-TEXTS_AT_ONCE = 256
+TEXT_BATCH = 256
 
 
-class Towers:
+class ClipEncoder:
     """A CLIP model at work. It learns nothing here."""
 
     def __init__(
@@ -51,13 +51,13 @@ class Towers:
     ) -> None:
         # By what similarities are multiplied before a softmax over texts; read before numbers are shortened.
         self.scale = float(model.logit_scale.detach().exp())
-        self.low = devices.low(device, precision)
-        self.model = devices.settle(model, device, bfloat16=self.low)
+        self.bfloat16 = devices.use_bfloat16(device, precision)
+        self.model = devices.prepare_model(model, device, bfloat16=self.bfloat16)
         self.tokenize = tokenize
         self.preparation = preparation
         self.fingerprint = fingerprint
         self.device = device
-        self.at_once = devices.at_once(device, accelerator=128, cpu=8)
+        self.batch_size = devices.batch_size(device, accelerator=128, cpu=8)
 
     @property
     def dimensions(self) -> int:
@@ -70,35 +70,35 @@ class Towers:
     def encode_videos(self, videos: Sequence[Pictures]) -> list[Vectors]:
         """Frames of several videos, each uint8 [T, H, W, 3], in full batches: float32 [T, D] each."""
         fitted = (self.preparation.fit(frames) for frames in videos if len(frames))
-        found = iter(batched(self._see, fitted, self.at_once))
-        return [np.stack(next(found)) if len(frames) else _none() for frames in videos]
+        found = iter(batched(self._encode_pictures, fitted, self.batch_size))
+        return [np.stack(next(found)) if len(frames) else _no_vectors() for frames in videos]
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
         """Texts to float32 [N, D]."""
         if not len(texts):
-            return _none()
+            return _no_vectors()
         # Those of like length together: what pads the shorter ones is computed for nothing.
         order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
         parts = []
-        for start in range(0, len(order), TEXTS_AT_ONCE):
-            some = [texts[i] for i in order[start : start + TEXTS_AT_ONCE]]
+        for start in range(0, len(order), TEXT_BATCH):
+            some = [texts[i] for i in order[start : start + TEXT_BATCH]]
             tokens = self.tokenize(some).to(self.device)
-            with devices.computing(self.device):
+            with devices.inference(self.device):
                 parts.append(_unit(encode_text(self.model, tokens)))
         vectors = np.concatenate(parts)
         return vectors[np.argsort(order)]
 
-    def _see(self, fitted: torch.Tensor) -> Vectors:
+    def _encode_pictures(self, fitted: torch.Tensor) -> Vectors:
         pictures = self.preparation.normalise(fitted, self.device)
-        with devices.computing(self.device):
-            return _unit(self.model.encode_image(pictures.bfloat16() if self.low else pictures))
+        with devices.inference(self.device):
+            return _unit(self.model.encode_image(pictures.bfloat16() if self.bfloat16 else pictures))
 
 
-_loaded: dict[tuple[str, ...], Towers] = {}
+_loaded: dict[tuple[str, ...], ClipEncoder] = {}
 _lock = threading.Lock()
 
 
-def towers(
+def clip_encoder(
     name_or_path: str | None = None,
     device: str = "cpu",
     *,
@@ -106,7 +106,7 @@ def towers(
     architecture: str | None = None,
     precision: str = "float32",
     allow_pickle: bool = False,
-) -> Towers:
+) -> ClipEncoder:
     """The towers of these weights on this device, loaded once a process however many ask for them.
 
     name_or_path: a name of the weights table, a folder, or a file together with open_clip's name of its
@@ -117,35 +117,35 @@ def towers(
     key = (found.sha256, architecture or "", device, precision)
     with _lock:
         if key not in _loaded:
-            model, tokenize, preparation = load_towers(found.path, architecture)
-            _loaded[key] = Towers(model, tokenize, preparation, found.sha256, device, precision)
+            model, tokenize, preparation = load_clip(found.path, architecture)
+            _loaded[key] = ClipEncoder(model, tokenize, preparation, found.sha256, device, precision)
         return _loaded[key]
 
 
-def forget() -> None:
+def unload_all() -> None:
     """Drop all loaded towers, to have their memory back."""
     with _lock:
         _loaded.clear()
 
 
-def load_towers(path: Path, architecture: str | None = None) -> tuple[Any, Callable[..., Any], Preparation]:
+def load_clip(path: Path, architecture: str | None = None) -> tuple[Any, Callable[..., Any], Preparation]:
     """The model, its tokenizer and its preparation, from a folder or from a file of a named architecture."""
     import open_clip
 
     folder = path if path.is_dir() else path.parent
     if architecture is not None:
         source: dict[str, Any] = {"model_name": architecture}
-        source["pretrained"] = str(weights.Found(str(path), path, "").model)
+        source["pretrained"] = str(weights.LocalWeights(str(path), path, "").model)
         config = model_config(architecture)
     else:
         source = {"model_name": f"local-dir:{folder}"}
-        config = weights.Found(str(path), path, "").config("open_clip_config.json")["model_cfg"]
+        config = weights.LocalWeights(str(path), path, "").config("open_clip_config.json")["model_cfg"]
     with offline():
         model = open_clip.create_model(**source, pretrained_image=False, pretrained_text=False)
-    return model, _tokenizer(folder, config["text_cfg"]), preparation_of(model)
+    return model, _tokenizer_of(folder, config["text_cfg"]), preparation_of(model)
 
 
-def build_towers(architecture: str | Mapping[str, Any]) -> Any:
+def build_clip(architecture: str | Mapping[str, Any]) -> Any:
     """An open_clip model with random weights, from a name ("ViT-B-32") or a model_cfg."""
     import open_clip
 
@@ -175,7 +175,7 @@ def model_config(architecture: str) -> dict[str, Any]:
     return config
 
 
-def save_towers(
+def save_clip(
     model: Any,
     folder: Path,
     model_cfg: str | Mapping[str, Any],
@@ -257,11 +257,11 @@ def _usual_preprocess() -> dict[str, Any]:
     return asdict(PreprocessCfg())
 
 
-def _tokenizer(folder: Path, text_cfg: Mapping[str, Any]) -> Callable[[Sequence[str]], Any]:
+def _tokenizer_of(folder: Path, text_cfg: Mapping[str, Any]) -> Callable[[Sequence[str]], Any]:
     length = int(text_cfg.get("context_length", 77))
     own = folder / "tokenizer.json"
     if own.is_file():
-        return _own_tokenizer(own, length, int(text_cfg.get("pad_id", 0)))
+        return tokenizer_from_file(own, length, int(text_cfg.get("pad_id", 0)))
     if "hf_tokenizer_name" in text_cfg:
         raise ValueError(f"{folder} has no tokenizer.json, which its text tower needs; put it there")
     from open_clip import SimpleTokenizer
@@ -269,7 +269,7 @@ def _tokenizer(folder: Path, text_cfg: Mapping[str, Any]) -> Callable[[Sequence[
     return SimpleTokenizer(context_length=length)
 
 
-def _own_tokenizer(path: Path, length: int, pad: int) -> Callable[[Sequence[str]], Any]:
+def tokenizer_from_file(path: Path, length: int, pad: int) -> Callable[[Sequence[str]], Any]:
     import torch
     from tokenizers import Tokenizer
 
@@ -295,5 +295,5 @@ def _unit(vectors: torch.Tensor) -> Vectors:
     return torch.nn.functional.normalize(vectors.float(), dim=-1).cpu().numpy()
 
 
-def _none() -> Vectors:
+def _no_vectors() -> Vectors:
     return np.zeros((0, 0), dtype=np.float32)

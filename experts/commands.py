@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from tagline.experts.weights import Entry
+    from tagline.experts.weights import WeightsEntry
 
 PARTLY, NOTHING = 3, 4
 
@@ -39,7 +39,7 @@ def list_(as_json: bool) -> None:
     """
     from tagline.experts import weights
 
-    rows = [_row(entry) for entry in weights.table().values()]
+    rows = [_row(entry) for entry in weights.entries().values()]
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return
@@ -83,16 +83,16 @@ def pull(ctx: click.Context, targets: tuple[str, ...], yes: bool, again: bool) -
     from tagline.experts.stock import pull as puller
 
     wanted = _chosen(targets)
-    missing = [entry for entry in wanted if again or weights.here(entry) is None]
+    missing = [entry for entry in wanted if again or weights.local_folder(entry) is None]
     for entry in missing:
         click.echo(f"{entry} from {_origin(entry)}")
     if missing and not yes:
-        _ask(sum(entry.size for entry in missing))
+        _confirm_fetch(sum(entry.size for entry in missing))
     failed = []
-    with _bars() as tell:
+    with _progress_bars() as report:
         for entry in wanted:
             try:
-                found = puller.pull(entry, again=again, progress=tell)
+                found = puller.pull(entry, again=again, progress=report)
             except puller.PullFailed as error:
                 failed.append(entry)
                 click.echo(str(error), err=True)
@@ -114,9 +114,9 @@ def verify(ctx: click.Context, names: tuple[str, ...]) -> None:
     """
     from tagline.experts import weights
 
-    wanted = _chosen(names) if names else list(weights.table().values())
-    here = [(entry, folder) for entry in wanted if (folder := weights.here(entry)) is not None]
-    bad = [entry for entry in wanted if names and weights.here(entry) is None]
+    wanted = _chosen(names) if names else list(weights.entries().values())
+    here = [(entry, folder) for entry in wanted if (folder := weights.local_folder(entry)) is not None]
+    bad = [entry for entry in wanted if names and weights.local_folder(entry) is None]
     for entry in bad:
         click.echo(weights.missing_sentence(entry), err=True)
     for entry, folder in here:
@@ -150,7 +150,7 @@ def bundle(out: Path, names: tuple[str, ...]) -> None:
     from tagline.experts import weights
     from tagline.experts.stock import bundles
 
-    chosen = _chosen(names) if names else [e for e in weights.table().values() if weights.here(e)]
+    chosen = _chosen(names) if names else [e for e in weights.entries().values() if weights.local_folder(e)]
     carried = [entry.name for entry in chosen if entry.collection == weights.PUBLIC]
     if not carried:
         raise click.ClickException("no weights are here to carry; `tagline models pull all` fetches them")
@@ -172,17 +172,17 @@ def import_(source: Path) -> None:
     from tagline.experts.stock import bundles
 
     try:
-        entries = bundles.unbundle(source)
+        entries = bundles.import_bundle(source)
     except bundles.BundleFailed as error:
         raise click.ClickException(str(error)) from error
     for entry in entries:
         click.echo(f"{entry} is here")
 
 
-def _row(entry: Entry) -> dict[str, Any]:
+def _row(entry: WeightsEntry) -> dict[str, Any]:
     from tagline.experts import weights
 
-    folder = weights.here(entry)
+    folder = weights.local_folder(entry)
     verified = "-"
     if folder is not None:
         try:
@@ -203,15 +203,15 @@ def _row(entry: Entry) -> dict[str, Any]:
     }
 
 
-def _origin(entry: Entry) -> str:
+def _origin(entry: WeightsEntry) -> str:
     return entry.url or (f"{entry.hub}@{entry.revision}" if entry.hub else "the package")
 
 
-def _chosen(targets: tuple[str, ...]) -> list[Entry]:
+def _chosen(targets: tuple[str, ...]) -> list[WeightsEntry]:
     """Entries by expert, by name, or "all": each once, in the order asked for."""
     from tagline.experts import weights
 
-    table = weights.table()
+    table = weights.entries()
     experts = dict.fromkeys(
         use[0] for entry in table.values() if entry.collection == weights.PUBLIC for use in entry.uses
     )
@@ -229,7 +229,7 @@ def _chosen(targets: tuple[str, ...]) -> list[Entry]:
     return [table[name] for name in dict.fromkeys(names)]
 
 
-def _ask(size: int) -> None:
+def _confirm_fetch(size: int) -> None:
     from tagline.experts import weights
 
     try:
@@ -241,7 +241,7 @@ def _ask(size: int) -> None:
 
 
 @contextmanager
-def _bars() -> Iterator[Any]:
+def _progress_bars() -> Iterator[Any]:
     """A bar for each file on a terminal; silence where nobody watches."""
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
@@ -250,13 +250,13 @@ def _bars() -> Iterator[Any]:
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bars:
         tasks: dict[str, Any] = {}
 
-        def tell(name: str, file: str, here: int, total: int | None) -> None:
+        def report(name: str, file: str, here: int, total: int | None) -> None:
             key = f"{name} {file}"
             if key not in tasks:
                 tasks[key] = bars.add_task(key, total=total)
             bars.update(tasks[key], completed=here, total=total)
 
-        yield tell
+        yield report
 
 
 def _console(**options: Any) -> Any:

@@ -18,9 +18,18 @@ from typing import Any
 
 import numpy as np
 
-from tagline.experts.decoding.children import Child, Gone
-from tagline.experts.decoding.guard import pack
-from tagline.experts.footage import Coverage, Facts, Footage, Sampling, Sound, Unreadable, View, union
+from tagline.experts.decoding.children import Child, ChildDied
+from tagline.experts.decoding.guard import pack_samplings
+from tagline.experts.footage import (
+    Coverage,
+    Facts,
+    Footage,
+    Sampling,
+    Sound,
+    Unreadable,
+    View,
+    distinct_samplings,
+)
 
 # Raise it when more files can be read, or others than before: what failed is then tried again.
 VERSION = "1"
@@ -70,7 +79,7 @@ class Decoder:
         self._lock = threading.Lock()
         self._closed = False
         # A child dies with the thread that started it, so one thread that stays starts them all.
-        self._nursery = ThreadPoolExecutor(1, thread_name_prefix="nursery")
+        self._starter = ThreadPoolExecutor(1, thread_name_prefix="nursery")
 
     def __enter__(self) -> Decoder:
         return self
@@ -87,11 +96,11 @@ class Decoder:
             children, self._all, self._idle = list(self._all), set(), []
         for child in children:
             child.kill()
-        self._nursery.shutdown(wait=False)
+        self._starter.shutdown(wait=False)
 
     def read(self, path: Path, samplings: Iterable[Sampling]) -> Footage:
         """Decode one file, here and now. Raises `Unreadable`."""
-        result = self._decode(Path(path), union(samplings))
+        result = self._decode(Path(path), distinct_samplings(samplings))
         if isinstance(result, Unreadable):
             raise result
         return result
@@ -116,7 +125,7 @@ class Decoder:
                     order = next(source, None)
                     drawn = order is not None
                     if order is not None:
-                        queue.put(Path(order[0]), union(order[1]))
+                        queue.put(Path(order[0]), distinct_samplings(order[1]))
                 if not queue.waiting:
                     return
                 yield queue.take()
@@ -147,10 +156,10 @@ class Decoder:
             return memory.read(int(reply["size"]))
 
     def _decode(self, path: Path, samplings: tuple[Sampling, ...]) -> Footage | Unreadable:
-        answered = self._ask(path, {"samplings": pack(samplings)})
+        answered = self._ask(path, {"samplings": pack_samplings(samplings)})
         if isinstance(answered, Unreadable):
             return answered
-        return unfold(path, samplings, *answered)
+        return footage_from_reply(path, samplings, *answered)
 
     def _ask(self, path: Path, what: dict[str, Any]) -> tuple[dict[str, Any], int] | Unreadable:
         """Let a child carry out an order: its reply and a descriptor of the memory that it speaks of."""
@@ -168,11 +177,11 @@ class Decoder:
             return Unreadable(f"could not be decoded: no decoder could be started ({error})")
         try:
             reply, fd = child.ask({"limits": asdict(self.limits), **what}, self.limits.seconds, file)
-        except Gone as gone:
-            self._bury(child)
+        except ChildDied as gone:
+            self._discard(child)
             return Unreadable(str(gone))
         except BaseException:  # Ctrl-C in `read`: the child is busy, nobody waits for it any more
-            self._bury(child)
+            self._discard(child)
             raise
         self._give_back(child)
         if fd is None:
@@ -190,7 +199,7 @@ class Decoder:
                 self._all.discard(child)  # somebody else has ended it; that is no file's fault
                 child.kill()
             try:
-                child = self._nursery.submit(Child, self.child, self.limits.memory).result()
+                child = self._starter.submit(Child, self.child, self.limits.memory).result()
             except RuntimeError as error:  # the interpreter is on its way out
                 raise OSError(error) from None
             self._all.add(child)
@@ -205,7 +214,7 @@ class Decoder:
             self._all.discard(child)
         child.kill()
 
-    def _bury(self, child: Child) -> None:
+    def _discard(self, child: Child) -> None:
         child.kill()
         with self._lock:
             self.replaced += not self._closed
@@ -277,7 +286,7 @@ class _Queue:
                 if isinstance(result, Footage):
                     result.close()
                 return
-            job.result, job.size = result, size_of(result)
+            job.result, job.size = result, nbytes_of(result)
             self._bytes += job.size
             self._changed.notify_all()
 
@@ -297,7 +306,7 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def size_of(result: Footage | Unreadable) -> int:
+def nbytes_of(result: Footage | Unreadable) -> int:
     """Bytes of pictures and sound."""
     if isinstance(result, Unreadable):
         return 0
@@ -351,7 +360,7 @@ def refusal(path: Path) -> str | None:
     return None if os.access(path, os.R_OK) else "may not be read (permission denied)"
 
 
-def unfold(
+def footage_from_reply(
     path: Path, samplings: tuple[Sampling, ...], reply: dict[str, Any], fd: int
 ) -> Footage | Unreadable:
     """Footage over the memory behind `fd`, which is taken over. Nothing the child says is taken on trust."""

@@ -145,6 +145,6 @@ class Footage:
             release()
 
 
-def union(samplings: Iterable[Sampling]) -> tuple[Sampling, ...]:
+def distinct_samplings(samplings: Iterable[Sampling]) -> tuple[Sampling, ...]:
     """Every sampling once, in the order first asked for."""
     return tuple(dict.fromkeys(samplings))

@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 
 from tagline.experts import devices
 from tagline.experts.footage import Footage, PerSecond, Sampling, View
-from tagline.experts.seeing.pictures import batched, frame_spans, unseen
+from tagline.experts.seeing.pictures import batched, frame_spans, no_frames_note
 from tagline.experts.tags import Modality, Report, Sighting
-from tagline.experts.weighed import WeighedExpert
+from tagline.experts.weighed import BaseExpert
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,11 @@ class DetectorSettings:
     rate: float = 1.0  # frames a second
     most: int = 60  # frames a video at most
     side: int | None = 480  # pixels of the shorter side of the frames
-    at_once: int | None = None  # frames a forward pass; None: by device
+    batch_size: int | None = None  # frames a forward pass; None: by device
     allow_pickle: bool = False  # read a pickled checkpoint of the user's own
 
 
-class DetectorExpert(WeighedExpert):
+class DetectorExpert(BaseExpert):
     """A detector over frames: the object and the person expert are this with other weights and classes."""
 
     version: ClassVar[str] = "1"
@@ -55,7 +55,7 @@ class DetectorExpert(WeighedExpert):
         if not any(self.wanted):
             only = ", ".join(self.settings.only)
             raise ValueError(f"the weights of the {self.name} expert know none of its classes ({only})")
-        self.at_once = self.settings.at_once or devices.at_once(device, accelerator=64, cpu=8)
+        self.batch_size = self.settings.at_once or devices.batch_size(device, accelerator=64, cpu=8)
 
     def __call__(self, batch: Sequence[Footage]) -> list[Report]:
         views = [footage.view(self.sampling) for footage in batch]
@@ -75,18 +75,18 @@ class DetectorExpert(WeighedExpert):
             found = batched(
                 lambda pictures: detector.detect(pictures, s.confidence, s.overlap),
                 (detector.fit(views[i].frames) for i in members if len(views[i].times)),
-                self.at_once,
+                self.batch_size,
             )
-            looked = [i for i in members if len(views[i].times)]
-            for index, frames in zip(looked, found, strict=True):
+            with_frames = [i for i in members if len(views[i].times)]
+            for index, frames in zip(with_frames, found, strict=True):
                 boxes[index] = frames
         return boxes
 
     def _report(self, footage: Footage, view: View, boxes: Sequence[Any]) -> Report:
         sightings: list[Sighting] = []
         for time, found in zip(view.times, boxes, strict=True):
-            shares = self.detector.shares(found, view.frames.shape[1:3])
-            for (x, y, w, h), score, kind in zip(shares, found[:, 4], found[:, 5].astype(int), strict=True):
+            relative = self.detector.relative_boxes(found, view.frames.shape[1:3])
+            for (x, y, w, h), score, kind in zip(relative, found[:, 4], found[:, 5].astype(int), strict=True):
                 if self.wanted[kind]:
                     box = (float(x), float(y), float(w), float(h))
                     text = self.detector.names[kind].lower()
@@ -100,7 +100,7 @@ class DetectorExpert(WeighedExpert):
             min_frames=self.settings.min_frames,
             otherwise=1 / self.settings.rate,
         )
-        return Report(tags=tags, sightings=sightings, notes=unseen(len(view.times), self.name))
+        return Report(tags=tags, sightings=sightings, notes=no_frames_note(len(view.times), self.name))
 
     def _wants(self, name: str) -> bool:
         s, name = self.settings, name.lower()

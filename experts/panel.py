@@ -11,7 +11,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from tagline.experts.footage import Footage, Sampling, Unreadable, union
+from tagline.experts.footage import Footage, Sampling, Unreadable, distinct_samplings
 from tagline.experts.tags import Modality, Report
 
 ENTRY_POINTS = "tagline.experts"
@@ -53,7 +53,7 @@ class UnknownExpert(ValueError):
     pass
 
 
-def known() -> dict[str, str]:
+def available_experts() -> dict[str, str]:
     """Every expert that can be had here: name to where it comes from. Built-in names come first."""
     found = dict(BUILT_IN)
     for entry in entry_points(group=ENTRY_POINTS):
@@ -61,10 +61,10 @@ def known() -> dict[str, str]:
     return found
 
 
-def build(name: str, settings: Mapping[str, Any] | None = None) -> Expert:
+def build_expert(name: str, settings: Mapping[str, Any] | None = None) -> Expert:
     """Make one expert by its name; `settings["use"]` puts another implementation in its place."""
     options = dict(settings or {})
-    found = known()
+    found = available_experts()
     target = options.pop("use", name)
     if target not in found:
         raise UnknownExpert(f"there is no expert called {target!r}; there are {', '.join(found)}")
@@ -80,7 +80,7 @@ class Failed:
 
 
 @dataclass(slots=True)
-class Seen:
+class PanelResult:
     """What the panel makes of one file."""
 
     path: Path
@@ -95,7 +95,7 @@ class Seen:
 
 
 @dataclass(slots=True)
-class Clock:
+class PanelTiming:
     """Where the panel's wall time went."""
 
     waiting: float = 0.0  # for the decoder
@@ -127,7 +127,7 @@ class Panel:
         self.device = device
         self.jobs = jobs
         self.batch = batch
-        self.clock = Clock()
+        self.timing = PanelTiming()
         self.messages: list[str] = []  # said once each: fallbacks that people should know of
         self.on_stage: Callable[[str, int], None] = lambda stage, videos: None  # "reading" or an expert
         self.stopping: Callable[[], bool] = lambda: False  # true: what is in hand is the last
@@ -136,7 +136,7 @@ class Panel:
         self.broken: dict[str, str] = {}  # experts that could not be loaded, and why; they give no reports
         self._loaded: set[str] = set()
 
-    def watch(self, work: Iterable[tuple[Path, Sequence[str]]]) -> Iterator[Seen]:
+    def run(self, work: Iterable[tuple[Path, Sequence[str]]]) -> Iterator[PanelResult]:
         """Read every file once and let the experts named with it look. Yields in the order of `work`.
 
         One bad file, one expert that raises, one decoder that dies costs that file or that report.
@@ -144,13 +144,13 @@ class Panel:
         from tagline.experts.decoder import Decoder
 
         by_name = {expert.name: expert for expert in self.experts}
-        self.clock = Clock()
+        self.timing = PanelTiming()
         names_of: list[tuple[Path, tuple[str, ...]]] = []
 
         def orders() -> Iterator[tuple[Path, tuple[Sampling, ...]]]:
             for path, names in work:
                 names_of.append((path, tuple(names)))
-                yield path, union(need for name in names for need in by_name[name].needs)
+                yield path, distinct_samplings(need for name in names for need in by_name[name].needs)
 
         with ExitStack() as stack:
             decoder = stack.enter_context(Decoder(jobs=self.jobs))
@@ -158,7 +158,7 @@ class Panel:
             size = 1  # grows, so that the models do not wait for a whole batch to be decoded at the start
             while not self.stopping() and (group := self._take(decoded, names_of, size)):
                 try:
-                    self.consult(group)
+                    self.run_batch(group)
                     for seen, _ in group:
                         yield seen
                         seen.close()
@@ -172,44 +172,44 @@ class Panel:
         decoded: Iterator[tuple[Path, Footage | Unreadable]],
         names_of: list[tuple[Path, tuple[str, ...]]],
         size: int,
-    ) -> list[tuple[Seen, tuple[str, ...]]]:
+    ) -> list[tuple[PanelResult, tuple[str, ...]]]:
         """The next videos, at most `size`."""
-        group: list[tuple[Seen, tuple[str, ...]]] = []
+        group: list[tuple[PanelResult, tuple[str, ...]]] = []
         asked = time.perf_counter()
         self.on_stage("reading", size)
         for path, result in decoded:
             _, names = names_of.pop(0)
             if isinstance(result, Unreadable):
-                group.append((Seen(path, None, unreadable=str(result)), ()))
+                group.append((PanelResult(path, None, unreadable=str(result)), ()))
             else:
                 title = self.title_of(path)
                 if title is not None:
                     result.facts = replace(result.facts, title=title)
-                group.append((Seen(path, result), names))
+                group.append((PanelResult(path, result), names))
             if len(group) == size or self.stopping():
                 break
-        self.clock.waiting += time.perf_counter() - asked
+        self.timing.waiting += time.perf_counter() - asked
         return group
 
-    def consult(self, group: Sequence[tuple[Seen, Sequence[str]]]) -> None:
+    def run_batch(self, group: Sequence[tuple[PanelResult, Sequence[str]]]) -> None:
         """Let the experts look at footage that is there: at each video those that are named with it."""
         for expert in self.experts:
             name = expert.name
-            asked = [seen for seen, names in group if name in names]
-            if not asked:
+            wanted = [seen for seen, names in group if name in names]
+            if not wanted:
                 continue
-            self.on_stage(name, len(asked))
+            self.on_stage(name, len(wanted))
             begun = time.perf_counter()
             if not self._ready(expert):
                 continue
-            for seen, report in zip(asked, self._ask(expert, asked), strict=True):
+            for seen, report in zip(wanted, self._ask(expert, wanted), strict=True):
                 seen.reports[name] = report
             spent = time.perf_counter() - begun
-            self.clock.experts[name] = self.clock.experts.get(name, 0.0) + spent
-            for seen in asked:
-                seen.seconds[name] = spent / len(asked)
+            self.timing.experts[name] = self.timing.experts.get(name, 0.0) + spent
+            for seen in wanted:
+                seen.seconds[name] = spent / len(wanted)
 
-    def _ask(self, expert: Expert, asked: Sequence[Seen]) -> list[Report | Failed]:
+    def _ask(self, expert: Expert, asked: Sequence[PanelResult]) -> list[Report | Failed]:
         """One report a video. A batch that fails is asked again one by one, so one video fails alone."""
         footage = [seen.footage for seen in asked if seen.footage is not None]
         try:

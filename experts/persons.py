@@ -10,14 +10,14 @@ from tagline.experts.tags import Modality
 from tagline.experts.weighed import labels
 
 # The Open Images classes that say who a person is; the detector knows some 600, the rest is left out.
-KINDS = tuple(labels("persons"))
+PERSON_CLASSES = tuple(labels("persons"))
 
 
 @dataclass(frozen=True)
 class PersonSettings(DetectorSettings):
     """As of any detector. Its samplings are those of the object expert, so frames are decoded once."""
 
-    only: tuple[str, ...] = KINDS
+    only: tuple[str, ...] = PERSON_CLASSES
 
 
 class PersonExpert(DetectorExpert):

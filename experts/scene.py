@@ -27,17 +27,17 @@ import numpy as np
 import numpy.typing as npt
 
 from tagline.experts import devices, weights
-from tagline.experts.appearance import Towers, towers
+from tagline.experts.appearance import ClipEncoder, clip_encoder
 from tagline.experts.footage import Footage, PerSecond, Sampling, View
-from tagline.experts.seeing.pictures import Preparation, batched, frame_spans, spacing, unseen
+from tagline.experts.seeing.pictures import Preparation, batched, frame_spans, frame_interval, no_frames_note
 from tagline.experts.stock import safe
 from tagline.experts.tags import Embedding, Modality, Report, Sighting
-from tagline.experts.weighed import WeighedExpert, labels
+from tagline.experts.weighed import BaseExpert, labels
 
 if TYPE_CHECKING:
     import torch
 
-Shares = npt.NDArray[np.float32]  # [T, K]: how much of each frame's belief goes to each category
+Probabilities = npt.NDArray[np.float32]  # [T, K]: how much of each frame's belief goes to each category
 
 
 @dataclass(frozen=True)
@@ -60,11 +60,11 @@ class SceneSettings:
     most: int = 24
     side: int | None = 256
     precision: str = "auto"  # "float32", "bfloat16"; "auto": the second where the hardware has it
-    at_once: int | None = None
+    batch_size: int | None = None
     allow_pickle: bool = False
 
 
-class SceneExpert(WeighedExpert):
+class SceneExpert(BaseExpert):
     """Each of the two may be absent: the other then answers alone, and the report says so."""
 
     name: ClassVar[str] = "scene"
@@ -86,36 +86,36 @@ class SceneExpert(WeighedExpert):
 
     def load(self, device: str) -> None:
         s = self.settings
-        self.classifier: Classifier | None = None
-        self.towers: Towers | None = None
+        self.classifier: ImageClassifier | None = None
+        self.clip: ClipEncoder | None = None
         self.notes = [f"{role} did not look: {said}" for role in self.roles if (said := self._why_not(role))]
         if not self._why_not("classifier"):
-            self.classifier = Classifier.open(self.find("classifier").path, device, s.precision)
+            self.classifier = ImageClassifier.open(self.find("classifier").path, device, s.precision)
         if not self._why_not("zero-shot"):
             chosen = s.clip or weights.for_expert(self.name, s.collection, role="zero-shot")
-            self.towers = towers(
+            self.clip = clip_encoder(
                 chosen,
                 device,
                 architecture=s.architecture,
                 precision=s.precision,
                 allow_pickle=s.allow_pickle,
             )
-        self.at_once = s.at_once or devices.at_once(device, accelerator=64, cpu=8)
+        self.batch_size = s.at_once or devices.batch_size(device, accelerator=64, cpu=8)
         self._settle_categories()
 
     def _settle_categories(self) -> None:
         """The list of categories, and what belongs to them of either judge's answers."""
         s = self.settings
         own = self.classifier.labels if self.classifier else []
-        self.categories, into = gather(own, s.categories)
-        self.gathering = into  # [labels, K]
+        self.categories, into = label_matrix(own, s.categories)
+        self.label_matrix = into  # [labels, K]
         # A category that no label of the classifier stands for is CLIP's alone.
         self.known = np.asarray(into.any(axis=0), dtype=np.bool_)
-        if self.towers is not None:
+        if self.clip is not None:
             texts = [prompt.format(name) for name in self.categories for prompt in s.prompts]
-            vectors = self.towers.encode_texts(texts).reshape(len(self.categories), len(s.prompts), -1)
+            vectors = self.clip.encode_texts(texts).reshape(len(self.categories), len(s.prompts), -1)
             means = vectors.mean(axis=1)
-            self.names = means / np.linalg.norm(means, axis=1, keepdims=True)  # [K, D]
+            self.prompt_vectors = means / np.linalg.norm(means, axis=1, keepdims=True)  # [K, D]
 
     def __call__(self, batch: Sequence[Footage]) -> list[Report]:
         views = [footage.view(self.sampling) for footage in batch]
@@ -126,30 +126,32 @@ class SceneExpert(WeighedExpert):
             for footage, view, shares, found in zip(batch, views, seen, vectors, strict=True)
         ]
 
-    def _classify(self, views: Sequence[View]) -> list[Shares | None]:
+    def _classify(self, views: Sequence[View]) -> list[Probabilities | None]:
         judge = self.classifier
         if judge is None:
             return [None] * len(views)
         fitted = (judge.preparation.fit(view.frames) for view in views if len(view.times))
-        found = iter(batched(judge, fitted, self.at_once))
-        return [np.stack(next(found)) @ self.gathering if len(view.times) else None for view in views]
+        found = iter(batched(judge, fitted, self.batch_size))
+        return [np.stack(next(found)) @ self.label_matrix if len(view.times) else None for view in views]
 
     def _encode(self, views: Sequence[View]) -> list[npt.NDArray[np.float32] | None]:
-        if self.towers is None:
+        if self.clip is None:
             return [None] * len(views)
-        return list(self.towers.encode_videos([view.frames for view in views]))
+        return list(self.clip.encode_videos([view.frames for view in views]))
 
     def _report(
-        self, footage: Footage, view: View, shares: Shares | None, vectors: npt.NDArray[np.float32] | None
+        self,
+        footage: Footage,
+        view: View,
+        shares: Probabilities | None,
+        vectors: npt.NDArray[np.float32] | None,
     ) -> Report:
         s = self.settings
-        notes = [*self.notes, *unseen(len(view.times), self.name)]
+        notes = [*self.notes, *no_frames_note(len(view.times), self.name)]
         if not len(view.times):
             return Report(notes=notes)
-        by_name = (
-            None if vectors is None or self.towers is None else self._beliefs(vectors, self.towers.scale)
-        )
-        found = agreement(shares, by_name, self.known, s)
+        by_name = None if vectors is None or self.clip is None else self._beliefs(vectors, self.clip.scale)
+        found = joint_scores(shares, by_name, self.known, s)
         sightings = [
             Sighting(self.categories[kind], score, float(time))
             for time, frame in zip(view.times, found, strict=True)
@@ -167,14 +169,14 @@ class SceneExpert(WeighedExpert):
         )
         report = Report(tags=tags, sightings=sightings, notes=notes)
         if s.keep_vectors and vectors is not None:
-            step = spacing(view.times, otherwise)
+            step = frame_interval(view.times, otherwise)
             report.vectors = [
                 Embedding(float(t), float(t) + step, v) for t, v in zip(view.times, vectors, strict=True)
             ]
         return report
 
-    def _beliefs(self, vectors: npt.NDArray[np.float32], scale: float) -> Shares:
-        return softmax(scale * vectors @ self.names.T)
+    def _beliefs(self, vectors: npt.NDArray[np.float32], scale: float) -> Probabilities:
+        return softmax(scale * vectors @ self.prompt_vectors.T)
 
     def _why_not(self, role: str) -> str | None:
         try:
@@ -184,8 +186,11 @@ class SceneExpert(WeighedExpert):
         return None
 
 
-def agreement(
-    seen: Shares | None, named: Shares | None, known: npt.NDArray[np.bool_], settings: SceneSettings
+def joint_scores(
+    by_classifier: Probabilities | None,
+    by_clip: Probabilities | None,
+    known: npt.NDArray[np.bool_],
+    settings: SceneSettings,
 ) -> list[list[tuple[int, float]]]:
     """What to believe of each frame: [(category, score)], best first.
 
@@ -193,34 +198,34 @@ def agreement(
     judge. What both know needs both: it is among the first few of each, and its score is the geometric
     mean. What one alone knows (or whose other judge is absent) must pass a higher mark.
     """
-    if seen is None or named is None:
-        alone = seen if seen is not None else named
-        return [] if alone is None else [_first(row, settings.confidence_alone, settings) for row in alone]
-    score = np.sqrt(np.clip(seen, 0, 1) * named)
-    both = known & _among_first(np.where(known, seen, -1.0), settings.within)
-    both &= _among_first(named, settings.within) & (score >= settings.confidence)
-    lone = ~known & (named >= settings.confidence_alone)
-    worth = np.where(both, score, np.where(lone, named, 0.0))
-    return [_first(row, np.nextafter(0.0, 1.0), settings) for row in worth]
+    if by_classifier is None or by_clip is None:
+        alone = by_classifier if by_classifier is not None else by_clip
+        return [] if alone is None else [_best_of(row, settings.confidence_alone, settings) for row in alone]
+    score = np.sqrt(np.clip(by_classifier, 0, 1) * by_clip)
+    both = known & _in_top(np.where(known, by_classifier, -1.0), settings.within)
+    both &= _in_top(by_clip, settings.within) & (score >= settings.confidence)
+    lone = ~known & (by_clip >= settings.confidence_alone)
+    combined = np.where(both, score, np.where(lone, by_clip, 0.0))
+    return [_best_of(row, np.nextafter(0.0, 1.0), settings) for row in combined]
 
 
-def _first(row: Shares, least: float, settings: SceneSettings) -> list[tuple[int, float]]:
+def _best_of(row: Probabilities, least: float, settings: SceneSettings) -> list[tuple[int, float]]:
     best = np.argsort(-row, kind="stable")[: settings.tags]
     return [(int(kind), float(row[kind])) for kind in best if row[kind] >= least]
 
 
-def _among_first(rows: Shares, count: int) -> npt.NDArray[np.bool_]:
+def _in_top(rows: Probabilities, count: int) -> npt.NDArray[np.bool_]:
     """Which entries of each row are among its `count` largest; ties are let in."""
     count = min(count, rows.shape[1])
     least = np.partition(rows, rows.shape[1] - count, axis=1)[:, rows.shape[1] - count]
     return rows >= least[:, None]
 
 
-def gather(own: Sequence[str], categories: Sequence[str] = ()) -> tuple[list[str], Shares]:
+def label_matrix(own: Sequence[str], categories: Sequence[str] = ()) -> tuple[list[str], Probabilities]:
     """The categories, and a matrix [labels, categories] that sums a classifier's labels into them."""
     from_imagenet = len(own) == 1000 and own[0].startswith("tench")
     stands_for = _imagenet() if from_imagenet else {}
-    targets = [stands_for.get(name, ()) if from_imagenet else (readable(name),) for name in own]
+    targets = [stands_for.get(name, ()) if from_imagenet else (readable_label(name),) for name in own]
     if categories:
         names = list(dict.fromkeys(categories))
     elif from_imagenet or not own:
@@ -236,26 +241,26 @@ def gather(own: Sequence[str], categories: Sequence[str] = ()) -> tuple[list[str
     return names, into
 
 
-def readable(label: str) -> str:
+def readable_label(label: str) -> str:
     """A class name as people write it: "/a/apartment_building/outdoor" is "apartment building"."""
     plain = re.sub(r"^/[a-z]/", "", label)
     return _places().get(plain) or plain.split(",")[0].replace("_", " ").replace("/", " ").strip()
 
 
-class Classifier:
+class ImageClassifier:
     """An image classifier of transformers at work."""
 
     def __init__(
         self, model: Any, names: Sequence[str], preparation: Preparation, device: str, precision: str = "auto"
     ) -> None:
-        self.low = devices.low(device, precision)
-        self.model = devices.settle(model, device, bfloat16=self.low)
+        self.bfloat16 = devices.use_bfloat16(device, precision)
+        self.model = devices.prepare_model(model, device, bfloat16=self.bfloat16)
         self.labels = list(names)
         self.preparation = preparation
         self.device = device
 
     @classmethod
-    def open(cls, path: Path, device: str, precision: str = "auto") -> Classifier:
+    def open(cls, path: Path, device: str, precision: str = "auto") -> ImageClassifier:
         """From a folder of `save_pretrained`, or the model.safetensors in it."""
         import torch
         from transformers import AutoModelForImageClassification
@@ -270,11 +275,11 @@ class Classifier:
         names = [model.config.id2label[i].split(",")[0] for i in range(model.config.num_labels)]
         return cls(model, names, classifier_preparation(folder), device, precision)
 
-    def __call__(self, fitted: torch.Tensor) -> Shares:
+    def __call__(self, fitted: torch.Tensor) -> Probabilities:
         """uint8 [N, 3, h, w] to shares [N, labels]."""
         pictures = self.preparation.normalise(fitted, self.device)
-        with devices.computing(self.device):
-            pictures = pictures.bfloat16() if self.low else pictures
+        with devices.inference(self.device):
+            pictures = pictures.bfloat16() if self.bfloat16 else pictures
             shares = self.model(pixel_values=pictures).logits.float().softmax(dim=-1)
         return shares.cpu().numpy()
 
@@ -323,7 +328,7 @@ def classifier_preparation(folder: Path) -> Preparation:
     )
 
 
-def softmax(rows: npt.NDArray[np.float32]) -> Shares:
+def softmax(rows: npt.NDArray[np.float32]) -> Probabilities:
     raised = np.exp(rows - rows.max(axis=1, keepdims=True))
     return raised / raised.sum(axis=1, keepdims=True)
 

@@ -35,7 +35,7 @@ class Unexpected(Exception):
     message: str
 
 
-def run(workdir: Path) -> list[Result]:
+def run_cases(workdir: Path) -> list[Result]:
     """Every case, in a folder of its own under `workdir`: (id, case, passed?, what was seen)."""
     results: list[Result] = []
     for number, (attack, case, check) in enumerate(CASES):
@@ -66,7 +66,7 @@ def taken_over(folder: Path) -> list[Result]:
 def honest(folder: Path) -> Result:
     """An honest file alone."""
     try:
-        watch(folder)
+        decode_all(folder)
     except Unexpected as wrong:
         return "", "an honest video", False, wrong.message
     return "", "an honest video", True, "it was read"
@@ -80,9 +80,9 @@ def attack(name: str, case: str) -> Callable[[Check], Check]:
     return note
 
 
-def watch(folder: Path, *paths: Path, **options: Any) -> list[Footage | Unreadable]:
+def decode_all(folder: Path, *paths: Path, **options: Any) -> list[Footage | Unreadable]:
     """What becomes of each path; an honest file before and after must be read."""
-    honest = hostile.video(folder / "honest.mp4")
+    honest = hostile.honest_video(folder / "honest.mp4")
     with Decoder(jobs=1, **{"limits": LIMITS, **options}) as decoder:
         orders = [(path, SAMPLINGS) for path in (honest, *paths, honest)]
         results = [result for _, result in decoder.read_all(orders)]
@@ -95,7 +95,7 @@ def watch(folder: Path, *paths: Path, **options: Any) -> list[Footage | Unreadab
 def refused(folder: Path, *paths: Path, because: str = "", **options: Any) -> str:
     """All of `paths` must fail with a reason that has `because` in it. Returns the reasons."""
     reasons: list[str] = []
-    for path, result in zip(paths, watch(folder, *paths, **options), strict=True):
+    for path, result in zip(paths, decode_all(folder, *paths, **options), strict=True):
         if not isinstance(result, Unreadable):
             raise Unexpected(f"{path.name!r} was read")
         if because not in str(result):
@@ -136,25 +136,25 @@ def unvisited() -> Iterator[tuple[int, int]]:
 
 @attack("A1", "an HLS playlist that names a file outside")
 def _hls(folder: Path) -> str:
-    secret = hostile.video(folder / "outside" / "secret.ts")
+    secret = hostile.honest_video(folder / "outside" / "secret.ts")
     text = f"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nfile://{secret}\n#EXT-X-ENDLIST\n"
-    paths = hostile.texts(folder, text, "x.mp4", "x.m3u8")
+    paths = hostile.text_files(folder, text, "x.mp4", "x.m3u8")
     with untouched(secret):
         return refused(folder, *paths, because="playlist")
 
 
 @attack("A2", "a DASH manifest that names a file outside")
 def _dash(folder: Path) -> str:
-    secret = hostile.video(folder / "outside" / "secret.mp4")
+    secret = hostile.honest_video(folder / "outside" / "secret.mp4")
     with untouched(secret):
-        return refused(folder, *hostile.texts(folder, hostile.dash(secret.as_uri()), "x.mp4", "x.mpd"))
+        return refused(folder, *hostile.text_files(folder, hostile.dash(secret.as_uri()), "x.mp4", "x.mpd"))
 
 
 @attack("A3", "a concat list that names a sibling")
 def _concat(folder: Path) -> str:
-    sibling = hostile.video(folder / "sibling.mp4")
+    sibling = hostile.honest_video(folder / "sibling.mp4")
     with untouched(sibling):
-        paths = hostile.texts(folder, "ffconcat version 1.0\nfile sibling.mp4\n", "x.mp4", "x.ffconcat")
+        paths = hostile.text_files(folder, "ffconcat version 1.0\nfile sibling.mp4\n", "x.mp4", "x.ffconcat")
         return refused(folder, *paths, because="playlist")
 
 
@@ -171,7 +171,9 @@ def _network(folder: Path) -> str:
             f"m=video {udp} RTP/AVP 96\na=rtpmap:96 H264/90000\n",
             "reference": f"[Reference]\nRef1={address}\n",
         }
-        paths = [path for name, text in texts.items() for path in hostile.texts(folder, text, f"{name}.mp4")]
+        paths = [
+            path for name, text in texts.items() for path in hostile.text_files(folder, text, f"{name}.mp4")
+        ]
         return refused(folder, *paths)
 
 
@@ -191,7 +193,7 @@ def _names(folder: Path) -> str:
         b"x.mp4?a=b#c",
         b"\"quo'te`$(x)`.mp4",
     ]
-    content = hostile.video(folder / "content.mp4").read_bytes()
+    content = hostile.honest_video(folder / "content.mp4").read_bytes()
     paths: list[Path] = []
     for name in names:
         path = folder / os.fsdecode(name)
@@ -200,7 +202,7 @@ def _names(folder: Path) -> str:
         except OSError:
             continue  # this file system allows no such name, so no such file can come
         paths.append(path)
-    for path, result in zip(paths, watch(folder, *paths), strict=True):
+    for path, result in zip(paths, decode_all(folder, *paths), strict=True):
         if isinstance(result, Unreadable):
             raise Unexpected(f"{path.name!r} was not read: it {result}")
     return f"{len(paths)} of {len(names)} names were possible here, and read"
@@ -236,7 +238,7 @@ def _streams(folder: Path) -> str:
 
 @attack("A6", "a picture that changes its size")
 def _growing(folder: Path) -> str:
-    parts = [hostile.video(folder / f"{n}.ts", width=n, height=n).read_bytes() for n in (64, 128)]
+    parts = [hostile.honest_video(folder / f"{n}.ts", width=n, height=n).read_bytes() for n in (64, 128)]
     path = folder / "growing.ts"
     path.write_bytes(b"".join(parts))
     return refused(folder, path, because="changes its size")
@@ -244,7 +246,7 @@ def _growing(folder: Path) -> str:
 
 @attack("A7", "files with nothing in them to see")
 def _nothing(folder: Path) -> str:
-    whole = hostile.video(folder / "whole.mp4").read_bytes()
+    whole = hostile.honest_video(folder / "whole.mp4").read_bytes()
     for name, content in {
         "empty.mp4": b"",
         "cut.mp4": whole[: len(whole) // 2],
@@ -270,8 +272,10 @@ def _encrypted(folder: Path) -> str:
 
 @attack("A8", "a decoder that crashes, and one that hangs")
 def _crash(folder: Path) -> str:
-    paths = [path for name in ("crash", "hang") for path in hostile.texts(folder, name, f"{name}.mp4")]
-    results = watch(folder, *paths, child=hostile.bad_child(folder / "child.py"), limits=Limits(seconds=6))
+    paths = [path for name in ("crash", "hang") for path in hostile.text_files(folder, name, f"{name}.mp4")]
+    results = decode_all(
+        folder, *paths, child=hostile.bad_child(folder / "child.py"), limits=Limits(seconds=6)
+    )
     reasons = [str(result) for result in results]
     if "crashed" not in reasons[0] or "took longer than" not in reasons[1]:
         raise Unexpected(f"the reasons are {reasons}")
@@ -284,7 +288,7 @@ def _attachment(folder: Path) -> str:
     inside.mkdir()
     path = hostile.with_attachment(inside / "x.mkv", "../written.txt")
     before = sorted(folder.rglob("*"))
-    result = watch(inside, path)[0]
+    result = decode_all(inside, path)[0]
     if isinstance(result, Unreadable):
         raise Unexpected(f"the video around it was not read: it {result}")
     if new := set(folder.rglob("*")) - {*before, inside / "honest.mp4"}:

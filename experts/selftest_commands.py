@@ -22,17 +22,17 @@ def selftest(ctx: click.Context, hostile: bool, as_json: bool) -> None:
     import tempfile
     from pathlib import Path
 
-    from tagline.experts.selftest import honest, run
+    from tagline.experts.selftest import honest, run_cases
 
     with tempfile.TemporaryDirectory(prefix="tagline-selftest-") as folder:
-        results = run(Path(folder)) if hostile else [honest(Path(folder))]
+        results = run_cases(Path(folder)) if hostile else [honest(Path(folder))]
     if as_json:
         keys = ("attack", "case", "passed", "seen")
         click.echo(json.dumps([dict(zip(keys, result, strict=True)) for result in results], indent=2))
     else:
         for attack, case, passed, seen in results:
-            mark = click.style("ok  ", fg="green") if passed else click.style("FAIL", fg="red", bold=True)
-            click.echo(f"{mark}  {attack:<6}  {case}: {seen}")
+            verdict = click.style("ok  ", fg="green") if passed else click.style("FAIL", fg="red", bold=True)
+            click.echo(f"{verdict}  {attack:<6}  {case}: {seen}")
     failed = sum(not passed for _, _, passed, _ in results)
     if not as_json:
         click.echo(f"{len(results) - failed} passed, {failed} failed")

@@ -13,11 +13,11 @@ from tagline.experts import weights
 from tagline.experts.tags import Modality
 
 
-class WrongSetting(ValueError):
+class UnknownSetting(ValueError):
     """A setting that an expert does not have. The message is one sentence for people."""
 
 
-class WeighedExpert:
+class BaseExpert:
     """Settings as keywords, one or more roles that each need weights, and a fingerprint over both.
 
     A subclass names its frozen `Settings` dataclass, which has `collection`, `allow_pickle` and, for
@@ -32,17 +32,17 @@ class WeighedExpert:
     extra: ClassVar[tuple[str, str] | None] = None  # (module, extra of tagline that brings it)
 
     # Settings that change how fast an expert works or what it may read, not what it says.
-    silent: ClassVar[frozenset[str]] = frozenset({"at_once", "allow_pickle", "collection"})
+    outside_fingerprint: ClassVar[frozenset[str]] = frozenset({"at_once", "allow_pickle", "collection"})
 
     def __init__(self, **settings: Any) -> None:
         assert is_dataclass(self.Settings)
         known = [field.name for field in fields(self.Settings)]
         for name in settings:
             if name not in known:
-                raise WrongSetting(f"{self.name} has no setting {name!r}; it has {', '.join(known)}")
+                raise UnknownSetting(f"{self.name} has no setting {name!r}; it has {', '.join(known)}")
         self.settings: Any = self.Settings(**settings)
 
-    def find(self, role: str) -> weights.Found:
+    def find(self, role: str) -> weights.LocalWeights:
         """The weights of one role. Raises weights.WeightsMissing with the sentence for people."""
         chosen = getattr(self.settings, self.roles[role])
         return weights.find(
@@ -64,13 +64,13 @@ class WeighedExpert:
 
     def fingerprint(self) -> str:
         """sha256 over name, version, settings and weights. The same weights at another place are the same."""
-        said = {
+        values = {
             key: value
             for key, value in asdict(self.settings).items()
-            if key not in self.silent and key not in self.roles.values()
+            if key not in self.outside_fingerprint and key not in self.roles.values()
         }
-        held = {role: self._hash(role) for role in self.roles}
-        text = json.dumps([self.name, self.version, said, held], sort_keys=True, default=str)
+        hashes = {role: self._hash(role) for role in self.roles}
+        text = json.dumps([self.name, self.version, values, hashes], sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def _hash(self, role: str) -> str | None:

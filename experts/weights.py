@@ -39,7 +39,7 @@ class WeightsChanged(WeightsMissing):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class WeightsEntry:
     """One line of the table of weights."""
 
     name: str
@@ -72,7 +72,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class LocalWeights:
     """Weights that are here."""
 
     name: str  # the table's name, or the path that was given
@@ -95,7 +95,7 @@ class Found:
         return safe.read_config(folder / name)
 
 
-def find(name_or_path: str | Path, *, allow_pickle: bool = False) -> Found:
+def find(name_or_path: str | Path, *, allow_pickle: bool = False) -> LocalWeights:
     """The weights of that name, or the file or folder at that path, checked and ready to load.
 
     Raises WeightsMissing, whose text is one sentence for people. A name of the table goes before a
@@ -103,7 +103,7 @@ def find(name_or_path: str | Path, *, allow_pickle: bool = False) -> Found:
     person's `--allow-pickle`.
     """
     text = str(name_or_path)
-    entry = table().get(text)
+    entry = entries().get(text)
     if entry is not None:
         return _find_entry(entry)
     path = Path(text).expanduser()
@@ -113,9 +113,9 @@ def find(name_or_path: str | Path, *, allow_pickle: bool = False) -> Found:
         )
     try:
         safe.check_path(path, allow_pickle=allow_pickle)
-    except safe.Unsafe as error:
+    except safe.UnsafeWeights as error:
         raise WeightsRefused(str(error)) from error
-    return Found(text, path, digest.hash_path(path))
+    return LocalWeights(text, path, digest.hash_path(path))
 
 
 def for_expert(expert: str, collection: str = PUBLIC, role: str | None = None) -> str:
@@ -124,8 +124,8 @@ def for_expert(expert: str, collection: str = PUBLIC, role: str | None = None) -
     `role` picks among several: scene has "classifier" and "zero-shot", speech "listener" and
     "keywords". Without it, the first of the table.
     """
-    for entry in table().values():
-        if entry.collection == collection and any(_serves(use, expert, role) for use in entry.uses):
+    for entry in entries().values():
+        if entry.collection == collection and any(_used_by(use, expert, role) for use in entry.uses):
             return entry.name
     wanted = expert if role is None else f"{expert} ({role})"
     raise WeightsMissing(f"the {collection} collection has no weights for {wanted}")
@@ -135,27 +135,27 @@ def defaults_of(expert: str, collection: str = PUBLIC) -> tuple[str, ...]:
     """The default names of an expert, one a role: what `tagline models pull EXPERT` fetches."""
     roles = dict.fromkeys(
         role
-        for entry in table().values()
+        for entry in entries().values()
         for used_by, role in entry.uses
         if used_by == expert and entry.collection == collection
     )
     return tuple(dict.fromkeys(for_expert(expert, collection, role) for role in roles))
 
 
-def table() -> dict[str, Entry]:
+def entries() -> dict[str, WeightsEntry]:
     """Every entry by name: first the public ones in the order of weights.toml, then the playhouse's."""
     return {entry.name: entry for entry in (*_public(), *_playhouse(PLAYHOUSE_FOLDER))}
 
 
-def here(entry: Entry) -> Path | None:
+def local_folder(entry: WeightsEntry) -> Path | None:
     """The folder that holds all the files of an entry, or None. Looks, reads no bytes."""
-    for folder in _places(entry):
+    for folder in _candidate_folders(entry):
         if all((folder / name).is_file() for name in entry.files):
             return folder
     return None
 
 
-def missing_sentence(entry: Entry) -> str:
+def missing_sentence(entry: WeightsEntry) -> str:
     default = entry.name in defaults_of(entry.expert, entry.collection)
     return (
         f"weights {entry} are not here; run `tagline models pull {entry.expert if default else entry.name}`"
@@ -178,7 +178,7 @@ def hub_cache() -> Path:
     return Path(os.environ.get("HF_HOME") or Path(caches) / "huggingface").expanduser() / "hub"
 
 
-def locked(name: str | None = None) -> dict[str, Any]:
+def read_lock(name: str | None = None) -> dict[str, Any]:
     """What the lock file says of one entry (or of all): `{"files": {name: sha256}, "revision": …}`."""
     path = weights_home() / "lock.json"
     try:
@@ -190,12 +190,12 @@ def locked(name: str | None = None) -> dict[str, Any]:
     return everything if name is None else everything.get(name, {})
 
 
-def check_hashes(entry: Entry, folder: Path, *, fresh: bool = False) -> bool:
+def check_hashes(entry: WeightsEntry, folder: Path, *, fresh: bool = False) -> bool:
     """Compare every file with its known or recorded hash. False: nothing is known to compare with.
 
     Raises WeightsChanged where one differs.
     """
-    recorded = locked(entry.name).get("files", {})
+    recorded = read_lock(entry.name).get("files", {})
     known = {**recorded, **(entry.sha256 if entry.form == "safetensors" else {})}
     for name in entry.files:
         expected = known.get(name)
@@ -207,7 +207,7 @@ def check_hashes(entry: Entry, folder: Path, *, fresh: bool = False) -> bool:
     return all(name in known for name in entry.files)
 
 
-def pull_again(entry: Entry) -> str:
+def pull_again(entry: WeightsEntry) -> str:
     return f"tagline models pull {entry.name} --again"
 
 
@@ -218,20 +218,20 @@ def megabytes(size: int) -> str:
     return f"{size / (1 << 20):.1f} MB" if size < 100 << 20 else f"{size / (1 << 20):.0f} MB"
 
 
-def _find_entry(entry: Entry) -> Found:
-    folder = here(entry)
+def _find_entry(entry: WeightsEntry) -> LocalWeights:
+    folder = local_folder(entry)
     if folder is None:
         raise WeightsMissing(missing_sentence(entry))
     try:
         for name in entry.files:
             safe.check_file(folder / name)
-    except safe.Unsafe as error:
+    except safe.UnsafeWeights as error:
         raise WeightsRefused(str(error)) from error
     check_hashes(entry, folder)
-    return Found(entry.name, folder, digest.hash_files(folder, entry.files))
+    return LocalWeights(entry.name, folder, digest.hash_files(folder, entry.files))
 
 
-def _places(entry: Entry) -> Iterator[Path]:
+def _candidate_folders(entry: WeightsEntry) -> Iterator[Path]:
     if entry.collection == PLAYHOUSE:
         yield PLAYHOUSE_FOLDER / entry.name.removeprefix(f"{PLAYHOUSE}-")
         return
@@ -239,7 +239,7 @@ def _places(entry: Entry) -> Iterator[Path]:
     if entry.hub:
         repository = hub_cache() / f"models--{entry.hub.replace('/', '--')}"
         # The lock names the commit that was pulled, so that a moved branch changes nothing here.
-        commit = locked(entry.name).get("revision") or _commit(repository, entry.revision or "main")
+        commit = read_lock(entry.name).get("revision") or _commit(repository, entry.revision or "main")
         if commit:
             yield repository / "snapshots" / commit
 
@@ -253,7 +253,7 @@ def _commit(repository: Path, revision: str) -> str | None:
         return None
 
 
-def _serves(use: tuple[str, str], expert: str, role: str | None) -> bool:
+def _used_by(use: tuple[str, str], expert: str, role: str | None) -> bool:
     return use[0] == expert and role in (None, use[1])
 
 
@@ -262,42 +262,42 @@ def _tensor_files(folder: Path) -> list[Path]:
 
 
 @cache
-def _public() -> tuple[Entry, ...]:
-    lines = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))["weights"]
-    return tuple(_from_line(line) for line in lines)
+def _public() -> tuple[WeightsEntry, ...]:
+    rows = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))["weights"]
+    return tuple(_from_row(line) for line in rows)
 
 
-def _from_line(line: dict[str, Any]) -> Entry:
+def _from_row(row: dict[str, Any]) -> WeightsEntry:
     # A converted pickle is always these two files.
-    files = line.get("files") or ["config.json", "model.safetensors"]
-    return Entry(
-        name=line["name"],
-        uses=_pairs(line["uses"]),
+    files = row.get("files") or ["config.json", "model.safetensors"]
+    return WeightsEntry(
+        name=row["name"],
+        uses=_pairs(row["uses"]),
         collection=PUBLIC,
-        licence=line["licence"],
-        size=line["size"],
-        form=line["form"],
+        licence=row["licence"],
+        size=row["size"],
+        form=row["form"],
         files=tuple(files),
-        hub=line.get("hub"),
-        revision=line.get("revision"),
-        url=line.get("url"),
-        sha256=line.get("sha256", {}),
+        hub=row.get("hub"),
+        revision=row.get("revision"),
+        url=row.get("url"),
+        sha256=row.get("sha256", {}),
     )
 
 
-def _playhouse(shelf: Path) -> Iterator[Entry]:
+def _playhouse(folder: Path) -> Iterator[WeightsEntry]:
     """One entry for each folder with an entry.json; a broken one is an error of the package."""
-    for card in sorted(shelf.glob("*/entry.json")):
-        line = json.loads(card.read_text(encoding="utf-8"))
-        yield Entry(
+    for card in sorted(folder.glob("*/entry.json")):
+        row = json.loads(card.read_text(encoding="utf-8"))
+        yield WeightsEntry(
             name=f"{PLAYHOUSE}-{card.parent.name}",
-            uses=_pairs(line.get("uses") or [f"{line['expert']}/{line['role']}"]),
+            uses=_pairs(row.get("uses") or [f"{row['expert']}/{row['role']}"]),
             collection=PLAYHOUSE,
-            licence=line["licence"],
-            size=sum((card.parent / name).stat().st_size for name in line["sha256"]),
+            licence=row["licence"],
+            size=sum((card.parent / name).stat().st_size for name in row["sha256"]),
             form="safetensors",
-            files=tuple(sorted(line["sha256"])),
-            sha256=line["sha256"],
+            files=tuple(sorted(row["sha256"])),
+            sha256=row["sha256"],
         )
 
 

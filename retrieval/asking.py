@@ -8,45 +8,45 @@ from datetime import datetime
 
 from tagline.tagging.vocabulary import clean
 
-LONGEST = 10_000  # characters of a query; what follows is not read
-MOST_PHRASES = 16
+MAX_CHARACTERS = 10_000  # characters of a query; what follows is not read
+MAX_PHRASES = 16
 
 SIGN = re.compile(r"(?:^|(?<=\s))([+-])(?=\s|$)")
 UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
 
-class NotUnderstood(ValueError):
+class BadFilter(ValueError):
     """What was typed is no day or no length. The message says what would be one."""
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class ParsedQuery:
     """A query: what it wants, phrase by phrase, and what it does not want."""
 
-    wanted: tuple[str, ...]
-    unwanted: tuple[str, ...] = ()
+    include: tuple[str, ...]
+    exclude: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
         """What is wanted, as one sentence."""
-        return " ".join(self.wanted)
+        return " ".join(self.include)
 
 
-def parse(query: str) -> Ask:
+def parse(query: str) -> ParsedQuery:
     """A query is a sentence, or phrases with + and - between them: "beach + dog - person".
 
     A sign counts only where it stands alone between spaces: "well-known" and "C++" are words. Nothing may
     be left that is wanted: "- person" asks for nothing.
     """
-    parts = SIGN.split(clean(query, LONGEST))
+    parts = SIGN.split(clean(query, MAX_CHARACTERS))
     first = parts[0].strip()
     phrases = [phrase.strip() for phrase in parts[2::2]]
-    signed = [pair for pair in zip(parts[1::2], phrases, strict=True) if pair[1]][:MOST_PHRASES]
+    signed = [pair for pair in zip(parts[1::2], phrases, strict=True) if pair[1]][:MAX_PHRASES]
     wanted = tuple(phrase for phrase in (first, *(p for sign, p in signed if sign == "+")) if phrase)
-    return Ask(wanted, tuple(phrase for sign, phrase in signed if sign == "-"))
+    return ParsedQuery(wanted, tuple(phrase for sign, phrase in signed if sign == "-"))
 
 
-def day(text: str) -> str:
+def parse_day(text: str) -> str:
     """The beginning of a year, month or day as the catalog writes times: 2024, 2024-05, 2024-05-17."""
     given = text.strip()
     for form, shape in (("%Y", r"\d{4}"), ("%Y-%m", r"\d{4}-\d\d"), ("%Y-%m-%d", r"\d{4}-\d\d-\d\d")):
@@ -56,10 +56,10 @@ def day(text: str) -> str:
             except ValueError:
                 break
             return given
-    raise NotUnderstood("a day is written 2024-05-17; a year or a month will do, too")
+    raise BadFilter("a day is written 2024-05-17; a year or a month will do, too")
 
 
-def seconds(text: str) -> float:
+def parse_duration(text: str) -> float:
     """A length: 90, 90s, 1.5m, 2h, 1:30, 1:02:03."""
     given = text.strip().lower()
     if re.fullmatch(r"\d{1,4}(:[0-5]?\d){1,2}", given):
@@ -69,5 +69,5 @@ def seconds(text: str) -> float:
         return float(found)
     unit = re.fullmatch(r"(\d{1,9}(?:\.\d{1,6})?)\s*(s|m|min|h|)", given)
     if not unit:
-        raise NotUnderstood("a length is written 90, 90s, 2m or 1:30")
+        raise BadFilter("a length is written 90, 90s, 2m or 1:30")
     return float(unit[1]) * UNITS[unit[2]]

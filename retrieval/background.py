@@ -13,40 +13,40 @@ from importlib import resources
 from itertools import pairwise
 
 from tagline.experts.tags import Modality, Tag
-from tagline.retrieval.words import held_by, query_words
+from tagline.retrieval.words import document_frequency, query_words
 from tagline.tagging.catalog import Catalog
 from tagline.tagging.vocabulary import clean, normal
 
-MOST = 400  # queries of each kind
-ENOUGH = 60  # captions, to learn from them rather than from the library's tags
+MAX_QUERIES = 400  # queries of each kind
+ENOUGH_CAPTIONS = 60  # captions, to learn from them rather than from the library's tags
 # How people speak of each kind of thing; {} is it.
-DOINGS = ("{}", "a {person} {}", "someone is {}", "a {person} is {} in the {scene}")
-PLACES = ("a {person} at the {}", "a video taken at the {}", "the {}", "a {thing} in front of the {}")
-THINGS = ("a {}", "a {person} with a {}", "there is a {} next to a {thing}", "a {} in the {scene}")
-TALKS = ("someone talks about the {}", "a {person} speaks about {}")
-LISTS = (("kinetics400.txt", DOINGS), ("places365.txt", PLACES), ("coco80.txt", THINGS))
+ACTION_FORMS = ("{}", "a {person} {}", "someone is {}", "a {person} is {} in the {scene}")
+PLACE_FORMS = ("a {person} at the {}", "a video taken at the {}", "the {}", "a {thing} in front of the {}")
+THING_FORMS = ("a {}", "a {person} with a {}", "there is a {} next to a {thing}", "a {} in the {scene}")
+TALK_FORMS = ("someone talks about the {}", "a {person} speaks about {}")
+LISTS = (("kinetics400.txt", ACTION_FORMS), ("places365.txt", PLACE_FORMS), ("coco80.txt", THING_FORMS))
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
+class ProbeQuery:
     """A sentence and the video that it is about; None if it is about none here."""
 
     text: str
     video: int | None
 
 
-def captions(catalog: Catalog, most: int = MOST) -> list[Query]:
+def caption_queries(catalog: Catalog, most: int = MAX_QUERIES) -> list[ProbeQuery]:
     """What people wrote about the library's videos, test captions left out; the same ones each time."""
     here = {video.id for video in catalog.videos() if video.paths}
     found = [
-        Query(caption.text, video_id)
+        ProbeQuery(caption.text, video_id)
         for video_id, caption in catalog.all_captions()
         if video_id in here and caption.split != "test" and caption.text
     ]
-    return _some(found, most)
+    return _sample_by_hash(found, most)
 
 
-def from_tags(catalog: Catalog, most: int = MOST) -> list[Query]:
+def tag_queries(catalog: Catalog, most: int = MAX_QUERIES) -> list[ProbeQuery]:
     """Sentences written from what experts tagged: one or two things of a video, named together."""
     found = []
     for video, tags in catalog.all_tags():
@@ -54,16 +54,18 @@ def from_tags(catalog: Catalog, most: int = MOST) -> list[Query]:
             continue
         seen = _texts(tags, Modality.OBJECT, Modality.PERSON, Modality.MOTION)
         scenes = _texts(tags, Modality.SCENE)
-        said = _texts(tags, Modality.SPEECH)
-        lines = [f"a {a} and a {b}" for a, b in pairwise(seen)][:2]
-        lines += [f"a {thing} in the {scene}" for thing in seen[:2] for scene in scenes[:1]]
-        lines += [f"someone talks about {topic}" for topic in said[:2]]
-        lines += seen[:1] if not lines else []
-        found += [Query(line, video.id) for line in lines]
-    return _some(found, most)
+        topics = _texts(tags, Modality.SPEECH)
+        sentences = [f"a {a} and a {b}" for a, b in pairwise(seen)][:2]
+        sentences += [f"a {thing} in the {scene}" for thing in seen[:2] for scene in scenes[:1]]
+        sentences += [f"someone talks about {topic}" for topic in topics[:2]]
+        sentences += seen[:1] if not sentences else []
+        found += [ProbeQuery(line, video.id) for line in sentences]
+    return _sample_by_hash(found, most)
 
 
-def without_answer(catalog: Catalog, known: Collection[str] = (), most: int = MOST) -> list[Query]:
+def unanswerable_queries(
+    catalog: Catalog, vocabulary: Collection[str] = (), most: int = MAX_QUERIES
+) -> list[ProbeQuery]:
     """Sentences about what no video here holds: the main word is in no tag, speech, text or title.
 
     known: words that people use for what is here, so that a caption's "puppy" is not taken for a stranger.
@@ -76,26 +78,28 @@ def without_answer(catalog: Catalog, known: Collection[str] = (), most: int = MO
             (Modality.OBJECT, "thing"),
         )
     )
-    strange = {word: _strange(catalog, word, known) for _, label in _labels() for word in query_words(label)}
+    unknown = {
+        word: _is_unknown(catalog, word, vocabulary) for _, label in _labels() for word in query_words(label)
+    }
     found = []
     for number, (forms, label) in enumerate(_labels()):
         words = query_words(label)
-        if not words or not all(strange[word] for word in words):
+        if not words or not all(unknown[word] for word in words):
             continue
-        form = (*forms, *TALKS)[_hash(label) % (len(forms) + len(TALKS))]
+        form = (*forms, *TALK_FORMS)[_hash(label) % (len(forms) + len(TALK_FORMS))]
         text = form.replace("{person}", persons[number % len(persons)])
         text = text.replace("{scene}", scenes[number % len(scenes)]).replace(
             "{thing}", things[number % len(things)]
         )
-        found.append(Query(text.replace("{}", label), None))
-    return _some(found, most)
+        found.append(ProbeQuery(text.replace("{}", label), None))
+    return _sample_by_hash(found, most)
 
 
 _TEXTS = "SELECT DISTINCT text FROM tag WHERE modality = ? LIMIT 500"
 
 
-def _strange(catalog: Catalog, word: str, known: Collection[str]) -> bool:
-    return word not in known and normal(word) not in known and not held_by(catalog, word)
+def _is_unknown(catalog: Catalog, word: str, vocabulary: Collection[str]) -> bool:
+    return word not in vocabulary and normal(word) not in vocabulary and not document_frequency(catalog, word)
 
 
 def _labels() -> Iterator[tuple[tuple[str, ...], str]]:
@@ -116,7 +120,7 @@ def _texts(tags: Iterable[Tag], *modalities: Modality) -> list[str]:
     return sorted(best, key=lambda text: (-best[text], text))
 
 
-def _some(queries: list[Query], most: int) -> list[Query]:
+def _sample_by_hash(queries: list[ProbeQuery], most: int) -> list[ProbeQuery]:
     """At most so many, chosen by a hash of their texts: the same whatever else comes or goes."""
     chosen = {query.text: query for query in queries}
     return sorted(chosen.values(), key=lambda query: _hash(query.text))[:most]

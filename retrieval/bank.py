@@ -19,13 +19,19 @@ import numpy.typing as npt
 Scores = npt.NDArray[np.float64]
 
 ROUNDS = 5  # of balancing; more change the potentials by less than a thousandth of a similarity
-SHARPNESS = (1.0, 1.5, 2.0, 3.0, 4.0)  # temperatures that are tried, in 1 / spread of a query's similarities
+TEMPERATURES = (
+    1.0,
+    1.5,
+    2.0,
+    3.0,
+    4.0,
+)  # temperatures that are tried, in 1 / spread of a query's similarities
 DAMPINGS = (0.0, 0.25, 0.4, 0.5, 0.6, 0.7, 0.85, 1.0)
 CONTRASTS = (1.0, 2.0, 3.0, 4.5)  # of the softmax that tells how good a setting is, in the same unit
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class QBNorm:
     """How hubs are made smaller.
 
     method: "plain", not at all; "inverted", the inverted softmax (Smith et al., 2017), damped; "dynamic",
@@ -42,99 +48,101 @@ class Setting:
     neighbours: int = 10
 
 
-PLAIN = Setting("plain")
-METHODS = ("plain", "inverted", "dynamic", "balanced", "local", "standard")
+PLAIN = QBNorm("plain")
+QB_NORM_METHODS = ("plain", "inverted", "dynamic", "balanced", "local", "standard")
 
 
-def normalise(live: Any, bank: Any, setting: Setting) -> Scores:
+def normalise(live: Any, probes: Any, qb_norm: QBNorm) -> Scores:
     """The live scores [Q, C] with hubs made smaller, by the bank's scores of the same candidates [B, C]."""
-    live, bank = np.asarray(live, np.float64), np.asarray(bank, np.float64)
-    if live.shape[-1] != bank.shape[-1]:
-        raise ValueError(f"{live.shape[-1]} candidates of the live queries but {bank.shape[-1]} of the bank")
-    if setting.method == "plain" or not len(bank):
+    live, probes = np.asarray(live, np.float64), np.asarray(probes, np.float64)
+    if live.shape[-1] != probes.shape[-1]:
+        raise ValueError(
+            f"{live.shape[-1]} candidates of the live queries but {probes.shape[-1]} of the bank"
+        )
+    if qb_norm.method == "plain" or not len(probes):
         return live
-    if setting.method == "standard":
-        spread = bank.std(axis=0)
-        return np.asarray((live - bank.mean(axis=0)) / np.maximum(spread, 1e-9))
-    smaller = live - setting.damping * hubness(bank, setting)
-    if setting.method == "dynamic":
-        hubs = np.zeros(bank.shape[1], bool)
-        hubs[bank.argmax(axis=1)] = True
-        return np.where(hubs[live.argmax(axis=1)][:, None], smaller, live)
+    if qb_norm.method == "standard":
+        spread = probes.std(axis=0)
+        return np.asarray((live - probes.mean(axis=0)) / np.maximum(spread, 1e-9))
+    smaller = live - qb_norm.damping * hubness(probes, qb_norm)
+    if qb_norm.method == "dynamic":
+        is_hub = np.zeros(probes.shape[1], bool)
+        is_hub[probes.argmax(axis=1)] = True
+        return np.where(is_hub[live.argmax(axis=1)][:, None], smaller, live)
     return np.asarray(smaller)
 
 
-def hubness(bank: Any, setting: Setting, given: Scores | None = None) -> Scores:
+def hubness(probes: Any, qb_norm: QBNorm, potentials: Scores | None = None) -> Scores:
     """How near each candidate is to the bank [C], in the unit of the similarities.
 
     given: what `giving` said of a sample of the candidates; with it, each candidate is seen by itself, and
     a large library can be gone through page by page.
     """
-    bank = np.asarray(bank, np.float64)
-    if setting.method == "local":
-        nearest = min(setting.neighbours, len(bank))
-        return np.asarray(np.sort(bank, axis=0)[-nearest:].mean(axis=0))
-    return np.asarray(_log_sum(_votes(bank, setting, given)) / setting.temperature)
+    probes = np.asarray(probes, np.float64)
+    if qb_norm.method == "local":
+        nearest = min(qb_norm.neighbours, len(probes))
+        return np.asarray(np.sort(probes, axis=0)[-nearest:].mean(axis=0))
+    return np.asarray(_log_sum(_votes(probes, qb_norm, potentials)) / qb_norm.temperature)
 
 
-def giving(bank: Any, setting: Setting) -> Scores:
+def probe_potentials(probes: Any, qb_norm: QBNorm) -> Scores:
     """What each query of the bank has to share out among the candidates, as a logarithm: [B]."""
-    bank = np.asarray(bank, np.float64)
-    if setting.method != "balanced":
-        return np.zeros(len(bank))
-    votes, held = setting.temperature * bank, np.zeros(bank.shape[1])
+    probes = np.asarray(probes, np.float64)
+    if qb_norm.method != "balanced":
+        return np.zeros(len(probes))
+    votes, received = qb_norm.temperature * probes, np.zeros(probes.shape[1])
     for _ in range(ROUNDS):
-        shared = votes - _log_sum((votes - held).T)[:, None]
+        shared = votes - _log_sum((votes - received).T)[:, None]
         # Half-way each time: the plain iteration swings when the bank and the candidates differ in number.
-        held = 0.5 * held + 0.5 * _log_sum(shared)
-    return _log_sum((votes - held).T)
+        received = 0.5 * received + 0.5 * _log_sum(shared)
+    return _log_sum((votes - received).T)
 
 
-def without_own(bank: Any, setting: Setting) -> Scores:
+def hubness_leaving_one_out(probes: Any, qb_norm: QBNorm) -> Scores:
     """The hubness that each query of the bank would meet if it were not in it itself: [B, C]."""
-    bank = np.asarray(bank, np.float64)
-    if len(bank) < 2:
-        return np.zeros_like(bank)
-    if setting.method == "local":
-        nearest = min(setting.neighbours, len(bank) - 1)
-        best = np.sort(bank, axis=0)[-nearest - 1 :]  # one more than wanted: one of them may be its own
-        left_out = np.maximum(bank, best[0])
+    probes = np.asarray(probes, np.float64)
+    if len(probes) < 2:
+        return np.zeros_like(probes)
+    if qb_norm.method == "local":
+        nearest = min(qb_norm.neighbours, len(probes) - 1)
+        best = np.sort(probes, axis=0)[-nearest - 1 :]  # one more than wanted: one of them may be its own
+        left_out = np.maximum(probes, best[0])
         return np.asarray((best.sum(axis=0) - left_out) / nearest)
-    return np.asarray(_log_sum_of_others(_votes(bank, setting)) / setting.temperature)
+    return np.asarray(_log_sum_of_others(_votes(probes, qb_norm)) / qb_norm.temperature)
 
 
-def fit(bank: Any, right: Sequence[int] | npt.NDArray[np.int64]) -> Setting:
+def fit_qb_norm(probes: Any, right: Sequence[int] | npt.NDArray[np.int64]) -> QBNorm:
     """The setting that serves the queries of the bank best, each normalised by all others.
 
     right: the column of the right answer of each row. Served best is whose right answers are the least
     surprising under a softmax over the candidates: smoother than counting first places. Doing nothing
     is among the choices.
     """
-    bank, right = np.asarray(bank, np.float64), np.asarray(right, np.int64)
-    if len(bank) < 2 or bank.shape[1] < 2:
+    probes, right = np.asarray(probes, np.float64), np.asarray(right, np.int64)
+    if len(probes) < 2 or probes.shape[1] < 2:
         return PLAIN
-    spread = float(np.mean(bank.std(axis=1)))
+    spread = float(np.mean(probes.std(axis=1)))
     if not np.isfinite(spread) or spread <= 0:
         return PLAIN
-    best, least = PLAIN, _surprise(bank, right, spread)
-    for setting in _settings(1 / spread):
-        found = without_own(bank, setting)
+    best, least = PLAIN, _negative_log_likelihood(probes, right, spread)
+    for setting in _choices(1 / spread):
+        found = hubness_leaving_one_out(probes, setting)
         for damping in DAMPINGS[1:]:
-            surprise = _surprise(bank - damping * found, right, spread)
+            surprise = _negative_log_likelihood(probes - damping * found, right, spread)
             if surprise < least - 1e-9:
                 best, least = replace(setting, damping=damping), surprise
     return best
 
 
-def _settings(unit: float) -> Iterator[Setting]:
+def _choices(inverse_spread: float) -> Iterator[QBNorm]:
     for method in ("inverted", "balanced"):
-        for sharpness in SHARPNESS:
-            yield Setting(method, temperature=sharpness * unit)
+        for sharpness in TEMPERATURES:
+            yield QBNorm(method, temperature=sharpness * inverse_spread)
     for neighbours in (3, 10):
-        yield Setting("local", neighbours=neighbours)
+        yield QBNorm("local", neighbours=neighbours)
 
 
-def _surprise(scores: Scores, right: npt.NDArray[np.int64], spread: float) -> float:
+def _negative_log_likelihood(scores: Scores, right: npt.NDArray[np.int64], spread: float) -> float:
     """Mean negative log-likelihood of the right answers, at the contrast that suits the scores best."""
     found = np.inf
     for contrast in CONTRASTS:
@@ -144,10 +152,10 @@ def _surprise(scores: Scores, right: npt.NDArray[np.int64], spread: float) -> fl
     return found
 
 
-def _votes(bank: Scores, setting: Setting, given: Scores | None = None) -> Scores:
+def _votes(probes: Scores, qb_norm: QBNorm, potentials: Scores | None = None) -> Scores:
     """The logarithm of what each query of the bank gives to each candidate: [B, C]."""
-    given = giving(bank, setting) if given is None else given
-    return np.asarray(setting.temperature * bank - given[:, None])
+    potentials = probe_potentials(probes, qb_norm) if potentials is None else potentials
+    return np.asarray(qb_norm.temperature * probes - potentials[:, None])
 
 
 def _log_sum(x: Scores) -> Scores:

@@ -106,7 +106,7 @@ def fit_isotonic(x: Floats, right: Sequence[bool] | npt.NDArray[np.bool_]) -> Is
     return Isotonic(tuple(curve), tuple(curve.values()))
 
 
-def line(answerable: Floats, refused: float = 0.04) -> float:
+def refusal_threshold(answerable: Floats, refused: float = 0.04) -> float:
     """The score below which a query is refused, so that at most this share of the answerable ones are.
 
     answerable: scores of queries that have an answer. A query exactly on the line is answered.
@@ -117,23 +117,25 @@ def line(answerable: Floats, refused: float = 0.04) -> float:
     return float(ordered[min(int(refused * len(ordered)), len(ordered) - 1)])
 
 
-def between(strangers: Floats, answerable: Floats, answered: float, refused: float) -> float:
+def balanced_threshold(unanswerable: Floats, answerable: Floats, answered: float, refused: float) -> float:
     """The line that keeps both promises with the same room to spare; if both cannot be kept, the second.
 
     strangers: chances that queries without an answer were given; at most the share `answered` of them may
     pass. answerable: those of queries with one, of which at most the share `refused` may not.
     """
-    high = line(answerable, refused)
-    if not len(strangers) or not np.isfinite(high):
+    high = refusal_threshold(answerable, refused)
+    if not len(unanswerable) or not np.isfinite(high):
         return high
-    low = float(np.quantile(strangers, 1 - answered))
+    low = float(np.quantile(unanswerable, 1 - answered))
     if low >= high:
         return high
     edges = np.clip([low, high], 1e-9, 1 - 1e-9)
     return float(_sigmoid(np.mean(np.log(edges / (1 - edges)))))
 
 
-def error(probability: Floats, right: Sequence[bool] | npt.NDArray[np.bool_], bins: int = 10) -> float:
+def expected_calibration_error(
+    probability: Floats, right: Sequence[bool] | npt.NDArray[np.bool_], bins: int = 10
+) -> float:
     """The expected calibration error: how far what was promised is from what happened, on average."""
     p, y = np.asarray(probability, np.float64), np.asarray(right, np.float64)
     if not len(p):

@@ -32,7 +32,7 @@ COMMANDS = {
         "Show what in a video answers a query, piece by piece.",
     ),
     "learn": (
-        "tagline.retrieval.commands:learn",
+        "tagline.retrieval.commands:tune",
         "Learn how to search this library, and when to say nothing.",
     ),
     "export": ("tagline.tagging.export_commands:export", "Write tags for other programs."),
@@ -57,7 +57,7 @@ COMMANDS = {
 }
 
 
-class FrontDoor(click.Group):
+class LazyGroup(click.Group):
     """A group that loads a command's file when the command is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -75,7 +75,7 @@ class FrontDoor(click.Group):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
 
-@click.group(cls=FrontDoor, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="tagline")
 def cli() -> None:
     """Find the moment: tagline tags what is in your videos, and when.

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tagline.experts.tags import Modality
-from tagline.tagging.library import library_option, opened
+from tagline.tagging.library import library_option, open_library
 from tagline.tagging.names import safe
-from tagline.tagging.output import asked, emit, output_options
+from tagline.tagging.output import requested_output, emit, output_options
 
 if TYPE_CHECKING:
     from tagline.retrieval.search import Answer, Hit
@@ -69,20 +69,20 @@ def search(
 
     sentence = " ".join(query)
     filters = Filters(
-        tuple(map(_wanted, having)), tuple(map(_wanted, lacking)), *_narrowed(after, before, longer)
+        tuple(map(_tag_filter, having)), tuple(map(_tag_filter, lacking)), *_filters_of(after, before, longer)
     )
-    with opened(library) as catalog:
+    with open_library(library) as catalog:
         found = answer(catalog, sentence, max(count, _depth()) if rerank else count, filters)
         hits = found.hits if found.answered or anyway else []
         if rerank and hits:
             hits = _reranked(catalog, sentence, hits)[:count]
     for notice in found.notices:
         click.echo(notice, err=True)
-    if not hits and not asked().for_programs:
+    if not hits and not requested_output().for_programs:
         click.echo(f"nothing found for '{safe(sentence, 80)}'{_nearest(found)}", err=True)
     if paths or zero:
         _write_paths([hit.video.paths[0] for hit in hits], b"\0" if zero else b"\n")
-    elif asked().for_programs:
+    elif requested_output().for_programs:
         emit(map(_row, hits), COLUMNS)
     elif hits:
         _table(hits)
@@ -93,7 +93,7 @@ def search(
 
 @click.command(short_help="Learn how to search this library, and when to say nothing.")
 @library_option
-def learn(library: str | None) -> None:
+def tune(library: str | None) -> None:
     """Learn how to search this library: its hubs, what words and pictures are worth, when to say nothing.
 
     `tagline index` does it as well. It reads the captions of the library, if it has any, and queries that
@@ -103,24 +103,24 @@ def learn(library: str | None) -> None:
     tagline learn
     tagline learn --library ~/Videos
     """
-    from tagline.retrieval.learning import learn as run
+    from tagline.retrieval.learning import tune as run
 
-    with opened(library) as catalog:
+    with open_library(library) as catalog:
         run(catalog, say=click.echo)
 
 
-def _narrowed(
+def _filters_of(
     after: str | None, before: str | None, longer: str | None
 ) -> tuple[str | None, str | None, float | None]:
-    from tagline.retrieval.asking import NotUnderstood, day, seconds
+    from tagline.retrieval.asking import BadFilter, parse_day, parse_duration
 
     try:
         return (
-            day(after) if after is not None else None,
-            day(before) if before is not None else None,
-            seconds(longer) if longer is not None else None,
+            parse_day(after) if after is not None else None,
+            parse_day(before) if before is not None else None,
+            parse_duration(longer) if longer is not None else None,
         )
-    except NotUnderstood as error:
+    except BadFilter as error:
         raise click.UsageError(str(error)) from None
 
 
@@ -136,16 +136,16 @@ def _nearest(found: Answer) -> str:
 
 def _depth() -> int:
     """How many hits are looked at again: what was not found by then cannot come up."""
-    from tagline.retrieval.rerank import MOST
+    from tagline.retrieval.rerank import MAX_HITS
 
-    return MOST
+    return MAX_HITS
 
 
 def _reranked(catalog: Catalog, sentence: str, hits: list[Hit]) -> list[Hit]:
     from tagline.retrieval.rerank import CannotRerank, Reranker
 
     try:
-        return Reranker(catalog).again(sentence, hits)
+        return Reranker(catalog).rerank(sentence, hits)
     except CannotRerank as error:
         raise click.ClickException(str(error)) from None
 
@@ -159,7 +159,7 @@ def _play(hit: Hit) -> None:
         raise click.ClickException(str(error)) from None
 
 
-def _wanted(text: str) -> tuple[Modality | None, str]:
+def _tag_filter(text: str) -> tuple[Modality | None, str]:
     from tagline.tagging.vocabulary import normal
 
     before, colon, after = text.partition(":")
@@ -201,8 +201,8 @@ def _table(hits: list[Hit]) -> None:
 
     table = Table(box=None, header_style="bold", pad_edge=False)
     # A probability where the library taught what its scores are worth.
-    known = any(hit.probability is not None for hit in hits)
-    table.add_column("chance" if known else "score", justify="right")
+    calibrated = any(hit.probability is not None for hit in hits)
+    table.add_column("chance" if calibrated else "score", justify="right")
     table.add_column("moment", no_wrap=True, style="cyan")
     table.add_column("video", overflow="fold")
     table.add_column("why", overflow="fold", style="dim")

@@ -18,7 +18,15 @@ import numpy.typing as npt
 
 from tagline.experts.tags import Embedding, Tag
 from tagline.retrieval import reader
-from tagline.retrieval.embedders import APPEARANCE, CHOICE, TABLE, Choice, Embedder, Made, load
+from tagline.retrieval.embedders import (
+    APPEARANCE,
+    CHOICE,
+    TABLE,
+    SearchModel,
+    VideoEmbedder,
+    VideoVectors,
+    load,
+)
 from tagline.tagging import embeddings
 from tagline.tagging.configuring import BadConfig, digest
 from tagline.tagging.folder import Progress
@@ -27,22 +35,22 @@ from tagline.tagging.names import safe
 if TYPE_CHECKING:
     from tagline.experts.footage import Footage, Pictures, Unreadable
     from tagline.tagging.catalog import Catalog
-    from tagline.tagging.reading import Reading
+    from tagline.tagging.reading import CatalogReader
     from tagline.tagging.records import Video
 
 Vectors = npt.NDArray[np.float32]  # [N, D], each of length 1
 
 NAME = "search"  # under which the catalog keeps what could not be embedded
-SAMPLE = 100  # queries by which an approximate index is tuned
-PICTURES = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
-MOST_PIXELS = 50_000_000
+SAMPLE_QUERIES = 100  # queries by which an approximate index is tuned
+IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
+MAX_PIXELS = 50_000_000
 
 
 class EncoderMissing(Exception):
     """The model that made the library's vectors is not here. One sentence that says what to do."""
 
 
-class BadPicture(Exception):
+class BadImage(Exception):
     """A picture that cannot be read. One sentence for people."""
 
 
@@ -58,41 +66,41 @@ class Encoder(Protocol):
         """A picture file to a unit vector: float32 [D]. Raises BadPicture."""
 
 
-def open_encoder(catalog: Reading) -> Encoder | None:
+def open_encoder(catalog: CatalogReader) -> Encoder | None:
     """The encoder that fits the library's vectors; None where nothing was embedded yet.
 
     Raises EncoderMissing, whose message says what to do, where the model is not here any more.
     """
-    choice = Choice.of_catalog(catalog)
-    return None if choice is None else _Encoder(choice)
+    choice = SearchModel.of_catalog(catalog)
+    return None if choice is None else _QueryEncoder(choice)
 
 
-class _Encoder:
+class _QueryEncoder:
     """Reads texts without the model where its reader is in the cache, and loads the model when it must."""
 
-    def __init__(self, choice: Choice, model: Embedder | None = None) -> None:
+    def __init__(self, choice: SearchModel, model: VideoEmbedder | None = None) -> None:
         self.choice, self.fingerprint = choice, choice.fingerprint
         self._model = model
-        self._reader = reader.read(reader.place(self.fingerprint))
+        self._reader = reader.read(reader.cache_path(self.fingerprint))
         if self._reader is None:
             self._reader = _reader(self.model)
 
     @property
-    def model(self) -> Embedder:
+    def model(self) -> VideoEmbedder:
         """The whole model, loaded when it is first asked for."""
         if self._model is None:
-            self._model = model_of(self.choice)
+            self._model = search_model_of(self.choice)
         return self._model
 
     def texts(self, texts: Sequence[str]) -> Vectors:
         return self._reader(texts) if self._reader is not None else self.model.texts(texts)
 
     def image(self, path: Path) -> Vectors:
-        pixels = picture(path)
+        pixels = read_image(path)
         return self.model.picture(pixels)
 
 
-def model_of(choice: Choice, device: str = "cpu") -> Embedder:
+def search_model_of(choice: SearchModel, device: str = "cpu") -> VideoEmbedder:
     """The model that made a library's vectors. Raises EncoderMissing if it is gone or another now."""
     from tagline.experts.weights import WeightsMissing
 
@@ -111,35 +119,37 @@ def model_of(choice: Choice, device: str = "cpu") -> Embedder:
     return model
 
 
-def _reader(model: Embedder) -> reader.Reader | None:
+def _reader(model: VideoEmbedder) -> reader.NumpyTextTower | None:
     """The model's reader, written into the cache; None where only the model itself can read."""
     try:
-        return reader.keep(model.tower(), model.texts(reader.PROBES), model.choice.fingerprint)
+        return reader.store_checked(
+            model.text_tower(), model.texts(reader.CHECK_TEXTS), model.choice.fingerprint
+        )
     except (reader.NotPortable, OSError):
         return None
 
 
-def picture(path: Path) -> Pictures:
+def read_image(path: Path) -> Pictures:
     """The pixels of a picture file, upright: uint8 [H, W, 3]. Raises BadPicture."""
     from PIL import Image, ImageOps
 
     try:
-        with Image.open(path, formats=PICTURES) as image:
-            if image.width * image.height > MOST_PIXELS:
-                raise BadPicture(f"{safe(path)} has more than {MOST_PIXELS // 10**6} million pixels")
+        with Image.open(path, formats=IMAGE_FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise BadImage(f"{safe(path)} has more than {MAX_PIXELS // 10**6} million pixels")
             return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise BadPicture(f"{safe(path)} is no picture that can be read ({', '.join(PICTURES)})") from error
+        raise BadImage(f"{safe(path)} is no picture that can be read ({', '.join(IMAGE_FORMATS)})") from error
 
 
 # -- embedding a library ---------------------------------------------------------------------------------
 
 
 @dataclass(slots=True)
-class Outcome:
+class EmbedResult:
     """How embedding a library ended."""
 
-    choice: Choice
+    choice: SearchModel
     progress: Progress
     spans: int = 0  # vectors of spans that were made
     unchanged: int = 0
@@ -149,7 +159,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class _Job:
+class _EmbedJob:
     video: Video
     path: Path
     tags: list[Tag]
@@ -158,12 +168,12 @@ class _Job:
 
 def embed(
     catalog: Catalog,
-    model: Embedder,
+    model: VideoEmbedder,
     on_progress: Callable[[Progress], None] = lambda progress: None,
     *,
     retry: bool = False,
     jobs: int | None = None,
-) -> Outcome:
+) -> EmbedResult:
     """Embed what is new or stale. Each video is written down at once; what ends the run, the next goes on.
 
     While a library is embedded by another model than before, search goes on with the old vectors until
@@ -172,28 +182,28 @@ def embed(
     from tagline.experts.decoder import Decoder
 
     begun = time.monotonic()
-    outcome = Outcome(model.choice, Progress(0))
+    outcome = EmbedResult(model.choice, Progress(0))
     work = _stale(catalog, model, outcome, retry)
     outcome.progress.total = len(work)
-    if Choice.of_catalog(catalog) is None:
+    if SearchModel.of_catalog(catalog) is None:
         catalog.set_meta(CHOICE, model.choice.as_json())
     if work:
         with Decoder(jobs=jobs) as decoder:
             orders = ((job.path, model.samplings) for job in work)
             with closing(decoder.read_all(orders)) as stream:  # type: ignore[type-var]
                 for job, (_, result) in zip(work, stream, strict=True):
-                    _one(catalog, model, job, result, outcome)
+                    _write_vectors(catalog, model, job, result, outcome)
                     on_progress(outcome.progress)
     catalog.set_meta(CHOICE, model.choice.as_json())
-    embeddings.keep_only(catalog, model.choice.fingerprint)
+    embeddings.drop_other_models(catalog, model.choice.fingerprint)
     outcome.seconds = time.monotonic() - begun
     return outcome
 
 
-def _stale(catalog: Catalog, model: Embedder, outcome: Outcome, retry: bool) -> list[_Job]:
+def _stale(catalog: Catalog, model: VideoEmbedder, outcome: EmbedResult, retry: bool) -> list[_EmbedJob]:
     """What has to be embedded; the rest is counted in the outcome."""
     fingerprint = model.choice.fingerprint
-    done = embeddings.done(catalog, fingerprint)
+    done = embeddings.embedded_videos(catalog, fingerprint)
     failed = {
         (failure.video_id, failure.expert): failure
         for failure in catalog.failures()
@@ -201,21 +211,21 @@ def _stale(catalog: Catalog, model: Embedder, outcome: Outcome, retry: bool) -> 
     }
     work = []
     for video in catalog.videos():
-        tags = model.reads(catalog.tags(video.id))
+        tags = model.tags_read(catalog.tags(video.id))
         upstream = _upstream(tags)
         unreadable, before = failed.get((video.id, "")), failed.get((video.id, NAME))
         same = before is not None and before.fingerprint == digest(fingerprint, upstream)
-        known = unreadable or (before if same else None)
+        failure_before = unreadable or (before if same else None)
         paths = [Path(path) for path in video.paths]
         if video.id in done and done[video.id][0] == upstream:
             outcome.unchanged += 1
         elif not paths:
             outcome.absent += 1
-        elif known is not None and not retry:
-            outcome.failures.append((str(paths[0]), known.reason))
+        elif failure_before is not None and not retry:
+            outcome.failures.append((str(paths[0]), failure_before.reason))
         else:
             there = next((path for path in paths if path.exists()), paths[0])
-            work.append(_Job(video, there, tags, upstream))
+            work.append(_EmbedJob(video, there, tags, upstream))
     return work
 
 
@@ -224,38 +234,42 @@ def _upstream(tags: Sequence[Tag]) -> str:
     return digest([[t.modality, t.text, round(t.score, 6), t.start, t.end] for t in tags])
 
 
-def _one(
-    catalog: Catalog, model: Embedder, job: _Job, result: Footage | Unreadable, outcome: Outcome
+def _write_vectors(
+    catalog: Catalog, model: VideoEmbedder, job: _EmbedJob, result: Footage | Unreadable, outcome: EmbedResult
 ) -> None:
     """Embed one video and write down what came of it."""
     fingerprint, progress = model.choice.fingerprint, outcome.progress
-    made, reason = _made(model, job, result)
+    vectors, reason = _vectors_of(model, job, result)
     with catalog.transaction():
-        if made is not None:
-            embeddings.put(catalog, job.video.id, fingerprint, job.upstream, made.whole, made.spans)
+        if vectors is not None:
+            embeddings.put_embeddings(
+                catalog, job.video.id, fingerprint, job.upstream, vectors.whole, vectors.spans
+            )
             catalog.clear_failure(job.video.id, NAME)
-            outcome.spans += len(made.spans)
+            outcome.spans += len(vectors.spans)
         else:
-            embeddings.drop(catalog, job.video.id, fingerprint)
+            embeddings.drop_embeddings(catalog, job.video.id, fingerprint)
             catalog.put_failure(reason, digest(fingerprint, job.upstream), video_id=job.video.id, expert=NAME)
             outcome.failures.append((str(job.path), reason))
     progress.done += 1
-    progress.tagged += made is not None
-    progress.failed += made is None
+    progress.tagged += vectors is not None
+    progress.failed += vectors is None
     progress.path, progress.reason = str(job.path), reason or None
 
 
-def _made(model: Embedder, job: _Job, result: Footage | Unreadable) -> tuple[Made | None, str]:
+def _vectors_of(
+    model: VideoEmbedder, job: _EmbedJob, result: Footage | Unreadable
+) -> tuple[VideoVectors | None, str]:
     """The vectors of a video, or the reason why there are none: never zeros in their place."""
     from tagline.experts.footage import Unreadable
 
     if isinstance(result, Unreadable):
         return None, str(result)
     try:
-        made = model.embed(result, job.tags)
-        if not all(_sound(e) for e in (made.whole, *made.spans)):
+        vectors = model.embed(result, job.tags)
+        if not all(_is_unit(e) for e in (vectors.whole, *vectors.spans)):
             return None, "the model made vectors that hold no numbers"
-        return made, ""
+        return vectors, ""
     except Exception as error:  # one bad video must not end the run
         text = str(error).strip().splitlines()
         return None, text[0][:300] if text else type(error).__name__
@@ -263,7 +277,7 @@ def _made(model: Embedder, job: _Job, result: Footage | Unreadable) -> tuple[Mad
         result.close()
 
 
-def _sound(embedding: Embedding) -> bool:
+def _is_unit(embedding: Embedding) -> bool:
     length = float(np.linalg.norm(embedding.values))
     return bool(np.isfinite(embedding.values).all()) and abs(length - 1) < 1e-3
 
@@ -271,19 +285,19 @@ def _sound(embedding: Embedding) -> bool:
 # -- which model, and what people ask ----------------------------------------------------------------------
 
 
-def wanted_model(catalog: Reading, model: str | None, collection: str | None) -> tuple[str, str]:
+def model_to_use(catalog: CatalogReader, model: str | None, collection: str | None) -> tuple[str, str]:
     """(kind, name) of the model to embed with: what is asked for, else the one in use, else public CLIP."""
     from tagline.experts.weights import PUBLIC, for_expert
 
     if model is not None:
         return TABLE, str(Path(model).expanduser().absolute()) if Path(model).expanduser().is_dir() else model
-    before = Choice.of_catalog(catalog)
+    before = SearchModel.of_catalog(catalog)
     if collection is None and before is not None:
         return before.kind, before.name
     return APPEARANCE, for_expert(APPEARANCE, collection or PUBLIC)
 
 
-def sample_queries(catalog: Reading, count: int = SAMPLE) -> list[str]:
+def sample_queries(catalog: CatalogReader, count: int = SAMPLE_QUERIES) -> list[str]:
     """Texts like those that people will search for: captions, else tags, evenly chosen from the library."""
     captions = [
         row[0]

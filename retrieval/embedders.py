@@ -19,18 +19,18 @@ import numpy.typing as npt
 from tagline.experts.footage import Footage, Pictures, Sampling
 from tagline.experts.tags import Embedding, Tag
 from tagline.retrieval import spans
-from tagline.retrieval.reader import Floats, NotPortable, Tower, pairs_tokenizer
+from tagline.retrieval.reader import Floats, NotPortable, TextTowerWeights, bpe_tokenizer
 from tagline.tagging.configuring import digest
 
 if TYPE_CHECKING:
-    from tagline.tagging.reading import Reading
+    from tagline.tagging.reading import CatalogReader
 
 APPEARANCE, TABLE = "appearance", "table"
 CHOICE = "search model"  # under which the catalog keeps it
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class SearchModel:
     """Which model a library's vectors are made by; kept in the catalog."""
 
     kind: str  # APPEARANCE or TABLE
@@ -41,38 +41,38 @@ class Choice:
         return json.dumps([self.kind, self.name, self.fingerprint])
 
     @classmethod
-    def of(cls, text: str) -> Choice:
+    def from_json(cls, text: str) -> SearchModel:
         kind, name, fingerprint = json.loads(text)
         return cls(str(kind), str(name), str(fingerprint))
 
     @classmethod
-    def of_catalog(cls, catalog: Reading) -> Choice | None:
+    def of_catalog(cls, catalog: CatalogReader) -> SearchModel | None:
         """The model whose vectors a library is searched by; None where nothing was embedded yet."""
-        kept = catalog.meta(CHOICE)
+        stored = catalog.meta(CHOICE)
         try:
-            return None if kept is None else cls.of(kept)
+            return None if stored is None else cls.from_json(stored)
         except ValueError:  # not what we wrote: embedding anew writes it again
             return None
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class VideoVectors:
     """What a model makes of one video."""
 
     whole: Embedding
     spans: list[Embedding]
 
 
-class Embedder(Protocol):
+class VideoEmbedder(Protocol):
     """A model at work on videos, texts and pictures. All vectors have length 1."""
 
-    choice: Choice
+    choice: SearchModel
     samplings: tuple[Sampling, ...]
 
-    def reads(self, tags: Sequence[Tag]) -> list[Tag]:
+    def tags_read(self, tags: Sequence[Tag]) -> list[Tag]:
         """Those of a video's tags that its vectors depend on."""
 
-    def embed(self, footage: Footage, tags: Sequence[Tag]) -> Made:
+    def embed(self, footage: Footage, tags: Sequence[Tag]) -> VideoVectors:
         """One video. Raises ValueError, with a reason for people, where nothing of it could be seen."""
 
     def texts(self, texts: Sequence[str]) -> Floats:
@@ -81,41 +81,41 @@ class Embedder(Protocol):
     def picture(self, pixels: Pictures) -> Floats:
         """uint8 [H, W, 3] to float32 [D]"""
 
-    def tower(self) -> Tower:
+    def text_tower(self) -> TextTowerWeights:
         """Its text tower, taken apart. Raises NotPortable."""
 
 
-def load(kind: str, name: str, device: str = "cpu") -> Embedder:
+def load(kind: str, name: str, device: str = "cpu") -> VideoEmbedder:
     """The model of that kind. Raises weights.WeightsMissing or table.config.BadConfig with a sentence."""
-    return Aligned(name, device) if kind == TABLE else Appearance(name, device)
+    return TableEmbedder(name, device) if kind == TABLE else ClipEmbedder(name, device)
 
 
-class Appearance:
+class ClipEmbedder:
     """CLIP's towers: a video, and each of its spans, is the mean of its frames."""
 
     def __init__(self, name: str, device: str = "cpu") -> None:
-        from tagline.experts.appearance import load_towers, towers
+        from tagline.experts.appearance import load_clip, clip_encoder
         from tagline.experts.weights import find
 
-        self.towers = towers(name, device)
-        self._load = lambda: load_towers(find(name).path)
+        self.towers = clip_encoder(name, device)
+        self._load = lambda: load_clip(find(name).path)
         self._folder = find(name).path
         side = self.towers.preparation.side
         self.samplings: tuple[Sampling, ...] = (spans.sampling(side),)
         made_by = digest(APPEARANCE, spans.VERSION, self.towers.fingerprint)
-        self.choice = Choice(APPEARANCE, name, made_by)
+        self.choice = SearchModel(APPEARANCE, name, made_by)
 
-    def reads(self, tags: Sequence[Tag]) -> list[Tag]:
+    def tags_read(self, tags: Sequence[Tag]) -> list[Tag]:
         return []
 
-    def embed(self, footage: Footage, tags: Sequence[Tag]) -> Made:
+    def embed(self, footage: Footage, tags: Sequence[Tag]) -> VideoVectors:
         view = footage.view(self.samplings[0])
         if not len(view.times):
             raise ValueError("no frame could be read")
         seen = self.towers.encode_frames(view.frames)
         cuts = spans.spans(view.frames, view.times, footage.facts.duration)
         whole = Embedding(0.0, cuts[-1].end, _unit(seen.mean(axis=0)))
-        return Made(
+        return VideoVectors(
             whole, [Embedding(s.start, s.end, _unit(seen[s.first : s.last].mean(axis=0))) for s in cuts]
         )
 
@@ -126,7 +126,7 @@ class Appearance:
         seen: Floats = self.towers.encode_frames(pixels[None])[0]
         return seen
 
-    def tower(self) -> Tower:
+    def text_tower(self) -> TextTowerWeights:
         model = self.towers.model
         own = self._folder if self._folder.is_dir() else self._folder.parent
         if (own / "tokenizer.json").is_file():
@@ -134,13 +134,13 @@ class Appearance:
         else:
             from open_clip.tokenizer import default_bpe
 
-            tokenizer, clean = _pairs(Path(default_bpe())), True
+            tokenizer, clean = _clip_bpe(Path(default_bpe())), True
         if hasattr(model, "text"):
-            return taken_apart(model.text, model.text.pool_type, tokenizer, clean)
-        return taken_apart(model, model.text_pool_type, tokenizer, clean)
+            return extract_text_tower(model.text, model.text.pool_type, tokenizer, clean)
+        return extract_text_tower(model, model.text_pool_type, tokenizer, clean)
 
 
-class Aligned:
+class TableEmbedder:
     """A TABLE model: frames, and the tags that the catalog has of the video or of the span."""
 
     def __init__(self, name: str, device: str = "cpu") -> None:
@@ -152,23 +152,23 @@ class Aligned:
         whole = FrameCache(self.settings.frames, self.model.image_size)
         self.preparation = whole.preparation
         self.samplings: tuple[Sampling, ...] = (whole.sampling, spans.sampling(self.model.image_size))
-        self.choice = Choice(TABLE, name, digest(TABLE, spans.VERSION, self.saved.fingerprint))
+        self.choice = SearchModel(TABLE, name, digest(TABLE, spans.VERSION, self.saved.fingerprint))
 
-    def reads(self, tags: Sequence[Tag]) -> list[Tag]:
+    def tags_read(self, tags: Sequence[Tag]) -> list[Tag]:
         choice = self.settings.tags
         return [tag for tag in tags if tag.modality in choice.modalities and tag.score >= choice.min_score]
 
-    def embed(self, footage: Footage, tags: Sequence[Tag]) -> Made:
+    def embed(self, footage: Footage, tags: Sequence[Tag]) -> VideoVectors:
         whole, dense = (footage.view(sampling) for sampling in self.samplings)
         if not len(whole.times) or not len(dense.times):
             raise ValueError("no frame could be read")
         cuts = spans.spans(dense.frames, dense.times, footage.facts.duration)
-        seen = self._see(np.concatenate([whole.frames, dense.frames]))
+        seen = self._encode_frames(np.concatenate([whole.frames, dense.frames]))
         first, rest = seen[: len(whole.times)], seen[len(whole.times) :]
         groups = [first, *(rest[_spread(s.first, s.last, self.settings.frames)] for s in cuts)]
         inside = [tags, *([t for t in tags if t.start < s.end and t.end >= s.start] for s in cuts)]
         vectors = self._fuse(groups, inside)
-        return Made(
+        return VideoVectors(
             Embedding(0.0, cuts[-1].end, vectors[0]),
             [Embedding(s.start, s.end, vector) for s, vector in zip(cuts, vectors[1:], strict=True)],
         )
@@ -179,48 +179,53 @@ class Aligned:
         return embed_texts(self.model, texts, self.saved.tokenizer)
 
     def picture(self, pixels: Pictures) -> Floats:
-        found: Floats = self._fuse([self._see(pixels[None])], [[]])[0]
+        found: Floats = self._fuse([self._encode_frames(pixels[None])], [[]])[0]
         return found
 
-    def tower(self) -> Tower:
-        tokenizer = _pairs(self.saved.tokenizer.vocabulary)
+    def text_tower(self) -> TextTowerWeights:
+        tokenizer = _clip_bpe(self.saved.tokenizer.vocabulary)
         text = self.model.text
-        return taken_apart(text, text.pool_type, tokenizer, True, self.settings.text_length)
+        return extract_text_tower(text, text.pool_type, tokenizer, True, self.settings.text_length)
 
-    def _see(self, frames: Pictures) -> Any:
+    def _encode_frames(self, frames: Pictures) -> Any:
         """Frames uint8 [T, H, W, 3], some at a time, to [T, D] on the device."""
         import torch
 
         fitted = self.preparation.fit(frames)
         with torch.inference_mode():
-            parts = [self.model.see(some[None].to(self.model.mean.device))[0] for some in fitted.split(64)]
+            parts = [
+                self.model.encode_frames(some[None].to(self.model.mean.device))[0]
+                for some in fitted.split(64)
+            ]
         return torch.cat(parts)
 
     def _fuse(self, groups: Sequence[Any], tags: Sequence[Sequence[Tag]]) -> Floats:
         """Groups of seen frames, each [n, D], with their tags, to unit vectors [groups, D]."""
         import torch
 
-        from tagline.table.batches import longest, tag_text
+        from tagline.table.batches import used_length, tag_text
 
         device, settings = self.model.mean.device, self.settings
-        said = [tag_text(some, settings.tags) for some in tags]
-        ids = self.saved.tokenizer(said, settings.tag_length)
+        tag_texts = [tag_text(some, settings.tags) for some in tags]
+        ids = self.saved.tokenizer(tag_texts, settings.tag_length)
         if settings.tag_tokens == "eos":
-            ids = ids[:, : longest(ids)]
+            ids = ids[:, : used_length(ids)]
         found = []
         for at in range(0, len(groups), 64):
             some = groups[at : at + 64]
             counts = torch.tensor([len(group) for group in some], device=device)
             seen = torch.nn.utils.rnn.pad_sequence(list(some), batch_first=True)
             valid = torch.arange(seen.shape[1], device=device) < counts[:, None]
-            tagged = torch.tensor([bool(text) for text in said[at : at + 64]], device=device)
+            tagged = torch.tensor([bool(text) for text in tag_texts[at : at + 64]], device=device)
             with torch.inference_mode():
-                made = self.model.videos_of(seen, valid, ids[at : at + 64].to(device), tagged)
-            found.append(made.vectors.float().cpu().numpy())
+                fused = self.model.encode_seen_videos(seen, valid, ids[at : at + 64].to(device), tagged)
+            found.append(fused.vectors.float().cpu().numpy())
         return np.concatenate(found)
 
 
-def taken_apart(text: Any, pool: str, tokenizer: bytes, clean: bool, length: int | None = None) -> Tower:
+def extract_text_tower(
+    text: Any, pool: str, tokenizer: bytes, clean: bool, length: int | None = None
+) -> TextTowerWeights:
     """A causal text tower of open_clip whose overall vector is that of the end token."""
     from torch import nn
 
@@ -240,7 +245,7 @@ def taken_apart(text: Any, pool: str, tokenizer: bytes, clean: bool, length: int
         tensors["text_projection"] = tensors.pop("text_projection.weight").T
     if "text_projection" not in tensors or "text_projection.bias" in tensors:
         raise NotPortable("its text tower projects in another way than CLIP's")
-    return Tower(
+    return TextTowerWeights(
         tensors,
         tokenizer,
         layers=len(text.transformer.resblocks),
@@ -252,10 +257,10 @@ def taken_apart(text: Any, pool: str, tokenizer: bytes, clean: bool, length: int
     )
 
 
-def _pairs(vocabulary: Path) -> bytes:
+def _clip_bpe(vocabulary: Path) -> bytes:
     with gzip.open(vocabulary, "rt", encoding="utf-8") as file:
         lines = file.read().split("\n")
-    return pairs_tokenizer(lines[1 : 49152 - 256 - 2 + 1])
+    return bpe_tokenizer(lines[1 : 49152 - 256 - 2 + 1])
 
 
 def _spread(first: int, last: int, most: int) -> list[int]:

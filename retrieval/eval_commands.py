@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tagline.tagging.library import library_option, opened
-from tagline.tagging.output import asked, emit, output_options
+from tagline.tagging.library import library_option, open_library
+from tagline.tagging.output import requested_output, emit, output_options
 
 if TYPE_CHECKING:
-    from tagline.retrieval.evaluating import Result
+    from tagline.retrieval.evaluating import SearchEvaluation
 
 COLUMNS = ("way", "R@1", "95 %", "R@5", "R@10", "median rank", "questions", "videos")
 EXISTING = click.Path(exists=True, path_type=Path)
@@ -58,20 +58,20 @@ def eval_(
     from tagline.tagging.training import to_stderr
 
     folder = evaluating.model_folder(model) if model is not None else None
-    with opened(library) as catalog:
+    with open_library(library) as catalog:
         try:
-            run = evaluating.run_of(folder) if folder is not None else None
+            run = evaluating.training_config(folder) if folder is not None else None
             questions = (
-                evaluating.from_csv(catalog, queries)
+                evaluating.queries_from_csv(catalog, queries)
                 if queries is not None
-                else evaluating.written(catalog, run)
+                else evaluating.queries_of_library(catalog, run)
             )
-            result = evaluating.measure(catalog, questions, folder, to_stderr)
-        except (BadConfig, WeightsMissing, evaluating.NoQuestions) as error:
+            result = evaluating.evaluate(catalog, questions, folder, to_stderr)
+        except (BadConfig, WeightsMissing, evaluating.NoEvalQueries) as error:
             raise click.ClickException(str(error)) from None
-        _tell(result)
+        _print_result(result)
         if use and folder is not None:
-            better, why = evaluating.judged(result)
+            better, why = evaluating.may_replace(result)
             if not better and not force:
                 raise click.ClickException(f"not put to use: {why}; with --force it is used all the same")
             evaluating.put_to_use(catalog, folder, to_stderr)
@@ -82,14 +82,14 @@ def eval_(
         ctx.exit(3)
 
 
-def _tell(result: Result) -> None:
-    emit([_row(result, way) for way in result.ways], COLUMNS)
-    if asked().for_programs:
+def _print_result(result: SearchEvaluation) -> None:
+    emit([_row(result, way) for way in result.systems], COLUMNS)
+    if requested_output().for_programs:
         return
     from tagline.retrieval.evaluating import IN_USE, TRAINED, UNTRAINED
 
-    click.echo(f"{result.questions.origin}; the right one among {result.candidates} videos", err=True)
-    for note in result.questions.notes:
+    click.echo(f"{result.queries.origin}; the right one among {result.candidates} videos", err=True)
+    for note in result.queries.notes:
         click.echo(note, err=True)
     for name in (UNTRAINED, IN_USE):
         found = result.difference(name, TRAINED)
@@ -101,11 +101,11 @@ def _tell(result: Result) -> None:
             )
 
 
-def _row(result: Result, way: Any) -> dict[str, Any]:
-    figures = way.figures
+def _row(result: SearchEvaluation, system: Any) -> dict[str, Any]:
+    figures = system.figures
     limits = figures.intervals.get("r1")
     return {
-        "way": way.name,
+        "way": system.name,
         "R@1": round(figures.r1, 1),
         "95 %": f"{limits.low:.1f} to {limits.high:.1f}" if limits else "",
         "R@5": round(figures.r5, 1),

@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tagline.experts.tags import Modality
-from tagline.table.batches import Row, carve, rows
-from tagline.table.config import BadConfig, Config, TagChoice, from_dict
+from tagline.table.batches import Row, split_validation, rows
+from tagline.table.config import BadConfig, TableConfig, TagChoice, from_dict
 from tagline.table.ranking import Difference, Metrics, intervals, metrics, paired, ranks
 from tagline.tagging.names import safe
 
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.float32]
 Say = Callable[[str], None]
-MOST = 1000  # videos among which the right one is to be found; more take the memory of a matrix
-HUMAN_TAGS = 3  # of a video, in one question
+MAX_CANDIDATES = 1000  # videos among which the right one is to be found; more take the memory of a matrix
+MAX_HUMAN_TAGS = 3  # of a video, in one question
 
 
-class NoQuestions(ValueError):
+class NoEvalQueries(ValueError):
     """There is nothing to ask with. The message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
-class Questions:
+class EvalQueries:
     """Sentences, the video that answers each, and where they are from."""
 
     texts: tuple[str, ...]
@@ -47,7 +47,7 @@ class Questions:
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class SearchSystem:
     """One way of searching, measured."""
 
     name: str
@@ -61,23 +61,23 @@ class Way:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class SearchEvaluation:
     """All ways on the same questions."""
 
-    questions: Questions
-    ways: tuple[Way, ...]
+    queries: EvalQueries
+    systems: tuple[SearchSystem, ...]
     candidates: int
     left_out: tuple[tuple[str, str], ...] = ()
 
-    def way(self, name: str) -> Way | None:
-        return next((way for way in self.ways if way.name == name), None)
+    def system(self, name: str) -> SearchSystem | None:
+        return next((way for way in self.systems if way.name == name), None)
 
     def difference(self, first: str, second: str) -> Difference | None:
         """Second minus first, R@1, over the videos that ask."""
-        one, other = self.way(first), self.way(second)
+        one, other = self.system(first), self.system(second)
         if one is None or other is None:
             return None
-        return paired(one.ranks, other.ranks, "r1", np.asarray(self.questions.videos))
+        return paired(one.ranks, other.ranks, "r1", np.asarray(self.queries.videos))
 
 
 WORDS, SEARCH, IN_USE, UNTRAINED, TRAINED = "words", "search", "in use", "before training", "after training"
@@ -86,27 +86,27 @@ WORDS, SEARCH, IN_USE, UNTRAINED, TRAINED = "words", "search", "in use", "before
 # -- questions -----------------------------------------------------------------------------------------
 
 
-def from_csv(catalog: Catalog, path: Path) -> Questions:
+def queries_from_csv(catalog: Catalog, path: Path) -> EvalQueries:
     """Columns `query` and `video`: a path, a name or an id. A video that the library lacks is refused."""
-    from tagline.tagging.library import the_video
+    from tagline.tagging.library import find_video
 
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             listed = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise NoQuestions(f"{safe(path)} cannot be read as CSV ({error})") from error
+        raise NoEvalQueries(f"{safe(path)} cannot be read as CSV ({error})") from error
     if not listed or not {"query", "video"} <= {(key or "").strip().lower() for key in listed[0]}:
-        raise NoQuestions(f"{safe(path)} needs the columns query and video, and a row below them")
+        raise NoEvalQueries(f"{safe(path)} needs the columns query and video, and a row below them")
     texts, videos = [], []
     for row in listed:
-        told = {(key or "").strip().lower(): (value or "").strip() for key, value in row.items()}
-        if told["query"] and told["video"]:
-            texts.append(told["query"])
-            videos.append(the_video(catalog, told["video"]).id)
-    return Questions(tuple(texts), tuple(videos), f"{len(texts)} questions of {path.name}")
+        cells = {(key or "").strip().lower(): (value or "").strip() for key, value in row.items()}
+        if cells["query"] and cells["video"]:
+            texts.append(cells["query"])
+            videos.append(find_video(catalog, cells["video"]).id)
+    return EvalQueries(tuple(texts), tuple(videos), f"{len(texts)} questions of {path.name}")
 
 
-def written(catalog: Catalog, run: Config | None = None) -> Questions:
+def queries_of_library(catalog: Catalog, run: TableConfig | None = None) -> EvalQueries:
     """Questions from what people wrote of the videos and no model learnt from.
 
     run: the configuration of the training whose model is tested; it says which captions it kept back.
@@ -114,77 +114,79 @@ def written(catalog: Catalog, run: Config | None = None) -> Questions:
     for split in ("test", "val"):
         found = rows(catalog, TagChoice(()), split, run.train.protocol if run else "single")
         if found:
-            return _asked(catalog, found, f"captions of the split {split}")
+            return _queries_of_rows(catalog, found, f"captions of the split {split}")
     whole = rows(catalog, TagChoice(()), "train", run.train.protocol if run else "single")
     if whole and run is not None:
-        kept = carve(whole, run.train.validation, run.train.validation_most, run.train.seed)[1]
+        held_out = split_validation(whole, run.train.validation, run.train.validation_most, run.train.seed)[1]
         note = "the same captions chose the model's checkpoint, which flatters it a little"
-        return replace(_asked(catalog, kept, "captions that training kept back"), notes=(note,))
+        return replace(_queries_of_rows(catalog, held_out, "captions that training kept back"), notes=(note,))
     if whole:
-        return _asked(catalog, whole, "captions")
+        return _queries_of_rows(catalog, whole, "captions")
     return _from_tags(catalog)
 
 
-def _asked(catalog: Catalog, found: Sequence[Row], what: str) -> Questions:
+def _queries_of_rows(catalog: Catalog, found: Sequence[Row], what: str) -> EvalQueries:
     by_path = {path: video_id for video_id, path, _ in catalog.places()}
     pairs = [(text, by_path[row.name]) for row in found for text in row.texts]
     texts, videos = zip(*pairs, strict=True)
-    return Questions(texts, videos, f"{len(texts)} {what}")
+    return EvalQueries(texts, videos, f"{len(texts)} {what}")
 
 
-def _from_tags(catalog: Catalog) -> Questions:
+def _from_tags(catalog: Catalog) -> EvalQueries:
     """A few of the tags that people gave each video: neither CLIP nor TABLE reads them."""
     texts, videos = [], []
     for video in catalog.videos():
-        said = sorted({tag.text for tag in catalog.tags(video.id) if tag.modality == Modality.HUMAN})
-        if said and video.paths:
-            texts.append(", ".join(said[:HUMAN_TAGS]))
+        tags = sorted({tag.text for tag in catalog.tags(video.id) if tag.modality == Modality.HUMAN})
+        if tags and video.paths:
+            texts.append(", ".join(tags[:MAX_HUMAN_TAGS]))
             videos.append(video.id)
     if not texts:
-        raise NoQuestions(
+        raise NoEvalQueries(
             f"{catalog.name} has neither captions nor tags of people to ask with; "
             "write a captions.csv and run `tagline bench prepare plain`, or name a file with --queries"
         )
     note = "search by words reads these tags itself, so it is not asked"
-    return Questions(tuple(texts), tuple(videos), f"{len(texts)} videos by people's tags", False, (note,))
+    return EvalQueries(tuple(texts), tuple(videos), f"{len(texts)} videos by people's tags", False, (note,))
 
 
 # -- the ways of searching -----------------------------------------------------------------------------
 
 
-def measure(catalog: Catalog, questions: Questions, model: Path | None = None, say: Say = print) -> Result:
+def evaluate(
+    catalog: Catalog, queries: EvalQueries, model: Path | None = None, say: Say = print
+) -> SearchEvaluation:
     """Put the questions to every way that the library has, and to a TABLE model before and after training."""
-    ids = _candidates(catalog, questions)
+    ids = _candidates(catalog, queries)
     found: list[tuple[str, Any]] = []
-    if questions.by_words:
-        found += _searches(catalog, questions, ids)
-    in_use = _in_use(catalog, questions, ids)
+    if queries.by_words:
+        found += _searches(catalog, queries, ids)
+    in_use = _in_use(catalog, queries, ids)
     if in_use is not None:
         found.append((IN_USE, in_use))
     left_out: tuple[tuple[str, str], ...] = ()
     if model is not None:
-        before, after, left_out = _table(catalog, questions, ids, model, say)
+        before, after, left_out = _table(catalog, queries, ids, model, say)
         found += [(UNTRAINED, before)] if before is not None else []
         found.append((TRAINED, after))
-    place = {video_id: number for number, video_id in enumerate(ids)}
-    right = np.array([place[video_id] for video_id in questions.videos], dtype=np.int64)
-    ways = tuple(_way(name, scores, right) for name, scores in found)
-    return Result(questions, ways, len(ids), left_out)
+    column = {video_id: number for number, video_id in enumerate(ids)}
+    right = np.array([column[video_id] for video_id in queries.videos], dtype=np.int64)
+    systems = tuple(_system(name, scores, right) for name, scores in found)
+    return SearchEvaluation(queries, systems, len(ids), left_out)
 
 
-def _candidates(catalog: Catalog, questions: Questions) -> list[int]:
+def _candidates(catalog: Catalog, questions: EvalQueries) -> list[int]:
     """The videos that answer a question, and others of the library up to a limit, in the order of ids."""
     asked = set(questions.videos)
     others = [video.id for video in catalog.videos() if video.paths and video.id not in asked]
-    return sorted([*asked, *others[: max(0, MOST - len(asked))]])
+    return sorted([*asked, *others[: max(0, MAX_CANDIDATES - len(asked))]])
 
 
-def _way(name: str, scores: Any, right: npt.NDArray[np.int64]) -> Way:
+def _system(name: str, scores: Any, right: npt.NDArray[np.int64]) -> SearchSystem:
     places = ranks(scores, right)
-    return Way(name, replace(metrics(places), intervals=intervals(places, right)), places)
+    return SearchSystem(name, replace(metrics(places), intervals=intervals(places, right)), places)
 
 
-def _searches(catalog: Catalog, questions: Questions, ids: Sequence[int]) -> list[tuple[str, Any]]:
+def _searches(catalog: Catalog, questions: EvalQueries, ids: Sequence[int]) -> list[tuple[str, Any]]:
     """Search as it is now, and by words alone. What was not found stands behind everything that was."""
     from tagline.retrieval.search import answer
     from tagline.retrieval.searcher import searcher_of
@@ -206,7 +208,7 @@ def _searches(catalog: Catalog, questions: Questions, ids: Sequence[int]) -> lis
     return found
 
 
-def _in_use(catalog: Catalog, questions: Questions, ids: Sequence[int]) -> Floats | None:
+def _in_use(catalog: Catalog, questions: EvalQueries, ids: Sequence[int]) -> Floats | None:
     """Scores of the model that the library was embedded with; None where there is none."""
     from tagline.retrieval.embed import EncoderMissing, open_encoder
     from tagline.retrieval.index import Level
@@ -219,7 +221,7 @@ def _in_use(catalog: Catalog, questions: Questions, ids: Sequence[int]) -> Float
     if encoder is None:
         return None
     vectors: dict[int, Floats] = {}
-    for page in embeddings.pages(catalog, Level.VIDEO, encoder.fingerprint, ids):
+    for page in embeddings.vector_pages(catalog, Level.VIDEO, encoder.fingerprint, ids):
         vectors |= dict(zip(page.ids.tolist(), page.values, strict=True))
     if not vectors:
         return None
@@ -230,12 +232,12 @@ def _in_use(catalog: Catalog, questions: Questions, ids: Sequence[int]) -> Float
     return scores
 
 
-def run_of(model: Path) -> Config | None:
+def training_config(model: Path) -> TableConfig | None:
     """The configuration of the run that made a model, where its folder still says so."""
     path = model.parent / "run.json"
     if not path.is_file():
         return None
-    found: Config = from_dict(Config, json.loads(path.read_text(encoding="utf-8"))["config"])
+    found: TableConfig = from_dict(TableConfig, json.loads(path.read_text(encoding="utf-8"))["config"])
     return found
 
 
@@ -246,7 +248,7 @@ def model_folder(given: Path) -> Path:
 
 
 def _table(
-    catalog: Catalog, questions: Questions, ids: Sequence[int], folder: Path, say: Say
+    catalog: Catalog, questions: EvalQueries, ids: Sequence[int], folder: Path, say: Say
 ) -> tuple[Floats | None, Floats, tuple[tuple[str, str], ...]]:
     """Scores of a TABLE model with its first weights and with its trained ones; the unreadable videos."""
     import torch
@@ -255,7 +257,7 @@ def _table(
     from tagline.table.frames import FrameCache
     from tagline.table.model import Table
     from tagline.table.saving import from_pretrained
-    from tagline.table.train import first_weights
+    from tagline.table.train import initial_weights
 
     saved = from_pretrained(folder)
     settings = saved.model.settings
@@ -272,10 +274,10 @@ def _table(
         found[:, good] = embed_texts(model, questions.texts, saved.tokenizer) @ videos.T
         return found
 
-    run, before = run_of(folder), None
+    run, before = training_config(folder), None
     if run is not None:
         torch.manual_seed(run.train.seed)
-        before = scores(Table.build(run.model, first_weights(run.train.weights)), UNTRAINED)
+        before = scores(Table.build(run.model, initial_weights(run.train.weights)), UNTRAINED)
     return before, scores(saved.model, TRAINED), tuple(bad.values())
 
 
@@ -296,15 +298,15 @@ def _rows(catalog: Catalog, ids: Sequence[int], choice: TagChoice) -> list[Row]:
 # -- putting a model to use ----------------------------------------------------------------------------
 
 
-def judged(result: Result) -> tuple[bool, str]:
+def may_replace(result: SearchEvaluation) -> tuple[bool, str]:
     """Whether the trained model may take the place of what is in use, and the sentence that says why."""
-    after = result.way(TRAINED)
-    before = result.way(IN_USE) or result.way(UNTRAINED)
+    after = result.system(TRAINED)
+    before = result.system(IN_USE) or result.system(UNTRAINED)
     if after is None or before is None:
         return True, "there is nothing to compare it with"
     sums = f"{after.total:.1f}, those of the model {before.name} to {before.total:.1f}"
-    told = f"R@1, R@5 and R@10 add up to {sums}"
-    return after.total >= before.total, told
+    reason = f"R@1, R@5 and R@10 add up to {sums}"
+    return after.total >= before.total, reason
 
 
 def put_to_use(catalog: Catalog, model: Path, say: Say = print) -> None:

@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.float64]
 
-MOMENTS = 12  # for which heat is told, if no model says how many frames it looks at
-MOST_TAGS = 16  # that the model is asked to do without; each costs a pass
+HEAT_BINS = 12  # for which heat is told, if no model says how many frames it looks at
+MAX_TAGS = 16  # that the model is asked to do without; each costs a pass
 SIDE = 128  # pixels of a frame of the strip
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class Contribution:
     """One word of the query or one thing of the video, and what would be lost without it."""
 
     text: str
@@ -59,10 +59,10 @@ class Explanation:
 
     video: Video
     query: str
-    held: float  # 0..1, share of the query that the words of the video hold
+    lexical_score: float  # 0..1, share of the query that the words of the video hold
     similarity: float | None  # of the query and the picture, for the model
-    words: list[Piece]
-    evidence: list[Piece]
+    words: list[Contribution]
+    evidence: list[Contribution]
     heat: list[Heat]
     heat_by: str  # "attention", "spans" or "evidence"
     notices: list[str] = field(default_factory=list)
@@ -74,37 +74,37 @@ def explain(
 ) -> Explanation:
     """Take a query and a video apart. model: a table.saving.Saved; without it the library's own, if any."""
     searcher = searcher or searcher_of(catalog)
-    asked = parse(query).text
-    words = by_words.query_words(asked)
-    weights = by_words.rarity(catalog, words)
+    text = parse(query).text
+    words = by_words.query_words(text)
+    weights = by_words.idf(catalog, words)
     evidence = by_words.evidence_of(catalog, video, catalog.tags(video.id))
     relevant = list(
         {
             id(one): one
-            for some in by_words.holding(by_words.indexed(evidence), words).values()
+            for some in by_words.matching_evidence(by_words.index_evidence(evidence), words).values()
             for one in some
         }.values()
     )
 
-    def held(given: Mapping[str, float], left: Sequence[Evidence]) -> float:
+    def lexical(given: Mapping[str, float], left: Sequence[Evidence]) -> float:
         # The weights of all words, also of one that is left out: it is missed, not forgotten.
-        hit = by_words.by_words(video, by_words.indexed(left), given)
+        hit = by_words.lexical_hit(video, by_words.index_evidence(left), given)
         return hit.score * sum(given.values()) / max(sum(weights.values()), 1e-9) if hit else 0.0
 
-    whole = held(weights, evidence)
+    whole = lexical(weights, evidence)
     near = _similarity(catalog, searcher, video)
-    similarity = near(asked) if near and asked else None
+    similarity = near(text) if near and text else None
     found = Explanation(
         video,
         query,
         whole,
         similarity,
         words=[
-            Piece(
+            Contribution(
                 word,
                 "word",
-                whole - held({w: weight for w, weight in weights.items() if w != word}, evidence),
-                None if similarity is None or near is None else similarity - near(_less(asked, word)),
+                whole - lexical({w: weight for w, weight in weights.items() if w != word}, evidence),
+                None if similarity is None or near is None else similarity - near(_without_word(text, word)),
             )
             for word in words
         ],
@@ -113,13 +113,13 @@ def explain(
         heat_by="evidence",
         notices=list(searcher.notices),
     )
-    lost = {one: whole - held(weights, [e for e in evidence if e is not one]) for one in relevant}
+    lost = {one: whole - lexical(weights, [e for e in evidence if e is not one]) for one in relevant}
     found.evidence = [
-        Piece(one.text, str(one.kind), lost[one], None, one.start, one.end)
+        Contribution(one.text, str(one.kind), lost[one], None, one.start, one.end)
         for one in sorted(lost, key=lambda one: (-lost[one], one.start, one.text))
     ]
-    _heat(catalog, searcher, found, relevant, asked)
-    _look_with_model(catalog, found, asked, model)
+    _heat(catalog, searcher, found, relevant, text)
+    _attend_with_model(catalog, found, text, model)
     return found
 
 
@@ -128,33 +128,33 @@ def _similarity(catalog: Catalog, searcher: Searcher, video: Video) -> Callable[
     encoder = searcher.encoder
     if encoder is None:
         return None
-    pages = list(embeddings.pages(catalog, embeddings.VIDEO, encoder.fingerprint, [video.id]))
+    pages = list(embeddings.vector_pages(catalog, embeddings.VIDEO, encoder.fingerprint, [video.id]))
     if not pages:
         return None
     vector = pages[0].values[0]
     return lambda text: float(encoder.texts([text])[0] @ vector)
 
 
-def _less(text: str, word: str) -> str:
+def _without_word(text: str, word: str) -> str:
     """The text without a word, wherever it stands."""
-    kept = [part for part in text.split() if word not in by_words.query_words(part)]
-    return " ".join(kept)
+    words = [part for part in text.split() if word not in by_words.query_words(part)]
+    return " ".join(words)
 
 
 def _heat(
-    catalog: Catalog, searcher: Searcher, found: Explanation, relevant: Sequence[Evidence], asked: str
+    catalog: Catalog, searcher: Searcher, found: Explanation, relevant: Sequence[Evidence], text: str
 ) -> None:
     """Where the answer is, by the spans' vectors where there are some, else by the evidence."""
     duration = found.video.duration or max((one.end for one in relevant), default=0.0)
-    times = [(i + 0.5) * duration / MOMENTS for i in range(MOMENTS)] if duration else []
+    times = [(i + 0.5) * duration / HEAT_BINS for i in range(HEAT_BINS)] if duration else []
     encoder = searcher.encoder
     pages = (
-        list(embeddings.pages(catalog, embeddings.SPAN, encoder.fingerprint, [found.video.id]))
-        if encoder is not None and asked
+        list(embeddings.vector_pages(catalog, embeddings.SPAN, encoder.fingerprint, [found.video.id]))
+        if encoder is not None and text
         else []
     )
     if pages and encoder is not None:
-        scores = pages[0].values @ encoder.texts([asked])[0]
+        scores = pages[0].values @ encoder.texts([text])[0]
         spans = pages[0].spans
         at = [
             [score for (start, end), score in zip(spans, scores, strict=True) if start <= time <= end]
@@ -177,24 +177,24 @@ def _shares(times: Sequence[float], raw: Sequence[float]) -> list[Heat]:
     return [Heat(time, value / total if total > 0 else even) for time, value in zip(times, raw, strict=True)]
 
 
-def _look_with_model(catalog: Catalog, found: Explanation, asked: str, model: Any) -> None:
+def _attend_with_model(catalog: Catalog, found: Explanation, text: str, model: Any) -> None:
     """With a TABLE model: which frames its attention ends at, and which tags drew it there."""
-    from tagline.retrieval.rerank import CannotRerank, frames_of, model_of
+    from tagline.retrieval.rerank import CannotRerank, model_inputs, table_model_of
 
     if model is None:
         try:
-            model = model_of(catalog)
+            model = table_model_of(catalog)
         except CannotRerank:
             return  # words and vectors say what they can
-    cache, seen, _ = frames_of(catalog, model, [found.video.id])
-    if not seen or not asked:
+    cache, seen, _ = model_inputs(catalog, model, [found.video.id])
+    if not seen or not text:
         return
     from tagline.table.config import BadConfig
     from tagline.table.rollout import rollout
 
     frames = cache.read(seen[0].key)
     try:
-        found.rollout = rollout(model.model, frames, model.tokenizer, tags=seen[0].tags, text=asked)
+        found.rollout = rollout(model.model, frames, model.tokenizer, tags=seen[0].tags, text=text)
     except BadConfig as error:
         found.notices.append(str(error))
     else:
@@ -203,22 +203,24 @@ def _look_with_model(catalog: Catalog, found: Explanation, asked: str, model: An
         times = [(i + 0.5) * duration / count for i in range(count)]
         found.heat = _shares(times, [float(share) for share in found.rollout.frames])
         found.heat_by = "attention"
-    found.evidence = _without_tags(model, frames, seen[0].tags, asked, found.evidence)
+    found.evidence = _leave_tags_out(model, frames, seen[0].tags, text, found.evidence)
 
 
-def _without_tags(model: Any, frames: Any, tags: str, asked: str, evidence: list[Piece]) -> list[Piece]:
+def _leave_tags_out(
+    model: Any, frames: Any, tags: str, sentence: str, evidence: list[Contribution]
+) -> list[Contribution]:
     """How much nearer each tag that the model reads brings the video to the query."""
     import torch
 
-    from tagline.table.batches import padded
+    from tagline.table.batches import pad_frames
     from tagline.table.evaluation import embed_texts
 
-    said = [tag for tag in tags.split(", ") if tag][:MOST_TAGS]
-    if not said:
+    tag_texts = [tag for tag in tags.split(", ") if tag][:MAX_TAGS]
+    if not tag_texts:
         return evidence
     settings = model.model.settings
-    texts = [", ".join(said), *(", ".join(t for t in said if t != left) for left in said)]
-    pixels, valid = padded(frames, settings.frames)
+    texts = [", ".join(tag_texts), *(", ".join(t for t in tag_texts if t != left) for left in tag_texts)]
+    pixels, valid = pad_frames(frames, settings.frames)
     device = model.model.logit_scale.device
     with torch.inference_mode():
         vectors = [
@@ -230,16 +232,19 @@ def _without_tags(model: Any, frames: Any, tags: str, asked: str, evidence: list
             ).vectors[0]
             for text in texts
         ]
-    query = embed_texts(model.model, [asked], model.tokenizer)[0]
+    query = embed_texts(model.model, [sentence], model.tokenizer)[0]
     scores = torch.stack(vectors).float().cpu().numpy() @ query
-    drawn = {left: float(scores[0] - score) for left, score in zip(said, scores[1:], strict=True)}
-    kept = [Piece(one.text, one.kind, one.words, drawn.get(one.text), one.start, one.end) for one in evidence]
+    drawn = {left: float(scores[0] - score) for left, score in zip(tag_texts, scores[1:], strict=True)}
+    own = [
+        Contribution(one.text, one.kind, one.words, drawn.get(one.text), one.start, one.end)
+        for one in evidence
+    ]
     more = [
-        Piece(text, "tag", 0.0, gain)
+        Contribution(text, "tag", 0.0, gain)
         for text, gain in sorted(drawn.items(), key=lambda pair: -pair[1])
         if text not in {one.text for one in evidence}
     ]
-    return kept + more
+    return own + more
 
 
 # -- as a picture --------------------------------------------------------------------------------------
@@ -271,8 +276,8 @@ def draw(catalog: Catalog, found: Explanation, path: Path) -> None:
         raise NoPicture(f"the video cannot be read: {reasons[0]}")
     frames = cache.read(key)[: len(shown.frames)]
     if found.rollout is None:
-        light = 0.4 + 0.6 * shown.frames[: len(frames)] / max(float(shown.frames.max()), 1e-9)
-        frames = (frames * light[:, None, None, None]).astype(np.uint8)
+        brightness = 0.4 + 0.6 * shown.frames[: len(frames)] / max(float(shown.frames.max()), 1e-9)
+        frames = (frames * brightness[:, None, None, None]).astype(np.uint8)
     if len(frames) < len(shown.frames):  # a short video has fewer frames than there are moments
-        shown = Rollout(shown.frames[: len(frames)], shown.patches[: len(frames)], shown.asked_by)
+        shown = Rollout(shown.frames[: len(frames)], shown.patches[: len(frames)], shown.queried_by)
     draw_strip(shown, frames, path)

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tagline.tagging.library import library_option, opened, the_video
+from tagline.tagging.library import library_option, open_library, find_video
 from tagline.tagging.names import safe
 
 if TYPE_CHECKING:
-    from tagline.retrieval.explain import Explanation, Piece
+    from tagline.retrieval.explain import Explanation, Contribution
 
 BARS = " ▁▂▃▄▅▆▇█"
-MOST_SHOWN = 12
+MAX_SHOWN = 12
 
 
 @click.command(short_help="Show what in a video answers a query, piece by piece.")
@@ -35,8 +35,8 @@ def explain(query: str, video: str, picture: Path | None, as_json: bool, library
     from tagline.retrieval.explain import NoPicture, draw
     from tagline.retrieval.explain import explain as take_apart
 
-    with opened(library) as catalog:
-        found = take_apart(catalog, query, the_video(catalog, video))
+    with open_library(library) as catalog:
+        found = take_apart(catalog, query, find_video(catalog, video))
         if picture is not None:
             try:
                 draw(catalog, found, picture)
@@ -55,7 +55,7 @@ def explain(query: str, video: str, picture: Path | None, as_json: bool, library
 def as_row(found: Explanation) -> dict[str, Any]:
     """An explanation for programs."""
 
-    def piece(one: Piece) -> dict[str, Any]:
+    def contribution(one: Contribution) -> dict[str, Any]:
         return {
             "text": one.text,
             "kind": one.kind,
@@ -69,10 +69,10 @@ def as_row(found: Explanation) -> dict[str, Any]:
         "query": found.query,
         "video": found.video.paths[0],
         "id": found.video.id,
-        "held": round(found.held, 4),
+        "held": round(found.lexical_score, 4),
         "similarity": None if found.similarity is None else round(found.similarity, 4),
-        "words": [piece(one) for one in found.words],
-        "evidence": [piece(one) for one in found.evidence],
+        "words": [contribution(one) for one in found.words],
+        "evidence": [contribution(one) for one in found.evidence],
         "heat": [{"time": round(one.time, 3), "share": round(one.share, 4)} for one in found.heat],
         "heat_by": found.heat_by,
     }
@@ -86,7 +86,7 @@ def _show(found: Explanation) -> None:
 
     out = console()
     near = "" if found.similarity is None else f", {found.similarity:.2f} near in the picture"
-    out.print(f"{safe(Path(found.video.paths[0]).name, 60)}: {found.held:.2f} held by words{near}")
+    out.print(f"{safe(Path(found.video.paths[0]).name, 60)}: {found.lexical_score:.2f} held by words{near}")
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("without", overflow="fold")
     table.add_column("kind", style="dim")
@@ -94,7 +94,7 @@ def _show(found: Explanation) -> None:
     table.add_column("words", justify="right")
     if found.similarity is not None:
         table.add_column("picture", justify="right")
-    for one in (*found.words, *found.evidence[:MOST_SHOWN]):
+    for one in (*found.words, *found.evidence[:MAX_SHOWN]):
         when = "" if one.start is None or one.end is None else f"{clock(one.start)}–{clock(one.end)}"
         cells = [safe(one.text, 50), one.kind, when, _signed(-one.words)]
         if found.similarity is not None:
@@ -102,8 +102,8 @@ def _show(found: Explanation) -> None:
         table.add_row(*cells)
     if table.row_count:
         out.print(table)
-    if len(found.evidence) > MOST_SHOWN:
-        out.print(f"… and {len(found.evidence) - MOST_SHOWN} more")
+    if len(found.evidence) > MAX_SHOWN:
+        out.print(f"… and {len(found.evidence) - MAX_SHOWN} more")
     if found.heat:
         most = max(one.share for one in found.heat)
         bars = "".join(BARS[round(one.share / most * (len(BARS) - 1))] for one in found.heat)

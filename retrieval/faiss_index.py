@@ -29,13 +29,13 @@ Pages = Callable[[], Iterator[tuple[Ids, Vectors]]]  # all rows, page by page, f
 MAGIC = b"TAGINDEX"
 VERSION = 1
 HEADER = 4096  # bytes: magic, version, length of the JSON, the JSON
-AGAIN = "run `tagline index --rebuild` to make it again from the catalog"
+REBUILD_HINT = "run `tagline index --rebuild` to make it again from the catalog"
 
 # One query over 256 MB of rows takes about 10 ms on one core; beyond that it shows in a live search.
 EXACT_BYTES = 256 << 20
-AIM = 0.98  # recall at 10 at which tuning stops; 8-bit rows hardly give more
-WORTH = 0.001  # recall that looking at twice as much must bring
-RAYS = 200  # rows that ask for their neighbours when the recall is measured
+TARGET_RECALL = 0.98  # recall at 10 at which tuning stops; 8-bit rows hardly give more
+MIN_GAIN = 0.001  # recall that looking at twice as much must bring
+EVAL_QUERIES = 200  # rows that ask for their neighbours when the recall is measured
 TOP = 10
 
 
@@ -67,9 +67,9 @@ class FaissIndex:
             raise ValueError(f"{len(ids)} ids for {len(vectors)} vectors")
         # The last of several with the same id is the one that holds.
         _, last = np.unique(ids[::-1], return_index=True)
-        kept = np.sort(len(ids) - 1 - last)
+        last_rows = np.sort(len(ids) - 1 - last)
         self.remove(ids)
-        self._append(ids[kept], vectors[kept])
+        self._append(ids[last_rows], vectors[last_rows])
 
     def remove(self, ids: Ids) -> None:
         if len(ids) and len(self._ids):
@@ -97,7 +97,9 @@ class FaissIndex:
     def open(cls, path: Path, fingerprint: str) -> Self:
         head, body = _read(path)
         if head["fingerprint"] != fingerprint:
-            raise BadIndex(f"the index {safe(path)} is of another model than the library's vectors; {AGAIN}")
+            raise BadIndex(
+                f"the index {safe(path)} is of another model than the library's vectors; {REBUILD_HINT}"
+            )
         rows = int(head["rows"])
         try:
             inner = faiss.deserialize_index(body[rows * 9 :])
@@ -108,7 +110,7 @@ class FaissIndex:
             if inner.ntotal != rows or inner.d != index.dimensions:
                 raise ValueError("rows")
         except (RuntimeError, ValueError, MemoryError) as error:
-            raise BadIndex(f"the index {safe(path)} is damaged; {AGAIN}") from error
+            raise BadIndex(f"the index {safe(path)} is damaged; {REBUILD_HINT}") from error
         for name in ("revision", "recall", "probes", "widen", "built"):
             setattr(index, name, head[name])
         return index
@@ -116,24 +118,26 @@ class FaissIndex:
     # -- what building and keeping it up to date needs ----------------------------------------------------
 
     @classmethod
-    def build(cls, fingerprint: str, dimensions: int, count: int, pages: Pages, asked: Vectors) -> Self:
+    def build(cls, fingerprint: str, dimensions: int, count: int, pages: Pages, queries: Vectors) -> Self:
         """An index of `count` rows, exact or approximate by their number, checked against exact answers.
 
         asked: queries as people put them, float32 [Q, D], beside rows of the library, for the check.
         """
         index = cls(fingerprint, dimensions)
-        few = exact(count, dimensions)
-        wanted = np.random.default_rng(0).permutation(count)[: RAYS if few else max(RAYS, 64 * _cells(count))]
-        sample = _sample(pages, np.sort(wanted)) if count else asked[:0]
-        if not few:
+        is_exact = exact(count, dimensions)
+        wanted = np.random.default_rng(0).permutation(count)[
+            : EVAL_QUERIES if is_exact else max(EVAL_QUERIES, 64 * _cells(count))
+        ]
+        sample = _sample(pages, np.sort(wanted)) if count else queries[:0]
+        if not is_exact:
             index._inner = _untrained(count, dimensions)
             index._inner.train(sample)
-        rays = sample[:: max(1, len(sample) // RAYS)][:RAYS]
-        groups = [some for some in (rays, asked) if len(some)]
-        truth = _Best(np.concatenate(groups) if groups else np.zeros((0, dimensions), np.float32))
+        eval_rows = sample[:: max(1, len(sample) // EVAL_QUERIES)][:EVAL_QUERIES]
+        groups = [some for some in (eval_rows, queries) if len(some)]
+        truth = _ExactTopK(np.concatenate(groups) if groups else np.zeros((0, dimensions), np.float32))
         for ids, vectors in pages():
             index._append(ids, index._checked(vectors))
-            truth.see(ids, vectors)
+            truth.update(ids, vectors)
         index.built = len(index)
         if len(index) and groups:
             cuts = np.cumsum([len(some) for some in groups])[:-1]
@@ -145,7 +149,7 @@ class FaissIndex:
         return isinstance(self._inner, faiss.IndexFlat)
 
     @property
-    def worn(self) -> bool:
+    def needs_rebuild(self) -> bool:
         """Whether building anew is worth it: much was removed, or it has outgrown how it was built."""
         alive = len(self)
         return (
@@ -170,16 +174,16 @@ class FaissIndex:
     def _best(self, queries: Vectors, width: int) -> tuple[Ids, Vectors]:
         """Ids and scores [Q, at most width]. Asks for more where removed rows or ties hide the border."""
         total = len(self._ids)
-        ask = min(total, width + 1 + min(self._removed, width))
+        depth = min(total, width + 1 + min(self._removed, width))
         while True:
-            scores, rows = self._ask(queries, ask)
+            scores, rows = self._search_inner(queries, depth)
             alive = (rows >= 0) & ~self._dead[rows] & ~np.isnan(scores)
             enough = alive.sum(axis=1) >= width
             if self.exact:
                 enough &= self._past_ties(scores, alive, width)
-            if ask >= total or bool(enough.all()):
+            if depth >= total or bool(enough.all()):
                 break
-            ask = min(total, 4 * ask)
+            depth = min(total, 4 * depth)
         ids = np.where(alive, self._ids[rows], -1)
         scores = np.where(alive, scores, -np.inf).astype(np.float32)
         order = np.lexsort((ids, -np.round(scores, 6)), axis=1)[:, :width]
@@ -187,11 +191,11 @@ class FaissIndex:
 
     def _past_ties(self, scores: Vectors, alive: Any, width: int) -> Any:
         """Whether the last row that was found scores less than the last that is wanted: bool [Q]."""
-        held = np.where(alive, np.round(scores, 6), -np.inf)
-        wanted = -np.sort(-held, axis=1)[:, min(width, held.shape[1]) - 1]
+        alive_scores = np.where(alive, np.round(scores, 6), -np.inf)
+        wanted = -np.sort(-alive_scores, axis=1)[:, min(width, alive_scores.shape[1]) - 1]
         return np.round(scores[:, -1], 6) < wanted
 
-    def _ask(self, queries: Vectors, k: int) -> tuple[Vectors, Ids]:
+    def _search_inner(self, queries: Vectors, k: int) -> tuple[Vectors, Ids]:
         if self.exact:
             return self._inner.search(queries, k)  # type: ignore[no-any-return]
         kit: Any = faiss
@@ -212,20 +216,20 @@ class FaissIndex:
         for name in steps:
             most = max(64, _cells(self.built) // 32) if name == "probes" else 32
             before = getattr(self, name)
-            if self.recall >= AIM or before >= most:
+            if self.recall >= TARGET_RECALL or before >= most:
                 continue
             setattr(self, name, 2 * before)
             found = recall()
-            if found < self.recall + WORTH:
+            if found < self.recall + MIN_GAIN:
                 setattr(self, name, before)
             else:
                 self.recall = found
 
     def _write(self, file: Any) -> None:
-        seal = hashlib.sha256()
+        checksum = hashlib.sha256()
 
         def write(data: Any) -> int:
-            seal.update(data)
+            checksum.update(data)
             return int(file.write(data))
 
         file.write(bytes(HEADER))
@@ -241,7 +245,7 @@ class FaissIndex:
             "probes": self.probes,
             "widen": self.widen,
             "built": self.built,
-            "sha256": seal.hexdigest(),
+            "sha256": checksum.hexdigest(),
         }
         text = json.dumps(head).encode()
         file.seek(0)
@@ -259,10 +263,12 @@ def _read(path: Path) -> tuple[dict[str, Any], Any]:
         file = os.fdopen(owned.open_file(path), "rb")
         start = file.read(HEADER)
         if start[: len(MAGIC)] != MAGIC:
-            raise BadIndex(f"{safe(path)} is no index of tagline; move it away and {AGAIN}")
+            raise BadIndex(f"{safe(path)} is no index of tagline; move it away and {REBUILD_HINT}")
         version, length = struct.unpack_from("<II", start, len(MAGIC))
         if version > VERSION:
-            raise BadIndex(f"the index {safe(path)} was written by a newer tagline; update, or {AGAIN}")
+            raise BadIndex(
+                f"the index {safe(path)} was written by a newer tagline; update, or {REBUILD_HINT}"
+            )
         head = json.loads(start[len(MAGIC) + 8 :][:length])
         body: Any = np.memmap(file, np.uint8, "r", HEADER)
         if hashlib.sha256(body).hexdigest() != head["sha256"]:
@@ -270,7 +276,7 @@ def _read(path: Path) -> tuple[dict[str, Any], Any]:
     except owned.NotOurs as error:
         raise BadIndex(str(error)) from error
     except (OSError, ValueError, KeyError, TypeError, struct.error) as error:
-        raise BadIndex(f"the index {safe(path)} is damaged; {AGAIN}") from error
+        raise BadIndex(f"the index {safe(path)} is damaged; {REBUILD_HINT}") from error
     return head, body
 
 
@@ -280,8 +286,8 @@ def _cells(count: int) -> int:
 
 
 def _untrained(count: int, dimensions: int) -> Any:
-    pieces = dimensions // 2 if dimensions % 2 == 0 else dimensions
-    recipe = f"IVF{_cells(count)},PQ{pieces}x4fs,Refine(SQ8)"
+    subquantizers = dimensions // 2 if dimensions % 2 == 0 else dimensions
+    recipe = f"IVF{_cells(count)},PQ{subquantizers}x4fs,Refine(SQ8)"
     return faiss.index_factory(dimensions, recipe, faiss.METRIC_INNER_PRODUCT)
 
 
@@ -295,7 +301,7 @@ def _sample(pages: Pages, wanted: Any) -> Vectors:
     return np.ascontiguousarray(np.concatenate(found), np.float32)
 
 
-class _Best:
+class _ExactTopK:
     """The exact best rows of some queries, gathered while pages go by."""
 
     def __init__(self, queries: Vectors) -> None:
@@ -303,14 +309,14 @@ class _Best:
         self.ids = np.full((len(queries), TOP), -1, np.int64)
         self.scores = np.full((len(queries), TOP), -np.inf, np.float32)
 
-    def see(self, ids: Ids, vectors: Vectors) -> None:
+    def update(self, ids: Ids, vectors: Vectors) -> None:
         if not len(self.queries):
             return
         scores = np.concatenate([self.scores, self.queries @ vectors.T], axis=1)
-        known = np.concatenate([self.ids, np.broadcast_to(ids, (len(self.queries), len(ids)))], axis=1)
+        candidates = np.concatenate([self.ids, np.broadcast_to(ids, (len(self.queries), len(ids)))], axis=1)
         best = np.argpartition(-scores, min(TOP, scores.shape[1]) - 1, axis=1)[:, :TOP]
         self.scores = np.take_along_axis(scores, best, 1)
-        self.ids = np.take_along_axis(known, best, 1)
+        self.ids = np.take_along_axis(candidates, best, 1)
 
 
 def _recall(found: Ids, truth: Ids) -> float:

@@ -23,7 +23,7 @@ RIDGE = 1e-3  # draws weights that nothing speaks for to zero
 
 
 @dataclass(frozen=True, slots=True)
-class Weights:
+class FusionWeights:
     """What each signal counts: for its score, and for the reciprocal of its place (times DAMPING + 1)."""
 
     scores: tuple[float, ...]  # [signals], in the order of SIGNALS
@@ -38,7 +38,7 @@ class Weights:
         return np.array([*self.scores, *self.places], np.float64)
 
 
-def table(signals: Mapping[str, Mapping[int, float]], candidates: Sequence[int]) -> Floats:
+def feature_table(signals: Mapping[str, Mapping[int, float]], candidates: Sequence[int]) -> Floats:
     """What is weighed, [candidates, 2 · signals]: the scores of each signal, then its reciprocal places.
 
     A signal that was not asked stays zero everywhere; a candidate that one did not find has its lowest
@@ -54,11 +54,11 @@ def table(signals: Mapping[str, Mapping[int, float]], candidates: Sequence[int])
         if not here.any():
             continue
         found[:, column] = _comparable(scores, here, name)
-        found[here, len(SIGNALS) + column] = (DAMPING + 1) / (DAMPING + places(scores[here]))
+        found[here, len(SIGNALS) + column] = (DAMPING + 1) / (DAMPING + ranks_of(scores[here]))
     return found
 
 
-def places(scores: Floats) -> Floats:
+def ranks_of(scores: Floats) -> Floats:
     """The place of each score, 1 is best; equal scores share the middle of their places."""
     order = np.argsort(-scores, kind="stable")
     found = np.empty(len(scores))
@@ -75,14 +75,18 @@ def _comparable(scores: Floats, here: npt.NDArray[np.bool_], name: str) -> Float
     return np.asarray(np.where(here, scores - known.mean(), known.min() - known.mean()) / max(spread, 1e-6))
 
 
-def fuse(found: Floats, weights: Weights) -> Floats:
+def fuse(found: Floats, weights: FusionWeights) -> Floats:
     """One score for each candidate; a softmax over them says how likely each is the one that was meant."""
     return np.asarray(found @ weights.column)
 
 
-def fit(
-    tables: Sequence[Floats], right: Sequence[int], start: Weights, ridge: float = RIDGE, most: int = 200
-) -> Weights:
+def fit_weights_to(
+    tables: Sequence[Floats],
+    right: Sequence[int],
+    start: FusionWeights,
+    ridge: float = RIDGE,
+    most: int = 200,
+) -> FusionWeights:
     """The weights under which the right candidates are the least surprising.
 
     tables: one for each query, from `table`; right: the row of its right candidate, -1 if it is not
@@ -90,20 +94,20 @@ def fit(
     """
     from scipy.optimize import minimize
 
-    taught = [(one, row) for one, row in zip(tables, right, strict=True) if row >= 0 and len(one) > 1]
-    if not taught:
+    usable = [(one, row) for one, row in zip(tables, right, strict=True) if row >= 0 and len(one) > 1]
+    if not usable:
         return start
     size = len(start.column)
 
     def surprise(weights: Floats) -> tuple[float, Floats]:
         value, slope = ridge * float(weights @ weights), 2 * ridge * weights
-        for one, row in taught:
+        for one, row in usable:
             logits = one @ weights
             logits -= logits.max()
             share = np.exp(logits)
             total = share.sum()
-            value += float(np.log(total) - logits[row]) / len(taught)
-            slope = slope + (share @ one / total - one[row]) / len(taught)
+            value += float(np.log(total) - logits[row]) / len(usable)
+            slope = slope + (share @ one / total - one[row]) / len(usable)
         return value, slope
 
     done: Any = minimize(
@@ -115,4 +119,4 @@ def fit(
         options={"maxiter": most},
     )
     rounded = [round(float(weight), 4) for weight in done.x]
-    return Weights(tuple(rounded[: size // 2]), tuple(rounded[size // 2 :]))
+    return FusionWeights(tuple(rounded[: size // 2]), tuple(rounded[size // 2 :]))

@@ -9,7 +9,7 @@ from tagline.experts.tags import Modality
 from tagline.tagging.records import Video
 from tagline.tagging.vocabulary import normal
 
-Wanted = tuple[Modality | None, str]  # a tag, of this modality or of any
+TagFilter = tuple[Modality | None, str]  # a tag, of this modality or of any
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,8 @@ class Hit:
 class Filters:
     """Only videos that have every tag of `having` and none of `lacking`, of these days and this length."""
 
-    having: tuple[Wanted, ...] = ()
-    lacking: tuple[Wanted, ...] = ()
+    having: tuple[TagFilter, ...] = ()
+    lacking: tuple[TagFilter, ...] = ()
     after: str | None = None  # made on this day or later: 2024, 2024-05, 2024-05-17
     before: str | None = None  # made before this day
     longer: float | None = None  # seconds
@@ -69,6 +69,6 @@ class Filters:
 ANY = Filters()
 
 
-def _has(tags: Collection[tuple[Modality, str]], wanted: Wanted) -> bool:
-    modality, text = wanted
-    return any((modality is None or modality == of) and normal(text, of) == said for of, said in tags)
+def _has(tags: Collection[tuple[Modality, str]], tag_filter: TagFilter) -> bool:
+    modality, text = tag_filter
+    return any((modality is None or modality == of) and normal(text, of) == text_of for of, text_of in tags)

@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tagline.tagging.library import NothingFound, library_option, opened, the_video
+from tagline.tagging.library import NothingFound, library_option, open_library, find_video
 from tagline.tagging.names import safe
-from tagline.tagging.output import asked, emit, output_options, to_json
+from tagline.tagging.output import requested_output, emit, output_options, to_json
 
 if TYPE_CHECKING:
-    from tagline.retrieval.embed import Outcome, Vectors
-    from tagline.retrieval.embedders import Embedder
-    from tagline.retrieval.index import Updated
+    from tagline.retrieval.embed import EmbedResult, Vectors
+    from tagline.retrieval.embedders import VideoEmbedder
+    from tagline.retrieval.index import IndexUpdate
     from tagline.tagging.catalog import Catalog
 
 PARTLY, NOTHING, INTERRUPTED = 3, 4, 130
-SHOWN = 20  # failures that the table lists
-PICTURES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"))
-LIKE = ("score", "video", "start", "end")
-FIT = ("score", "text", "own")
+MAX_FAILURES_SHOWN = 20  # failures that the table lists
+IMAGE_ENDINGS = frozenset((".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"))
+SIMILAR_COLUMNS = ("score", "video", "start", "end")
+TEXT_COLUMNS = ("score", "text", "own")
 
 
 @click.command()
@@ -65,7 +65,7 @@ def index(ctx: click.Context, folder: str | None, library: str | None, **options
     if options["model"] and options["weights"]:
         raise click.UsageError("give either --model or --weights")
     try:
-        with opened(library, [folder] if folder else []) as catalog, only_writer(catalog):
+        with open_library(library, [folder] if folder else []) as catalog, only_writer(catalog):
             ctx.exit(_index(catalog, **options))
     except KeyboardInterrupt:
         click.echo("stopped; the next run goes on from here", err=True)
@@ -84,55 +84,55 @@ def _index(
 ) -> int:
     from tagline.retrieval.embed import embed, sample_queries
     from tagline.retrieval.index import BadIndex, Level, update, update_in_milvus
-    from tagline.retrieval.learning import learn
+    from tagline.retrieval.learning import tune
     from tagline.tagging.approvals import approve
     from tagline.tagging.folder import Progress
-    from tagline.tagging.progress import Lines
+    from tagline.tagging.progress import ProgressDisplay
 
     if model is not None and not Path(model).expanduser().is_dir():
         approve(model)  # whoever names a model of the hub here has approved it
     chosen = _model(catalog, model, weights)
-    with Lines(quiet=as_json) as lines:
+    with ProgressDisplay(quiet=as_json) as lines:
         lines.progress(Progress(0))
         outcome = embed(catalog, chosen, lines.progress, retry=retry)
     queries = chosen.texts(sample_queries(catalog))
     fingerprint = outcome.choice.fingerprint
-    made = [update(catalog, level, fingerprint, asked=queries, rebuild=rebuild) for level in Level]
-    if milvus is not None and made[0].rows:
+    updates = [update(catalog, level, fingerprint, queries=queries, rebuild=rebuild) for level in Level]
+    if milvus is not None and updates[0].rows:
         try:
-            made = [update_in_milvus(catalog, level, fingerprint, milvus) for level in Level]
+            updates = [update_in_milvus(catalog, level, fingerprint, milvus) for level in Level]
         except BadIndex as error:
             raise click.ClickException(str(error)) from error
-    if made[0].rows and any(one.built or one.added or one.removed for one in made):
-        learn(catalog, say=lambda line: None)
+    if updates[0].rows and any(one.built or one.added or one.removed for one in updates):
+        tune(catalog, say=lambda line: None)
     if as_json:
-        click.echo(to_json(_as_data(outcome, made), indent=1))
+        click.echo(to_json(_as_data(outcome, updates), indent=1))
     else:
-        _table(outcome, made)
-    if not made[0].rows and not outcome.failures:
+        _table(outcome, updates)
+    if not updates[0].rows and not outcome.failures:
         click.echo("there is nothing to search here yet; run `tagline tag FOLDER` first", err=True)
         return NOTHING
     return PARTLY if outcome.failures or outcome.absent else 0
 
 
-def _model(catalog: Catalog, folder: str | None, collection: str | None) -> Embedder:
+def _model(catalog: Catalog, folder: str | None, collection: str | None) -> VideoEmbedder:
     """The model that is asked for, on the device that the library's settings name."""
-    from tagline.experts.devices import pick
+    from tagline.experts.devices import choose_device
     from tagline.experts.weights import WeightsMissing
-    from tagline.retrieval.embed import wanted_model
+    from tagline.retrieval.embed import model_to_use
     from tagline.retrieval.embedders import load
     from tagline.tagging.configuring import BadConfig
     from tagline.tagging.settings import SettingsError
-    from tagline.tagging.settings import load as settings
+    from tagline.tagging.settings import load_settings as settings
 
     try:
-        kind, name = wanted_model(catalog, folder, collection)
-        return load(kind, name, pick(settings(None, catalog.root).device))
+        kind, name = model_to_use(catalog, folder, collection)
+        return load(kind, name, choose_device(settings(None, catalog.root).device))
     except (WeightsMissing, BadConfig, SettingsError) as error:
         raise click.ClickException(str(error)) from error
 
 
-def _as_data(outcome: Outcome, made: list[Updated]) -> dict[str, Any]:
+def _as_data(outcome: EmbedResult, updates: list[IndexUpdate]) -> dict[str, Any]:
     choice = outcome.choice
     return {
         "model": {"kind": choice.kind, "name": choice.name, "fingerprint": choice.fingerprint},
@@ -152,13 +152,13 @@ def _as_data(outcome: Outcome, made: list[Updated]) -> dict[str, Any]:
                 "exact": one.exact,
                 "recall_at_10": one.recall,
             }
-            for one in made
+            for one in updates
         ],
         "seconds": round(outcome.seconds, 3),
     }
 
 
-def _table(outcome: Outcome, made: list[Updated]) -> None:
+def _table(outcome: EmbedResult, updates: list[IndexUpdate]) -> None:
     from tagline.tagging.planning import duration
 
     parts = [f"{outcome.progress.tagged} embedded", f"{outcome.unchanged} unchanged"]
@@ -173,13 +173,15 @@ def _table(outcome: Outcome, made: list[Updated]) -> None:
             "answers": "exact" if one.exact else "approximate",
             "recall@10": one.recall if one.recall is None else f"{one.recall:.3f}",
         }
-        for one in made
+        for one in updates
     ]
     emit(rows, tuple(rows[0]))
-    for path, reason in outcome.failures[:SHOWN]:
+    for path, reason in outcome.failures[:MAX_FAILURES_SHOWN]:
         click.echo(f"failed: {safe(path)}: {safe(reason)}")
-    if len(outcome.failures) > SHOWN:
-        click.echo(f"and {len(outcome.failures) - SHOWN} more; `tagline index --json` lists them")
+    if len(outcome.failures) > MAX_FAILURES_SHOWN:
+        click.echo(
+            f"and {len(outcome.failures) - MAX_FAILURES_SHOWN} more; `tagline index --json` lists them"
+        )
     if outcome.progress.tagged:
         click.echo("`tagline search WORDS` now finds by meaning, too")
 
@@ -202,7 +204,7 @@ def similar(ctx: click.Context, what: str, count: int, library: str | None) -> N
     """
     from tagline.retrieval import similar as by_likeness
 
-    with opened(library) as catalog, _in_words():
+    with open_library(library) as catalog, _as_sentence():
         vector, itself = _vector(catalog, what)
         found = by_likeness.similar(catalog, vector, count, without=itself)
     rows = [
@@ -215,10 +217,10 @@ def similar(ctx: click.Context, what: str, count: int, library: str | None) -> N
         }
         for one in found
     ]
-    if not rows and not asked().for_programs:
+    if not rows and not requested_output().for_programs:
         click.echo(f"nothing is like {safe(what, 80)}", err=True)
-    if asked().for_programs or rows:
-        emit(rows, LIKE)
+    if requested_output().for_programs or rows:
+        emit(rows, SIMILAR_COLUMNS)
     ctx.exit(0 if rows else NOTHING)
 
 
@@ -230,13 +232,13 @@ def _vector(catalog: Catalog, what: str) -> tuple[Vectors, int | None]:
     video = catalog.find(what)
     path = Path(what).expanduser()
     if video is None and path.is_file():
-        if path.suffix.lower() not in PICTURES:
+        if path.suffix.lower() not in IMAGE_ENDINGS:
             return vector_of_file(catalog, path), None
         encoder = open_encoder(catalog)
         if encoder is None:
             raise NotEmbedded(f"{catalog.name} has no vectors yet; run `tagline index`")
         return encoder.image(path), None
-    video = video or the_video(catalog, what)
+    video = video or find_video(catalog, what)
     return vector_of(catalog, video), video.id
 
 
@@ -255,36 +257,36 @@ def describe(video: str, count: int, library: str | None) -> None:
     tagline describe holiday --json
     """
     from tagline.retrieval.embed import open_encoder
-    from tagline.retrieval.similar import fitting, sentence
+    from tagline.retrieval.similar import fitting_texts, sentence
 
-    with opened(library) as catalog, _in_words():
-        found = the_video(catalog, video)
-        said = sentence(catalog.tags(found.id))
+    with open_library(library) as catalog, _as_sentence():
+        found = find_video(catalog, video)
+        summary = sentence(catalog.tags(found.id))
         encoder = open_encoder(catalog)
-        fits = [] if encoder is None else fitting(catalog, encoder, found, count)
+        fits = [] if encoder is None else fitting_texts(catalog, encoder, found, count)
     rows = [{"score": round(one.score, 4), "text": one.text, "own": one.own} for one in fits]
-    if asked().kind == "json":
-        click.echo(to_json({"video": found.hash, "id": found.id, "tags": said, "fits": rows}, indent=2))
+    if requested_output().kind == "json":
+        click.echo(to_json({"video": found.hash, "id": found.id, "tags": summary, "fits": rows}, indent=2))
         return
-    if not asked().for_programs:
-        if not said and not rows:
+    if not requested_output().for_programs:
+        if not summary and not rows:
             raise NothingFound("nothing is known of this video yet; run `tagline tag` and `tagline index`")
-        click.echo(said or "no expert has tagged it")
+        click.echo(summary or "no expert has tagged it")
         if encoder is None:
             click.echo("run `tagline index` to see the sentences that fit it")
-    emit(rows, FIT)
+    emit(rows, TEXT_COLUMNS)
 
 
 @contextmanager
-def _in_words() -> Iterator[None]:
+def _as_sentence() -> Iterator[None]:
     """What can go wrong with models, indexes and pictures ends in a sentence."""
     from tagline.experts.footage import Unreadable
-    from tagline.retrieval.embed import BadPicture, EncoderMissing
+    from tagline.retrieval.embed import BadImage, EncoderMissing
     from tagline.retrieval.index import BadIndex
 
     try:
         yield
-    except (EncoderMissing, BadIndex, BadPicture) as error:
+    except (EncoderMissing, BadIndex, BadImage) as error:
         raise click.ClickException(str(error)) from error
     except Unreadable as error:
         raise click.ClickException(f"the video cannot be read: it {error}") from error

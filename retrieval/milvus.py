@@ -22,9 +22,9 @@ from tagline.tagging.names import safe
 
 FORMAT = 1
 MOST_BYTES = 1 << 20  # of the small file
-AT_ONCE = 1000  # rows of one message; Milvus takes no more than 64 MB
-MOST = 16_384  # rows that Milvus gives for one query
-AGAIN = "run `tagline index --rebuild` to make it again from the catalog"
+BATCH = 1000  # rows of one message; Milvus takes no more than 64 MB
+MAX_ROWS = 16_384  # rows that Milvus gives for one query
+REBUILD_HINT = "run `tagline index --rebuild` to make it again from the catalog"
 
 
 class MilvusIndex:
@@ -41,16 +41,16 @@ class MilvusIndex:
         self.address, self.fingerprint, self.dimensions = address, fingerprint, dimensions
         self.name, self.revision = name, 0
         self.collection = f"tagline_{re.sub('[^0-9A-Za-z]', '_', name)}_{fingerprint[:40]}"
-        with _in_words(address):
+        with _as_sentence(address):
             self.client: Any = _client(address, token or os.environ.get("TAGLINE_MILVUS_TOKEN", ""))
             if not self.client.has_collection(self.collection):
                 self._make()
-            held = self.client.describe_collection(self.collection)
-            size = next(f["params"]["dim"] for f in held["fields"] if f["name"] == "vector")
+            description = self.client.describe_collection(self.collection)
+            size = next(f["params"]["dim"] for f in description["fields"] if f["name"] == "vector")
             if int(size) != dimensions:
                 raise BadIndex(
                     f"the collection {self.collection} at {safe(address)} has vectors of {size} numbers, "
-                    f"the library's have {dimensions}; {AGAIN}"
+                    f"the library's have {dimensions}; {REBUILD_HINT}"
                 )
             self.client.load_collection(self.collection)
 
@@ -68,15 +68,15 @@ class MilvusIndex:
         )
 
     def __len__(self) -> int:
-        with _in_words(self.address):
+        with _as_sentence(self.address):
             rows = self.client.query(self.collection, filter="", output_fields=["count(*)"])
         return int(rows[0]["count(*)"])
 
     def ids(self) -> Ids:
         found: list[int] = []
-        with _in_words(self.address):
+        with _as_sentence(self.address):
             pages = self.client.query_iterator(
-                self.collection, batch_size=AT_ONCE, filter="id >= 0", output_fields=["id"]
+                self.collection, batch_size=BATCH, filter="id >= 0", output_fields=["id"]
             )
             try:
                 while page := pages.next():
@@ -96,15 +96,15 @@ class MilvusIndex:
         # The last of several with the same id is the one that holds.
         last = {int(number): place for place, number in enumerate(ids)}
         rows = [{"id": number, "vector": vectors[place].tolist()} for number, place in last.items()]
-        with _in_words(self.address):
-            for start in range(0, len(rows), AT_ONCE):
-                self.client.upsert(self.collection, rows[start : start + AT_ONCE])
+        with _as_sentence(self.address):
+            for start in range(0, len(rows), BATCH):
+                self.client.upsert(self.collection, rows[start : start + BATCH])
 
     def remove(self, ids: Ids) -> None:
         gone = [int(number) for number in np.asarray(ids, np.int64)]
-        with _in_words(self.address):
-            for start in range(0, len(gone), AT_ONCE):
-                self.client.delete(self.collection, ids=gone[start : start + AT_ONCE])
+        with _as_sentence(self.address):
+            for start in range(0, len(gone), BATCH):
+                self.client.delete(self.collection, ids=gone[start : start + BATCH])
 
     def search(self, queries: Vectors, k: int) -> tuple[Ids, Vectors]:
         queries = np.atleast_2d(np.asarray(queries, np.float32))
@@ -112,25 +112,25 @@ class MilvusIndex:
             raise ValueError(f"queries of {queries.shape[1]} numbers, the index has {self.dimensions}")
         total = len(self)
         width = max(0, min(k, total))
-        if width > MOST:
-            raise ValueError(f"Milvus gives {MOST} rows at most, not {width}")
+        if width > MAX_ROWS:
+            raise ValueError(f"Milvus gives {MAX_ROWS} rows at most, not {width}")
         ids = np.full((len(queries), width), -1, np.int64)
         scores = np.full((len(queries), width), -np.inf, np.float32)
         sound = np.flatnonzero(np.isfinite(queries).all(axis=1))
         if width and len(sound):
-            self._fill(queries, sound, ids, scores, min(total, MOST))
+            self._fill(queries, sound, ids, scores, min(total, MAX_ROWS))
         return ids, scores
 
     def _fill(self, queries: Vectors, rows: Any, ids: Ids, scores: Vectors, most: int) -> None:
         """Write the best rows of these queries; asks for more where ties hide the border."""
         width = ids.shape[1]
-        ask = min(most, width + 1)
+        depth = min(most, width + 1)
         while len(rows):
-            with _in_words(self.address):
+            with _as_sentence(self.address):
                 found = self.client.search(
                     self.collection,
                     data=[queries[row].tolist() for row in rows],
-                    limit=ask,
+                    limit=depth,
                     output_fields=["id"],
                     search_params={"metric_type": "IP"},
                 )
@@ -141,13 +141,13 @@ class MilvusIndex:
                 order = np.lexsort((near, -np.round(score, 6)))[:width]
                 ids[row, : len(order)], scores[row, : len(order)] = near[order], score[order]
                 last = np.round(score, 6)
-                if len(last) > width and last[-1] == last[order[-1]] and ask < most:
+                if len(last) > width and last[-1] == last[order[-1]] and depth < most:
                     unsure.append(row)
-            rows, ask = np.array(unsure, np.int64), min(most, 4 * ask)
+            rows, depth = np.array(unsure, np.int64), min(most, 4 * depth)
 
     def save(self, path: Path) -> None:
         """Write where the collection is. The rows are in it already, and stay there whatever happens here."""
-        with _in_words(self.address):
+        with _as_sentence(self.address):
             self.client.flush(self.collection)
         head = {
             "tagline": "index in milvus",
@@ -170,13 +170,17 @@ class MilvusIndex:
         except owned.NotOurs as error:
             raise BadIndex(str(error)) from error
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise BadIndex(f"the index {safe(path)} is damaged; {AGAIN}") from error
+            raise BadIndex(f"the index {safe(path)} is damaged; {REBUILD_HINT}") from error
         if not ours:
-            raise BadIndex(f"{safe(path)} is no index of tagline; move it away and {AGAIN}")
+            raise BadIndex(f"{safe(path)} is no index of tagline; move it away and {REBUILD_HINT}")
         if form > FORMAT:
-            raise BadIndex(f"the index {safe(path)} was written by a newer tagline; update, or {AGAIN}")
+            raise BadIndex(
+                f"the index {safe(path)} was written by a newer tagline; update, or {REBUILD_HINT}"
+            )
         if about[1] != fingerprint:
-            raise BadIndex(f"the index {safe(path)} is of another model than the library's vectors; {AGAIN}")
+            raise BadIndex(
+                f"the index {safe(path)} is of another model than the library's vectors; {REBUILD_HINT}"
+            )
         if not approvals.is_approved(str(about[0])):
             where = safe(str(about[0]), 200)
             raise BadIndex(
@@ -187,7 +191,7 @@ class MilvusIndex:
         index.revision = revision
         return index
 
-    def held_revision(self, path: Path) -> int:
+    def stored_revision(self, path: Path) -> int:
         """How far this very collection has come, by what `save` wrote there; 0 if that is of another."""
         try:
             head = json.loads(owned.read(path, MOST_BYTES))
@@ -198,7 +202,7 @@ class MilvusIndex:
 
     def drop(self) -> None:
         """Delete the collection with all its rows."""
-        with _in_words(self.address):
+        with _as_sentence(self.address):
             self.client.drop_collection(self.collection)
 
     def close(self) -> None:
@@ -214,7 +218,7 @@ def _client(address: str, token: str) -> Any:
 
 
 @contextmanager
-def _in_words(address: str) -> Iterator[None]:
+def _as_sentence(address: str) -> Iterator[None]:
     """What Milvus says, in a sentence that names the server."""
     try:
         yield

@@ -28,8 +28,8 @@ from tagline.experts.stock.digest import cache_home
 Floats = npt.NDArray[np.float32]
 
 VERSION = 1
-AT_ONCE = 64  # texts of equal length in one pass
-PROBES = (
+BATCH = 64  # texts of equal length in one pass
+CHECK_TEXTS = (
     "a dog",
     "a man talks about space on a stage!",
     "Zwei Kinder spielen Fußball",
@@ -44,7 +44,7 @@ class NotPortable(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Tower:
+class TextTowerWeights:
     """A text tower taken apart. Names of `tensors` are open_clip's own."""
 
     tensors: Mapping[str, npt.NDArray[Any]]
@@ -57,10 +57,10 @@ class Tower:
     clean: bool  # whether texts are cleaned up first, as open_clip does
 
 
-class Reader:
+class NumpyTextTower:
     """A text tower at work."""
 
-    def __init__(self, tower: Tower) -> None:
+    def __init__(self, tower: TextTowerWeights) -> None:
         self.tower = tower
         self._weights = {
             key: np.asarray(value, np.float32)
@@ -77,14 +77,14 @@ class Reader:
             # In a causal tower nothing depends on what comes after the end token, the highest number.
             by_length[int(np.argmax(row)) + 1].append(i)
         for length, places in by_length.items():
-            for first in range(0, len(places), AT_ONCE):
-                some = places[first : first + AT_ONCE]
-                found[some] = self._read(np.array([rows[i][:length] for i in some]))
+            for first in range(0, len(places), BATCH):
+                some = places[first : first + BATCH]
+                found[some] = self._forward(np.array([rows[i][:length] for i in some]))
         return found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)
 
     def tokens(self, texts: Sequence[str]) -> list[list[int]]:
         """Token numbers of each text; what is too long loses its middle end, never the end token."""
-        prepared = [cleaned(text) if self.tower.clean else text for text in texts]
+        prepared = [clean_text(text) if self.tower.clean else text for text in texts]
         most = self.tower.length
         encoded = [one.ids for one in self._tokenizer.encode_batch(prepared)]
         return [ids if len(ids) <= most else [*ids[: most - 1], ids[-1]] for ids in encoded]
@@ -98,19 +98,19 @@ class Reader:
         tokenizer.no_padding()
         return tokenizer
 
-    def _read(self, ids: npt.NDArray[np.int64]) -> Floats:
+    def _forward(self, ids: npt.NDArray[np.int64]) -> Floats:
         """Token numbers [B, L], the last of each the end token, to vectors [B, D]."""
         weights = self._weights
         x = np.asarray(self.tower.tensors["token_embedding.weight"][ids], np.float32)
         x = x + weights["positional_embedding"][: ids.shape[1]]
         for layer in range(self.tower.layers):
             name = f"transformer.resblocks.{layer}."
-            x = x + self._attend(self._norm(x, name + "ln_1"), name + "attn.")
-            x = x + self._think(self._norm(x, name + "ln_2"), name + "mlp.")
+            x = x + self._attention(self._norm(x, name + "ln_1"), name + "attn.")
+            x = x + self._mlp(self._norm(x, name + "ln_2"), name + "mlp.")
         found: Floats = self._norm(x[:, -1], "ln_final") @ weights["text_projection"]
         return found
 
-    def _attend(self, x: Floats, name: str) -> Floats:
+    def _attention(self, x: Floats, name: str) -> Floats:
         """Causal attention of several heads: [B, L, W] to [B, L, W]."""
         weights, heads = self._weights, self.tower.heads
         batch, length, width = x.shape
@@ -125,7 +125,7 @@ class Reader:
         found: Floats = joined @ weights[name + "out_proj.weight"].T + weights[name + "out_proj.bias"]
         return found
 
-    def _think(self, x: Floats, name: str) -> Floats:
+    def _mlp(self, x: Floats, name: str) -> Floats:
         weights = self._weights
         inner = x @ weights[name + "c_fc.weight"].T + weights[name + "c_fc.bias"]
         raised = gelu(inner) if self.tower.activation == "gelu" else inner / (1 + np.exp(-1.702 * inner))
@@ -151,7 +151,7 @@ def gelu(x: Floats) -> Floats:
     return found
 
 
-def cleaned(text: str) -> str:
+def clean_text(text: str) -> str:
     """The text as open_clip's tokenizer cleans it up before it cuts it into words."""
     if not text.isascii() or not text.isprintable() or "&" in text:
         import ftfy
@@ -163,24 +163,27 @@ def cleaned(text: str) -> str:
 # -- files ---------------------------------------------------------------------------------------------
 
 
-def place(fingerprint: str) -> Path:
+def cache_path(fingerprint: str) -> Path:
     """Where the reader of a model lies."""
     return cache_home() / "readers" / f"v{VERSION}-{fingerprint}.safetensors"
 
 
-def keep(tower: Tower, truth: Floats, fingerprint: str) -> Reader:
+def store_checked(tower: TextTowerWeights, expected: Floats, fingerprint: str) -> NumpyTextTower:
     """Write a tower into the cache and return it as it reads from there.
 
     truth: [len(PROBES), D], what the model itself makes of PROBES. Raises NotPortable if they differ.
     """
-    made = Reader(tower)
-    if made(PROBES).shape != truth.shape or float(np.abs(made(PROBES) - truth).max()) > 1e-3:
+    tower_in_numpy = NumpyTextTower(tower)
+    if (
+        tower_in_numpy(CHECK_TEXTS).shape != expected.shape
+        or float(np.abs(tower_in_numpy(CHECK_TEXTS) - expected).max()) > 1e-3
+    ):
         raise NotPortable("its text tower computes something else than CLIP's")
-    write(tower, place(fingerprint))
-    return made
+    write(tower, cache_path(fingerprint))
+    return tower_in_numpy
 
 
-def write(tower: Tower, path: Path) -> None:
+def write(tower: TextTowerWeights, path: Path) -> None:
     """Write a tower: safetensors whose metadata holds the settings and a sha256 over the tensors."""
     from safetensors.numpy import save
 
@@ -193,7 +196,7 @@ def write(tower: Tower, path: Path) -> None:
         "activation": tower.activation,
         "epsilon": tower.epsilon,
         "clean": tower.clean,
-        "sha256": _seal(tensors),
+        "sha256": _checksum(tensors),
     }
     data = save(tensors, metadata={"reader": json.dumps(settings)})
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -205,7 +208,7 @@ def write(tower: Tower, path: Path) -> None:
         beside.unlink(missing_ok=True)
 
 
-def read(path: Path) -> Reader | None:
+def read(path: Path) -> NumpyTextTower | None:
     """The reader of a file; None if it is not there or not whole, for it can be made again."""
     try:
         mapped: Any = np.memmap(path, np.uint8, "r")
@@ -213,10 +216,10 @@ def read(path: Path) -> Reader | None:
         head = json.loads(bytes(mapped[8 : 8 + length]))
         settings = json.loads(head.pop("__metadata__")["reader"])
         tensors = {name: _tensor(mapped[8 + length :], entry) for name, entry in head.items()}
-        if _seal(tensors) != settings.pop("sha256"):
+        if _checksum(tensors) != settings.pop("sha256"):
             return None
         tokenizer = bytes(tensors.pop("tokenizer"))
-        return Reader(Tower(tensors, tokenizer, **settings))
+        return NumpyTextTower(TextTowerWeights(tensors, tokenizer, **settings))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -228,7 +231,7 @@ def _tensor(data: Any, entry: Mapping[str, Any]) -> npt.NDArray[Any]:
     return found
 
 
-def _seal(tensors: Mapping[str, npt.NDArray[Any]]) -> str:
+def _checksum(tensors: Mapping[str, npt.NDArray[Any]]) -> str:
     whole = hashlib.sha256()
     for name in sorted(tensors):
         whole.update(f"{name} {tensors[name].shape}\n".encode())
@@ -236,12 +239,12 @@ def _seal(tensors: Mapping[str, npt.NDArray[Any]]) -> str:
     return whole.hexdigest()
 
 
-def pairs_tokenizer(merges: Sequence[str]) -> bytes:
+def bpe_tokenizer(merges: Sequence[str]) -> bytes:
     """CLIP's byte pairs as a tokenizer of the tokenizers library, from the lines of its vocabulary."""
     from tokenizers import AddedToken, Regex, Tokenizer, models, pre_tokenizers, processors
 
     pairs = [tuple(line.split()) for line in merges]
-    letters = _letters()
+    letters = _byte_alphabet()
     words = [*letters, *(letter + "</w>" for letter in letters), *("".join(pair) for pair in pairs)]
     start, end = "<start_of_text>", "<end_of_text>"
     vocabulary = {word: number for number, word in enumerate([*words, start, end])}
@@ -260,7 +263,7 @@ def pairs_tokenizer(merges: Sequence[str]) -> bytes:
     return tokenizer.to_str().encode()
 
 
-def _letters() -> list[str]:
+def _byte_alphabet() -> list[str]:
     """One letter for each byte, in the order of CLIP's vocabulary: bytes that can be shown come first."""
     shown = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in shown]

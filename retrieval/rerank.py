@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from tagline.table.frames import FrameSource
-    from tagline.table.model import Videos
-    from tagline.table.saving import Saved
+    from tagline.table.model import EncodedVideos
+    from tagline.table.saving import PretrainedTable
     from tagline.tagging.catalog import Catalog
 
 Floats = npt.NDArray[np.float64]
@@ -30,9 +30,9 @@ Floats = npt.NDArray[np.float64]
 # Of the second look, in standard deviations, beside the logarithm of the first: so little that a head which
 # learned nothing does no harm, by the playhouse's validation captions.
 WEIGHT = 0.1
-MOST = 50  # hits that are looked at again
-AT_ONCE = 16  # videos that are seen together
-KEPT = 2000  # videos of which is kept what was seen
+MAX_HITS = 50  # hits that are looked at again
+BATCH = 16  # videos that are seen together
+MAX_CACHED = 2000  # videos of which is kept what was seen
 
 
 class CannotRerank(Exception):
@@ -40,7 +40,7 @@ class CannotRerank(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class VideoInput:
     """One video as the model takes it."""
 
     key: str  # of its frames
@@ -52,35 +52,35 @@ class Reranker:
 
     def __init__(self, catalog: Catalog) -> None:
         """Raises CannotRerank."""
-        self.catalog, self.saved = catalog, model_of(catalog)
-        self.looker = Looker(self.saved)
+        self.catalog, self.saved = catalog, table_model_of(catalog)
+        self.scorer = JointScorer(self.saved)
 
-    def again(self, query: str, hits: Sequence[Hit]) -> list[Hit]:
+    def rerank(self, query: str, hits: Sequence[Hit]) -> list[Hit]:
         """The same hits, in the order that search and model find together."""
-        looked = list(hits[:MOST])
-        frames, seen, good = frames_of(self.catalog, self.saved, [hit.video.id for hit in looked])
+        reranked = list(hits[:MAX_HITS])
+        frames, seen, good = model_inputs(self.catalog, self.saved, [hit.video.id for hit in reranked])
         if not good:
             return list(hits)
-        scores = dict(zip(good, self.looker.scores(query, seen, frames).tolist(), strict=True))
+        scores = dict(zip(good, self.scorer.scores(query, seen, frames).tolist(), strict=True))
         order = blend(
-            np.array([hit.score for hit in looked]),
-            np.array([scores.get(hit.video.id, np.nan) for hit in looked]),
+            np.array([hit.score for hit in reranked]),
+            np.array([scores.get(hit.video.id, np.nan) for hit in reranked]),
         )
         # Scores stay a falling list: each place keeps the score that it had.
         placed = [
-            replace(looked[place], score=hit.score, probability=hit.probability)
-            for place, hit in zip(order, looked, strict=True)
+            replace(reranked[place], score=hit.score, probability=hit.probability)
+            for place, hit in zip(order, reranked, strict=True)
         ]
-        return [*placed, *hits[MOST:]]
+        return [*placed, *hits[MAX_HITS:]]
 
 
-def model_of(catalog: Catalog) -> Saved:
+def table_model_of(catalog: Catalog) -> PretrainedTable:
     """The TABLE model that embedded the library. Raises CannotRerank."""
     from tagline.retrieval.embed import EncoderMissing
-    from tagline.retrieval.embed import model_of as load
-    from tagline.retrieval.embedders import TABLE, Aligned, Choice
+    from tagline.retrieval.embed import search_model_of as load
+    from tagline.retrieval.embedders import TABLE, TableEmbedder, SearchModel
 
-    choice = Choice.of_catalog(catalog)
+    choice = SearchModel.of_catalog(catalog)
     if choice is None or choice.kind != TABLE:
         raise CannotRerank(
             "only a trained model can look again: `tagline train table --data FOLDER`, "
@@ -90,90 +90,92 @@ def model_of(catalog: Catalog) -> Saved:
         model = load(choice)
     except EncoderMissing as missing:
         raise CannotRerank(str(missing)) from missing
-    assert isinstance(model, Aligned)
+    assert isinstance(model, TableEmbedder)
     return model.saved
 
 
-class Looker:
+class JointScorer:
     """The model, and what it made of the last videos that it looked at."""
 
-    def __init__(self, saved: Saved) -> None:
+    def __init__(self, saved: PretrainedTable) -> None:
         self.saved, self.model = saved, saved.model
         self.matches = self.model.match is not None and self.model.guide is not None
-        self._kept: dict[Seen, Any] = {}  # the oldest first
+        self._cache: dict[VideoInput, Any] = {}  # the oldest first
 
-    def scores(self, query: str, seen: Sequence[Seen], frames: FrameSource) -> Floats:
+    def scores(self, query: str, seen: Sequence[VideoInput], frames: FrameSource) -> Floats:
         """How well the query fits each video [videos], higher is better; comparable in one query only."""
         import torch
 
-        from tagline.table.model import spoken
+        from tagline.table.model import token_mask
 
         settings = self.model.settings
         with torch.inference_mode():
-            made = self._made(seen, frames)
+            encodings = self._encodings(seen, frames)
             ids = self.saved.tokenizer([query], settings.text_length).to(self.model.logit_scale.device)
-            tokens, eos = self.model.read(ids)
-            valid = spoken(ids)
+            tokens, eos = self.model.encode_tokens(ids)
+            valid = token_mask(ids)
             if not self.matches:
                 words = tokens[0][valid[0]][1:].float().cpu().numpy()  # without [SOS]
-                return np.array([interaction(words, one) for one in made])
+                return np.array([late_interaction(words, one) for one in encodings])
             if settings.vtm_text == "eos":  # what it learnt from
-                return self._matching(made, eos[:, None], valid[:, :1])
-            return self._matching(made, tokens, valid)
+                return self._match_logits(encodings, eos[:, None], valid[:, :1])
+            return self._match_logits(encodings, tokens, valid)
 
-    def _matching(self, made: Sequence[Videos], text: Tensor, valid: Tensor) -> Floats:
+    def _match_logits(self, encodings: Sequence[EncodedVideos], text: Tensor, valid: Tensor) -> Floats:
         """The matching head's logits, match minus no match: [videos]."""
         import torch
 
-        from tagline.table.model import Videos
+        from tagline.table.model import EncodedVideos
 
         assert self.model.match is not None
-        videos = Videos(
-            torch.cat([one.vectors for one in made]),
-            torch.cat([one.fused for one in made if one.fused is not None]),
-            torch.cat([one.valid for one in made]),
-            made[0].places,
+        videos = EncodedVideos(
+            torch.cat([one.vectors for one in encodings]),
+            torch.cat([one.fused for one in encodings if one.fused is not None]),
+            torch.cat([one.valid for one in encodings]),
+            encodings[0].position_ids,
         )
-        rows = torch.arange(len(made), device=text.device)
-        joint = self.model.joint(videos, rows, text.expand(len(made), -1, -1), valid.expand(len(made), -1))
+        rows = torch.arange(len(encodings), device=text.device)
+        joint = self.model.joint(
+            videos, rows, text.expand(len(encodings), -1, -1), valid.expand(len(encodings), -1)
+        )
         logits = self.model.match(joint[:, 0]).float()
         return (logits[:, 1] - logits[:, 0]).cpu().numpy().astype(np.float64)
 
-    def _made(self, seen: Sequence[Seen], frames: FrameSource) -> list[Any]:
+    def _encodings(self, seen: Sequence[VideoInput], frames: FrameSource) -> list[Any]:
         """What words are compared with: frames and tags together, or without a matching head frames alone."""
-        new = [one for one in dict.fromkeys(seen) if one not in self._kept]
-        for first in range(0, len(new), AT_ONCE):
-            some = new[first : first + AT_ONCE]
-            self._kept |= zip(some, self._look(some, frames), strict=True)
-        found = [self._kept[one] for one in seen]
-        for one in list(self._kept)[: max(len(self._kept) - KEPT, 0)]:
-            del self._kept[one]
+        new = [one for one in dict.fromkeys(seen) if one not in self._cache]
+        for first in range(0, len(new), BATCH):
+            some = new[first : first + BATCH]
+            self._cache |= zip(some, self._encode(some, frames), strict=True)
+        found = [self._cache[one] for one in seen]
+        for one in list(self._cache)[: max(len(self._cache) - MAX_CACHED, 0)]:
+            del self._cache[one]
         return found
 
-    def _look(self, seen: Sequence[Seen], frames: FrameSource) -> list[Any]:
+    def _encode(self, seen: Sequence[VideoInput], frames: FrameSource) -> list[Any]:
         import torch
 
-        from tagline.table.batches import longest, padded
-        from tagline.table.model import Videos
+        from tagline.table.batches import used_length, pad_frames
+        from tagline.table.model import EncodedVideos
 
         settings, device = self.model.settings, self.model.logit_scale.device
-        read = [padded(frames.read(one.key), settings.frames) for one in seen]
+        read = [pad_frames(frames.read(one.key), settings.frames) for one in seen]
         pixels = torch.from_numpy(np.stack([one for one, _ in read])).to(device)
         valid = torch.from_numpy(np.stack([there for _, there in read])).to(device)
         if not self.matches:
-            vectors = self.model.see(pixels)
+            vectors = self.model.encode_frames(pixels)
             return [own[there].float().cpu().numpy() for own, there in zip(vectors, valid, strict=True)]
         tags = self.saved.tokenizer([one.tags for one in seen], settings.tag_length)
         if settings.tag_tokens == "eos":
-            tags = tags[:, : longest(tags)]
+            tags = tags[:, : used_length(tags)]
         tagged = torch.tensor([bool(one.tags) for one in seen], device=device)
-        made = self.model.videos(pixels, valid, tags.to(device), tagged)
+        made = self.model.encode_videos(pixels, valid, tags.to(device), tagged)
         assert made.fused is not None
         rows = [slice(row, row + 1) for row in range(len(seen))]
-        return [Videos(made.vectors[r], made.fused[r], made.valid[r], made.places) for r in rows]
+        return [EncodedVideos(made.vectors[r], made.fused[r], made.valid[r], made.position_ids) for r in rows]
 
 
-def interaction(words: npt.NDArray[Any], frames: npt.NDArray[Any]) -> float:
+def late_interaction(words: npt.NDArray[Any], frames: npt.NDArray[Any]) -> float:
     """Late interaction: the mean over the words [M, D] of the best cosine with a frame [N, D]."""
     if not len(words) or not len(frames):
         return float("nan")
@@ -188,31 +190,33 @@ def blend(before: Floats, after: Floats, weight: float = WEIGHT) -> list[int]:
     before: how likely the search holds each to be; after: the second look's scores, on any scale, of which
     only counts how far they are above or below the others'. Who was not looked at (NaN) is neither.
     """
-    looked = np.isfinite(after)
-    told = np.zeros_like(before)
-    if looked.any():
-        spread = after[looked].std()
-        told[looked] = (after[looked] - after[looked].mean()) / (spread if spread > 0 else 1.0)
-    mixed = np.log(np.maximum(before, 1e-9)) + weight * told
+    scored = np.isfinite(after)
+    standardised = np.zeros_like(before)
+    if scored.any():
+        spread = after[scored].std()
+        standardised[scored] = (after[scored] - after[scored].mean()) / (spread if spread > 0 else 1.0)
+    mixed = np.log(np.maximum(before, 1e-9)) + weight * standardised
     return [int(place) for place in np.argsort(-mixed, kind="stable")]
 
 
-def frames_of(catalog: Catalog, saved: Saved, numbers: Sequence[int]) -> tuple[Any, list[Seen], list[int]]:
+def model_inputs(
+    catalog: Catalog, saved: PretrainedTable, numbers: Sequence[int]
+) -> tuple[Any, list[VideoInput], list[int]]:
     """The frames of these videos, what the model reads of them, and which could be read."""
     from tagline.table.batches import frame_key, tag_text
     from tagline.table.frames import FrameCache
 
     settings = saved.model.settings
     cache = FrameCache(settings.frames, saved.model.image_size)
-    seen: dict[str, tuple[int, Seen]] = {}
+    seen: dict[str, tuple[int, VideoInput]] = {}
     work = []
     for number in numbers:
         video = catalog.video(number)
         if video is not None and video.paths:
             path = Path(video.paths[0])
             key = frame_key(video, path)
-            seen[key] = (number, Seen(key, tag_text(catalog.tags(number), settings.tags)))
+            seen[key] = (number, VideoInput(key, tag_text(catalog.tags(number), settings.tags)))
             work.append((key, path))
     good = {key for key, _, reason in cache.fill(work) if reason is None}
-    kept = [pair for key, pair in seen.items() if key in good]
-    return cache, [one for _, one in kept], [number for number, _ in kept]
+    readable = [pair for key, pair in seen.items() if key in good]
+    return cache, [one for _, one in readable], [number for number, _ in readable]

@@ -17,7 +17,7 @@ import numpy.typing as npt
 Ids = npt.NDArray[np.int64]  # [N]
 Vectors = npt.NDArray[np.float32]  # [N, D], each of length 1
 
-PLACES = 1 << 20  # a video has fewer spans than this
+SPANS_PER_VIDEO = 1 << 20  # a video has fewer spans than this
 
 
 class Level(StrEnum):
@@ -66,9 +66,9 @@ class Index(Protocol):
 
 def pack(video_ids: Ids, places: Ids) -> Ids:
     """Ids of rows, from videos and places in them."""
-    return np.asarray(video_ids, np.int64) * PLACES + np.asarray(places, np.int64)
+    return np.asarray(video_ids, np.int64) * SPANS_PER_VIDEO + np.asarray(places, np.int64)
 
 
 def unpack(ids: Ids) -> tuple[Ids, Ids]:
     """(video ids, places) of rows."""
-    return ids // PLACES, ids % PLACES
+    return ids // SPANS_PER_VIDEO, ids % SPANS_PER_VIDEO

@@ -19,11 +19,11 @@ from threadpoolctl import ThreadpoolController
 
 from tagline.experts.tags import Tag
 from tagline.retrieval import words as by_words
-from tagline.retrieval.asking import Ask
+from tagline.retrieval.asking import ParsedQuery
 from tagline.retrieval.embed import Encoder, EncoderMissing, open_encoder
 from tagline.retrieval.hits import ANY, Filters, Hit
 from tagline.retrieval.index import BadIndex, Index, Level, open_index, unpack
-from tagline.retrieval.learnt import FEATURES, Learnt, read
+from tagline.retrieval.learnt import FEATURES, SearchParams, read
 from tagline.retrieval.learnt import FILE as LEARNT
 from tagline.tagging import embeddings
 from tagline.tagging.catalog import Catalog
@@ -32,27 +32,27 @@ from tagline.tagging.vocabulary import normal
 
 Floats = npt.NDArray[np.float64]
 
-MOST_ROWS = 100  # of an index that are looked at for ten hits
-MOST_FILTERED = 5000  # where filters will take most of them away again
-NEAREST_TAGS, VIDEOS_OF_ONE = 8, 25
-MOST_HELD = 12_000  # videos whose evidence is kept in memory, some 5 kB each
+MAX_ROWS = 100  # of an index that are looked at for ten hits
+MAX_FILTERED_ROWS = 5000  # where filters will take most of them away again
+NEAREST_TAGS, VIDEOS_PER_TAG = 8, 25
+MAX_CACHED = 12_000  # videos whose evidence is kept in memory, some 5 kB each
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class IndexedVideo:
     """A video with everything of it that can answer."""
 
     video: Video
     tags: list[Tag]
-    index: by_words.Index  # of its evidence
+    index: by_words.EvidenceIndex  # of its evidence
     spans: list[tuple[float, float]]  # seconds; those that the model embedded, in the order of time
 
 
 @dataclass(slots=True)
-class Found:
+class Candidate:
     """One candidate, with what each signal says of it."""
 
-    known: Known
+    indexed: IndexedVideo
     words: Hit | None = None
     video_score: float | None = None
     spans: list[tuple[float, float, float]] = field(default_factory=list)  # (start, end, score), best first
@@ -60,22 +60,22 @@ class Found:
 
     @property
     def video(self) -> Video:
-        return self.known.video
+        return self.indexed.video
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class Candidates:
     """All that is known about a query before its candidates are put in order."""
 
-    ask: Ask
-    candidates: list[Found]
+    query: ParsedQuery
+    entries: list[Candidate]
     features: Floats  # [len(FEATURES)], what tells whether there is an answer at all
 
     @property
     def signals(self) -> dict[str, dict[int, float]]:
         """For each signal the scores of the candidates that it found."""
         found: dict[str, dict[int, float]] = {"words": {}, "video": {}, "span": {}, "tags": {}}
-        for one in self.candidates:
+        for one in self.entries:
             if one.words is not None:
                 found["words"][one.video.id] = one.words.score
             if one.video_score is not None:
@@ -94,17 +94,17 @@ class Searcher:
         self,
         encoder: Encoder | None = None,
         indexes: Mapping[Level, Index] | None = None,
-        learnt: Learnt | None = None,
+        params: SearchParams | None = None,
         notices: Sequence[str] = (),
     ) -> None:
         self.encoder = encoder
         self.indexes = dict(indexes or {}) if encoder is not None else {}
-        self.learnt = learnt or Learnt()
+        self.params = params or SearchParams()
         self.notices = list(notices)  # why something is left out, in sentences
         # One query is so little work that a second thread only waits, and on a busy machine waits long.
         self._threads = ThreadpoolController()
-        self._held: dict[int, Known | None] = {}
-        self._held_at: tuple[object, ...] = ()
+        self._cached: dict[int, IndexedVideo | None] = {}
+        self._cached_at: tuple[object, ...] = ()
         self._written: dict[int, int] = {}  # connection: rows that it had written when it last searched
 
     @classmethod
@@ -129,85 +129,89 @@ class Searcher:
 
     # -- one query -----------------------------------------------------------------------------------
 
-    def look(
+    def candidates(
         self,
         catalog: Catalog,
-        ask: Ask,
+        query: ParsedQuery,
         filters: Filters = ANY,
-        most: int = MOST_ROWS,
+        most: int = MAX_ROWS,
         *,
-        hubs: bool = True,
-    ) -> Looked:
+        qb_norm: bool = True,
+    ) -> Candidates:
         """Every candidate with its signals. hubs: whether the query bank takes from hubs what is theirs."""
         with self._threads.limit(limits=1):
-            return self._look(catalog, ask, filters, most, hubs)
+            return self._candidates(catalog, query, filters, most, qb_norm)
 
-    def _look(self, catalog: Catalog, ask: Ask, filters: Filters, most: int, hubs: bool) -> Looked:
-        words = by_words.query_words(ask.text) if ask.wanted else []
-        weights = by_words.rarity(catalog, words)
-        rows = min(MOST_FILTERED, 25 * most) if filters.narrow else most
-        vector = self.vector(ask)
+    def _candidates(
+        self, catalog: Catalog, query: ParsedQuery, filters: Filters, most: int, qb_norm: bool
+    ) -> Candidates:
+        words = by_words.query_words(query.text) if query.include else []
+        weights = by_words.idf(catalog, words)
+        rows = min(MAX_FILTERED_ROWS, 25 * most) if filters.narrow else most
+        vector = self.vector(query)
         near = {
-            level: self._nearest(index, level, vector, rows, hubs) for level, index in self.indexes.items()
+            level: self._nearest(index, level, vector, rows, qb_norm) for level, index in self.indexes.items()
         }
-        alike = self._alike(catalog, vector)
+        tag_similarity = self._tag_similarity(catalog, vector)
 
-        numbers = list(by_words.candidates(catalog, words, rows))
+        numbers = list(by_words.lexical_candidates(catalog, words, rows))
         for ids, _ in near.values():
             numbers += [int(number) for number in unpack(ids)[0]]
-        numbers += alike.videos
-        self._forget_if_changed(catalog)
-        found: dict[int, Found] = {}
+        numbers += tag_similarity.videos
+        self._drop_stale_cache(catalog)
+        found: dict[int, Candidate] = {}
         for number in dict.fromkeys(numbers):
-            known = self._known(catalog, number)
+            known = self._indexed(catalog, number)
             if known is None or not filters.allow_video(known.video):
                 continue
             if not (filters.having or filters.lacking) or filters.allow(
                 {(tag.modality, normal(tag.text, tag.modality)) for tag in known.tags}
             ):
-                found[number] = Found(known)
-        refused = by_words.query_words(" ".join(ask.unwanted)) if ask.unwanted else []
+                found[number] = Candidate(known)
+        excluded = by_words.query_words(" ".join(query.exclude)) if query.exclude else []
         for one in found.values():
-            one.words = by_words.by_words(one.video, one.known.index, weights) if words else None
-            if one.words is not None and refused:
-                one.words = _without(one.words, one.known.index, refused)
-            one.near = alike.nearest(one.known.tags)
-        _place(found, near)
-        return Looked(ask, list(found.values()), self._features(catalog, found, weights, near, alike))
+            one.words = by_words.lexical_hit(one.video, one.indexed.index, weights) if words else None
+            if one.words is not None and excluded:
+                one.words = _penalise_excluded(one.words, one.indexed.index, excluded)
+            one.near = tag_similarity.nearest(one.indexed.tags)
+        _assign_rows(found, near)
+        return Candidates(
+            query, list(found.values()), self._features(catalog, found, weights, near, tag_similarity)
+        )
 
-    def vector(self, ask: Ask) -> npt.NDArray[np.float32] | None:
+    def vector(self, query: ParsedQuery) -> npt.NDArray[np.float32] | None:
         """The query as a unit vector [D]: what is wanted added up, what is not wanted taken off."""
-        if self.encoder is None or not ask.wanted:
+        if self.encoder is None or not query.include:
             return None
-        given = self.encoder.texts([*ask.wanted, *ask.unwanted])
-        signs = np.array([1.0] * len(ask.wanted) + [-1.0] * len(ask.unwanted), np.float32)
+        given = self.encoder.texts([*query.include, *query.exclude])
+        signs = np.array([1.0] * len(query.include) + [-1.0] * len(query.exclude), np.float32)
         found = signs @ given
         length = float(np.linalg.norm(found))
         return np.asarray(found / length, np.float32) if length > 1e-9 else None
 
-    def _known(self, catalog: Catalog, number: int) -> Known | None:
+    def _indexed(self, catalog: Catalog, number: int) -> IndexedVideo | None:
         """A video as the catalog has it; None if none of its files is there."""
-        if number not in self._held:
-            if len(self._held) >= MOST_HELD:
-                self._held.clear()
+        if number not in self._cached:
+            if len(self._cached) >= MAX_CACHED:
+                self._cached.clear()
             video = catalog.video(number)
             if video is None or not video.paths:
-                self._held[number] = None
+                self._cached[number] = None
             else:
                 tags = catalog.tags(number)
-                index = by_words.indexed(by_words.evidence_of(catalog, video, tags))
-                self._held[number] = Known(video, tags, index, self._spans(catalog, number))
-        return self._held[number]
+                index = by_words.index_evidence(by_words.evidence_of(catalog, video, tags))
+                self._cached[number] = IndexedVideo(video, tags, index, self._spans(catalog, number))
+        return self._cached[number]
 
     def warm(self, catalog: Catalog, enough: Callable[[], bool] = lambda: False) -> None:
         """Read the evidence of the library's videos now, so that no query has to wait for it."""
-        self._forget_if_changed(catalog)
-        for video in itertools.islice(catalog.videos(), MOST_HELD):
+        self._drop_stale_cache(catalog)
+        for video in itertools.islice(catalog.videos(), MAX_CACHED):
             if enough():
                 break
-            self._known(catalog, video.id)
+            self._indexed(catalog, video.id)
 
-    def _forget_if_changed(self, catalog: Catalog) -> None:
+    def _drop_stale_cache(self, catalog: Catalog) -> None:
         """What is held in memory is as old as the catalog's file, its log, and what was written here."""
         file = catalog.file
         now: tuple[object, ...] = (object(),)  # a catalog in memory: nobody knows
@@ -215,39 +219,39 @@ class Searcher:
             now = (str(file), _changed(file), _changed(file.with_name(f"{file.name}-wal")))
         written, connection = catalog.connection.total_changes, id(catalog.connection)
         # A file's time may stand still for some milliseconds, in which somebody has rejected a tag.
-        if now != self._held_at or self._written.get(connection, written) != written:
-            self._held, self._held_at = {}, now
+        if now != self._cached_at or self._written.get(connection, written) != written:
+            self._cached, self._cached_at = {}, now
         self._written[connection] = written
 
     def _nearest(
-        self, index: Index, level: Level, vector: Any, rows: int, hubs: bool
+        self, index: Index, level: Level, vector: Any, rows: int, qb_norm: bool
     ) -> tuple[npt.NDArray[np.int64], Floats]:
         """The best rows of an index, ids and scores, best first, hubs made smaller."""
         if vector is None or not len(index):
             return np.empty(0, np.int64), np.empty(0)
         ids, scores = index.search(vector[None], min(rows, len(index)))
         here = ids[0] >= 0
-        kept, found = ids[0][here], scores[0][here].astype(np.float64)
-        if hubs:
-            found = found - self.learnt.hubness(level, kept)
+        row_ids, found = ids[0][here], scores[0][here].astype(np.float64)
+        if qb_norm:
+            found = found - self.params.hubness(level, row_ids)
         order = np.argsort(-found, kind="stable")
-        return kept[order], found[order]
+        return row_ids[order], found[order]
 
-    def _alike(self, catalog: Catalog, vector: Any) -> Alike:
-        known = self.learnt.tags
+    def _tag_similarity(self, catalog: Catalog, vector: Any) -> TagSimilarity:
+        known = self.params.tags
         if vector is None or not known:
-            return Alike({}, [])
-        scores = self.learnt.tag_vectors @ vector
+            return TagSimilarity({}, [])
+        scores = self.params.tag_vectors @ vector
         best = np.argsort(-scores, kind="stable")[:NEAREST_TAGS]
         videos: list[int] = []
         for place in best:
             modality, text = known[place]
             rows = catalog.connection.execute(
                 "SELECT DISTINCT video_id FROM tag WHERE text = ? AND modality = ? LIMIT ?",
-                (text, modality, VIDEOS_OF_ONE),
+                (text, modality, VIDEOS_PER_TAG),
             )
             videos += [row[0] for row in rows]
-        return Alike({known[place]: float(scores[place]) for place in range(len(known))}, videos)
+        return TagSimilarity({known[place]: float(scores[place]) for place in range(len(known))}, videos)
 
     def _spans(self, catalog: Catalog, video_id: int) -> list[tuple[float, float]]:
         """The stretches that the rows of the index stand for: places count from 1 in this order."""
@@ -262,31 +266,33 @@ class Searcher:
     def _features(
         self,
         catalog: Catalog,
-        found: Mapping[int, Found],
+        found: Mapping[int, Candidate],
         weights: Mapping[str, float],
         near: Mapping[Level, tuple[npt.NDArray[np.int64], Floats]],
-        alike: Alike,
+        tag_similarity: TagSimilarity,
     ) -> Floats:
         """What tells whether a query has an answer here, in the order of FEATURES."""
         total = sum(weights.values())
-        strange = {
+        unknown = {
             word: weight
             for word, weight in weights.items()
-            if word not in self.learnt.known and not by_words.held_by(catalog, word)
+            if word not in self.params.vocabulary and not by_words.document_frequency(catalog, word)
         }
         best = {name: scores[1][0] for name, scores in near.items() if len(scores[1])}
-        said = {
+        values = {
             "held": max((one.words.score for one in found.values() if one.words), default=0.0),
-            "strange": sum(strange.values()) / total if total else 1.0,
-            "unheard": float(bool(strange) and bool(self.learnt.known)),
-            "video": self.learnt.above("video", best.get(Level.VIDEO)),
-            "span": self.learnt.above("span", best.get(Level.SPAN)),
-            "tags": self.learnt.above("tags", max(alike.scores.values(), default=None)),
+            "strange": sum(unknown.values()) / total if total else 1.0,
+            "unheard": float(bool(unknown) and bool(self.params.vocabulary)),
+            "video": self.params.z_score("video", best.get(Level.VIDEO)),
+            "span": self.params.z_score("span", best.get(Level.SPAN)),
+            "tags": self.params.z_score("tags", max(tag_similarity.scores.values(), default=None)),
         }
-        return np.array([said[name] for name in FEATURES])
+        return np.array([values[name] for name in FEATURES])
 
 
-def _place(found: Mapping[int, Found], near: Mapping[Level, tuple[npt.NDArray[np.int64], Floats]]) -> None:
+def _assign_rows(
+    found: Mapping[int, Candidate], near: Mapping[Level, tuple[npt.NDArray[np.int64], Floats]]
+) -> None:
     """Put the scores of the rows to the videos that they are of."""
     for level, (ids, scores) in near.items():
         numbers, places = unpack(ids)
@@ -296,12 +302,12 @@ def _place(found: Mapping[int, Found], near: Mapping[Level, tuple[npt.NDArray[np
                 continue
             if level == Level.VIDEO:
                 one.video_score = score
-            elif place <= len(one.known.spans):
-                one.spans.append((*one.known.spans[place - 1], score))
+            elif place <= len(one.indexed.spans):
+                one.spans.append((*one.indexed.spans[place - 1], score))
 
 
 @dataclass(frozen=True, slots=True)
-class Alike:
+class TagSimilarity:
     """How near each tag of the library is to a query, and the videos that have the nearest ones."""
 
     scores: dict[tuple[str, str], float]  # (modality, text): similarity
@@ -319,13 +325,13 @@ class Alike:
         return best
 
 
-def _without(hit: Hit, index: by_words.Index, refused: Sequence[str]) -> Hit:
+def _penalise_excluded(hit: Hit, index: by_words.EvidenceIndex, excluded: Sequence[str]) -> Hit:
     """A hit counts the less, the more of what is not wanted is in its video."""
     from dataclasses import replace
 
-    held = by_words.holding(index, refused)
-    there = sum(max(one.score for one in held[word]) for word in refused if word in held)
-    return replace(hit, score=hit.score * (1 - min(1.0, there / len(refused))))
+    matching = by_words.matching_evidence(index, excluded)
+    there = sum(max(one.score for one in matching[word]) for word in excluded if word in matching)
+    return replace(hit, score=hit.score * (1 - min(1.0, there / len(excluded))))
 
 
 # -- kept open over many queries ---------------------------------------------------------------------
@@ -338,7 +344,7 @@ def searcher_of(catalog: Catalog) -> Searcher:
     """The searcher of a library, opened anew when its vectors or what was learnt have changed."""
     if catalog.file is None:
         return Searcher.open(catalog)
-    stamp = (str(catalog.file), embeddings.newest(catalog), _changed(catalog.file.parent / LEARNT))
+    stamp = (str(catalog.file), embeddings.last_revision(catalog), _changed(catalog.file.parent / LEARNT))
     with _LOCK:
         if stamp not in _OPEN:
             for old in [key for key in _OPEN if key[0] == stamp[0]]:

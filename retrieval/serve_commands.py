@@ -9,9 +9,9 @@ import click
 
 from tagline.tagging.library import library_option
 
-LEAST_TOKEN = 16  # characters of a token that somebody chooses
+MIN_TOKEN = 16  # characters of a token that somebody chooses
 PORT = 8765
-EVERYWHERE = frozenset({"0.0.0.0", "::"})
+ALL_ADDRESSES = frozenset({"0.0.0.0", "::"})
 
 
 @click.command(short_help="Show the library as a page in the browser.")
@@ -46,7 +46,7 @@ def serve(
     token: str | None,
     opens: bool,
     cluster: str | None,
-    pieces: str | None,
+    index_folder: str | None,
     replicas: int,
     stop: bool,
 ) -> None:
@@ -62,28 +62,28 @@ def serve(
     if cluster is not None:
         from tagline.retrieval.cluster import commands
 
-        ctx.exit(commands.serve(cluster, pieces, replicas, stop))
-    if pieces or stop:
+        ctx.exit(commands.serve(cluster, index_folder, replicas, stop))
+    if index_folder or stop:
         raise click.UsageError("--pieces and --stop go with --cluster")
     home_only = _is_loopback(host)
-    _check(host, token, home_only)
+    _check_token(host, token, home_only)
     import secrets
     from contextlib import closing
 
     from tagline import __version__
     from tagline.retrieval.web.app import build
-    from tagline.retrieval.web.desk import Desk
-    from tagline.retrieval.web.doors import keys_for
+    from tagline.retrieval.web.desk import AppState
+    from tagline.retrieval.web.doors import auth_settings
     from tagline.retrieval.web.server import listen
     from tagline.retrieval.web.server import serve as run
     from tagline.tagging import places
     from tagline.tagging.catalog import CatalogError
 
     try:
-        desk = Desk(places.find(library=library))
+        state = AppState(places.find_catalog_home(library=library))
     except CatalogError as error:
         raise click.ClickException(str(error)) from error
-    with closing(desk):
+    with closing(state):
         try:
             listening = listen(host, port)
         except OSError as error:
@@ -93,16 +93,16 @@ def serve(
             ) from error
         port = listening.getsockname()[1]
         token = token or secrets.token_urlsafe(18)
-        keys = keys_for(_names(host), port, token, open_reading=home_only)
+        keys = auth_settings(_names(host), port, token, open_reading=home_only)
         address = f"http://{_names(host)[0]}:{port}/?token={token}"
 
         def ready() -> None:
             click.echo(f"tagline is at {address} (Ctrl-C ends it)")
-            threading.Thread(target=desk.warm, daemon=True).start()
+            threading.Thread(target=state.warm, daemon=True).start()
             if opens:
                 click.launch(address)
 
-        run(build(desk, keys, __version__), listening, ready)
+        run(build(state, keys, __version__), listening, ready)
 
 
 def _is_loopback(host: str) -> bool:
@@ -112,9 +112,9 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _check(host: str, token: str | None, home_only: bool) -> None:
-    if token is not None and (len(token) < LEAST_TOKEN or not token.isascii() or not token.isprintable()):
-        raise click.UsageError(f"a --token has {LEAST_TOKEN} characters or more, letters and digits best")
+def _check_token(host: str, token: str | None, home_only: bool) -> None:
+    if token is not None and (len(token) < MIN_TOKEN or not token.isascii() or not token.isprintable()):
+        raise click.UsageError(f"a --token has {MIN_TOKEN} characters or more, letters and digits best")
     if not home_only and token is None:
         raise click.UsageError(
             f"--host {host} lets everybody who reaches this computer ask for your videos, in clear text. "
@@ -129,7 +129,7 @@ def _names(host: str) -> list[str]:
     if _is_loopback(host):
         first = "[::1]" if host == "::1" else host
         return list(dict.fromkeys([first, "127.0.0.1", "localhost", "[::1]"]))
-    if host in EVERYWHERE:
+    if host in ALL_ADDRESSES:
         return [socket.gethostname(), *_own_addresses(), "127.0.0.1", "localhost", "[::1]"]
     return [f"[{host}]" if ":" in host else host]
 

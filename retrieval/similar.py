@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tagline.experts.tags import Modality, Tag
-from tagline.retrieval.embed import NAME, Encoder, Vectors, model_of
-from tagline.retrieval.embedders import Choice
+from tagline.retrieval.embed import NAME, Encoder, Vectors, search_model_of
+from tagline.retrieval.embedders import SearchModel
 from tagline.retrieval.index import Index, open_index, unpack
 from tagline.tagging import embeddings
 from tagline.tagging.names import safe
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from tagline.tagging.catalog import Catalog
     from tagline.tagging.records import Video
 
-NAMED = 4  # of each sense in a sentence
-MOST_TEXTS = 400  # sentences that are tried
+MAX_NAMED = 4  # of each sense in a sentence
+MAX_TEXTS = 400  # sentences that are tried
 
 
 class NotEmbedded(CatalogError):
@@ -30,7 +30,7 @@ class NotEmbedded(CatalogError):
 
 
 @dataclass(frozen=True, slots=True)
-class Like:
+class SimilarVideo:
     """A video that is like another, and the stretch of it that is most so."""
 
     video: Video
@@ -40,7 +40,7 @@ class Like:
 
 
 @dataclass(frozen=True, slots=True)
-class Fitting:
+class FittingText:
     """A sentence that fits a video."""
 
     text: str
@@ -50,10 +50,10 @@ class Fitting:
 
 def vector_of(catalog: Catalog, video: Video) -> Vectors:
     """The vector of a video of the library, [D]. Raises NotEmbedded."""
-    choice = Choice.of_catalog(catalog)
+    choice = SearchModel.of_catalog(catalog)
     if choice is None:
         raise NotEmbedded(f"{catalog.name} has no vectors yet; run `tagline index`")
-    page = next(embeddings.pages(catalog, embeddings.VIDEO, choice.fingerprint, [video.id]), None)
+    page = next(embeddings.vector_pages(catalog, embeddings.VIDEO, choice.fingerprint, [video.id]), None)
     if page is not None:
         return page.values[0]
     failed = [failure.reason for failure in catalog.failures(video.id) if failure.expert in ("", NAME)]
@@ -65,10 +65,10 @@ def vector_of_file(catalog: Catalog, path: Path) -> Vectors:
     """The vector of a video that is not in the library, [D], without tags. Raises Unreadable."""
     from tagline.experts.decoder import Decoder
 
-    choice = Choice.of_catalog(catalog)
+    choice = SearchModel.of_catalog(catalog)
     if choice is None:
         raise NotEmbedded(f"{catalog.name} has no vectors yet; run `tagline index`")
-    model = model_of(choice)
+    model = search_model_of(choice)
     with Decoder(jobs=1) as decoder:
         footage = decoder.read(path, model.samplings)
         try:
@@ -84,34 +84,34 @@ def similar(
     *,
     without: int | None = None,
     index: Index | None = None,
-) -> list[Like]:
+) -> list[SimilarVideo]:
     """The videos nearest to a vector, nearest first; `without`: the id of one that is left out."""
     index = index or open_index(catalog)
     if index is None:
         raise NotEmbedded(f"{catalog.name} has no vectors yet; run `tagline index`")
-    found: list[Like] = []
+    found: list[SimilarVideo] = []
     # Some rows may be of videos that are gone or forgotten since.
     ids, scores = index.search(vector[None], count + 50)
     for number, score in zip(unpack(ids[0])[0].tolist(), scores[0].tolist(), strict=True):
         video = catalog.video(number) if number != without and number >= 0 else None
         if video is not None and video.paths and len(found) < count:
-            found.append(Like(video, score, *_best_span(catalog, index.fingerprint, video, vector)))
+            found.append(SimilarVideo(video, score, *_best_span(catalog, index.fingerprint, video, vector)))
     return found
 
 
 def _best_span(catalog: Catalog, fingerprint: str, video: Video, vector: Vectors) -> tuple[float, float]:
-    page = next(embeddings.pages(catalog, embeddings.SPAN, fingerprint, [video.id]), None)
+    page = next(embeddings.vector_pages(catalog, embeddings.SPAN, fingerprint, [video.id]), None)
     if page is None:
         return 0.0, video.duration or 0.0
     start, end = page.spans[int(np.argmax(page.values @ vector))].tolist()
     return start, end
 
 
-def fitting(catalog: Catalog, encoder: Encoder, video: Video, count: int = 5) -> list[Fitting]:
+def fitting_texts(catalog: Catalog, encoder: Encoder, video: Video, count: int = 5) -> list[FittingText]:
     """The sentences of the library that fit a video best: its captions, or such as are written from tags."""
     from tagline.retrieval import background
 
-    queries = background.captions(catalog, MOST_TEXTS) or background.from_tags(catalog, MOST_TEXTS)
+    queries = background.caption_queries(catalog, MAX_TEXTS) or background.tag_queries(catalog, MAX_TEXTS)
     own = [caption.text for caption in catalog.captions(video.id) if caption.split != "test" and caption.text]
     about = {query.text: query.video == video.id for query in queries} | dict.fromkeys(own, True)
     if not about:
@@ -119,33 +119,35 @@ def fitting(catalog: Catalog, encoder: Encoder, video: Video, count: int = 5) ->
     texts = list(about)
     scores = encoder.texts(texts) @ vector_of(catalog, video)
     best = np.argsort(-scores, kind="stable")[:count]
-    return [Fitting(texts[i], float(scores[i]), about[texts[i]]) for i in best]
+    return [FittingText(texts[i], float(scores[i]), about[texts[i]]) for i in best]
 
 
 def sentence(tags: Sequence[Tag]) -> str:
     """What the experts saw and heard, in one sentence: "a boy and a ball at the beach; running; …"."""
-    said = {sense: _surest(tags, sense) for sense in Modality}
-    shown = [f"“{text}”" for text in said[Modality.SCREEN]]
-    seen = _listed([_one(text) for text in (*said[Modality.PERSON], *said[Modality.OBJECT])])
-    scene = said[Modality.SCENE][:1]
+    by_modality = {modality: _surest(tags, modality) for modality in Modality}
+    shown = [f"“{text}”" for text in by_modality[Modality.SCREEN]]
+    seen = _listed([_one(text) for text in (*by_modality[Modality.PERSON], *by_modality[Modality.OBJECT])])
+    scene = by_modality[Modality.SCENE][:1]
     picture = f"{seen or 'something'} at the {scene[0]}" if scene else seen
     parts = [
         picture,
-        _listed(said[Modality.MOTION]),
-        f"somebody speaks of {_listed(said[Modality.SPEECH])}" if said[Modality.SPEECH] else "",
+        _listed(by_modality[Modality.MOTION]),
+        f"somebody speaks of {_listed(by_modality[Modality.SPEECH])}" if by_modality[Modality.SPEECH] else "",
         f"the screen says {_listed(shown)}" if shown else "",
-        _listed([*said[Modality.HUMAN], *said[Modality.GENERATED], *said[Modality.TITLE]]),
+        _listed(
+            [*by_modality[Modality.HUMAN], *by_modality[Modality.GENERATED], *by_modality[Modality.TITLE]]
+        ),
     ]
     whole = "; ".join(part for part in parts if part)
     return f"{whole[0].upper()}{whole[1:]}." if whole else ""
 
 
-def _surest(tags: Sequence[Tag], sense: Modality) -> list[str]:
+def _surest(tags: Sequence[Tag], modality: Modality) -> list[str]:
     best: dict[str, float] = {}
     for tag in tags:
-        if tag.modality == sense:
+        if tag.modality == modality:
             best[tag.text] = max(tag.score, best.get(tag.text, 0.0))
-    return sorted(best, key=lambda text: (-best[text], text))[:NAMED]
+    return sorted(best, key=lambda text: (-best[text], text))[:MAX_NAMED]
 
 
 def _one(text: str) -> str:

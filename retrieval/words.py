@@ -18,12 +18,12 @@ from tagline.tagging.catalog import Catalog
 from tagline.tagging.records import Video
 from tagline.tagging.vocabulary import clean
 
-MOST_WORDS = 32  # of a query; a longer one is cut
-NEAR = 2.0  # seconds: things this close together are one moment
+MAX_WORDS = 32  # of a query; a longer one is cut
+SAME_MOMENT = 2.0  # seconds: things this close together are one moment
 WORD = re.compile(r"\w+")
 
 # Words that say nothing of what is wanted.
-EMPTY = frozenset(
+STOP_WORDS = frozenset(
     """
     a about above across after again against all along also among an and another any are around as at away
     be been before behind being below beneath beside between beyond both but by clip close could do
@@ -41,7 +41,7 @@ EMPTY = frozenset(
 def query_words(query: str) -> list[str]:
     """The words of a query that mean something, each once; all words if none of them does."""
     words = list(dict.fromkeys(WORD.findall(clean(query, 10_000).casefold())))
-    return ([word for word in words if word not in EMPTY] or words)[:MOST_WORDS]
+    return ([word for word in words if word not in STOP_WORDS] or words)[:MAX_WORDS]
 
 
 def evidence_of(catalog: Catalog, video: Video, tags: Iterable[Tag]) -> list[Evidence]:
@@ -56,13 +56,13 @@ def evidence_of(catalog: Catalog, video: Video, tags: Iterable[Tag]) -> list[Evi
     return found
 
 
-def by_words(video: Video, index: Index, weights: Mapping[str, float]) -> Hit | None:
+def lexical_hit(video: Video, index: EvidenceIndex, weights: Mapping[str, float]) -> Hit | None:
     """The moment at which the weightiest part of the query is there at once; None if no word is there.
 
     A word counts with its weight times the best score among the evidence for it. Half of the score is what
     the moment holds, half what the whole video holds: to have it all in other places counts, too.
     """
-    found = holding(index, weights)
+    found = matching_evidence(index, weights)
     if not found:
         return None
     everywhere = {word: max(seen, key=lambda e: e.score) for word, seen in found.items()}
@@ -72,7 +72,7 @@ def by_words(video: Video, index: Index, weights: Mapping[str, float]) -> Hit | 
         here = {
             word: max(there, key=lambda e: e.score)
             for word, seen in found.items()
-            if (there := [e for e in seen if e.start - NEAR <= time <= e.end + NEAR])
+            if (there := [e for e in seen if e.start - SAME_MOMENT <= time <= e.end + SAME_MOMENT])
         }
         if _sum(here, weights) > _sum(best, weights) + 1e-9:
             best = here
@@ -84,13 +84,13 @@ def by_words(video: Video, index: Index, weights: Mapping[str, float]) -> Hit | 
     return Hit(video, start, end, min(1.0, score), tuple(why))
 
 
-Index = Mapping[str, Sequence[Evidence]]  # term: the evidence that holds it
+EvidenceIndex = Mapping[str, Sequence[Evidence]]  # term: the evidence that holds it
 
 
-def indexed(evidence: Iterable[Evidence]) -> dict[str, list[Evidence]]:
+def index_evidence(evidence: Iterable[Evidence]) -> dict[str, list[Evidence]]:
     """Which evidence holds which term, so that a query need not read it all again."""
     listed = [(one, WORD.findall(one.text.casefold())) for one in evidence]
-    terms = stems({word for _, held in listed for word in held})
+    terms = stems({word for _, words in listed for word in words})
     found: dict[str, list[Evidence]] = defaultdict(list)
     for one, held in listed:
         # Most evidence is one word, spoken or a tag.
@@ -100,7 +100,7 @@ def indexed(evidence: Iterable[Evidence]) -> dict[str, list[Evidence]]:
     return dict(found)
 
 
-def holding(index: Index, words: Iterable[str]) -> dict[str, list[Evidence]]:
+def matching_evidence(index: EvidenceIndex, words: Iterable[str]) -> dict[str, list[Evidence]]:
     """For each word of a query that is there, the evidence that holds it or another form of it.
 
     A word of several terms, as in snake_case, is there where all of them are.
@@ -110,21 +110,21 @@ def holding(index: Index, words: Iterable[str]) -> dict[str, list[Evidence]]:
     found = {}
     for word in words:
         first, *others = terms[word] or ("",)
-        held = [one for one in index.get(first, ()) if all(one in index.get(term, ()) for term in others)]
-        if held:
-            found[word] = held
+        matching = [one for one in index.get(first, ()) if all(one in index.get(term, ()) for term in others)]
+        if matching:
+            found[word] = matching
     return found
 
 
 _STEMS: dict[str, tuple[str, ...]] = {}
-MOST_STEMS = 200_000
+MAX_STEMS = 200_000
 
 
 def stems(words: Collection[str]) -> Mapping[str, tuple[str, ...]]:
     """What each word is to the catalog's index, by its very own rule: "dogs" and "dog" are one."""
     new = [word for word in words if word not in _STEMS]
     if new:
-        if len(_STEMS) + len(new) > MOST_STEMS:
+        if len(_STEMS) + len(new) > MAX_STEMS:
             _STEMS.clear()
             new = list(words)
         index = sqlite3.connect(":memory:")
@@ -141,7 +141,7 @@ def stems(words: Collection[str]) -> Mapping[str, tuple[str, ...]]:
     return _STEMS
 
 
-def candidates(catalog: Catalog, words: Sequence[str], most: int) -> list[int]:
+def lexical_candidates(catalog: Catalog, words: Sequence[str], most: int) -> list[int]:
     """Videos that hold any of the words, the most promising first."""
     if not words:
         return []
@@ -152,13 +152,13 @@ def candidates(catalog: Catalog, words: Sequence[str], most: int) -> list[int]:
     return [row[0] for row in rows.fetchall()]
 
 
-def rarity(catalog: Catalog, words: Sequence[str]) -> dict[str, float]:
+def idf(catalog: Catalog, words: Sequence[str]) -> dict[str, float]:
     """How much each word tells: more, the fewer videos hold it."""
     videos = catalog.connection.execute("SELECT count(*) FROM found").fetchone()[0]
-    return {word: math.log(1 + (videos + 1) / (held_by(catalog, word) + 0.5)) for word in words}
+    return {word: math.log(1 + (videos + 1) / (document_frequency(catalog, word) + 0.5)) for word in words}
 
 
-def held_by(catalog: Catalog, word: str) -> int:
+def document_frequency(catalog: Catalog, word: str) -> int:
     """How many videos hold a word."""
     found = catalog.connection.execute("SELECT count(*) FROM found WHERE found MATCH ?", (f'"{word}"',))
     return int(found.fetchone()[0])

@@ -35,7 +35,7 @@ class Row:
 
 
 @dataclass(slots=True)
-class Data:
+class TrainingData:
     """What a run learns from and what chooses its checkpoint."""
 
     train: list[Row]
@@ -57,11 +57,11 @@ def tag_text(tags: Iterable[Tag], choice: TagChoice) -> str:
         if tag.modality in best and tag.score >= choice.min_score:
             scores = best[tag.modality]
             scores[tag.text] = max(tag.score, scores.get(tag.text, 0.0))
-    said: list[str] = []
+    texts: list[str] = []
     for scores in best.values():
         surest = sorted(scores, key=lambda text: (-scores[text], text))
-        said += surest[: choice.most]
-    return ", ".join(dict.fromkeys(said))
+        texts += surest[: choice.most]
+    return ", ".join(dict.fromkeys(texts))
 
 
 def rows(catalog: Catalog, choice: TagChoice, split: str, protocol: str = "single") -> list[Row]:
@@ -99,7 +99,9 @@ def frame_key(video: Video, path: Path) -> str:
     return f"{video.hash}:{facts.st_size}:{facts.st_mtime_ns}"
 
 
-def carve(whole: Sequence[Row], share: float, most: int, seed: int = 0) -> tuple[list[Row], list[Row]]:
+def split_validation(
+    whole: Sequence[Row], share: float, most: int, seed: int = 0
+) -> tuple[list[Row], list[Row]]:
     """Split training videos into (train, validation).
 
     A hash of each video's key decides, so that a video stays on its side when others come or go. Of a
@@ -108,11 +110,11 @@ def carve(whole: Sequence[Row], share: float, most: int, seed: int = 0) -> tuple
     order = sorted(range(len(whole)), key=lambda i: _hash(whole[i].key, seed))
     count = min(most, max(1, round(share * len(whole)))) if len(whole) > 1 else 0
     chosen = set(order[:count])
-    kept = [row for i, row in enumerate(whole) if i not in chosen]
-    return kept, [one_text(whole[i], seed) for i in sorted(chosen)]
+    training = [row for i, row in enumerate(whole) if i not in chosen]
+    return training, [one_text(whole[i], seed) for i in sorted(chosen)]
 
 
-def some(whole: Sequence[Row], most: int | None) -> list[Row]:
+def subset(whole: Sequence[Row], most: int | None) -> list[Row]:
     """So many rows at most, the same ones every time: a hash of each video's key decides."""
     if most is None or len(whole) <= most:
         return list(whole)
@@ -131,7 +133,7 @@ def _hash(key: str, seed: int) -> int:
 # -- which captions go together ----------------------------------------------------------------------
 
 
-class Unit(NamedTuple):
+class VideoTexts(NamedTuple):
     """One video of a batch with the texts that share its pass through the visual encoder."""
 
     row: int
@@ -139,7 +141,7 @@ class Unit(NamedTuple):
     seed: int  # of the batch that it is in
 
 
-class Units(Sampler[list[Unit]]):
+class VideoBatchSampler(Sampler[list[VideoTexts]]):
     """Batches of units: each text once in an epoch, no video twice in a batch.
 
     batch: texts over all ranks; each rank gets its slice of the same global batch. Everything follows
@@ -166,11 +168,11 @@ class Units(Sampler[list[Unit]]):
     def __len__(self) -> int:
         return self._length
 
-    def __iter__(self) -> Iterator[list[Unit]]:
+    def __iter__(self) -> Iterator[list[VideoTexts]]:
         for number, batch in enumerate(self._batches()):
             seed = _mix(self.seed, self.epoch, number)
             mine = batch[self.rank * self.each : (self.rank + 1) * self.each]
-            yield [Unit(row, texts, seed) for row, texts in mine]
+            yield [VideoTexts(row, texts, seed) for row, texts in mine]
 
     def _batches(self) -> Iterator[list[tuple[int, tuple[int, ...]]]]:
         """A lottery for each batch: every unit that waits is a ticket of its video, and no video wins twice.
@@ -199,12 +201,12 @@ class Units(Sampler[list[Unit]]):
         return [tuple(order[i : i + self.share]) for i in range(0, len(order), self.share)]
 
 
-def _batches_in(units: Sequence[int], videos: int) -> int:
+def _batches_in(per_video: Sequence[int], videos: int) -> int:
     """How many batches of `videos` different videos these units make at most.
 
     b batches can be filled exactly if Σ min(units, b) ≥ b · videos: no video serves a batch twice.
     """
-    counts = np.sort(np.asarray(units))
+    counts = np.sort(np.asarray(per_video))
     low, high = 0, int(counts.sum()) // videos
     while low < high:
         middle = (low + high + 1) // 2
@@ -220,7 +222,7 @@ def _mix(*numbers: int) -> int:
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint32)[0])
 
 
-class Lessons(Dataset[dict[str, Any]]):
+class TableDataset(Dataset[dict[str, Any]]):
     """Units to samples: frames, tags and texts of one video, with their words masked for MLM."""
 
     def __init__(
@@ -235,34 +237,34 @@ class Lessons(Dataset[dict[str, Any]]):
     def __len__(self) -> int:
         return sum(len(row.texts) for row in self.rows)
 
-    def __getitem__(self, unit: Unit) -> dict[str, Any]:
-        row, ids = self.rows[unit.row], self.texts[unit.row][list(unit.texts)]
-        frames, valid = padded(self.frames.read(row.key), self.config.frames)
+    def __getitem__(self, entry: VideoTexts) -> dict[str, Any]:
+        row, ids = self.rows[entry.row], self.texts[entry.row][list(entry.texts)]
+        frames, valid = pad_frames(self.frames.read(row.key), self.config.frames)
         sample = {
             "frames": torch.from_numpy(frames),
             "frame_valid": torch.from_numpy(valid),
-            "tags": self.tags[unit.row],
+            "tags": self.tags[entry.row],
             "tagged": torch.tensor(bool(row.tags)),
             "text": torch.from_numpy(ids),
-            "seed": unit.seed,
+            "seed": entry.seed,
             "names": row.name,
         }
         if self.config.mlm:
-            draws = [np.random.default_rng([unit.seed, unit.row, text]) for text in unit.texts]
+            draws = [np.random.default_rng([entry.seed, entry.row, text]) for text in entry.texts]
             masks = [mask_words(one, self.words, rng) for one, rng in zip(ids, draws, strict=True)]
             for name, parts in zip(("shown", "masked", "words"), zip(*masks, strict=True), strict=True):
                 sample[name] = torch.from_numpy(np.stack(parts))
         return sample
 
 
-def padded(frames: Frames, count: int) -> tuple[Frames, Any]:
+def pad_frames(frames: Frames, count: int) -> tuple[Frames, Any]:
     """uint8 [count, 3, S, S] and bool [count]: missing frames repeat the last and are marked."""
     have = min(len(frames), count)
     places = np.minimum(np.arange(count), have - 1)
     return np.ascontiguousarray(frames[places]), np.arange(count) < have
 
 
-def longest(ids: torch.Tensor) -> int:
+def used_length(ids: torch.Tensor) -> int:
     """How many places the longest of these texts takes, rounded up to four: fewer shapes, fewer kernels."""
     if not len(ids):
         return ids.shape[1]
@@ -280,7 +282,7 @@ def collate(samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     for name in ("text", "shown", "masked", "words"):
         if name in samples[0]:
             batch[name] = torch.cat([s[name] for s in samples])
-    batch["longest"] = (longest(batch["text"]), longest(batch["tags"]))
+    batch["longest"] = (used_length(batch["text"]), used_length(batch["tags"]))
     counts = torch.tensor([len(s["text"]) for s in samples])
     batch["video_of_text"] = torch.arange(len(samples)).repeat_interleave(counts)
     return batch

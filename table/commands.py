@@ -13,8 +13,8 @@ from tagline.tagging.generator.commands import tagger
 from tagline.tagging.ranker.commands import ranker
 
 if TYPE_CHECKING:
-    from tagline.table.config import Config
-    from tagline.table.train import Outcome
+    from tagline.table.config import TableConfig
+    from tagline.table.train import TrainedTable
 
 PARTLY, NOTHING = 3, 4
 # Where each model's settings are, and the preset that `train` takes if none is named.
@@ -70,11 +70,11 @@ def table(
     torchrun --nproc-per-node 4 -m retrieval.cli train table --data msrvtt/
     tagline train table --data /shared/msrvtt --out /shared/models/mine --cluster head:6379
     """
-    from tagline.table.config import BadConfig, changed
+    from tagline.table.config import BadConfig, with_settings
     from tagline.table.config import preset as named
 
     try:
-        config = changed(named(preset), settings)
+        config = with_settings(named(preset), settings)
     except BadConfig as error:
         raise click.UsageError(str(error)) from None
     if workers and not cluster:
@@ -82,20 +82,20 @@ def table(
     if cluster:
         ctx.exit(_on_cluster(cluster, workers, library, config, out, preset, device))
     from tagline.experts.weights import WeightsMissing
-    from tagline.table.train import first_weights, load, to_stderr
+    from tagline.table.train import initial_weights, load_training_data, to_stderr
     from tagline.table.train import train as run
     from tagline.table.trainer import NonFinite
     from tagline.tagging.catalog import Catalog, CatalogError
 
     try:
-        weights = first_weights(config.train.weights)  # before hours of decoding
+        weights = initial_weights(config.train.weights)  # before hours of decoding
         with Catalog.open(library, create=False) as catalog:
             folder = Path(out).expanduser() if out else _own(catalog.file, preset)
-            data = load(catalog, config, say=to_stderr)
+            data = load_training_data(catalog, config, say=to_stderr)
         outcome = run(config, data, folder, weights=weights, device=device, say=to_stderr)
     except (BadConfig, CatalogError, NonFinite, WeightsMissing) as error:
         raise click.ClickException(str(error)) from None
-    _say(outcome)
+    _print_result(outcome)
     for path, why in data.left_out:
         click.echo(f"skipping {path}: {why}", err=True)
     if data.left_out:
@@ -106,7 +106,7 @@ def _on_cluster(
     address: str,
     workers: int | None,
     library: str,
-    config: Config,
+    config: TableConfig,
     out: str | None,
     preset: str,
     device: str | None,
@@ -124,14 +124,14 @@ def _on_cluster(
             folder = Path(out).expanduser() if out else _own(catalog.file, preset)
         folder = folder.resolve()
         work = partial(train_here, str(Path(library).resolve()), as_dict(config), str(folder), device)
-        told = on_cluster(address, work, folder, workers=workers, gpu=_has_gpus(device))
+        result = on_cluster(address, work, folder, workers=workers, gpu=_has_gpus(device))
     except (CatalogError, ClusterError) as error:
         raise click.ClickException(str(error)) from None
-    click.echo(f"text to video  R@1 {told['t2v_r1']:.1f}  video to text  R@1 {told['v2t_r1']:.1f}")
-    click.echo(told["folder"])
-    if told["left_out"]:
-        click.echo(f"{told['left_out']} videos could not be read", err=True)
-    return PARTLY if told["left_out"] else 0
+    click.echo(f"text to video  R@1 {result['t2v_r1']:.1f}  video to text  R@1 {result['v2t_r1']:.1f}")
+    click.echo(result["folder"])
+    if result["left_out"]:
+        click.echo(f"{result['left_out']} videos could not be read", err=True)
+    return PARTLY if result["left_out"] else 0
 
 
 def _has_gpus(device: str | None) -> bool:
@@ -182,7 +182,7 @@ def _own(catalog: Path | None, preset: str) -> Path:
     return without_links(catalog.parent / "models" / f"table-{preset}")
 
 
-def _say(outcome: Outcome) -> None:
+def _print_result(outcome: TrainedTable) -> None:
     """The result, for people: figures with their intervals, and where the model is."""
     for name, way in (("text to video", outcome.validation.t2v), ("video to text", outcome.validation.v2t)):
         low, high = way.intervals["r1"].low, way.intervals["r1"].high

@@ -12,7 +12,7 @@ from tagline.tagging.configuring import (
     Schedule,
     as_dict,
     at_least,
-    changed,
+    with_settings,
     digest,
     from_dict,
     one_of,
@@ -71,7 +71,7 @@ class ModelConfig:
     heads: int = 8
     # Its first weights. "clip": the first blocks of CLIP's text tower, TABLE; "even": new blocks that add
     # little at first, for small towers whose blocks drown frames and tags in what is the same for all.
-    start: str = "clip"
+    init: str = "clip"
     residual: str = "mean"  # "mean": λ·g + mean(v), TABLE; "frame": mean(norm(v + g)), CLIP4Clip seqTransf
     residual_init: float = 0.1  # λ before training
     video_projection: bool = True  # φ, a linear map that starts as the identity
@@ -85,7 +85,7 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         one_of("tag_tokens", self.tag_tokens, ("eos", "all"))
-        one_of("start", self.start, ("clip", "even"))
+        one_of("start", self.init, ("clip", "even"))
         one_of("residual", self.residual, ("mean", "frame"))
         one_of("vtm_text", self.vtm_text, ("eos", "tokens"))
         at_least(self, frames=1, text_length=3, tag_length=3, layers=0, heads=1)
@@ -93,14 +93,14 @@ class ModelConfig:
             raise BadConfig("layers = 0 leaves nothing to read tags or learn VTM and MLM; turn those off")
 
     @property
-    def tag_slots(self) -> int:
+    def tag_positions(self) -> int:
         """How many places of the tag-guiding encoder belong to tags."""
         if not self.tags.modalities:
             return 0
         return 1 if self.tag_tokens == "eos" else self.tag_length
 
     @property
-    def text_slots(self) -> int:
+    def text_positions(self) -> int:
         """How many places of the joint encoder belong to the text."""
         if self.mlm or (self.vtm and self.vtm_text == "tokens"):
             return self.text_length
@@ -108,7 +108,7 @@ class ModelConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class TrainConfig(Schedule):
+class TableTrainConfig(Schedule):
     """How the network is trained. The batch counts texts."""
 
     # The start of the towers: a name of `tagline models list` or a file of safetensors; None: random.
@@ -133,9 +133,9 @@ class TrainConfig(Schedule):
 
 
 @dataclass(frozen=True, slots=True)
-class Config:
+class TableConfig:
     model: ModelConfig = field(default_factory=ModelConfig)
-    train: TrainConfig = field(default_factory=TrainConfig)
+    train: TableTrainConfig = field(default_factory=TableTrainConfig)
 
 
 # -- presets -----------------------------------------------------------------------------------------
@@ -143,16 +143,16 @@ class Config:
 
 def presets() -> list[str]:
     """The names of the presets that come with tagline."""
-    return configuring.presets("table")
+    return configuring.preset_names("table")
 
 
-def preset(name: str) -> Config:
+def preset(name: str) -> TableConfig:
     """A preset by its name."""
-    found: Config = configuring.preset("table", Config, name)
+    found: TableConfig = configuring.load_preset("table", TableConfig, name)
     return found
 
 
-def without_tags(config: Config, *modalities: str) -> Config:
+def without_tags(config: TableConfig, *modalities: str) -> TableConfig:
     """The same model reading only these modalities; none at all by default."""
     tags = replace(config.model.tags, modalities=modalities)
     return replace(config, model=replace(config.model, tags=tags))

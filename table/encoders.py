@@ -116,6 +116,6 @@ def _projection(tower: TextTransformer) -> Tensor:
     return projection
 
 
-def normalise(frames: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+def normalise_frames(frames: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     """uint8 [..., 3, H, W] to float32 as CLIP expects it; on the device, since bytes travel faster."""
     return (frames.float() / 255 - mean.view(3, 1, 1)) / std.view(3, 1, 1)

@@ -11,19 +11,19 @@ import numpy.typing as npt
 import torch
 import torch.distributed as dist
 
-from tagline.table.batches import Row, Tokenizer, longest, padded, rows
+from tagline.table.batches import Row, Tokenizer, used_length, pad_frames, rows
 from tagline.table.frames import FrameCache, FrameSource
 from tagline.table.model import Table
 from tagline.table.ranking import Evaluation, Product, evaluate
 from tagline.tagging.gathering import world
 
 if TYPE_CHECKING:
-    from tagline.table.saving import Saved
+    from tagline.table.saving import PretrainedTable
     from tagline.tagging.catalog import Catalog
 
 Vectors = npt.NDArray[np.float32]
 
-TEMPERATURE = 100.0  # of the dual softmax
+DUAL_SOFTMAX_TEMPERATURE = 100.0  # of the dual softmax
 
 
 @torch.no_grad()
@@ -35,12 +35,12 @@ def embed_videos(
     found = [np.empty((0, model.text.output_dim), np.float32)]
     for first in range(0, len(videos), batch):
         part = videos[first : first + batch]
-        pixels, valid = zip(*(padded(frames.read(row.key), config.frames) for row in part), strict=True)
+        pixels, valid = zip(*(pad_frames(frames.read(row.key), config.frames) for row in part), strict=True)
         tags = tokenizer([row.tags for row in part], config.tag_length)
         if config.tag_tokens == "eos":
-            tags = tags[:, : longest(tags)]
-        with _as_trained(model):
-            seen = model.videos(
+            tags = tags[:, : used_length(tags)]
+        with _autocast(model):
+            seen = model.encode_videos(
                 torch.from_numpy(np.stack(pixels)).to(device),
                 torch.from_numpy(np.stack(valid)).to(device),
                 tags.to(device),
@@ -56,9 +56,9 @@ def embed_texts(model: Table, texts: Sequence[str], tokenizer: Tokenizer, *, bat
     found = [np.empty((0, model.text.output_dim), np.float32)]
     for first in range(0, len(texts), batch):
         ids = tokenizer(texts[first : first + batch], model.settings.text_length)
-        ids = ids[:, : longest(ids)]
-        with _as_trained(model):
-            found.append(model.texts(ids.to(model.logit_scale.device)).float().cpu().numpy())
+        ids = ids[:, : used_length(ids)]
+        with _autocast(model):
+            found.append(model.encode_texts(ids.to(model.logit_scale.device)).float().cpu().numpy())
     return np.concatenate(found)
 
 
@@ -68,7 +68,7 @@ def evaluate_model(
     frames: FrameSource,
     tokenizer: Tokenizer,
     *,
-    temperature: float | None = TEMPERATURE,
+    temperature: float | None = DUAL_SOFTMAX_TEMPERATURE,
     resamples: int = 1000,
     seed: int = 0,
 ) -> Evaluation:
@@ -104,7 +104,7 @@ def evaluate_model(
 
 def evaluate_library(
     catalog: Catalog,
-    saved: Saved,
+    saved: PretrainedTable,
     *,
     split: str = "test",
     protocol: str = "single",
@@ -120,7 +120,7 @@ def evaluate_library(
     return evaluate_model(saved.model, good, frames, saved.tokenizer), list(bad.values())
 
 
-def _as_trained(model: Table) -> Any:
+def _autocast(model: Table) -> Any:
     """Half precision where a GPU can; its vectors are compared in full precision."""
     device = model.logit_scale.device.type
     return torch.autocast(device, torch.bfloat16, enabled=device == "cuda" and torch.cuda.is_bf16_supported())

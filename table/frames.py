@@ -144,7 +144,7 @@ class FrameCache:
             result.close()
 
 
-class FramesHeld:
+class FramesInMemory:
     """Frames that are in memory anyway, as a source of batches."""
 
     def __init__(self, frames: Mapping[str, Frames]) -> None:

@@ -7,18 +7,18 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tagline.experts.stock.digest import write_whole
+from tagline.experts.stock.digest import write_atomic
 from tagline.tagging.cluster import ClusterError
-from tagline.tagging.cluster.joining import joined
+from tagline.tagging.cluster.joining import connected
 
-Work = Callable[[], Mapping[str, Any]]
+WorkerTask = Callable[[], Mapping[str, Any]]
 RESTARTS = 8  # after lost nodes; each goes on from the last checkpoint
 RUNS = "ray"  # a folder beside the checkpoints, for Ray's own notes
-TOLD = "told.json"  # in it: what the work returned
+RESULT = "told.json"  # in it: what the work returned
 
 
 def on_cluster(
-    address: str, work: Work, folder: Path, *, workers: int | None = None, gpu: bool = False
+    address: str, work: WorkerTask, folder: Path, *, workers: int | None = None, gpu: bool = False
 ) -> dict[str, Any]:
     """Run `work` on every worker of one process group; returns what the first of them returned, as JSON.
 
@@ -26,7 +26,7 @@ def on_cluster(
     node sees: after a lost node all workers are started again, on as many nodes as are left if `workers` is
     not given. workers: processes; None: one for each GPU, or for each node.
     """
-    with joined(address) as machines:
+    with connected(address) as machines:
         from ray.train import FailureConfig, RunConfig, ScalingConfig
         from ray.train.torch import TorchConfig, TorchTrainer
 
@@ -37,7 +37,7 @@ def on_cluster(
         folder = folder.expanduser().resolve()
         trainer = TorchTrainer(
             _each,
-            train_loop_config={"work": work, "told": str(folder / RUNS / TOLD)},
+            train_loop_config={"work": work, "told": str(folder / RUNS / RESULT)},
             torch_config=TorchConfig(backend="nccl" if gpu else "gloo"),
             scaling_config=ScalingConfig(
                 num_workers=count,
@@ -50,13 +50,13 @@ def on_cluster(
                 failure_config=FailureConfig(max_failures=RESTARTS),
             ),
         )
-        (folder / RUNS / TOLD).unlink(missing_ok=True)
+        (folder / RUNS / RESULT).unlink(missing_ok=True)
         try:
             trainer.fit()
         except Exception as error:  # what a worker raised, wrapped by Ray
             raise ClusterError(f"training on the cluster ended early: {_cause(error)}") from error
-    told: dict[str, Any] = json.loads((folder / RUNS / TOLD).read_text(encoding="utf-8"))
-    return told
+    result: dict[str, Any] = json.loads((folder / RUNS / RESULT).read_text(encoding="utf-8"))
+    return result
 
 
 def _each(config: Mapping[str, Any]) -> None:
@@ -65,7 +65,7 @@ def _each(config: Mapping[str, Any]) -> None:
 
     result = config["work"]()
     if ray.train.get_context().get_world_rank() == 0:
-        write_whole(Path(config["told"]), json.dumps(dict(result)))
+        write_atomic(Path(config["told"]), json.dumps(dict(result)))
 
 
 def _cause(error: BaseException) -> str:
@@ -83,15 +83,15 @@ def _cause(error: BaseException) -> str:
 
 def train_here(library: str, config: Mapping[str, Any], folder: str, device: str | None) -> dict[str, Any]:
     """What one worker does: load the library, train with the others, say how it ended."""
-    from tagline.table.config import Config
-    from tagline.table.train import first_weights, load, to_stderr, train
+    from tagline.table.config import TableConfig
+    from tagline.table.train import initial_weights, load_training_data, to_stderr, train
     from tagline.tagging.catalog import Catalog
     from tagline.tagging.configuring import from_dict
 
-    found: Config = from_dict(Config, config)
-    weights = first_weights(found.train.weights)
+    found: TableConfig = from_dict(TableConfig, config)
+    weights = initial_weights(found.train.weights)
     with Catalog.open(library, create=False) as catalog:
-        data = load(catalog, found, say=to_stderr)
+        data = load_training_data(catalog, found, say=to_stderr)
     outcome = train(found, data, Path(folder), weights=weights, device=device, say=to_stderr)
     return {
         "t2v_r1": outcome.validation.t2v.r1,

@@ -8,7 +8,7 @@ import numpy.typing as npt
 Ids = npt.NDArray[np.int64]
 
 CHOSEN, AS_MASK, AS_RANDOM = 0.15, 0.8, 0.1  # the rest of the chosen words is shown as it is
-NOT_ASKED = -100
+IGNORE_INDEX = -100
 
 
 def mask_words(ids: Ids, words: int, rng: np.random.Generator) -> tuple[Ids, npt.NDArray[np.bool_], Ids]:
@@ -26,4 +26,4 @@ def mask_words(ids: Ids, words: int, rng: np.random.Generator) -> tuple[Ids, npt
     random = rng.integers(0, words, len(ids))
     masked = chosen & (how < AS_MASK)
     swapped = chosen & (how >= AS_MASK) & (how < AS_MASK + AS_RANDOM)
-    return np.where(swapped, random, ids), masked, np.where(chosen, ids, NOT_ASKED)
+    return np.where(swapped, random, ids), masked, np.where(chosen, ids, IGNORE_INDEX)

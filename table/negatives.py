@@ -23,7 +23,7 @@ class Negatives:
 
 
 @torch.no_grad()
-def draw(logits: Tensor, video_of_text: Tensor, ids: Tensor, seed: int) -> Negatives:
+def draw_negatives(logits: Tensor, video_of_text: Tensor, ids: Tensor, seed: int) -> Negatives:
     """Draw them with the chances of a softmax over the batch's similarities.
 
     logits: similarity / τ, [T, V], rows are texts; ids: the texts' tokens, int [T, M]. Never drawn: the
@@ -39,12 +39,12 @@ def draw(logits: Tensor, video_of_text: Tensor, ids: Tensor, seed: int) -> Negat
     # For the video of each text: every text's similarity to it. [T, T]
     of_video = logits.T[video_of_text]
     wrong_texts = ~right.T[video_of_text]
-    text, has_text = _draw(of_video, wrong_texts, seed)
-    video, has_video = _draw(logits, ~right, seed + 1)
+    text, has_text = _draw_column(of_video, wrong_texts, seed)
+    video, has_video = _draw_column(logits, ~right, seed + 1)
     return Negatives(text, has_text, video, has_video)
 
 
-def _draw(logits: Tensor, allowed: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+def _draw_column(logits: Tensor, allowed: Tensor, seed: int) -> tuple[Tensor, Tensor]:
     """One column of each row, by softmax over what is allowed: the greatest of logits plus Gumbel noise."""
     # From the CPU's generator: a device has another sequence, and fewer devices would have another order.
     noise = torch.rand(logits.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)

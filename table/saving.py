@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from tagline.experts.stock import safe
-from tagline.experts.stock.digest import hash_file, write_whole
+from tagline.experts.stock.digest import hash_file, write_atomic
 from tagline.table.config import BadConfig, ModelConfig, as_dict, digest, from_dict
 from tagline.table.model import Table
-from tagline.table.tokens import CLIPS, OWN, Tokenizer
+from tagline.table.tokens import CLIP_VOCABULARY, OWN_TOKENIZER, Tokenizer
 from tagline.tagging.pretrained import folder_of, load_weights, push, results_table, save_weights
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 TOKENIZER, PREPARATION, CARD = "tokenizer_config.json", "preprocessor_config.json", "README.md"
-FILES = (WEIGHTS, CONFIG, CLIPS, OWN, TOKENIZER, PREPARATION, CARD)
+FILES = (WEIGHTS, CONFIG, CLIP_VOCABULARY, OWN_TOKENIZER, TOKENIZER, PREPARATION, CARD)
 KIND = "tagline-table"
 VERSION = 1  # of the folder's layout
 KEYS = ("kind", "version", "model", "results")
@@ -29,7 +29,7 @@ class NotAModel(BadConfig):
 
 
 @dataclass(frozen=True, slots=True)
-class Saved:
+class PretrainedTable:
     """A model as it comes out of a folder."""
 
     model: Table
@@ -72,17 +72,17 @@ def save_pretrained(
 def fingerprint(folder: Path) -> str:
     """sha256 over the configuration, the choice of tags in it, and the weights."""
     config = safe.read_config(folder / CONFIG, allowed=KEYS)
-    words = folder / (OWN if (folder / OWN).is_file() else CLIPS)
+    words = folder / (OWN_TOKENIZER if (folder / OWN_TOKENIZER).is_file() else CLIP_VOCABULARY)
     return digest(config["model"], hash_file(folder / WEIGHTS), hash_file(words))
 
 
-def from_pretrained(name: str | Path, *, revision: str | None = None, device: str = "cpu") -> Saved:
+def from_pretrained(name: str | Path, *, revision: str | None = None, device: str = "cpu") -> PretrainedTable:
     """Load a folder, or a repository of the hub by its name, which was approved (`tagline approve`)."""
     folder = folder_of(name, revision, FILES, "tagline train table", NotAModel, needed=(WEIGHTS, CONFIG))
     try:
         data = safe.read_config(folder / CONFIG, allowed=KEYS)
         safe.check_file(folder / WEIGHTS)
-    except safe.Unsafe as error:
+    except safe.UnsafeWeights as error:
         raise NotAModel(str(error)) from error
     if data.get("kind") != KIND:
         raise NotAModel(f"{folder} is no TABLE model; train one with `tagline train table`")
@@ -92,7 +92,7 @@ def from_pretrained(name: str | Path, *, revision: str | None = None, device: st
     model = Table(config)
     load_weights(model, folder / WEIGHTS, NotAModel)
     tokenizer = Tokenizer.of_folder(folder)
-    return Saved(model.to(device).eval(), tokenizer, fingerprint(folder), data.get("results", {}))
+    return PretrainedTable(model.to(device).eval(), tokenizer, fingerprint(folder), data.get("results", {}))
 
 
 def push_to_hub(folder: Path, repository: str, *, private: bool = True, token: str | None = None) -> str:
@@ -102,7 +102,7 @@ def push_to_hub(folder: Path, repository: str, *, private: bool = True, token: s
 
 
 def _write(path: Path, data: Mapping[str, Any]) -> None:
-    write_whole(path, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+    write_atomic(path, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
 
 
 def card(model: Table, results: Mapping[str, Any]) -> str:

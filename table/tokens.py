@@ -10,7 +10,7 @@ import torch
 
 from tagline.table.config import BadConfig
 
-CLIPS, OWN = "vocabulary.txt.gz", "tokenizer.json"  # in a model's folder: one of them
+CLIP_VOCABULARY, OWN_TOKENIZER = "vocabulary.txt.gz", "tokenizer.json"  # in a model's folder: one of them
 
 
 class Tokenizer:
@@ -25,23 +25,25 @@ class Tokenizer:
 
         self.vocabulary = Path(vocabulary or default_bpe())
         self.own = self.vocabulary.suffix == ".json"
-        self._encode, self.words, self._decode = (_own if self.own else _clips)(self.vocabulary)
+        self._encode, self.words, self._decode = (_own_tokenizer if self.own else _clip_tokenizer)(
+            self.vocabulary
+        )
 
     @classmethod
     def beside(cls, weights: Path | None) -> Tokenizer:
         """That of a folder of weights, if it has one of its own, else CLIP's."""
-        own = None if weights is None else weights.parent / OWN
+        own = None if weights is None else weights.parent / OWN_TOKENIZER
         return cls(own if own is not None and own.is_file() else None)
 
     @classmethod
     def of_folder(cls, folder: Path) -> Tokenizer:
         """That of a saved model."""
-        return cls(folder / (OWN if (folder / OWN).is_file() else CLIPS))
+        return cls(folder / (OWN_TOKENIZER if (folder / OWN_TOKENIZER).is_file() else CLIP_VOCABULARY))
 
     @property
     def file(self) -> str:
         """What its vocabulary is called in a model's folder."""
-        return OWN if self.own else CLIPS
+        return OWN_TOKENIZER if self.own else CLIP_VOCABULARY
 
     def __call__(self, texts: Sequence[str], length: int) -> torch.Tensor:
         """int [B, length]. What is too long ends early, with [EOS]."""
@@ -57,7 +59,7 @@ class Tokenizer:
 Made = tuple[Callable[[list[str], int], torch.Tensor], int, Callable[[int], str]]
 
 
-def _clips(vocabulary: Path) -> Made:
+def _clip_tokenizer(vocabulary: Path) -> Made:
     from open_clip.tokenizer import SimpleTokenizer
 
     clip = SimpleTokenizer(bpe_path=str(vocabulary))
@@ -69,7 +71,7 @@ def _clips(vocabulary: Path) -> Made:
     return encode, int(clip.sot_token_id), lambda word: str(clip.decode([word]))
 
 
-def _own(vocabulary: Path) -> Made:
+def _own_tokenizer(vocabulary: Path) -> Made:
     from tokenizers import Tokenizer as Tokens
 
     try:

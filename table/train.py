@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from tagline.experts.stock.digest import write_whole
+from tagline.experts.stock.digest import write_atomic
 from tagline.table import batches, saving
-from tagline.table.batches import Data
-from tagline.table.config import BadConfig, Config, as_dict, digest, from_dict
+from tagline.table.batches import TrainingData
+from tagline.table.config import BadConfig, TableConfig, as_dict, digest, from_dict
 from tagline.table.encoders import architecture
 from tagline.table.evaluation import evaluate_model
 from tagline.table.frames import FrameCache
@@ -22,26 +22,26 @@ from tagline.table.ranking import Evaluation
 from tagline.table.tokens import Tokenizer
 from tagline.table.trainer import TableTrainer
 from tagline.tagging import training
-from tagline.tagging.curve import draw_curve
-from tagline.tagging.training import BOARD, MODEL, Say, reports, to_stderr
+from tagline.tagging.curve import plot_losses
+from tagline.tagging.training import TENSORBOARD, MODEL, Log, available_loggers, to_stderr
 
 if TYPE_CHECKING:
     from tagline.tagging.catalog import Catalog
 
-LOSSES = (("loss", "sum"), ("contrastive", "contrastive"), ("vtm", "VTM"), ("mlm", "MLM"))
-RANKS = (
+LOSS_CURVES = (("loss", "sum"), ("contrastive", "contrastive"), ("vtm", "VTM"), ("mlm", "MLM"))
+RANK_CURVES = (
     ("eval_r1", "R@1 text to video"),
     ("eval_v2t_r1", "R@1 video to text"),
     ("eval_r10", "R@10 text to video"),
 )
 __all__ = ["FEWEST", "Data", "Outcome", "first_weights", "load", "to_stderr", "train"]
-FEWEST = (
+MIN_VIDEOS = (
     4  # videos: two to learn from, so that there is a wrong one, and one to validate with, and some to spare
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class TrainedTable:
     """What came of a run: the best model on the validation videos, and how it got there."""
 
     model: Table
@@ -55,14 +55,14 @@ class Outcome:
 # -- data --------------------------------------------------------------------------------------------
 
 
-def load(
+def load_training_data(
     catalog: Catalog,
-    config: Config,
+    config: TableConfig,
     *,
     frames: FrameCache | None = None,
     most: int | None = None,
-    say: Say = print,
-) -> Data:
+    say: Log = print,
+) -> TrainingData:
     """Rows of a catalog's training videos, their frames decoded into the cache.
 
     A video that cannot be decoded is left out and listed; it never becomes frames of zeros. Validation
@@ -71,7 +71,7 @@ def load(
     """
     model, train = config.model, config.train
     own = batches.rows(catalog, model.tags, "val", train.protocol)
-    whole = batches.some(batches.rows(catalog, model.tags, "train", train.protocol), most)
+    whole = batches.subset(batches.rows(catalog, model.tags, "train", train.protocol), most)
     if not whole:
         raise BadConfig(
             f"{catalog.name} has no captions to learn from; "
@@ -91,11 +91,11 @@ def load(
             say(f"frames of {done} of {len(work)} videos are ready")
     whole, own = ([row for row in part if row.key in good] for part in (whole, own))
     if not own:
-        whole, own = batches.carve(whole, train.validation, train.validation_most, train.seed)
-    return Data(whole, own, frames, left_out)
+        whole, own = batches.split_validation(whole, train.validation, train.validation_most, train.seed)
+    return TrainingData(whole, own, frames, left_out)
 
 
-def first_weights(name: str | None) -> Path | None:
+def initial_weights(name: str | None) -> Path | None:
     """The file of the towers' first weights. Raises WeightsMissing, which names the command to run."""
     if name is None:
         return None
@@ -108,56 +108,56 @@ def first_weights(name: str | None) -> Path | None:
 
 
 def train(
-    config: Config | Mapping[str, Any],
-    data: Data,
+    config: TableConfig | Mapping[str, Any],
+    data: TrainingData,
     folder: Path,
     *,
     weights: Path | None = None,
     report: Sequence[str] | None = None,
     device: str | None = None,
-    say: Say = print,
-) -> Outcome:
+    say: Log = print,
+) -> TrainedTable:
     """Train a model; in a folder where the same run was interrupted, go on from its last checkpoint.
 
     weights: of the towers, in place of those that the configuration names. report: where figures are
     sent besides `history`: "tensorboard", "wandb"; None: what is installed. device: "cpu" keeps off GPUs.
     The result is the checkpoint with the best R@1 on `data.validation`, saved as `folder/model`.
     """
-    found: Config = config if isinstance(config, Config) else from_dict(Config, config)
-    if len(data.train) + len(data.validation) < FEWEST or len(data.train) < 2 or not data.validation:
+    found: TableConfig = config if isinstance(config, TableConfig) else from_dict(TableConfig, config)
+    if len(data.train) + len(data.validation) < MIN_VIDEOS or len(data.train) < 2 or not data.validation:
         raise BadConfig(
             f"{len(data.train)} videos to learn from and {len(data.validation)} to validate with "
-            f"are too few; caption {FEWEST} videos or more"
+            f"are too few; caption {MIN_VIDEOS} videos or more"
         )
-    arguments = training.arguments(folder, found.train, device)
+    arguments = training.training_arguments(folder, found.train, device)
     rows = [(row.key, row.texts, row.tags) for row in (*data.train, *data.validation)]
     about = {"config": as_dict(found), "data": digest(rows)}
     first = say if arguments.process_index == 0 else training.silent
-    checkpoint = training.claim(about, folder, saving.CONFIG, first, "videos, captions or tags")
+    checkpoint = training.claim_run_folder(about, folder, saving.CONFIG, first, "videos, captions or tags")
 
     torch.manual_seed(found.train.seed)
-    first_towers = weights or first_weights(found.train.weights)
-    tokenizer = Tokenizer.beside(first_towers)
-    model = Table.build(found.model, first_towers)
+    clip_weights = weights or initial_weights(found.train.weights)
+    tokenizer = Tokenizer.beside(clip_weights)
+    model = Table.build(found.model, clip_weights)
     if found.train.checkpointing:
         model.checkpoint()
     if found.train.compile:
         model.visual.compile()  # texts come in too many lengths to be worth it
 
     trainer = TableTrainer(model, arguments, found, data, tokenizer, say=say)
-    trainer.report_to(folder / BOARD, reports() if report is None else report)
+    trainer.report_to(folder / TENSORBOARD, available_loggers() if report is None else report)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
 
     validation = evaluate_model(model, data.validation, data.frames, tokenizer)
     history = trainer.state.log_history
-    mark = ""
+    fingerprint = ""
     if trainer.is_world_process_zero():
         results = {f"validation_{key}": value for key, value in _figures(validation).items()}
-        mark = saving.save_pretrained(model, folder / MODEL, tokenizer, results=results)
-        write_whole(folder / "history.json", json.dumps(history, indent=1) + "\n")
-        draw_curve(history, folder / "curve.png", LOSSES, RANKS)
+        fingerprint = saving.save_pretrained(model, folder / MODEL, tokenizer, results=results)
+        write_atomic(folder / "history.json", json.dumps(history, indent=1) + "\n")
+        plot_losses(history, folder / "curve.png", LOSS_CURVES, RANK_CURVES)
     trainer.accelerator.wait_for_everyone()
-    return Outcome(model, tokenizer, validation, history, folder / MODEL, mark)
+    return TrainedTable(model, tokenizer, validation, history, folder / MODEL, fingerprint)
 
 
 def _figures(found: Evaluation) -> dict[str, float]:

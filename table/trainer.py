@@ -10,20 +10,20 @@ import torch
 from torch import Tensor, nn
 from transformers import TrainerCallback, TrainingArguments
 
-from tagline.table.batches import Data, Lessons, Tokenizer, Units, collate
-from tagline.table.config import Config
+from tagline.table.batches import TrainingData, TableDataset, Tokenizer, VideoBatchSampler, collate
+from tagline.table.config import TableConfig
 from tagline.table.evaluation import evaluate_model
 from tagline.table.model import Table
 from tagline.tagging.gathering import world
-from tagline.tagging.training import COMPLETE, HouseTrainer, NonFinite, Say
+from tagline.tagging.training import COMPLETE, BaseTrainer, NonFinite, Log
 
 __all__ = ["COMPLETE", "NonFinite", "TableTrainer"]
 
-PARTS = ("contrastive", "vtm", "mlm")
+LOSS_PARTS = ("contrastive", "vtm", "mlm")
 LARGEST_SCALE = math.log(100)  # CLIP's bound on 1/τ
 
 
-class TableTrainer(HouseTrainer):
+class TableTrainer(BaseTrainer):
     """Trainer whose batches, losses, validation and checkpoints are those of TABLE."""
 
     lower = "lr_fusion and lr_towers"
@@ -32,18 +32,18 @@ class TableTrainer(HouseTrainer):
         self,
         model: Table,
         arguments: TrainingArguments,
-        config: Config,
-        data: Data,
+        config: TableConfig,
+        data: TrainingData,
         tokenizer: Tokenizer,
-        say: Say,
+        say: Log,
     ) -> None:
         self.settings, self.data, self.tokenizer, self.table = config, data, tokenizer, model
         train = config.train
         counts = [len(row.texts) for row in data.train]
-        units = Units(counts, train.batch, train.share, train.seed, *world())
-        lessons = Lessons(data.train, data.frames, config.model, tokenizer)
-        super().__init__(model, arguments, train, lessons, units, collate, say)
-        self.add_callback(_Bounds(model))
+        sampler = VideoBatchSampler(counts, train.batch, train.share, train.seed, *world())
+        dataset = TableDataset(data.train, data.frames, config.model, tokenizer)
+        super().__init__(model, arguments, train, dataset, sampler, collate, say)
+        self.add_callback(_ClampTemperature(model))
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """Adam with two learning rates: CLIP's own parameters move far more slowly than new ones.
@@ -77,7 +77,7 @@ class TableTrainer(HouseTrainer):
         self.names = inputs.pop("names")
         found = model(**inputs, vtm_weight=train.vtm_weight, mlm_weight=train.mlm_weight)
         self._check(found, inputs["video_of_text"])
-        self.count({part: found[part] for part in PARTS if part in found}, len(self.names))
+        self.accumulate_losses({part: found[part] for part in LOSS_PARTS if part in found}, len(self.names))
         return (found["loss"], found) if return_outputs else found["loss"]
 
     def _check(self, found: dict[str, Tensor], video_of_text: Tensor) -> None:
@@ -85,12 +85,12 @@ class TableTrainer(HouseTrainer):
         if self.check_finite(found["loss"]):
             return
         step = self.state.global_step + 1
-        names = self.everyone(self.names)
+        names = self.gather_names(self.names)
         videos = (~torch.isfinite(found["video_vectors"]).all(1)).nonzero().flatten().tolist()
         of = torch.cat([video_of_text + i * len(self.names) for i in range(world()[1])]).tolist()
         texts = (~torch.isfinite(found["text_vectors"]).all(1)).nonzero().flatten().tolist()
         guilty = dict.fromkeys([*(names[i] for i in videos), *(names[of[i]] for i in texts)])
-        parts = [part for part in PARTS if part in found and not bool(torch.isfinite(found[part]))]
+        parts = [part for part in LOSS_PARTS if part in found and not bool(torch.isfinite(found[part]))]
         who = ", ".join(guilty) or f"one of {', '.join(names)}"
         what = f" ({', '.join(parts)})" if parts else ""
         raise NonFinite(f"the loss{what} of step {step} is no number because of {who}; look, or remove it")
@@ -114,7 +114,7 @@ class TableTrainer(HouseTrainer):
     def line(self, progress: str, logs: Mapping[str, float]) -> str:
         """Losses while it learns, ranks when it was tested."""
         if "loss" in logs:
-            parts = "  ".join(f"{part} {logs[part]:.3f}" for part in PARTS if part in logs)
+            parts = "  ".join(f"{part} {logs[part]:.3f}" for part in LOSS_PARTS if part in logs)
             return f"{progress}  loss {logs['loss']:.3f}  {parts}  {logs['videos_per_second']:.0f} videos/s"
         if "eval_r1" in logs:
             ranks = (
@@ -124,7 +124,7 @@ class TableTrainer(HouseTrainer):
         return ""
 
 
-class _Bounds(TrainerCallback):
+class _ClampTemperature(TrainerCallback):
     """Keeps 1/τ at most 100, as CLIP does: beyond, cosines in half precision drown in their rounding."""
 
     def __init__(self, model: Table) -> None:

@@ -12,7 +12,7 @@ import json
 import os
 from pathlib import Path
 
-from tagline.experts.stock.digest import write_whole
+from tagline.experts.stock.digest import write_atomic
 from tagline.tagging.names import safe
 from tagline.tagging.schema import CatalogError
 
@@ -57,6 +57,6 @@ def forget(name: str) -> bool:
 
 def _write(names: list[str]) -> None:
     try:
-        write_whole(file(), json.dumps({"approved": sorted(names)}, indent=1, ensure_ascii=False) + "\n")
+        write_atomic(file(), json.dumps({"approved": sorted(names)}, indent=1, ensure_ascii=False) + "\n")
     except OSError as error:
         raise CatalogError(f"{safe(file())} cannot be written ({error.strerror})") from error

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tagline.experts.footage import Facts
 from tagline.experts.tags import Embedding, Report
-from tagline.tagging.findable import Findable
+from tagline.tagging.findable import SearchableCatalog
 from tagline.tagging.places import NoCatalog
 from tagline.tagging.reading import MixedVectors
 from tagline.tagging.records import (
@@ -33,11 +33,11 @@ from tagline.tagging.records import (
     checked,
     coverage_to_json,
     facts_to_row,
-    to_json,
+    canonical_json,
 )
 from tagline.tagging.schema import CatalogError, CatalogTooNew, NotACatalog
 from tagline.tagging.store import CatalogFull
-from tagline.tagging.verdicts import EVERYWHERE, Decisions, VerdictRow
+from tagline.tagging.verdicts import LIBRARY_WIDE, VerdictWriter, VerdictRow
 from tagline.tagging.vocabulary import clean, normal
 
 __all__ = [
@@ -62,7 +62,7 @@ __all__ = [
 ]
 
 
-class Catalog(Findable):
+class Catalog(SearchableCatalog):
     """An open catalog. Use it as a context manager, or call `close`.
 
     `root` is the folder below which paths are stored relative to it; `decide` writes people's verdicts.
@@ -72,7 +72,7 @@ class Catalog(Findable):
         self, connection: sqlite3.Connection, file: Path | None, root: Path, notice: str | None
     ) -> None:
         super().__init__(connection, file, root, notice)
-        self.decide = Decisions(self)
+        self.decide = VerdictWriter(self)
 
     # ---- videos and files
 
@@ -110,7 +110,7 @@ class Catalog(Findable):
                     (*facts_to_row(facts), video_id),
                 )
             if title is not None or facts is not None:
-                self._refresh_words([video_id])
+                self._mark_words_stale([video_id])
         return video_id
 
     def put_path(self, video_id: int, place: Place) -> None:
@@ -176,7 +176,7 @@ class Catalog(Findable):
         """A file was written anew, say with other metadata: if it still shows the same footage as far as can
         be told, what people said of it goes along."""
         one, other = self.video(old), self.video(new)
-        if one is None or other is None or not _alike(one.facts, other.facts) or self.verdicts(new):
+        if one is None or other is None or not _same_footage(one.facts, other.facts) or self.verdicts(new):
             return
         self.connection.execute(
             "INSERT INTO verdict(act, kind, video_id, modality, text, target, start, end, at)"
@@ -184,7 +184,7 @@ class Catalog(Findable):
             " WHERE video_id = ? ORDER BY id",
             (new, old),
         )
-        self._refresh_words([new])
+        self._mark_words_stale([new])
 
     def put_look(self, video_id: int, look: Look) -> None:
         """Replace what this expert said of this video; if it failed, keep what it said before."""
@@ -210,14 +210,14 @@ class Catalog(Findable):
                     look.fingerprint,
                     look.seconds,
                     coverage_to_json(look.coverage),
-                    to_json(report.notes),
-                    to_json(report.facts),
+                    canonical_json(report.notes),
+                    canonical_json(report.facts),
                     _now(),
                 ),
             )
             self._put_findings(video_id, look.expert, report)
             self.put_vectors(video_id, look.expert, look.fingerprint, report.vectors)
-            self._refresh_words([video_id])
+            self._mark_words_stale([video_id])
 
     def _put_findings(self, video_id: int, expert: str, report: Report) -> None:
         write = self.connection.executemany
@@ -363,11 +363,13 @@ class Catalog(Findable):
 
     def _after_verdicts(self, verdicts: Sequence[Verdict]) -> None:
         self._renames = None
-        everywhere = any(verdict.kind in EVERYWHERE for verdict in verdicts)
-        self._refresh_words(None if everywhere else {v.video_id for v in verdicts if v.video_id is not None})
+        everywhere = any(verdict.kind in LIBRARY_WIDE for verdict in verdicts)
+        self._mark_words_stale(
+            None if everywhere else {v.video_id for v in verdicts if v.video_id is not None}
+        )
 
 
-def _alike(one: Facts | None, other: Facts | None) -> bool:
+def _same_footage(one: Facts | None, other: Facts | None) -> bool:
     """Whether two files may hold the same footage: same picture size and codec, same length to 0.1 s."""
     if one is None or other is None or one.duration is None or other.duration is None:
         return False

@@ -18,8 +18,8 @@ from tagline.tagging.names import safe
 
 if TYPE_CHECKING:
     from tagline.tagging.catalog import Catalog
-    from tagline.tagging.folder import Outcome
-    from tagline.tagging.merging.run import Second
+    from tagline.tagging.folder import RunResult
+    from tagline.tagging.merging.run import PostProcessResult
     from tagline.tagging.planning import Plan
     from tagline.tagging.settings import Settings
 
@@ -97,8 +97,8 @@ def tag(ctx: click.Context, **options: Any) -> None:
     if cluster is None:
         if shards or pools:
             raise click.UsageError("--shards and --pool go with --cluster")
-        ctx.exit(_guarded(_tag, options))
-    ctx.exit(_guarded(_on_cluster, {**options, "cluster": cluster, "shards": shards, "pools": pools}))
+        ctx.exit(_exit_code_of(_tag, options))
+    ctx.exit(_exit_code_of(_on_cluster, {**options, "cluster": cluster, "shards": shards, "pools": pools}))
 
 
 @click.command(short_help="Say what `tag` would do, why, and about how long.")
@@ -111,10 +111,12 @@ def plan(ctx: click.Context, **options: Any) -> None:
     tagline plan ~/Videos
     tagline plan ~/Videos --only speech --json
     """
-    ctx.exit(_guarded(_tag, {**options, "dry_run": True, "device": None, "jobs": None, "precision": None}))
+    ctx.exit(
+        _exit_code_of(_tag, {**options, "dry_run": True, "device": None, "jobs": None, "precision": None})
+    )
 
 
-def _guarded(work: Callable[..., int], options: dict[str, Any]) -> int:
+def _exit_code_of(work: Callable[..., int], options: dict[str, Any]) -> int:
     """Mistakes and mishaps end in a sentence."""
     from tagline.experts.panel import UnknownExpert
     from tagline.tagging.places import Undecided
@@ -154,11 +156,11 @@ def _tag(
     from tagline.experts.decoding import sandbox
     from tagline.tagging import places, planning, settings
     from tagline.tagging.folder import only_writer
-    from tagline.tagging.uploads import judged
+    from tagline.tagging.uploads import has_labels
 
-    home = places.find(folders, library)
-    _all_there(folders, home)
-    chosen = settings.load(config, home.root)
+    home = places.find_catalog_home(folders, library)
+    _check_folders(folders, home)
+    chosen = settings.load_settings(config, home.root)
     wanted = [name.strip() for name in (only or "").split(",") if name.strip()]
     experts, not_run = chosen.panel(wanted, collection=weights, allow_pickle=allow_pickle)
     if (lacking := sandbox.lacking()) and not dry_run:
@@ -172,42 +174,42 @@ def _tag(
         made.not_run = {name: absent[name] for name in chosen.chosen(wanted) if name in absent} or absent
         return made
 
-    alone = bool(set(wanted) & set(settings.AFTERWARDS))
+    alone = bool(set(wanted) & set(settings.CATALOG_EXPERTS))
     again = alone or precision is not None or not wanted
     if dry_run or not home.file.exists():
-        with _to_read(home) as catalog:
+        with _open_or_empty(home) as catalog:
             made = look(catalog)
             if made.nothing_found:
                 return _nothing(made, as_json)
             if dry_run:
-                return _say_plan(made, as_json, again and judged(catalog))
+                return _print_plan(made, as_json, again and has_labels(catalog))
     with _opened(home) as catalog, only_writer(catalog):
         made = look(catalog)
         if made.nothing_found:
             return _nothing(made, as_json)
-        outcome = _carry_out(made, chosen, device, jobs, as_json, alone=alone)
+        outcome = _run_plan(made, chosen, device, jobs, as_json, alone=alone)
         more = None
         if again and not outcome.stopped:
-            more = _again(catalog, chosen, weights, precision, outcome)
+            more = _post_process(catalog, chosen, weights, precision, outcome)
         return _report(outcome, more, as_json)
 
 
-def _again(
-    catalog: Catalog, chosen: Settings, collection: str | None, precision: float | None, outcome: Outcome
-) -> Second | None:
+def _post_process(
+    catalog: Catalog, chosen: Settings, collection: str | None, precision: float | None, outcome: RunResult
+) -> PostProcessResult | None:
     """Tags of similar videos and the one list, where people have said something to learn from."""
-    from tagline.tagging.uploads import judged
+    from tagline.tagging.uploads import has_labels
 
-    if not judged(catalog):
+    if not has_labels(catalog):
         if precision is not None:
             outcome.messages.append(
                 "no precision can be promised before somebody has tagged or judged some videos; "
                 "see `tagline tags`"
             )
         return None
-    from tagline.tagging.merging.run import second_look
+    from tagline.tagging.merging.run import post_process
 
-    found = second_look(catalog, chosen, collection=collection, precision=precision)
+    found = post_process(catalog, chosen, collection=collection, precision=precision)
     outcome.experts |= found.shares
     return found
 
@@ -217,7 +219,7 @@ def _on_cluster(
 ) -> int:
     """`tag --cluster`: the same panel, on many machines."""
     from tagline.tagging import settings
-    from tagline.tagging.cluster.commands import Wish, tag
+    from tagline.tagging.cluster.commands import ClusterOptions, tag_on_cluster
 
     for name in ("library", "include", "exclude", "jobs"):
         if options[name]:
@@ -228,9 +230,9 @@ def _on_cluster(
             raise click.UsageError(f"there is no folder, video or list {safe(folder)!r}")
     root = Path(local[0]) if len(folders) == 1 and local and os.path.isdir(local[0]) else None  # noqa: PTH112
     wanted = [name.strip() for name in (options["only"] or "").split(",") if name.strip()]
-    return tag(
-        Wish(cluster, folders, shards, pools, options["dry_run"], options["as_json"]),
-        settings.load(options["config"], root),
+    return tag_on_cluster(
+        ClusterOptions(cluster, folders, shards, pools, options["dry_run"], options["as_json"]),
+        settings.load_settings(options["config"], root),
         wanted,
         options["device"],
         collection=options["weights"],
@@ -239,13 +241,13 @@ def _on_cluster(
     )
 
 
-def _carry_out(
+def _run_plan(
     made: Plan, chosen: Settings, device: str | None, jobs: int | None, as_json: bool, *, alone: bool
-) -> Outcome:
+) -> RunResult:
     """alone: there is something to do even if no expert can look at files."""
     from tagline.experts.panel import Panel
     from tagline.tagging import folder
-    from tagline.tagging.progress import Lines
+    from tagline.tagging.progress import ProgressDisplay
 
     if not made.experts and len(made.jobs) > made.moved and not alone:
         for name, reason in made.not_run.items():
@@ -254,19 +256,19 @@ def _carry_out(
     panel = Panel(made.experts, device=_device(made, device or chosen.device), jobs=jobs or chosen.jobs)
     panel.batch = chosen.batch
     stop = threading.Event()
-    with _interruptible(stop), Lines(quiet=as_json) as lines:
+    with _interruptible(stop), ProgressDisplay(quiet=as_json) as lines:
         panel.on_stage = lines.stage
         lines.progress(folder.Progress(total=len(made.jobs)))
         return folder.run(made, panel, lines.progress, stop)
 
 
-def _report(outcome: Outcome, more: Second | None, as_json: bool) -> int:
-    from tagline.tagging.progress import table
+def _report(outcome: RunResult, more: PostProcessResult | None, as_json: bool) -> int:
+    from tagline.tagging.progress import print_result
 
     if as_json:
         click.echo(json.dumps(_outcome_as_data(outcome, more), indent=1))
     else:
-        table(outcome)
+        print_result(outcome)
         for line in more.lines() if more is not None else ():
             click.echo(line)
     if outcome.stopped:
@@ -278,12 +280,12 @@ def _device(made: Plan, wish: str) -> str:
     """Which device computes; torch is only asked where there is something to compute."""
     if wish != "auto" or not made.looks:
         return "cpu" if wish == "auto" else wish
-    from tagline.experts.devices import pick
+    from tagline.experts.devices import choose_device
 
-    return pick(wish)
+    return choose_device(wish)
 
 
-def _all_there(folders: Sequence[str], home: Any) -> None:
+def _check_folders(folders: Sequence[str], home: Any) -> None:
     """A folder that is not there is a slip of the keyboard, unless the catalog knows videos in it."""
     from tagline.tagging.catalog import Catalog
     from tagline.tagging.walk import covers
@@ -310,7 +312,7 @@ def _opened(home: Any) -> Iterator[Catalog]:
 
 
 @contextmanager
-def _to_read(home: Any) -> Iterator[Catalog]:
+def _open_or_empty(home: Any) -> Iterator[Catalog]:
     """The catalog, or where there is none yet an empty one that leaves no trace."""
     from tagline.tagging.catalog import Catalog
 
@@ -350,7 +352,7 @@ def _nothing(made: Plan, as_json: bool) -> int:
     return NOTHING
 
 
-def _say_plan(made: Plan, as_json: bool, again: bool) -> int:
+def _print_plan(made: Plan, as_json: bool, again: bool) -> int:
     """again: whether tags of similar videos and the one list follow."""
     from tagline.tagging.planning import describe
 
@@ -375,14 +377,14 @@ def _plan_as_data(made: Plan) -> dict[str, Any]:
         "not_run": made.not_run,
         "skipped": dict(made.skipped),
         "troubles": made.troubles,
-        "gone": made.lost,
+        "gone": made.gone_for_good,
         "unreachable": made.unreachable,
         "seconds": seconds,
         "seconds_unknown_for": unknown,
     }
 
 
-def _outcome_as_data(outcome: Outcome, more: Second | None) -> dict[str, Any]:
+def _outcome_as_data(outcome: RunResult, more: PostProcessResult | None) -> dict[str, Any]:
     progress, made = outcome.progress, outcome.plan
     return {
         "one_list": more.as_data() if more is not None else None,
@@ -400,7 +402,7 @@ def _outcome_as_data(outcome: Outcome, more: Second | None) -> dict[str, Any]:
         "failures": [{"path": p, "expert": e or None, "reason": r} for p, e, r in outcome.failures],
         "messages": outcome.messages,
         "troubles": made.troubles,
-        "gone": made.lost,
+        "gone": made.gone_for_good,
         "unreachable": made.unreachable,
         "catalog": str(made.catalog.file),
         "seconds": round(outcome.seconds, 3),

@@ -65,11 +65,11 @@ def from_dict(kind: type[Any], data: Mapping[str, Any]) -> Any:
         if key not in known:
             raise BadConfig(f"{kind.__name__} has no key {key!r}{_did_you_mean(key, known)}")
         hint = hints[key]
-        values[key] = from_dict(hint, value) if is_dataclass(hint) else _fit(key, value, hint)  # type: ignore[arg-type]
+        values[key] = from_dict(hint, value) if is_dataclass(hint) else _coerce(key, value, hint)  # type: ignore[arg-type]
     return kind(**values)
 
 
-def _fit(key: str, value: Any, hint: Any) -> Any:
+def _coerce(key: str, value: Any, hint: Any) -> Any:
     """The value in the type that the key has, or a sentence."""
     text = str(hint)
     if text.startswith("tuple") and isinstance(value, list | tuple):
@@ -96,7 +96,7 @@ def _did_you_mean(key: str, known: Iterable[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else f"; it has {', '.join(sorted(known))}"
 
 
-def presets(package: str) -> list[str]:
+def preset_names(package: str) -> list[str]:
     """The names of the presets in a package's folder `presets`."""
     folder = resources.files(package) / "presets"
     return sorted(
@@ -104,15 +104,15 @@ def presets(package: str) -> list[str]:
     )
 
 
-def preset(package: str, kind: type[Any], name: str) -> Any:
+def load_preset(package: str, kind: type[Any], name: str) -> Any:
     """A package's preset by its name."""
-    if name not in presets(package):
-        raise BadConfig(f"there is no preset {name!r}; there are {', '.join(presets(package))}")
+    if name not in preset_names(package):
+        raise BadConfig(f"there is no preset {name!r}; there are {', '.join(preset_names(package))}")
     text = (resources.files(package) / "presets" / f"{name}.json").read_text(encoding="utf-8")
     return from_dict(kind, json.loads(text))
 
 
-def changed(config: Any, settings: Iterable[str]) -> Any:
+def with_settings(config: Any, settings: Iterable[str]) -> Any:
     """The configuration with `key=value` settings applied.
 
     A key is `model.frames`, `train.batch`, `model.tags.most`, or its last part where only one key ends so.

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-Lines = Sequence[tuple[str, str]]  # (key of the history, what people call it)
+Series = Sequence[tuple[str, str]]  # (key of the history, what people call it)
 
 
-def draw_curve(
-    history: Sequence[Mapping[str, Any]], path: Path, losses: Lines, figures: Lines, unit: str = "%"
+def plot_losses(
+    history: Sequence[Mapping[str, Any]], path: Path, losses: Series, figures: Series, unit: str = "%"
 ) -> None:
     """Write a PNG of what a trainer logged; `unit` is that of the figures."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg

@@ -27,7 +27,7 @@ from tagline.tagging.names import safe
 
 OK, NOTE, BROKEN = "ok", "note", "broken"
 PATIENCE = 120.0  # seconds for a library to be loaded; the first time may take long
-TIGHT, LITTLE = 1 << 30, 5 << 30  # bytes of free space
+SPACE_CRITICAL, SPACE_LOW = 1 << 30, 5 << 30  # bytes of free space
 
 # FFmpeg's decoders before this PyAV had a hole that a video could use.
 SAFE_PYAV = (18, 1)
@@ -41,16 +41,16 @@ class Check:
     topic: str
     state: str  # OK; NOTE: works, and could do more; BROKEN: needed, and does not work
     finding: str
-    remedy: str = ""
+    fix: str = ""
     more: dict[str, Any] = field(default_factory=dict)  # for programs
 
 
 def examine(library: str | None = None) -> list[Check]:
     """Everything, in the order in which it is told. Slow libraries are asked side by side."""
     with ThreadPoolExecutor(2) as pool:
-        decoder, torch = pool.submit(_guarded, decoding), pool.submit(_guarded, computing)
+        decoder, torch = pool.submit(_guarded, decoding), pool.submit(_guarded, torch_devices)
         first = [*_guarded(program), *_guarded(machine), *_guarded(isolation), *_guarded(database)]
-        rest = [*_guarded(packages), *_guarded(experts), *_guarded(lambda: space(library))]
+        rest = [*_guarded(packages), *_guarded(expert_checks), *_guarded(lambda: space(library))]
         return [*first, *decoder.result(), *torch.result(), *rest]
 
 
@@ -84,7 +84,7 @@ def machine() -> Iterator[Check]:
         import psutil
 
         memory = psutil.virtual_memory()
-        finding += f", {size(memory.available)} of {size(memory.total)} memory free"
+        finding += f", {format_bytes(memory.available)} of {format_bytes(memory.total)} memory free"
     except (ImportError, OSError):
         pass
     yield Check("machine", OK, finding, more={"cores": cores, "system": platform.platform()})
@@ -119,7 +119,7 @@ def database() -> Iterator[Check]:
 
 def decoding() -> Iterator[Check]:
     """The FFmpeg that PyAV has really loaded, and where from."""
-    found = ask(_ASK_PYAV.replace("CODECS", repr(CODECS)))
+    found = run_isolated(_PYAV_PROBE.replace("CODECS", repr(CODECS)))
     if isinstance(found, str):
         yield Check("video", BROKEN, f"PyAV cannot be loaded ({found})", "pip install --force-reinstall av")
         return
@@ -144,7 +144,7 @@ def decoding() -> Iterator[Check]:
         )
 
 
-_ASK_PYAV = """
+_PYAV_PROBE = """
 import av, json, re
 wanted = CODECS
 files = []
@@ -168,9 +168,9 @@ answer = {
 """
 
 
-def computing() -> Iterator[Check]:
+def torch_devices() -> Iterator[Check]:
     """torch, and what it can compute on."""
-    found = ask(_ASK_TORCH)
+    found = run_isolated(_TORCH_PROBE)
     if isinstance(found, str):
         remedy = "pip install --force-reinstall torch torchvision"
         yield Check("torch", BROKEN, f"cannot be loaded ({found})", remedy)
@@ -178,7 +178,7 @@ def computing() -> Iterator[Check]:
     yield Check("torch", OK, f"{found['version']}, {found['threads']} threads")
     if found["devices"]:
         for number, (name, memory) in enumerate(found["devices"]):
-            yield Check("accelerator", OK, f"{name}, {size(memory)} (cuda:{number})")
+            yield Check("accelerator", OK, f"{name}, {format_bytes(memory)} (cuda:{number})")
     elif found["mps"]:
         yield Check("accelerator", OK, "Apple GPU (mps)")
     elif found["driver"]:
@@ -192,7 +192,7 @@ def computing() -> Iterator[Check]:
         yield Check("accelerator", OK, "none; everything runs on the CPU")
 
 
-_ASK_TORCH = """
+_TORCH_PROBE = """
 import os, shutil, torch
 devices = []
 if torch.cuda.is_available():
@@ -210,7 +210,7 @@ answer = {
 """
 
 
-def ask(program: str) -> dict[str, Any] | str:
+def run_isolated(program: str) -> dict[str, Any] | str:
     """Run a few lines that set `answer`, in a process of their own; what went wrong, if they fail.
 
     With -P, so that a file called torch.py among somebody's videos is not what is loaded.
@@ -275,15 +275,15 @@ def _version(name: str) -> str | None:
         return None
 
 
-def experts() -> Iterator[Check]:
+def expert_checks() -> Iterator[Check]:
     """Each expert: whether it can look here and now, else why not. Reads no weights."""
     from tagline.experts import weights
-    from tagline.experts.panel import build, known
+    from tagline.experts.panel import build_expert, available_experts
 
     working = 0
-    for name in known():
+    for name in available_experts():
         try:
-            missing = build(name).missing()
+            missing = build_expert(name).missing()
         except Exception as error:  # another package's expert may fail in any way
             missing = f"cannot be set up ({type(error).__name__}: {error})"
         working += missing is None
@@ -294,8 +294,8 @@ def experts() -> Iterator[Check]:
             yield Check("expert", NOTE, f"{name}: {finding}", remedy)
     if not working:
         yield Check("experts", BROKEN, "none of them can run", "tagline models pull object")
-    entries = weights.table().values()
-    here = [entry for entry in entries if weights.here(entry) is not None]
+    entries = weights.entries().values()
+    here = [entry for entry in entries if weights.local_folder(entry) is not None]
     names = ", ".join(entry.name for entry in here) or "none"
     yield Check(
         "weights",
@@ -312,7 +312,7 @@ def space(library: str | None = None) -> Iterator[Check]:
     from tagline.tagging.catalog import Catalog, CatalogError
 
     try:
-        where = places.find(library=library)
+        where = places.find_catalog_home(library=library)
         with Catalog.open(where, create=False) as catalog:
             videos = catalog.connection.execute("SELECT count(*) FROM video").fetchone()[0]
         yield Check("library", OK, f"{safe(where.file)}, {videos} video{'' if videos == 1 else 's'}")
@@ -329,16 +329,18 @@ def space(library: str | None = None) -> Iterator[Check]:
 def _room(topic: str, path: Path) -> Check:
     there = next((folder for folder in (path, *path.parents) if folder.exists()), Path("/"))
     free = shutil.disk_usage(there).free
-    finding = f"{size(free)} free for {safe(path)}"
+    finding = f"{format_bytes(free)} free for {safe(path)}"
     more = {"path": safe(path), "free": free}
     if not os.access(there, os.W_OK):
         return Check(topic, NOTE, f"{safe(there)} cannot be written to", "change its rights", more)
-    if free < TIGHT:
+    if free < SPACE_CRITICAL:
         return Check(topic, BROKEN, finding, "make room", more)
-    return Check(topic, NOTE if free < LITTLE else OK, finding, "make room" if free < LITTLE else "", more)
+    return Check(
+        topic, NOTE if free < SPACE_LOW else OK, finding, "make room" if free < SPACE_LOW else "", more
+    )
 
 
-def size(count: float) -> str:
+def format_bytes(count: float) -> str:
     """A number of bytes as people read it."""
     for unit in ("bytes", "KB", "MB"):
         if count < 1024:

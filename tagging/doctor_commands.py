@@ -35,7 +35,7 @@ def doctor(ctx: click.Context, as_json: bool, library: str | None) -> None:
                 "topic": check.topic,
                 "state": check.state,
                 "finding": check.finding,
-                "remedy": check.remedy,
+                "remedy": check.fix,
                 **check.more,
             }
             for check in checks
@@ -50,8 +50,8 @@ def doctor(ctx: click.Context, as_json: bool, library: str | None) -> None:
     for check in checks:
         style, word = STYLES[check.state]
         table.add_row(Text(word, style), Text(check.topic, "bold"), Text(safe(check.finding)))
-        if check.remedy and check.state != "ok":
-            table.add_row("", "", Text(f"→ {safe(check.remedy)}", style))
+        if check.fix and check.state != "ok":
+            table.add_row("", "", Text(f"→ {safe(check.fix)}", style))
     screen = console()
     screen.print(table)
     notes = sum(check.state == NOTE for check in checks)

@@ -6,11 +6,11 @@ import hashlib
 from collections.abc import Iterator
 from typing import Any
 
-from tagline.tagging.reading import Reading
-from tagline.tagging.records import to_json
+from tagline.tagging.reading import CatalogReader
+from tagline.tagging.records import canonical_json
 
 
-def dump(catalog: Reading) -> Iterator[str]:
+def dump_lines(catalog: CatalogReader) -> Iterator[str]:
     """Everything that does not depend on when and in which order it was written, one line a row, sorted.
 
     Two catalogs of the same videos, experts and verdicts give the same lines.
@@ -20,7 +20,9 @@ def dump(catalog: Reading) -> Iterator[str]:
 
 
 def _line(row: tuple[Any, ...]) -> str:
-    return to_json([hashlib.sha256(cell).hexdigest() if isinstance(cell, bytes) else cell for cell in row])
+    return canonical_json(
+        [hashlib.sha256(cell).hexdigest() if isinstance(cell, bytes) else cell for cell in row]
+    )
 
 
 _OF = "JOIN video v ON v.id = x.video_id"

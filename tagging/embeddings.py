@@ -17,13 +17,13 @@ from tagline.tagging.records import Vectors
 
 if TYPE_CHECKING:
     from tagline.tagging.catalog import Catalog
-    from tagline.tagging.reading import Reading
+    from tagline.tagging.reading import CatalogReader
 
 VIDEO, SPAN = "video", "span"  # the sources under which the vectors lie
-_COUNTER = "embedding revision"
+_REVISION_KEY = "embedding revision"
 
 
-def put(
+def put_embeddings(
     catalog: Catalog,
     video_id: int,
     fingerprint: str,
@@ -34,8 +34,8 @@ def put(
     """Replace what this model made of a video, in one transaction."""
     with catalog.transaction():
         _drop(catalog, "video_id = ? AND fingerprint = ?", (video_id, fingerprint))
-        revision = newest(catalog) + 1
-        catalog.set_meta(_COUNTER, str(revision))
+        revision = last_revision(catalog) + 1
+        catalog.set_meta(_REVISION_KEY, str(revision))
         catalog.connection.executemany(
             "INSERT INTO vector(video_id, source, fingerprint, start, end, floats) VALUES (?, ?, ?, ?, ?, ?)",
             [
@@ -57,12 +57,12 @@ def put(
         )
 
 
-def newest(catalog: Reading) -> int:
+def last_revision(catalog: CatalogReader) -> int:
     """The number of the last write; 0 before the first."""
-    return int(catalog.meta(_COUNTER) or 0)
+    return int(catalog.meta(_REVISION_KEY) or 0)
 
 
-def done(catalog: Reading, fingerprint: str) -> dict[int, tuple[str, int]]:
+def embedded_videos(catalog: CatalogReader, fingerprint: str) -> dict[int, tuple[str, int]]:
     """video id: (upstream, revision) of all that this model has embedded."""
     rows = catalog.connection.execute(
         "SELECT video_id, upstream, revision FROM embedded WHERE fingerprint = ?", (fingerprint,)
@@ -70,19 +70,19 @@ def done(catalog: Reading, fingerprint: str) -> dict[int, tuple[str, int]]:
     return {row[0]: (row[1], row[2]) for row in rows}
 
 
-def keep_only(catalog: Catalog, fingerprint: str) -> None:
+def drop_other_models(catalog: Catalog, fingerprint: str) -> None:
     """Drop the vectors of every other model."""
     with catalog.transaction():
         _drop(catalog, "fingerprint <> ?", (fingerprint,))
 
 
-def drop(catalog: Catalog, video_id: int, fingerprint: str) -> None:
+def drop_embeddings(catalog: Catalog, video_id: int, fingerprint: str) -> None:
     """Drop what this model made of a video: it is no longer true, and there is nothing better."""
     with catalog.transaction():
         _drop(catalog, "video_id = ? AND fingerprint = ?", (video_id, fingerprint))
 
 
-def counts(catalog: Reading, source: str, fingerprint: str) -> tuple[list[int], list[int]]:
+def vector_counts(catalog: CatalogReader, source: str, fingerprint: str) -> tuple[list[int], list[int]]:
     """(video ids, how many vectors each has), in the order of ids."""
     rows = catalog.connection.execute(
         "SELECT video_id, count(*) FROM vector WHERE source = ? AND fingerprint = ?"
@@ -92,8 +92,8 @@ def counts(catalog: Reading, source: str, fingerprint: str) -> tuple[list[int], 
     return [row[0] for row in rows], [row[1] for row in rows]
 
 
-def pages(
-    catalog: Reading,
+def vector_pages(
+    catalog: CatalogReader,
     source: str,
     fingerprint: str,
     video_ids: Sequence[int] | None = None,
@@ -104,7 +104,9 @@ def pages(
 
     video_ids: only of these videos. All vectors of a video are on one page.
     """
-    wanted = sorted(set(video_ids)) if video_ids is not None else counts(catalog, source, fingerprint)[0]
+    wanted = (
+        sorted(set(video_ids)) if video_ids is not None else vector_counts(catalog, source, fingerprint)[0]
+    )
     rows: list[tuple[int, float, float, bytes]] = []
     for first in range(0, len(wanted), 500):
         some = wanted[first : first + 500]

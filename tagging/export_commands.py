@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 import click
 
 from tagline.experts.tags import Modality
-from tagline.tagging.library import NothingFound, library_option, modality_option, opened, the_video
+from tagline.tagging.library import NothingFound, library_option, modality_option, open_library, find_video
 from tagline.tagging.names import safe
 from tagline.tagging.output import to_json
 from tagline.tagging.sidecars import FORMATS
 
 if TYPE_CHECKING:
     from tagline.tagging.catalog import Catalog, Video
-    from tagline.tagging.sidecars.export import Outcome
-    from tagline.tagging.sidecars.importing import Taken
+    from tagline.tagging.sidecars.export import ExportResult
+    from tagline.tagging.sidecars.importing import ImportResult
 
 FAILED, PARTLY = 1, 3
 
@@ -67,7 +67,7 @@ def export(
     """
     from tagline.tagging.sidecars.export import export as write
 
-    with opened(library) as catalog:
+    with open_library(library) as catalog:
         chosen = _chosen(catalog, videos) if videos else None
         senses = frozenset(map(Modality, modality))
         named = [path for path in map(Path, videos) if path.exists()]
@@ -75,7 +75,7 @@ def export(
             catalog, formats, chosen, out=out, modalities=senses, short=adobe_names, dry=dry_run, named=named
         )
         counts = _report_outcomes(outcomes, as_json, dry_run)
-    _leave(counts["failed"], counts.total() - counts["failed"])
+    _exit(counts["failed"], counts.total() - counts["failed"])
     if not counts:
         raise NothingFound("there is nothing to write: no tags yet; run `tagline tag FOLDER` first")
 
@@ -86,7 +86,7 @@ def _chosen(catalog: Catalog, named: Iterable[str]) -> list[Video]:
     for name in named:
         path = Path(name)
         if not path.is_dir():
-            video = the_video(catalog, name)
+            video = find_video(catalog, name)
             found[video.id] = video
             continue
         folder = path.resolve()
@@ -97,7 +97,7 @@ def _chosen(catalog: Catalog, named: Iterable[str]) -> list[Video]:
     return list(found.values())
 
 
-def _report_outcomes(outcomes: Iterable[Outcome], as_json: bool, dry: bool) -> Counter[str]:
+def _report_outcomes(outcomes: Iterable[ExportResult], as_json: bool, dry: bool) -> Counter[str]:
     counts: Counter[str] = Counter()
 
     def rows() -> Iterator[dict[str, str | None]]:
@@ -137,27 +137,27 @@ def import_(files: tuple[Path, ...], as_json: bool, library: str | None) -> None
     tagline import ~/Videos                        every sidecar of a folder
     tagline import tags.csv
     """
-    from tagline.tagging.sidecars.importing import take
+    from tagline.tagging.sidecars.importing import import_files
 
     failed = fine = 0
     told = []
-    with opened(library) as catalog:
-        for taken in take(catalog, files):
+    with open_library(library) as catalog:
+        for taken in import_files(catalog, files):
             failed += taken.reason is not None
             fine += taken.reason is None or taken.videos > 0
             told.append(taken)
             if taken.reason is not None:
                 click.echo(taken.reason, err=True)
     if as_json:
-        click.echo(to_json([_taken_row(taken) for taken in told], indent=2))
+        click.echo(to_json([_import_row(taken) for taken in told], indent=2))
     elif fine:
-        click.echo(_taken_words(told))
-    _leave(failed, fine)
+        click.echo(_import_summary(told))
+    _exit(failed, fine)
     if not told:
         raise NothingFound("there are no sidecars (.xmp, .nfo, .vtt) in that folder")
 
 
-def _taken_row(taken: Taken) -> dict[str, str | int | None]:
+def _import_row(taken: ImportResult) -> dict[str, str | int | None]:
     return {
         "path": safe(taken.path),
         "videos": taken.videos,
@@ -170,8 +170,8 @@ def _taken_row(taken: Taken) -> dict[str, str | int | None]:
     }
 
 
-def _taken_words(told: Iterable[Taken]) -> str:
-    listed = list(told)
+def _import_summary(results: Iterable[ImportResult]) -> str:
+    listed = list(results)
     sums = {
         "tags taken over": sum(taken.tags for taken in listed),
         "added as a person's word": sum(taken.added for taken in listed),
@@ -183,7 +183,7 @@ def _taken_words(told: Iterable[Taken]) -> str:
     return ", ".join(said) if said else "nothing new"
 
 
-def _leave(failed: int, fine: int) -> None:
+def _exit(failed: int, fine: int) -> None:
     """Exit as the house does: 3 where some failed, 1 where all did."""
     if failed:
         raise click.exceptions.Exit(PARTLY if fine else FAILED)

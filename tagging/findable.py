@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tagline.experts.tags import Modality
-from tagline.tagging.reading import Reading
+from tagline.tagging.reading import CatalogReader
 from tagline.tagging.vocabulary import VERSION as NORMAL_FORM
 from tagline.tagging.vocabulary import normal
 
 
-class Findable(Reading):
+class SearchableCatalog(CatalogReader):
     """A catalog whose searchable words are renewed at the end of each transaction that touched them."""
 
     def __init__(
@@ -21,7 +21,7 @@ class Findable(Reading):
         super().__init__(connection, file, root, notice)
         self._changed: set[int] | None = set()  # videos whose words are to be renewed; None: all
 
-    def _refresh_words(self, video_ids: Iterable[int] | None) -> None:
+    def _mark_words_stale(self, video_ids: Iterable[int] | None) -> None:
         """What full-text search finds of these videos (None: of all) is renewed when the transaction ends."""
         if video_ids is None:
             self._changed = None
@@ -69,7 +69,7 @@ class Findable(Reading):
                 "UPDATE tag SET text = ? WHERE said = ? AND modality = ?",
                 [(normal(said, Modality(modality)), said, modality) for said, modality in rows],
             )
-            self._refresh_words(None)
+            self._mark_words_stale(None)
             self.set_meta("normal form", str(NORMAL_FORM))
 
 

@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tagline.experts.footage import Coverage
-from tagline.experts.panel import Failed, Panel, Seen
+from tagline.experts.panel import Failed, Panel, PanelResult
 from tagline.experts.tags import Report
 from tagline.tagging import owned
 from tagline.tagging.catalog import Catalog
 from tagline.tagging.names import safe
-from tagline.tagging.planning import Job, Judge, Plan, decoder_version, plan
+from tagline.tagging.planning import PlannedFile, StalenessRule, Plan, decoder_version, plan
 from tagline.tagging.records import Look, Place
 from tagline.tagging.schema import CatalogError
 from tagline.tagging.walk import content_hash, readable, same_file
@@ -28,10 +28,10 @@ from tagline.tagging.walk import content_hash, readable, same_file
 __all__ = ["Busy", "Outcome", "Plan", "Progress", "only_writer", "plan", "run"]
 
 HASHED_AHEAD = 4  # files hashed before the decoder asks for them
-REMEMBERED = 1_000  # failures that an outcome lists; the catalog holds all
+FAILURES_LISTED = 1_000  # failures that an outcome lists; the catalog holds all
 
 # Reasons that say nothing about the file: it is tried again by the next run.
-PASSING = (
+TRANSIENT = (
     "could not be decoded: no decoder could be started",
     "may not be read",
     "is not there",
@@ -39,7 +39,7 @@ PASSING = (
 )
 
 
-class Busy(CatalogError):
+class CatalogBusy(CatalogError):
     """Another run is writing to this catalog."""
 
 
@@ -70,7 +70,7 @@ class Progress:
 
 
 @dataclass(slots=True)
-class Share:
+class ExpertTotals:
     """What one expert did in a run."""
 
     videos: int = 0
@@ -80,12 +80,12 @@ class Share:
 
 
 @dataclass(slots=True)
-class Outcome:
+class RunResult:
     """How a run ended."""
 
     plan: Plan
     progress: Progress
-    experts: dict[str, Share] = field(default_factory=dict)
+    experts: dict[str, ExpertTotals] = field(default_factory=dict)
     failures: list[tuple[str, str, str]] = field(default_factory=list)  # path, expert or "", reason
     messages: list[str] = field(default_factory=list)
     not_run: dict[str, str] = field(default_factory=dict)
@@ -105,7 +105,7 @@ def run(
     panel: Panel,
     on_progress: Callable[[Progress], None] = lambda progress: None,
     stop: threading.Event | None = None,
-) -> Outcome:
+) -> RunResult:
     """Carry out a plan. Each video is written down in one transaction as soon as all have looked at it.
 
     `stop`: once it is set, what is in hand is finished and written, and nothing more is begun. Whatever
@@ -115,10 +115,10 @@ def run(
 
 
 @dataclass(slots=True)
-class _Work:
+class _InFlight:
     """A file on its way through the panel."""
 
-    job: Job
+    job: PlannedFile
     digest: str
     copies: list[Place] = field(default_factory=list)  # found meanwhile, with the same content
 
@@ -131,19 +131,21 @@ class _Run:
             raise TypeError("a run needs a catalog that can be written to")
         self.made, self.panel, self.on_progress, self.stop = made, panel, on_progress, stop
         self.catalog: Catalog = made.catalog
-        self.judge = Judge(made.catalog, made.experts, retry=made.retry)
+        self.judge = StalenessRule(made.catalog, made.experts, retry=made.retry)
         self.progress = Progress(total=len(made.jobs))
-        self.outcome = Outcome(made, self.progress, {expert.name: Share() for expert in made.experts})
+        self.outcome = RunResult(
+            made, self.progress, {expert.name: ExpertTotals() for expert in made.experts}
+        )
         self.experts = {expert.name: expert for expert in made.experts}
-        self.on_the_way: dict[str, _Work] = {}  # by path
-        self.by_digest: dict[str, _Work] = {}
+        self.in_flight: dict[str, _InFlight] = {}  # by path
+        self.by_digest: dict[str, _InFlight] = {}
         self.titles: dict[str, str] = {}  # by path: what the catalog calls a video, however its file does
 
-    def carry_out(self) -> Outcome:
+    def carry_out(self) -> RunResult:
         begun = time.monotonic()
         self.catalog.mark_gone(self.made.gone)
-        self.catalog.mark_gone(self.made.back, gone=False)
-        self.catalog.drop_path_failures(self.made.excused)
+        self.catalog.mark_gone(self.made.returned, gone=False)
+        self.catalog.drop_path_failures(self.made.gone_failures)
         self.panel.stopping = self.stop.is_set
         self.panel.title_of = lambda path: self.titles.pop(str(path), None)
         if self.made.jobs:
@@ -154,11 +156,11 @@ class _Run:
         self.outcome.messages += self.panel.messages
         self.outcome.not_run = {**self.made.not_run, **self.panel.broken}
         self.outcome.stopped = self.stop.is_set() and self.progress.done < self.progress.total
-        self._remember_pace()
+        self._store_pace()
         return self.outcome
 
-    def _watch(self, work: Iterator[tuple[Path, tuple[str, ...]]]) -> Generator[Seen, None, None]:
-        yield from self.panel.watch(work)
+    def _watch(self, work: Iterator[tuple[Path, tuple[str, ...]]]) -> Generator[PanelResult, None, None]:
+        yield from self.panel.run(work)
 
     def _work(self) -> Generator[tuple[Path, tuple[str, ...]], None, None]:
         """What the panel still has to look at; what it need not is dealt with on the way."""
@@ -167,7 +169,7 @@ class _Run:
                 return
             path = job.place.path
             if isinstance(digest, OSError):
-                self._no_access(path, _in_words(digest))
+                self._no_access(path, _os_error_text(digest))
                 continue
             if not readable(path):
                 self._no_access(path, "may not be read (permission denied)")
@@ -186,17 +188,17 @@ class _Run:
             known = None if video_id is None else self.catalog.video(video_id)
             if known is not None and known.title:
                 self.titles[str(Path(path))] = known.title
-            self.on_the_way[str(Path(path))] = self.by_digest[digest] = _Work(job, digest)
+            self.in_flight[str(Path(path))] = self.by_digest[digest] = _InFlight(job, digest)
             yield Path(path), names
 
-    def _write(self, seen: Seen) -> None:
+    def _write(self, seen: PanelResult) -> None:
         """One video's result, in one transaction."""
-        work = self.on_the_way.pop(str(seen.path))
+        work = self.in_flight.pop(str(seen.path))
         del self.by_digest[work.digest]
         path = work.job.place.path
         if not same_file(work.job.place):
             self._no_access(path, "changed or went away while it was being read; the next run reads it again")
-        elif seen.unreadable is not None and seen.unreadable.startswith(PASSING):
+        elif seen.unreadable is not None and seen.unreadable.startswith(TRANSIENT):
             self._no_access(path, seen.unreadable)
         else:
             looks = self._looks(seen)
@@ -215,7 +217,7 @@ class _Run:
         for copy in work.copies:
             self._done(copy.path, skipped=True)
 
-    def _looks(self, seen: Seen) -> list[Look]:
+    def _looks(self, seen: PanelResult) -> list[Look]:
         looks = []
         coverage = seen.footage.coverage if seen.footage is not None else Coverage()
         for name, said in seen.reports.items():
@@ -241,17 +243,17 @@ class _Run:
                 share.failed += 1
                 reasons.append((look.expert, look.reason or ""))
         for expert, reason in reasons:
-            self._remember(path, expert, reason)
+            self._add_failure(path, expert, reason)
         self._done(path, reason="; ".join(f"{e}: {r}" if e else r for e, r in reasons) or None)
 
     def _no_access(self, path: str, reason: str) -> None:
         """A failure of the path, not of what is in it: the next run tries again."""
         self.catalog.put_failure(reason, "", path=path)
-        self._remember(path, "", reason)
+        self._add_failure(path, "", reason)
         self._done(path, reason=reason)
 
-    def _remember(self, path: str, expert: str, reason: str) -> None:
-        if len(self.outcome.failures) < REMEMBERED:
+    def _add_failure(self, path: str, expert: str, reason: str) -> None:
+        if len(self.outcome.failures) < FAILURES_LISTED:
             self.outcome.failures.append((path, expert, reason))
 
     def _done(self, path: str, *, reason: str | None = None, skipped: bool = False) -> None:
@@ -263,31 +265,31 @@ class _Run:
         progress.path, progress.reason = path, reason
         self.on_progress(progress)
 
-    def _remember_pace(self) -> None:
+    def _store_pace(self) -> None:
         """Wall time over the experts' own time, for the next estimate."""
         spent = sum(share.seconds for share in self.outcome.experts.values())
         if self.progress.tagged >= 3 and spent > 0:
             self.catalog.set_meta("pace", f"{self.outcome.seconds / spent:.3f}")
 
 
-def _hashed(jobs: list[Job]) -> Iterator[tuple[Job, str | OSError]]:
+def _hashed(jobs: list[PlannedFile]) -> Iterator[tuple[PlannedFile, str | OSError]]:
     """Each job with its content's hash; a thread hashes ahead, so that nobody waits for the disk twice."""
-    ahead: deque[tuple[Job, Future[str] | str]] = deque()
+    ahead: deque[tuple[PlannedFile, Future[str] | str]] = deque()
     ended = threading.Event()
     pool = ThreadPoolExecutor(1, "hash")
     try:
         for job in jobs:
             ahead.append((job, job.digest or pool.submit(content_hash, job.place.path, ended.is_set)))
             if len(ahead) > HASHED_AHEAD:
-                yield _settled(*ahead.popleft())
+                yield _hash_result(*ahead.popleft())
         while ahead:
-            yield _settled(*ahead.popleft())
+            yield _hash_result(*ahead.popleft())
     finally:
         ended.set()  # a file of many gigabytes must not keep an interrupted run alive
         pool.shutdown(cancel_futures=True)
 
 
-def _settled(job: Job, answer: Future[str] | str) -> tuple[Job, str | OSError]:
+def _hash_result(job: PlannedFile, answer: Future[str] | str) -> tuple[PlannedFile, str | OSError]:
     if isinstance(answer, str):
         return job, answer
     try:
@@ -296,7 +298,7 @@ def _settled(job: Job, answer: Future[str] | str) -> tuple[Job, str | OSError]:
         return job, error
 
 
-def _in_words(error: OSError) -> str:
+def _os_error_text(error: OSError) -> str:
     if error.errno in (errno.EACCES, errno.EPERM):
         return "may not be read (permission denied)"
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
@@ -306,7 +308,7 @@ def _in_words(error: OSError) -> str:
 
 OWNER = 20  # bytes of a lock: the number of the process that holds it, and blanks
 
-_held: set[Path] = set()
+_locked_files: set[Path] = set()
 
 
 @contextmanager
@@ -318,7 +320,7 @@ def only_writer(catalog: Catalog) -> Iterator[None]:
     file = catalog.file.with_name(catalog.file.name + ".lock")
     # The system's lock belongs to the process, and closing any descriptor of the file would give it up:
     # within one process the set decides, before the file is touched.
-    if file in _held:
+    if file in _locked_files:
         raise _busy(catalog, str(os.getpid()))
     try:
         number = owned.open_file(file, make=True)
@@ -330,19 +332,19 @@ def only_writer(catalog: Catalog) -> Iterator[None]:
             raise _busy(catalog, said.decode("ascii", "replace"))
         if len(said) > OWNER or (said.strip() and not said.strip().isdigit()):
             raise owned.NotOurs(f"{safe(file)} is no lock of tagline; move it away")
-        _held.add(file)
+        _locked_files.add(file)
         try:
             handle.seek(0)
             handle.write(str(os.getpid()).encode().ljust(OWNER))
             yield
         finally:
-            _held.discard(file)
+            _locked_files.discard(file)
 
 
-def _busy(catalog: Catalog, owner: str) -> Busy:
+def _busy(catalog: Catalog, owner: str) -> CatalogBusy:
     owner = owner.strip()
     who = f" (process {owner})" if owner.isdecimal() else ""
-    return Busy(f"another run{who} is writing to {catalog.name}; start this one when it has ended")
+    return CatalogBusy(f"another run{who} is writing to {catalog.name}; start this one when it has ended")
 
 
 def _lock(descriptor: int) -> bool:

@@ -33,7 +33,7 @@ library_option = click.option(
 )
 
 
-class Senses(click.Choice):
+class ModalityChoice(click.Choice):
     """The modalities, as people type them."""
 
     name = "modality"
@@ -47,11 +47,11 @@ class Senses(click.Choice):
 
 def modality_option(help: str, *, multiple: bool = False) -> Callable[[Command], Command]:
     named = f"{help} One of {', '.join(Modality)}."
-    return click.option("--modality", "-m", type=Senses(), multiple=multiple, help=named)
+    return click.option("--modality", "-m", type=ModalityChoice(), multiple=multiple, help=named)
 
 
 @contextmanager
-def opened(library: str | None = None, folders: Sequence[str] = ()) -> Iterator[Catalog]:
+def open_library(library: str | None = None, folders: Sequence[str] = ()) -> Iterator[Catalog]:
     """The catalog that a command means. Whatever goes wrong with it is a sentence, never a traceback."""
     from tagline.tagging import places
     from tagline.tagging.catalog import Catalog, CatalogError
@@ -63,13 +63,13 @@ def opened(library: str | None = None, folders: Sequence[str] = ()) -> Iterator[
             "the working directory is not there any more; go to another one"
         ) from error
     try:
-        with Catalog.open(places.find(folders, library), create=False) as catalog:
+        with Catalog.open(places.find_catalog_home(folders, library), create=False) as catalog:
             yield catalog
     except CatalogError as error:
         raise click.ClickException(str(error)) from error
 
 
-def the_video(catalog: Catalog, named: str) -> Video:
+def find_video(catalog: Catalog, named: str) -> Video:
     """The video with this path, id, hash or name, or the only one whose name has this in it."""
     video = catalog.find(named)
     if video is not None:

@@ -15,8 +15,8 @@ Numbers = npt.NDArray[np.int64]
 
 EXACT = 20_000  # rows up to which everything is compared with everything
 AT_ONCE = 4_000_000  # scores in memory at a time
-TRIED = 200  # queries on which the index proves itself
-NONE = -1  # the number of "no more rows"
+TUNING_QUERIES = 200  # queries on which the index proves itself
+NO_ROW = -1  # the number of "no more rows"
 
 
 def unit(vectors: npt.ArrayLike) -> Vectors:
@@ -26,7 +26,7 @@ def unit(vectors: npt.ArrayLike) -> Vectors:
     return found
 
 
-class Nearest:
+class VectorIndex:
     """Rows that can be searched, and to which more can be added at any time without training.
 
     Beyond EXACT rows an inverted file (IVF) is built, which looks only into the lists that lie next to the
@@ -45,12 +45,12 @@ class Nearest:
         """queries: examples of what will be asked, by which the index is adjusted; else rows of its own."""
         self._rows = np.ascontiguousarray(vectors, np.float32)  # with room for more behind
         self._count = len(self._rows)
-        self.promise = promise
+        self.target_recall = promise
         self._index: Any = None
         if len(self.vectors) > exact:
             rng = np.random.default_rng(seed)
             asked = self.vectors if queries is None else np.ascontiguousarray(queries, np.float32)
-            some = rng.choice(len(asked), min(TRIED, len(asked)), replace=False)
+            some = rng.choice(len(asked), min(TUNING_QUERIES, len(asked)), replace=False)
             self._index = self._build(asked[some], seed)
 
     def __len__(self) -> int:
@@ -82,14 +82,14 @@ class Nearest:
         """
         asked = np.ascontiguousarray(queries, np.float32)
         if self._index is None:
-            return self.exactly(asked, count)
+            return self.exact_search(asked, count)
         scores, numbers = self._index.search(asked, count)
         return np.where(numbers >= 0, scores, -np.inf).astype(np.float32), numbers.astype(np.int64)
 
-    def exactly(self, queries: Vectors, count: int) -> tuple[Vectors, Numbers]:
+    def exact_search(self, queries: Vectors, count: int) -> tuple[Vectors, Numbers]:
         """`search` by comparing with every row."""
         scores = np.full((len(queries), count), -np.inf, np.float32)
-        numbers = np.full((len(queries), count), NONE, np.int64)
+        numbers = np.full((len(queries), count), NO_ROW, np.int64)
         kept = min(count, len(self))
         if not kept:
             return scores, numbers
@@ -97,7 +97,7 @@ class Nearest:
         for start in range(0, len(queries), step):
             rows = slice(start, start + step)
             found = queries[rows] @ self.vectors.T  # [b, N]
-            order = _first(found, kept)
+            order = top_columns(found, kept)
             scores[rows, :kept] = np.take_along_axis(found, order, axis=1)
             numbers[rows, :kept] = order
         return scores, numbers
@@ -114,11 +114,11 @@ class Nearest:
         index.cp.max_points_per_centroid = 32  # the lists need not be good, only found quickly
         index.train(self.vectors)
         index.add(self.vectors)
-        _, wanted = self.exactly(asked, 10)
+        _, wanted = self.exact_search(asked, 10)
         index.nprobe = 4
         while index.nprobe < lists:
             _, found = index.search(asked, 10)
-            if recall(found, wanted) >= self.promise:
+            if recall(found, wanted) >= self.target_recall:
                 break
             index.nprobe = min(2 * index.nprobe, lists)
         return index
@@ -126,11 +126,11 @@ class Nearest:
 
 def recall(found: Numbers, wanted: Numbers) -> float:
     """The share of the wanted numbers that were found, [B, K] each; those that are NONE do not count."""
-    right = sum(len(set(a) & set(b) - {NONE}) for a, b in zip(found.tolist(), wanted.tolist(), strict=True))
-    return right / max(int((wanted != NONE).sum()), 1)
+    right = sum(len(set(a) & set(b) - {NO_ROW}) for a, b in zip(found.tolist(), wanted.tolist(), strict=True))
+    return right / max(int((wanted != NO_ROW).sum()), 1)
 
 
-def _first(scores: Vectors, count: int) -> Numbers:
+def top_columns(scores: Vectors, count: int) -> Numbers:
     """The columns of the `count` largest scores of each row, largest first, ties by number."""
     if count < scores.shape[1]:
         # Ties at the edge are let in and sorted out below, so that the answer does not depend on chance.

@@ -60,14 +60,14 @@ def output_options(command: Command) -> Command:
     return command
 
 
-def asked() -> Output:
+def requested_output() -> Output:
     """What the options of the running command say."""
     return click.get_current_context().meta.get("tagline.output", Output())
 
 
 def emit(rows: Iterable[Row], columns: Sequence[str], output: Output | None = None) -> None:
     """Write rows. A table shows `columns`, and so does CSV; JSON holds everything that a row has."""
-    output = output or asked()
+    output = output or requested_output()
     if output.kind == "json":
         _json_list(rows)
     elif output.kind == "nl":
@@ -85,7 +85,7 @@ def to_json(value: Any, indent: int | None = None) -> str:
     """JSON in which nothing can drive a terminal: controls, escapes and overrides are written as \\u...."""
     from tagline.tagging.sidecars.sheet import unicode_escape
 
-    text = json.dumps(_whole(value), ensure_ascii=False, allow_nan=False, indent=indent, default=str)
+    text = json.dumps(_readable(value), ensure_ascii=False, allow_nan=False, indent=indent, default=str)
     if text.isascii() and "\x7f" not in text:  # JSON itself escapes the other controls
         return text
     return "".join(unicode_escape(c) if _unsafe(c) else c for c in text)
@@ -129,9 +129,9 @@ def _parquet(rows: Iterable[Row], columns: Sequence[str], path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from tagline.tagging.sidecars.files import Refused, open_old, replace
+    from tagline.tagging.sidecars.files import FileRefused, open_old, replace_file
 
-    listed = [{name: _whole(row.get(name)) for name in columns} for row in rows]
+    listed = [{name: _readable(row.get(name)) for name in columns} for row in rows]
     table = (
         pa.Table.from_pylist(listed)
         if listed
@@ -141,8 +141,8 @@ def _parquet(rows: Iterable[Row], columns: Sequence[str], path: Path) -> None:
         old = open_old(path, sys.maxsize)
         if old is not None:
             old.handle.close()
-        replace(path, lambda handle: pq.write_table(table, handle), old.state if old else None)
-    except Refused as refused:
+        replace_file(path, lambda handle: pq.write_table(table, handle), old.state if old else None)
+    except FileRefused as refused:
         raise click.ClickException(str(refused)) from refused
 
 
@@ -171,14 +171,14 @@ def _shown(value: Any) -> str:
     return safe(str(value))
 
 
-def _whole(value: Any) -> Any:
+def _readable(value: Any) -> Any:
     """The value with names that are not UTF-8 made readable: half a surrogate pair is no JSON for many."""
     if isinstance(value, str):
         return safe(value) if any(0xD800 <= ord(c) <= 0xDFFF for c in value) else value
     if isinstance(value, Mapping):
-        return {_whole(str(key)): _whole(item) for key, item in value.items()}
+        return {_readable(str(key)): _readable(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_whole(item) for item in value]
+        return [_readable(item) for item in value]
     return value
 
 

@@ -41,7 +41,7 @@ class Home:
     notice: str | None = None
 
 
-def home(folder_or_file: str | os.PathLike[str]) -> Home:
+def catalog_home(folder_or_file: str | os.PathLike[str]) -> Home:
     """Where the catalog of a folder lies, or the catalog that a file is.
 
     A folder that cannot hold a database (network file system, read-only) gets one in the local data
@@ -66,7 +66,7 @@ def home(folder_or_file: str | os.PathLike[str]) -> Home:
     return Home(moved, root, f"{safe(root)} {why}, so its catalog is {safe(moved)}")
 
 
-def find(
+def find_catalog_home(
     folders: Sequence[str | os.PathLike[str]] = (), library: str | os.PathLike[str] | None = None
 ) -> Home:
     """The catalog that a command means.
@@ -77,7 +77,7 @@ def find(
     """
     library = library or os.environ.get("TAGLINE_LIBRARY") or None
     if library:
-        return home(library)
+        return catalog_home(library)
     starts = [_directory(Path(folder)) for folder in folders] or [Path.cwd()]
     homes = [_above(start) for start in starts]
     if not folders:
@@ -87,7 +87,10 @@ def find(
                 "or say where it is with --library"
             )
         return homes[0]
-    chosen = {(found or home(start)).file: (found or home(start)) for found, start in zip(homes, starts)}
+    chosen = {
+        (found or catalog_home(start)).file: (found or catalog_home(start))
+        for found, start in zip(homes, starts)
+    }
     if len(chosen) > 1:
         raise Undecided(
             "these folders have no catalog in common; say with --library FOLDER where it is to be"
@@ -100,7 +103,7 @@ def _above(start: Path) -> Home | None:
     start = Path(os.path.realpath(start))
     for folder in (start, *start.parents):
         if owned.is_adoptable(folder / FOLDER / FILE) or local_file(folder).is_file():
-            return home(folder)
+            return catalog_home(folder)
         if os.path.ismount(folder):
             return None
     return None

@@ -12,13 +12,13 @@ from os import PathLike
 
 from tagline.experts.panel import Expert
 from tagline.tagging.names import safe
-from tagline.tagging.reading import Reading
+from tagline.tagging.reading import CatalogReader
 from tagline.tagging.records import Place
-from tagline.tagging.walk import Walk, content_hash, covers, whereabouts
+from tagline.tagging.walk import Walk, content_hash, covers, file_states
 
 NEW = "new"
 CHANGED = "the file changed"
-UNSEEN = "this expert has not looked yet"
+NOT_YET_RUN = "this expert has not looked yet"
 VERSION = "the expert is another version"
 SETTINGS = "other weights or settings"
 RETRY = "failed before, tried again"
@@ -26,7 +26,7 @@ OTHER_DECODER = "could not be read before, the decoder is another version"
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class PlannedFile:
     """One file that has to be opened.
 
     names: the experts that shall look, as far as known before the file is hashed; none where only its
@@ -43,11 +43,11 @@ class Job:
 class Plan:
     """What a run would do. Made by `plan`, carried out by `folder.run`."""
 
-    catalog: Reading
+    catalog: CatalogReader
     folders: list[str]
     experts: list[Expert]  # those that can run here
     retry: bool = False
-    jobs: list[Job] = field(default_factory=list)
+    jobs: list[PlannedFile] = field(default_factory=list)
     found: int = 0  # video files
     unchanged: int = 0
     moved: int = 0  # files whose content is known from another place: they cost nothing
@@ -56,9 +56,9 @@ class Plan:
     skipped: Counter[str] = field(default_factory=Counter)  # what was passed over
     troubles: list[str] = field(default_factory=list)  # what could not be opened
     gone: list[str] = field(default_factory=list)  # known files that are not there any more
-    lost: int = 0  # of these, files whose content was not found at another place either
-    excused: list[str] = field(default_factory=list)  # files that could not be opened and are gone
-    back: list[str] = field(default_factory=list)  # known files that are there again
+    gone_for_good: int = 0  # of these, files whose content was not found at another place either
+    gone_failures: list[str] = field(default_factory=list)  # files that could not be opened and are gone
+    returned: list[str] = field(default_factory=list)  # known files that are there again
     unreachable: int = 0  # known files of which one cannot tell
 
     @property
@@ -92,7 +92,7 @@ class Stale:
 
 
 def plan(
-    catalog: Reading,
+    catalog: CatalogReader,
     folders: Iterable[str | PathLike[str]],
     experts: Sequence[Expert],
     *,
@@ -113,26 +113,26 @@ def plan(
             made.experts.append(expert)
         else:
             made.not_run[expert.name] = reason
-    judge = Judge(catalog, made.experts, retry=retry)
+    judge = StalenessRule(catalog, made.experts, retry=retry)
     planned: set[int] = set()
     for place in walk:
         _consider(made, judge, place, planned)
     made.found, made.skipped, made.troubles = walk.found, walk.skipped, walk.troubles
-    _look_for_the_rest(made, planned)
+    _find_missing(made, planned)
     return made
 
 
-def _consider(made: Plan, judge: Judge, place: Place, planned: set[int]) -> None:
+def _consider(made: Plan, judge: StalenessRule, place: Place, planned: set[int]) -> None:
     catalog = made.catalog
     known = catalog.place(place.path)
     if known is not None and known[1] == place:
         if known[2]:
-            made.back.append(place.path)
+            made.returned.append(place.path)
         stale = judge.stale(known[0])
         made.failed_before += stale.failed
         if stale.names and known[0] not in planned:
             planned.add(known[0])
-            made.jobs.append(Job(place, stale.names, stale.why, catalog.hash_of(known[0])))
+            made.jobs.append(PlannedFile(place, stale.names, stale.why, catalog.hash_of(known[0])))
         elif not stale.failed:
             made.unchanged += 1
         return
@@ -149,34 +149,34 @@ def _consider(made: Plan, judge: Judge, place: Place, planned: set[int]) -> None
         planned.add(video_id)
         made.failed_before += stale.failed
         made.moved += not names
-        made.jobs.append(Job(place, names, why, digest))
+        made.jobs.append(PlannedFile(place, names, why, digest))
     else:
         reason = NEW if known is None else CHANGED
-        made.jobs.append(Job(place, judge.names, (reason,) * len(judge.names), digest))
+        made.jobs.append(PlannedFile(place, judge.names, (reason,) * len(judge.names), digest))
 
 
-def _look_for_the_rest(made: Plan, planned: set[int]) -> None:
+def _find_missing(made: Plan, planned: set[int]) -> None:
     """Known files in these folders that the walk cannot have found. `planned`: videos that it did find."""
     known = {
         path: video_id
         for video_id, path, gone in made.catalog.places()
         if not gone and covers(made.folders, path) and not os.path.lexists(path)
     }
-    for path, where in whereabouts(known, made.folders):
+    for path, where in file_states(known, made.folders):
         if where == "gone":
             made.gone.append(path)
-            made.lost += known[path] not in planned
+            made.gone_for_good += known[path] not in planned
         elif where == "unreachable":
             made.unreachable += 1
     failed = {failure.path for failure in made.catalog.failures() if failure.path is not None}
     excused = (path for path in failed if covers(made.folders, path) and not os.path.lexists(path))
-    made.excused = [path for path, where in whereabouts(excused, made.folders) if where == "gone"]
+    made.gone_failures = [path for path, where in file_states(excused, made.folders) if where == "gone"]
 
 
-class Judge:
+class StalenessRule:
     """Decides which experts are stale for a video: by version and fingerprint, and by what failed."""
 
-    def __init__(self, catalog: Reading, experts: Sequence[Expert], *, retry: bool) -> None:
+    def __init__(self, catalog: CatalogReader, experts: Sequence[Expert], *, retry: bool) -> None:
         self.catalog = catalog
         self.retry = retry
         self.names = tuple(expert.name for expert in experts)
@@ -205,7 +205,7 @@ class Judge:
             if name in failures:
                 why.append(RETRY)
             elif name not in done:
-                why.append(UNSEEN)
+                why.append(NOT_YET_RUN)
             else:
                 why.append(VERSION if done[name][0] != release else SETTINGS)
         return Stale(tuple(names), tuple(why), failed)
@@ -251,8 +251,8 @@ def notices(made: Plan) -> Iterator[str]:
     for kind, count in sorted(made.skipped.items()):
         yield f"passed over: {kind} ({count})"
     yield from made.troubles
-    if made.lost:
-        yield f"{_count(made.lost, 'known file')} not there any more; what is known of them is kept"
+    if made.gone_for_good:
+        yield f"{_count(made.gone_for_good, 'known file')} not there any more; what is known of them is kept"
     if made.unreachable:
         where = ", ".join(safe(folder) for folder in made.folders)
         yield (

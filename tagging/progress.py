@@ -15,13 +15,13 @@ from tagline.tagging.names import safe
 from tagline.tagging.planning import duration, notices
 
 if TYPE_CHECKING:
-    from tagline.tagging.folder import Outcome, Progress
+    from tagline.tagging.folder import RunResult, Progress
 
 EVERY = 10.0  # seconds between two lines where nothing can be drawn over
 SHOWN = 20  # failures that the final table lists
 
 
-class Lines:
+class ProgressDisplay:
     """One line for the whole and one for the present stage, drawn over; plain lines where that cannot be.
 
     Everything goes to standard error; what failed is listed at the end.
@@ -34,7 +34,7 @@ class Lines:
         self._whole, self._stage = "starting", ""
         self._said = time.monotonic()
 
-    def __enter__(self) -> Lines:
+    def __enter__(self) -> ProgressDisplay:
         if not self.quiet and self.console.is_terminal:
             self._live = Live(self._drawn(), console=self.console, transient=True, refresh_per_second=4)
             self._live.start()
@@ -55,7 +55,7 @@ class Lines:
         """One more file is done, or none yet."""
         if self.quiet:
             return
-        self._whole = whole(progress)
+        self._whole = progress_line(progress)
         if self._live is not None:
             self._draw()
         elif time.monotonic() - self._said >= EVERY:
@@ -70,7 +70,7 @@ class Lines:
         return Text(f"{self._whole}\n{self._stage}", overflow="ellipsis", no_wrap=True)
 
 
-def whole(progress: Progress) -> str:
+def progress_line(progress: Progress) -> str:
     """The line for the whole run."""
     left = progress.left
     parts = [f"{progress.done}/{progress.total} files"]
@@ -85,7 +85,7 @@ def whole(progress: Progress) -> str:
     return ", ".join(parts)
 
 
-def table(outcome: Outcome, console: Console | None = None) -> None:
+def print_result(outcome: RunResult, console: Console | None = None) -> None:
     """How the run ended: files, experts, failures with their reasons, and where to look next."""
     console = console or Console(highlight=False)
     made, progress = outcome.plan, outcome.progress

@@ -27,8 +27,8 @@ from tagline.tagging.records import (
     row_to_facts,
 )
 from tagline.tagging.schema import CatalogError
-from tagline.tagging.store import Store
-from tagline.tagging.verdicts import EVERYWHERE, ORDER, Renames, effective
+from tagline.tagging.store import CatalogDatabase
+from tagline.tagging.verdicts import LIBRARY_WIDE, MODALITY_ORDER, Renames, effective_tags
 from tagline.tagging.vocabulary import clean, normal
 
 PAGE = 500  # videos read at a time, so that a large library never lies in memory
@@ -43,7 +43,7 @@ class MixedVectors(CatalogError):
     pass
 
 
-class Reading(Store):
+class CatalogReader(CatalogDatabase):
     """The questions that a catalog answers."""
 
     _renames: Renames | None = None
@@ -103,11 +103,11 @@ class Reading(Store):
         tags = [_tag(row) for row in rows]
         if raw:
             return sorted(
-                tags, key=lambda tag: (tag.start, ORDER[tag.modality], tag.text, tag.source, tag.end)
+                tags, key=lambda tag: (tag.start, MODALITY_ORDER[tag.modality], tag.text, tag.source, tag.end)
             )
         duration = self.connection.execute("SELECT duration FROM video WHERE id = ?", (video_id,)).fetchone()
         verdicts = self.verdicts(video_id) if judged else []
-        return effective(tags, verdicts, self.renames, duration[0] if duration else None)
+        return effective_tags(tags, verdicts, self.renames, duration[0] if duration else None)
 
     def all_tags(self, *, gone: bool = False) -> Iterator[tuple[Video, list[Tag]]]:
         """Every video with its tags as they hold, in the order of ids."""
@@ -125,7 +125,7 @@ class Reading(Store):
             for key in set(keys):
                 videos[key] += 1
         counts = [TagCount(text, sense, videos[text, sense], spans[text, sense]) for text, sense in videos]
-        return sorted(counts, key=lambda c: (-c.videos, -c.spans, c.text, ORDER[c.modality]))
+        return sorted(counts, key=lambda c: (-c.videos, -c.spans, c.text, MODALITY_ORDER[c.modality]))
 
     def words(self, video_id: int) -> list[Word]:
         """The transcript, in the order of time."""
@@ -256,7 +256,7 @@ class Reading(Store):
         elsewhere = self.connection.execute("PRAGMA data_version").fetchone()[0]
         if self._renames is None or self._renames_at != elsewhere:
             rows = self.connection.execute(
-                f"SELECT {_VERDICT} FROM verdict WHERE kind IN {EVERYWHERE} ORDER BY id"
+                f"SELECT {_VERDICT} FROM verdict WHERE kind IN {LIBRARY_WIDE} ORDER BY id"
             ).fetchall()
             self._renames, self._renames_at = Renames(_verdict(row) for row in rows), elsewhere
         return self._renames

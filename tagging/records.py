@@ -146,25 +146,25 @@ def checked(report: Report, modality: Modality) -> Report:
     """
     notes = [clean(note, 500) for note in report.notes]
     tags = [tag for tag in map(_tag, report.tags) if tag is not None]
-    _lost(notes, len(report.tags) - len(tags), "tags without a text, a score or a time")
+    _note_dropped(notes, len(report.tags) - len(tags), "tags without a text, a score or a time")
     own = [tag for tag in tags if tag.modality == modality]
-    _lost(notes, len(tags) - len(own), f"tags that were not of the sense {modality}")
+    _note_dropped(notes, len(tags) - len(own), f"tags that were not of the sense {modality}")
     clipped = sum(not 0.0 <= tag.score <= 1.0 for tag in report.tags if math.isfinite(tag.score))
     if clipped:
         notes.append(f"clipped: scores outside 0 to 1 ({clipped})")
-    _lost(notes, len(own) - MOST_TAGS, f"tags beyond {MOST_TAGS}, the weakest")
+    _note_dropped(notes, len(own) - MOST_TAGS, f"tags beyond {MOST_TAGS}, the weakest")
     if len(own) > MOST_TAGS:
         strongest = sorted(range(len(own)), key=lambda i: (-own[i].score, i))[:MOST_TAGS]
         own = [own[i] for i in sorted(strongest)]
 
     sightings = [s for s in report.sightings if _finite(s.score, s.time, *(s.box or ())) and clean(s.text)]
-    _lost(notes, len(report.sightings) - len(sightings), "sightings without a score or a place")
-    _lost(notes, len(sightings) - MOST_SIGHTINGS, f"sightings beyond {MOST_SIGHTINGS}")
+    _note_dropped(notes, len(report.sightings) - len(sightings), "sightings without a score or a place")
+    _note_dropped(notes, len(sightings) - MOST_SIGHTINGS, f"sightings beyond {MOST_SIGHTINGS}")
     words = [w for w in report.words if _finite(w.start, w.end, w.probability) and clean(w.text)]
-    _lost(notes, len(report.words) - len(words), "words without a time")
-    _lost(notes, len(words) - MOST_WORDS, f"words beyond {MOST_WORDS}")
+    _note_dropped(notes, len(report.words) - len(words), "words without a time")
+    _note_dropped(notes, len(words) - MOST_WORDS, f"words beyond {MOST_WORDS}")
     vectors = [v for v in report.vectors if _finite(v.start, v.end) and bool(np.isfinite(v.values).all())]
-    _lost(notes, len(report.vectors) - len(vectors), "vectors that held no numbers")
+    _note_dropped(notes, len(report.vectors) - len(vectors), "vectors that held no numbers")
     return Report(own, sightings[:MOST_SIGHTINGS], words[:MOST_WORDS], vectors, notes, dict(report.facts))
 
 
@@ -182,7 +182,7 @@ def _finite(*numbers: float) -> bool:
     return all(math.isfinite(number) for number in numbers)
 
 
-def _lost(notes: list[str], count: int, what: str) -> None:
+def _note_dropped(notes: list[str], count: int, what: str) -> None:
     if count > 0:
         notes.append(f"left out: {what} ({count})")
 
@@ -215,7 +215,7 @@ def row_to_facts(row: tuple[Any, ...], title: str | None, created: str | None) -
     )
 
 
-def to_json(value: Any) -> str:
+def canonical_json(value: Any) -> str:
     """JSON that any reader takes: sorted keys, numpy numbers as numbers, NaN as null."""
     return json.dumps(_plain(value), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
@@ -237,7 +237,7 @@ def _plain(value: Any) -> Any:
 
 
 def coverage_to_json(coverage: Coverage) -> str:
-    return to_json(asdict(coverage))
+    return canonical_json(asdict(coverage))
 
 
 def coverage_from_json(text: str) -> Coverage:

@@ -15,8 +15,8 @@ class Bin:
     """The tags whose scores lie in one stretch."""
 
     count: int
-    said: float  # mean score
-    right: float  # share that is right
+    mean_score: float  # mean score
+    precision: float  # share that is right
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,5 +46,5 @@ def reliability(scores: Sequence[float], right: Sequence[bool], bins: int = BINS
         own = place == number
         if own.any():
             found.append(Bin(int(own.sum()), float(said[own].mean()), float(hit[own].mean())))
-    ece = sum(one.count * abs(one.said - one.right) for one in found) / len(said)
+    ece = sum(one.count * abs(one.mean_score - one.precision) for one in found) / len(said)
     return Reliability(float(ece), float(((said - hit) ** 2).mean()), tuple(found))

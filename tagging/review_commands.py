@@ -12,11 +12,11 @@ from tagline.tagging.library import (
     NothingFound,
     library_option,
     modality_option,
-    opened,
-    the_video,
+    open_library,
+    find_video,
 )
 from tagline.tagging.names import safe
-from tagline.tagging.output import asked, emit, output_options, to_json
+from tagline.tagging.output import requested_output, emit, output_options, to_json
 
 if TYPE_CHECKING:
     from tagline.tagging.catalog import Catalog, Video
@@ -43,7 +43,7 @@ def show(
     video: str,
     everything: bool,
     transcript: bool,
-    merged: bool,
+    fused: bool,
     precision: float | None,
     modality: tuple[str, ...],
     library: str | None,
@@ -58,21 +58,21 @@ def show(
     tagline show holiday --json
     tagline show holiday --merged --precision 0.9
     """
-    from tagline.tagging.showing import as_dict, show_video
+    from tagline.tagging.showing import video_as_dict, show_video
 
-    if precision is not None and not merged:
+    if precision is not None and not fused:
         raise click.UsageError("--precision goes with --merged")
-    with opened(library) as catalog:
-        found = the_video(catalog, video)
-        if merged:
-            from tagline.tagging.merging.showing import show_merged
+    with open_library(library) as catalog:
+        found = find_video(catalog, video)
+        if fused:
+            from tagline.tagging.merging.showing import show_fused
 
-            show_merged(catalog, found, precision)
+            show_fused(catalog, found, precision)
             return
         tags = [tag for tag in catalog.tags(found.id) if not modality or tag.modality in modality]
-        if asked().kind == "json":
-            click.echo(to_json(as_dict(catalog, found, tags, transcript), indent=2))
-        elif asked().for_programs:
+        if requested_output().kind == "json":
+            click.echo(to_json(video_as_dict(catalog, found, tags, transcript), indent=2))
+        elif requested_output().for_programs:
             from tagline.tagging.sidecars.sheet import tag_to_dict
 
             emit((tag_to_dict(tag) for tag in tags), TAG_COLUMNS)
@@ -109,7 +109,7 @@ def list_(modality: str | None, rare: bool, library: str | None) -> None:
     """
     from tagline.tagging.vocabulary import Band, Vocabulary
 
-    with opened(library) as catalog:
+    with open_library(library) as catalog:
         counts = catalog.tag_counts(Modality(modality) if modality else None)
         uses: dict[str, int] = {}
         for count in counts:
@@ -127,7 +127,7 @@ def list_(modality: str | None, rare: bool, library: str | None) -> None:
         ]
         if rare:
             rows = [row for row in rows if row["band"] == Band.RARE]
-        if not rows and not asked().for_programs:
+        if not rows and not requested_output().for_programs:
             raise NothingFound(
                 "there are no such tags in this library; `tagline tags list` lists all that there are"
             )
@@ -147,9 +147,9 @@ def accept(video: str, tag: str, modality: str | None, library: str | None) -> N
     \b
     tagline tags accept holiday.mp4 dog
     """
-    with opened(library) as catalog:
-        found = the_video(catalog, video)
-        _must_have(catalog, found, tag, modality)
+    with open_library(library) as catalog:
+        found = find_video(catalog, video)
+        _check_has_tag(catalog, found, tag, modality)
         done = catalog.decide.accept(found.id, tag, Modality(modality) if modality else None)
         spans = f", {len(done)} spans" if len(done) > 1 else ""
         click.echo(f"accepted: {safe(done[0].text)} in {_name(found)}{spans}")
@@ -166,14 +166,14 @@ def reject(video: str, tag: str, modality: str | None, library: str | None) -> N
     \b
     tagline tags reject holiday.mp4 cat
     """
-    with opened(library) as catalog:
-        found = the_video(catalog, video)
-        _must_have(catalog, found, tag, modality)
+    with open_library(library) as catalog:
+        found = find_video(catalog, video)
+        _check_has_tag(catalog, found, tag, modality)
         done = catalog.decide.reject(found.id, tag, Modality(modality) if modality else None)
         click.echo(f"rejected: {safe(done[0].text)} in {_name(found)}")
 
 
-class Moment(click.ParamType):
+class TimestampParam(click.ParamType):
     """A moment of a video: 65, 65.5, 1:05 or 1:02:03."""
 
     name = "time"
@@ -194,8 +194,8 @@ class Moment(click.ParamType):
 @tags.command()
 @click.argument("video")
 @click.argument("tag")
-@click.option("--from", "start", type=Moment(), help="Where it begins: seconds, or 1:05.")
-@click.option("--to", "end", type=Moment(), help="Where it ends; else the video's end.")
+@click.option("--from", "start", type=TimestampParam(), help="Where it begins: seconds, or 1:05.")
+@click.option("--to", "end", type=TimestampParam(), help="Where it ends; else the video's end.")
 @modality_option("What kind of tag it is; human if not given.")
 @library_option
 def add(
@@ -209,8 +209,8 @@ def add(
     """
     from tagline.tagging.timeline import clock
 
-    with opened(library) as catalog:
-        found = the_video(catalog, video)
+    with open_library(library) as catalog:
+        found = find_video(catalog, video)
         length = found.duration
         span = None
         if start is not None or end is not None:
@@ -240,9 +240,9 @@ def rename(old: str, new: str, modality: str | None, library: str | None) -> Non
     \b
     tagline tags rename "man" "Grandpa" --modality person
     """
-    with opened(library) as catalog:
+    with open_library(library) as catalog:
         videos = _videos_with(catalog, [old], modality)
-        _said(lambda: catalog.decide.rename(old, new, Modality(modality) if modality else None))
+        _run_decision(lambda: catalog.decide.rename(old, new, Modality(modality) if modality else None))
         click.echo(f"renamed: {safe(old)} is now {safe(new)} in {_count(videos, 'video')}")
 
 
@@ -257,9 +257,9 @@ def merge(texts: tuple[str, ...], into: str, modality: str | None, library: str 
     \b
     tagline tags merge puppy doggy hound --into dog
     """
-    with opened(library) as catalog:
+    with open_library(library) as catalog:
         videos = _videos_with(catalog, texts, modality)
-        _said(lambda: catalog.decide.merge(texts, into, Modality(modality) if modality else None))
+        _run_decision(lambda: catalog.decide.merge(texts, into, Modality(modality) if modality else None))
         click.echo(f"merged: {', '.join(map(safe, texts))} into {safe(into)} in {_count(videos, 'video')}")
 
 
@@ -274,8 +274,8 @@ def alias(other: str, tag: str, modality: str | None, library: str | None) -> No
     \b
     tagline tags alias Schäferhund dog
     """
-    with opened(library) as catalog:
-        _said(lambda: catalog.decide.alias(other, tag, Modality(modality) if modality else None))
+    with open_library(library) as catalog:
+        _run_decision(lambda: catalog.decide.alias(other, tag, Modality(modality) if modality else None))
         click.echo(f"alias: {safe(other)} is another word for {safe(tag)}")
 
 
@@ -287,14 +287,14 @@ def undo(library: str | None) -> None:
     \b
     tagline tags undo
     """
-    with opened(library) as catalog:
+    with open_library(library) as catalog:
         taken = catalog.decide.undo()
         if not taken:
             raise NothingFound("there is nothing to take back: nobody has decided anything in this library")
-        click.echo(f"taken back: {_in_words(catalog, taken)}")
+        click.echo(f"taken back: {_describe_decision(catalog, taken)}")
 
 
-def _in_words(catalog: Catalog, taken: Sequence[Verdict]) -> str:
+def _describe_decision(catalog: Catalog, taken: Sequence[Verdict]) -> str:
     """A decision as a person would tell it."""
     first = taken[0]
     texts = ", ".join(dict.fromkeys(safe(verdict.text) for verdict in taken))
@@ -304,7 +304,7 @@ def _in_words(catalog: Catalog, taken: Sequence[Verdict]) -> str:
     return f"{first.kind} {texts} in {_name(video) if video else f'video {first.video_id}'}"
 
 
-def _said(act: Any) -> None:
+def _run_decision(act: Any) -> None:
     """Carry out a decision; a text that is none is the caller's mistake."""
     try:
         act()
@@ -312,7 +312,7 @@ def _said(act: Any) -> None:
         raise click.UsageError(str(error)) from error
 
 
-def _must_have(catalog: Catalog, video: Video, text: str, modality: str | None) -> None:
+def _check_has_tag(catalog: Catalog, video: Video, text: str, modality: str | None) -> None:
     """A decision on a tag that is not there is a slip of the pen: say which one may be meant."""
     from tagline.tagging.vocabulary import normal
 
@@ -324,7 +324,7 @@ def _must_have(catalog: Catalog, video: Video, text: str, modality: str | None) 
         return
     raise NothingFound(
         f"{_name(video)} has no {f'{modality} ' if modality else ''}tag '{safe(text, 60)}'"
-        f"{_perhaps(text, {tag.text for tag in there})}; `tagline show {video.id}` shows all"
+        f"{_suggestion(text, {tag.text for tag in there})}; `tagline show {video.id}` shows all"
     )
 
 
@@ -342,12 +342,12 @@ def _videos_with(catalog: Catalog, texts: Sequence[str], modality: str | None) -
     if not videos:
         named = " or ".join(f"'{safe(text, 60)}'" for text in texts)
         raise NothingFound(
-            f"no video has the tag {named}{_perhaps(texts[0], there)}; `tagline tags list` lists all"
+            f"no video has the tag {named}{_suggestion(texts[0], there)}; `tagline tags list` lists all"
         )
     return videos
 
 
-def _perhaps(text: str, there: set[str]) -> str:
+def _suggestion(text: str, there: set[str]) -> str:
     from difflib import get_close_matches
 
     near = get_close_matches(text.casefold(), sorted(there), n=1)

@@ -186,10 +186,10 @@ MIGRATIONS: tuple[str, ...] = (FIRST, EMBEDDINGS)
 
 def upgrade(connection: sqlite3.Connection, name: str) -> None:
     """Bring an opened database to the newest schema, each step whole or not at all."""
-    while check(connection, name) < len(MIGRATIONS):
+    while check_schema(connection, name) < len(MIGRATIONS):
         connection.execute("BEGIN IMMEDIATE")
         try:
-            version = check(connection, name)  # another program may have been faster
+            version = check_schema(connection, name)  # another program may have been faster
             for statement in _statements(MIGRATIONS[version]) if version < len(MIGRATIONS) else ():
                 connection.execute(statement)
             connection.execute(f"PRAGMA application_id = {APPLICATION}")
@@ -212,7 +212,7 @@ def _statements(script: str) -> Iterator[str]:
         yield statement
 
 
-def check(connection: sqlite3.Connection, name: str) -> int:
+def check_schema(connection: sqlite3.Connection, name: str) -> int:
     """The schema version of a database, 0 for an empty one; refuses what is no catalog of ours."""
     try:
         version = int(connection.execute("PRAGMA user_version").fetchone()[0])

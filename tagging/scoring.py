@@ -15,7 +15,7 @@ Tags = Collection[str]
 
 
 @dataclass(frozen=True, slots=True)
-class Score:
+class PrecisionRecall:
     """Precision, recall and F1, each 0..1, over so many tags or videos."""
 
     precision: float
@@ -53,7 +53,7 @@ def tag_sets(train: Iterable[Tags], test: Iterable[Tags], share: float = 0.9) ->
     return TagSets(frozenset(shared), frozenset(common), frozenset(shared) - common)
 
 
-def label_based(truth: Sequence[Tags], predicted: Sequence[Tags], tags: Collection[str]) -> Score:
+def label_based(truth: Sequence[Tags], predicted: Sequence[Tags], tags: Collection[str]) -> PrecisionRecall:
     """Macro scores over `tags`: every tag counts the same, however rare. An undefined ratio counts as 0."""
     _same_length(truth, predicted)
     right: Counter[str] = Counter()
@@ -67,10 +67,10 @@ def label_based(truth: Sequence[Tags], predicted: Sequence[Tags], tags: Collecti
     precisions = [_ratio(right[tag], said[tag]) for tag in tags]
     recalls = [_ratio(right[tag], there[tag]) for tag in tags]
     f1s = [_ratio(2 * right[tag], said[tag] + there[tag]) for tag in tags]
-    return Score(_mean(precisions), _mean(recalls), _mean(f1s), len(precisions))
+    return PrecisionRecall(_mean(precisions), _mean(recalls), _mean(f1s), len(precisions))
 
 
-def example_based(truth: Sequence[Tags], predicted: Sequence[Tags], tags: Collection[str]) -> Score:
+def example_based(truth: Sequence[Tags], predicted: Sequence[Tags], tags: Collection[str]) -> PrecisionRecall:
     """Scores per video, on `tags` alone (tags outside are the business of tag gain).
 
     Videos without any true tag among `tags` have no recall and are left out; saying nothing is precision 0.
@@ -86,7 +86,9 @@ def example_based(truth: Sequence[Tags], predicted: Sequence[Tags], tags: Collec
         precisions.append(_ratio(right, len(guess_set)))
         recalls.append(_ratio(right, len(true_set)))
     precision, recall = _mean(precisions), _mean(recalls)
-    return Score(precision, recall, _ratio(2 * precision * recall, precision + recall), len(recalls))
+    return PrecisionRecall(
+        precision, recall, _ratio(2 * precision * recall, precision + recall), len(recalls)
+    )
 
 
 @dataclass(frozen=True, slots=True)

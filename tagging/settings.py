@@ -24,17 +24,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tagline.experts.panel import Expert, UnknownExpert, build, known
+from tagline.experts.panel import Expert, UnknownExpert, build_expert, available_experts
 from tagline.tagging import owned
 from tagline.tagging.names import safe
 
 FILE = "tagline.toml"
 
 # Experts that look into the catalog once the files are read; see tagging/merging/run.py.
-AFTERWARDS = ("neighbours", "ranked")
+CATALOG_EXPERTS = ("neighbours", "ranked")
 
 # What a file that came along with a folder of videos must not decide.
-ONLY_BY_HAND = frozenset({"allow_pickle"})
+TRUSTED_FILES_ONLY = frozenset({"allow_pickle"})
 
 _TAG = {"experts": list, "device": str, "batch": int, "jobs": int}
 
@@ -47,7 +47,7 @@ class SettingsError(Exception):
 class Settings:
     """What a configuration says. `experts` holds the settings of each expert by its name."""
 
-    names: tuple[str, ...] | None = None  # which experts; None: all that can be had
+    expert_names: tuple[str, ...] | None = None  # which experts; None: all that can be had
     experts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     device: str = "auto"
     batch: int = 8
@@ -56,15 +56,15 @@ class Settings:
 
     def chosen(self, only: Iterable[str] = ()) -> tuple[str, ...]:
         """The names of the experts that shall look, in the order of the panel."""
-        names = tuple(dict.fromkeys(only)) or self.names or tuple(known())
+        names = tuple(dict.fromkeys(only)) or self.expert_names or tuple(available_experts())
         own = {name for name, options in self.experts.items() if "use" in options}
         for name in names:
-            if name not in known() and name not in own and name not in AFTERWARDS:
+            if name not in available_experts() and name not in own and name not in CATALOG_EXPERTS:
                 raise UnknownExpert(
                     f"there is no expert called {safe(name)!r}; "
-                    f"there are {', '.join([*known(), *AFTERWARDS])}"
+                    f"there are {', '.join([*available_experts(), *CATALOG_EXPERTS])}"
                 )
-        order = list(dict.fromkeys([*known(), *self.experts, *AFTERWARDS]))
+        order = list(dict.fromkeys([*available_experts(), *self.experts, *CATALOG_EXPERTS]))
         return tuple(sorted(names, key=order.index))
 
     def build(self, name: str, *, collection: str | None = None, allow_pickle: bool = False) -> Expert:
@@ -82,10 +82,10 @@ class Settings:
             # Not every expert knows both; what else is wrong comes up again without them.
             for known_ones in (common, *({key: common[key]} for key in common)):
                 try:
-                    return build(name, {**options, **known_ones})
+                    return build_expert(name, {**options, **known_ones})
                 except (TypeError, ValueError):
                     continue
-            return build(name, options)
+            return build_expert(name, options)
         except (TypeError, ValueError) as error:
             if isinstance(error, UnknownExpert):
                 raise
@@ -99,7 +99,7 @@ class Settings:
         experts: list[Expert] = []
         absent: dict[str, str] = {}
         for name in self.chosen(only):
-            if name in AFTERWARDS:
+            if name in CATALOG_EXPERTS:
                 continue
             try:
                 experts.append(self.build(name, collection=collection, allow_pickle=allow_pickle))
@@ -112,7 +112,7 @@ class Settings:
         return experts, absent
 
 
-def load(file: str | os.PathLike[str] | None, root: Path | None = None) -> Settings:
+def load_settings(file: str | os.PathLike[str] | None, root: Path | None = None) -> Settings:
     """The configuration in a file; without one, that of the library at `root`, or the defaults."""
     given = Path(file) if file is not None else None
     path = given or (next(_beside(root), None) if root is not None else None)
@@ -127,7 +127,7 @@ def load(file: str | os.PathLike[str] | None, root: Path | None = None) -> Setti
         raise SettingsError(f"{name} cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{name} is not valid TOML: {error}") from error
-    return _understand(data, path, trusted=given is not None)
+    return _parse(data, path, trusted=given is not None)
 
 
 def _beside(root: Path) -> Iterator[Path]:
@@ -135,7 +135,7 @@ def _beside(root: Path) -> Iterator[Path]:
     return (path for path in candidates if os.path.lexists(path))
 
 
-def _understand(data: dict[str, Any], path: Path, *, trusted: bool) -> Settings:
+def _parse(data: dict[str, Any], path: Path, *, trusted: bool) -> Settings:
     name = safe(path)
     strange = set(data) - {"tag", "experts"}
     if strange:
@@ -147,11 +147,11 @@ def _understand(data: dict[str, Any], path: Path, *, trusted: bool) -> Settings:
         if key not in _TAG:
             raise SettingsError(f"{name}: [tag] has no setting {safe(key)!r}; it has {', '.join(_TAG)}")
         if type(value) is not _TAG[key] or (isinstance(value, int) and value < 1):
-            raise SettingsError(f"{name}: {key} in [tag] must be {_PLAIN[_TAG[key]]}")
+            raise SettingsError(f"{name}: {key} in [tag] must be {_TYPE_NAMES[_TAG[key]]}")
     experts: dict[str, dict[str, Any]] = {}
     for expert, options in _table(data.get("experts", {}), "experts", name).items():
         options = _table(options, f"experts.{safe(expert)}", name)
-        forbidden = ONLY_BY_HAND & options.keys()
+        forbidden = TRUSTED_FILES_ONLY & options.keys()
         if forbidden and not trusted:
             raise SettingsError(
                 f"{name} lies with the videos and may not set {min(forbidden)}; "
@@ -161,7 +161,7 @@ def _understand(data: dict[str, Any], path: Path, *, trusted: bool) -> Settings:
         experts[expert] = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
     names = tag.get("experts")
     return Settings(
-        names=tuple(map(str, names)) if names is not None else None,
+        expert_names=tuple(map(str, names)) if names is not None else None,
         experts=experts,
         device=tag.get("device", "auto"),
         batch=tag.get("batch", 8),
@@ -170,7 +170,7 @@ def _understand(data: dict[str, Any], path: Path, *, trusted: bool) -> Settings:
     )
 
 
-_PLAIN = {list: "a list of names", str: "a name in quotes", int: "a whole number above 0"}
+_TYPE_NAMES = {list: "a list of names", str: "a name in quotes", int: "a whole number above 0"}
 
 
 def _table(value: Any, title: str, name: str) -> dict[str, Any]:

@@ -10,9 +10,9 @@ from tagline.tagging.catalog import Catalog, Video
 from tagline.tagging.names import safe
 from tagline.tagging.output import console
 from tagline.tagging.sidecars.sheet import tag_to_dict
-from tagline.tagging.sidecars.transcript import lines, spoken
-from tagline.tagging.timeline import PLAIN, Line, Signs, clock, timeline
-from tagline.tagging.unseen import unseen
+from tagline.tagging.sidecars.transcript import caption_lines, line_text
+from tagline.tagging.timeline import PLAIN, StyledText, TimelineSymbols, clock, timeline
+from tagline.tagging.unseen import coverage_gaps
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -23,9 +23,9 @@ def show_video(
 ) -> None:
     """Print facts, timeline, transcript and what was not looked at."""
     screen = console()
-    signs = Signs() if "utf" in screen.encoding.lower() else PLAIN
+    signs = TimelineSymbols() if "utf" in screen.encoding.lower() else PLAIN
     for line in _head(video):
-        screen.print(_text([line]))
+        screen.print(_styled([line]))
     screen.print()
     most = None if everything else 12
     rows = timeline(
@@ -37,18 +37,18 @@ def show_video(
         signs=signs,
     )
     for row in rows:
-        screen.print(_text(row), no_wrap=True, overflow="crop", crop=True)
-    missed = unseen(catalog, video)
+        screen.print(_styled(row), no_wrap=True, overflow="crop", crop=True)
+    missed = coverage_gaps(catalog, video)
     if not tags and (not missed or missed[0].expert):
         screen.print("no tags" + (" of this kind" if catalog.tags(video.id) else ""))
     if transcript:
         _transcript(catalog, video)
     if missed:
         screen.print()
-        screen.print(_text([("not looked at", "bold")]))
+        screen.print(_styled([("not looked at", "bold")]))
         for expert, reason in missed:
             name = f"{expert}: " if expert else ""
-            screen.print(_text([("  ", ""), (safe(name), "bold"), (safe(reason), "")]))
+            screen.print(_styled([("  ", ""), (safe(name), "bold"), (safe(reason), "")]))
 
 
 def _accepted(catalog: Catalog, video: Video) -> set[tuple[Modality, str]]:
@@ -88,20 +88,20 @@ def _transcript(catalog: Catalog, video: Video) -> None:
     screen = console()
     words = catalog.words(video.id)
     screen.print()
-    screen.print(_text([("what is said" if words else "no transcript", "bold")]))
-    for group in lines(words):
-        screen.print(_text([(f"{clock(group[0].start):>8}  ", "dim"), (safe(spoken(group)), "")]))
+    screen.print(_styled([("what is said" if words else "no transcript", "bold")]))
+    for group in caption_lines(words):
+        screen.print(_styled([(f"{clock(group[0].start):>8}  ", "dim"), (safe(line_text(group)), "")]))
 
 
-def _text(line: Line) -> Text:
+def _styled(line: StyledText) -> Text:
     from rich.text import Text
 
     return Text.assemble(*line)
 
 
-def as_dict(catalog: Catalog, video: Video, tags: Sequence[Tag], transcript: bool) -> dict[str, Any]:
+def video_as_dict(catalog: Catalog, video: Video, tags: Sequence[Tag], transcript: bool) -> dict[str, Any]:
     facts = video.facts
-    told: dict[str, Any] = {
+    data: dict[str, Any] = {
         "id": video.id,
         "hash": video.hash,
         "paths": video.paths,
@@ -114,10 +114,10 @@ def as_dict(catalog: Catalog, video: Video, tags: Sequence[Tag], transcript: boo
             {"expert": run.expert, "modality": run.modality, "version": run.version, "at": run.at}
             for run in catalog.runs(video.id)
         ],
-        "not_looked_at": [missed._asdict() for missed in unseen(catalog, video)],
+        "not_looked_at": [missed._asdict() for missed in coverage_gaps(catalog, video)],
     }
     if facts is not None:
-        told["facts"] = {
+        data["facts"] = {
             "duration": facts.duration,
             "width": facts.width,
             "height": facts.height,
@@ -128,7 +128,7 @@ def as_dict(catalog: Catalog, video: Video, tags: Sequence[Tag], transcript: boo
             "has_sound": facts.has_sound,
         }
     if transcript:
-        told["words"] = [
+        data["words"] = [
             [word.text, word.start, word.end, word.probability] for word in catalog.words(video.id)
         ]
-    return told
+    return data

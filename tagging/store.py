@@ -14,14 +14,14 @@ from tagline.tagging import owned, places, schema
 from tagline.tagging.names import safe
 from tagline.tagging.schema import CatalogError
 
-WAIT = 30.0  # seconds for another program's write to end
+LOCK_TIMEOUT = 30.0  # seconds for another program's write to end
 
 
 class CatalogFull(CatalogError):
     """The disk is full. Nothing that was written before is lost."""
 
 
-class Store:
+class CatalogDatabase:
     """An open catalog file. `root` is the folder below which paths are stored relative to it."""
 
     def __init__(
@@ -38,7 +38,9 @@ class Store:
     @classmethod
     def open(cls, folder_or_file: str | os.PathLike[str] | places.Home, *, create: bool = True) -> Self:
         """The catalog of a folder, or the catalog that a file is; made if it is not there yet."""
-        where = folder_or_file if isinstance(folder_or_file, places.Home) else places.home(folder_or_file)
+        where = (
+            folder_or_file if isinstance(folder_or_file, places.Home) else places.catalog_home(folder_or_file)
+        )
         name = safe(where.file)
         if _state(where.file) is None:
             if not create:
@@ -48,13 +50,13 @@ class Store:
         try:
             connection = _connect(where.file, writable)
         except sqlite3.Error as error:
-            raise in_words(error, name) from error
+            raise catalog_error(error, name) from error
         try:
             if writable:
-                schema.check(connection, name)
+                schema.check_schema(connection, name)
                 connection.execute("PRAGMA journal_mode = WAL")
                 schema.upgrade(connection, name)
-            elif schema.check(connection, name) < len(schema.MIGRATIONS):
+            elif schema.check_schema(connection, name) < len(schema.MIGRATIONS):
                 raise CatalogError(
                     f"{name} is older than this tagline, which may not write to it to renew it"
                 )
@@ -63,7 +65,7 @@ class Store:
         except BaseException as error:
             connection.close()
             if isinstance(error, sqlite3.Error):
-                raise in_words(error, name) from error
+                raise catalog_error(error, name) from error
             raise
         return catalog
 
@@ -114,7 +116,7 @@ class Store:
                     self.connection.execute("ROLLBACK")
                 self._forget_cached()
                 if isinstance(error, sqlite3.Error):
-                    raise in_words(error, self.name) from error
+                    raise catalog_error(error, self.name) from error
                 raise
             finally:
                 self._depth = 0
@@ -123,7 +125,7 @@ class Store:
         try:
             self.connection.execute(statement)
         except sqlite3.Error as error:
-            raise in_words(error, self.name) from error
+            raise catalog_error(error, self.name) from error
 
     @property
     def name(self) -> str:
@@ -170,7 +172,7 @@ def _connect(file: Path | None, writable: bool) -> sqlite3.Connection:
     else:  # without write access there is no shared memory for the log: read what is in the file
         target = file.as_uri() + "?mode=ro&immutable=1"
     connection = sqlite3.connect(
-        target, timeout=WAIT, isolation_level=None, check_same_thread=False, uri=file is not None
+        target, timeout=LOCK_TIMEOUT, isolation_level=None, check_same_thread=False, uri=file is not None
     )
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA synchronous = FULL")  # what a person said outlives a power cut
@@ -198,7 +200,7 @@ def _create(file: Path) -> None:
         ) from error
 
 
-def in_words(error: sqlite3.Error, name: str) -> CatalogError:
+def catalog_error(error: sqlite3.Error, name: str) -> CatalogError:
     """What SQLite says, for people."""
     code = getattr(error, "sqlite_errorcode", None)
     if code == sqlite3.SQLITE_FULL or (code is not None and code in _WRITE_ERRORS):

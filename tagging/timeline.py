@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from tagline.experts.tags import HUMAN_SOURCE, Modality, Tag
 from tagline.tagging.names import safe
-from tagline.tagging.verdicts import ORDER
+from tagline.tagging.verdicts import MODALITY_ORDER
 
 # (text, style) pieces of one line; styles are rich's names
-Line = list[tuple[str, str]]
+StyledText = list[tuple[str, str]]
 
 COLOURS = {
     Modality.OBJECT: "green",
@@ -29,7 +29,7 @@ STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 4
 
 
 @dataclass(frozen=True, slots=True)
-class Signs:
+class TimelineSymbols:
     """What a timeline is drawn with."""
 
     empty: str = "·"
@@ -39,7 +39,7 @@ class Signs:
     cut: str = "…"
 
 
-PLAIN = Signs(".", "=", "*", "+", "~")  # for terminals that show ASCII only
+PLAIN = TimelineSymbols(".", "=", "*", "+", "~")  # for terminals that show ASCII only
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def clock(seconds: float) -> str:
 def lanes(tags: Sequence[Tag], accepted: Collection[tuple[Modality, str]] = ()) -> dict[Modality, list[Lane]]:
     """Tags by modality, in the order of the modalities; what people said and the surest texts first."""
     grouped: dict[Modality, dict[str, list[Tag]]] = {}
-    for tag in sorted(tags, key=lambda tag: (ORDER[tag.modality], tag.start)):
+    for tag in sorted(tags, key=lambda tag: (MODALITY_ORDER[tag.modality], tag.start)):
         grouped.setdefault(tag.modality, {}).setdefault(tag.text, []).append(tag)
     return {
         modality: sorted(
@@ -91,8 +91,8 @@ def timeline(
     *,
     most: int | None = 12,
     accepted: Collection[tuple[Modality, str]] = (),
-    signs: Signs = Signs(),
-) -> Iterator[Line]:
+    signs: TimelineSymbols = TimelineSymbols(),
+) -> Iterator[StyledText]:
     """The lines of a timeline, each at most `width` columns wide.
 
     A row is one text: its name, its best score, and a bar for each span, with a mark where it is seen or
@@ -101,7 +101,7 @@ def timeline(
     end = max([duration or 0.0, *(tag.end for tag in tags)], default=0.0)
     by_sense = lanes(tags, accepted)
     sense_width = max((len(modality) for modality in by_sense), default=0) + 1
-    longest = max((cells(safe(lane.text)) for rows in by_sense.values() for lane in rows), default=0)
+    longest = max((display_width(safe(lane.text)) for rows in by_sense.values() for lane in rows), default=0)
     room = max(width - sense_width - 7, 4)  # left for names and bars
     name_width = max(min(longest, max(width // 4, 12), 40, room), 4)
     bar = room - name_width
@@ -114,15 +114,15 @@ def timeline(
             sense = modality.value if place == 0 else ""
             style = COLOURS[modality]
             mark = signs.person if lane.by_person else " "
-            line: Line = [
+            line: StyledText = [
                 (f"{sense:<{sense_width}}", f"bold {style}"),
-                (fit(safe(lane.text), name_width, signs), ""),
+                (fit_width(safe(lane.text), name_width, signs), ""),
             ]
             line += [(f" {mark}", "bright_green"), (f"{_percent(lane.score)} ", "dim")]
             if draws:
                 line += [(" ", ""), *bars(lane, end, bar, style, signs)]
             elif bar > 0:
-                line.append((fit(_spans(lane), bar, signs).rstrip(), style))
+                line.append((fit_width(_spans(lane), bar, signs).rstrip(), style))
             yield line
         if len(rows) > len(shown):
             yield [(" " * sense_width, ""), (f"and {len(rows) - len(shown)} more; --all shows them", "dim")]
@@ -142,7 +142,9 @@ def axis(end: float, width: int) -> str:
     return "".join(line)[:width]
 
 
-def bars(lane: Lane, end: float, width: int, style: str, signs: Signs = Signs()) -> Line:
+def bars(
+    lane: Lane, end: float, width: int, style: str, signs: TimelineSymbols = TimelineSymbols()
+) -> StyledText:
     """One row of cells; each stands for end/width seconds, and the shortest span still fills one."""
     cells = [signs.empty] * width
     for tag in lane.spans:
@@ -152,7 +154,7 @@ def bars(lane: Lane, end: float, width: int, style: str, signs: Signs = Signs())
     strongest = max(lane.spans, key=lambda tag: tag.score)
     if strongest.best is not None:
         cells[_cell(strongest.best, end, width)] = signs.best
-    pieces: Line = []
+    pieces: StyledText = []
     for cell in cells:
         kind = "dim" if cell == signs.empty else f"bold {style}" if cell == signs.best else style
         if pieces and pieces[-1][1] == kind:
@@ -175,19 +177,19 @@ def _spans(lane: Lane) -> str:
     return ", ".join(f"{clock(tag.start)}-{clock(tag.end)}" for tag in lane.spans)
 
 
-def fit(text: str, width: int, signs: Signs = Signs()) -> str:
+def fit_width(text: str, width: int, signs: TimelineSymbols = TimelineSymbols()) -> str:
     """The text in exactly `width` columns, cut off with a sign that says so."""
-    if cells(text) > width:
+    if display_width(text) > width:
         kept = ""
         for character in text:
-            if cells(kept + character) > width - 1:
+            if display_width(kept + character) > width - 1:
                 break
             kept += character
         text = kept + signs.cut
-    return text + " " * (width - cells(text))
+    return text + " " * (width - display_width(text))
 
 
-def cells(text: str) -> int:
+def display_width(text: str) -> int:
     """Columns that a text takes in a terminal: East Asian characters take two."""
     from rich.cells import cell_len
 

@@ -20,34 +20,34 @@ from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainingArguments
 from transformers.utils import logging as transformers_logging
 
-from tagline.experts.stock.digest import write_whole
+from tagline.experts.stock.digest import write_atomic
 from tagline.tagging.configuring import BadConfig, Schedule
 from tagline.tagging.gathering import world
 
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 COMPLETE = "complete"  # a file in a checkpoint that was written to its end
-RUN, CHECKPOINTS, MODEL, BOARD = "run.json", "checkpoints", "model", "board"
+RUN, CHECKPOINTS, MODEL, TENSORBOARD = "run.json", "checkpoints", "model", "board"
 
 
 class NonFinite(ArithmeticError):
     """A loss or gradient that is no number. The message names the video and the step."""
 
 
-class EpochLoader(DataLoader[Any]):
+class EpochDataLoader(DataLoader[Any]):
     """A data loader that tells its batches which epoch it is."""
 
     def set_epoch(self, epoch: int) -> None:
         self.batch_sampler.set_epoch(epoch)  # type: ignore[union-attr]
 
 
-class HouseTrainer(Trainer, ABC):
+class BaseTrainer(Trainer, ABC):
     """Hugging Face's trainer without pickles, with checkpoints that are whole or not there.
 
     `network` is the model itself: the trainer's own `model` may be wrapped for several devices. `names`
     are the videos of the batch in hand; `lower` says which setting to lower where gradients overflow.
     """
 
-    lower = "the learning rate"
+    setting_to_lower = "the learning rate"
 
     def __init__(
         self,
@@ -57,10 +57,10 @@ class HouseTrainer(Trainer, ABC):
         lessons: Any,
         batches: Any,
         collate: Callable[[Any], Any],
-        say: Say,
+        say: Log,
     ) -> None:
         """train: a room's TrainConfig; batches: its sampler, cut for this rank already."""
-        self.network, self.lessons, self.batches, self.say = model, lessons, batches, say
+        self.network, self.dataset, self.batch_sampler, self.say = model, lessons, batches, say
         # A GPU more in the machine does not mean another process: torchrun starts those.
         arguments._n_gpu = min(arguments.n_gpu, 1)
         arguments.per_device_train_batch_size = batches.each
@@ -81,27 +81,27 @@ class HouseTrainer(Trainer, ABC):
     def validation(self) -> dict[str, float]:
         """The figures on held-out videos; the best checkpoint is chosen by `choice`."""
 
-    def more(self) -> dict[str, float]:
+    def extra_logs(self) -> dict[str, float]:
         """What else is logged beside the losses."""
         return {}
 
     @abstractmethod
-    def line(self, progress: str, logs: Mapping[str, float]) -> str:
+    def log_line(self, progress: str, logs: Mapping[str, float]) -> str:
         """What is logged, for people; nothing if they need not see it."""
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         """Our batches. They are cut for this rank already, so accelerate has nothing to prepare."""
         workers = self.args.dataloader_num_workers
-        return EpochLoader(
-            self.lessons,
-            batch_sampler=self.batches,
+        return EpochDataLoader(
+            self.dataset,
+            batch_sampler=self.batch_sampler,
             collate_fn=self.data_collator,
             num_workers=workers,
             pin_memory=self.args.device.type == "cuda",
             prefetch_factor=2 if workers else None,
         )
 
-    def count(self, parts: Mapping[str, Tensor], videos: int) -> None:
+    def accumulate_losses(self, parts: Mapping[str, Tensor], videos: int) -> None:
         """Keep a batch's losses by name, and how many videos it had, until they are logged."""
         for part, value in parts.items():
             before = self._parts.get(part)
@@ -131,13 +131,13 @@ class HouseTrainer(Trainer, ABC):
                 if world()[1] > 1:
                     dist.all_reduce(mean)
                 logs[part] = float(mean) / world()[1]
-            logs |= self.more()
+            logs |= self.extra_logs()
             logs["videos_per_second"] = self._videos / max(time.perf_counter() - self._since, 1e-9)
             self._parts, self._counted, self._videos = {}, 0, 0
             self._since = time.perf_counter()
         super().log(logs, start_time)
         if self.is_world_process_zero():
-            line = self.line(f"step {self.state.global_step}/{self.state.max_steps}", logs)
+            line = self.log_line(f"step {self.state.global_step}/{self.state.max_steps}", logs)
             if line:
                 self.say(line)
 
@@ -153,7 +153,7 @@ class HouseTrainer(Trainer, ABC):
 
             self.add_callback(WandbCallback())
 
-    def everyone(self, names: list[str]) -> list[str]:
+    def gather_names(self, names: list[str]) -> list[str]:
         """The names of all ranks, in their order."""
         ranks = world()[1]
         if ranks == 1:
@@ -177,7 +177,7 @@ class HouseTrainer(Trainer, ABC):
             if not bool(torch.isfinite(parameter).all()):
                 raise NonFinite(
                     f"the weights ({name}) were no numbers any more before step {step}; "
-                    f"lower {self.lower}, or turn bf16 off"
+                    f"lower {self.setting_to_lower}, or turn bf16 off"
                 )
         return False
 
@@ -185,10 +185,10 @@ class HouseTrainer(Trainer, ABC):
         norm = super()._clip_grad_norm(model)
         # One step with such gradients and every weight is lost.
         if norm is not None and not math.isfinite(float(norm)):
-            names = ", ".join(self.everyone(self.names))
+            names = ", ".join(self.gather_names(self.names))
             raise NonFinite(
                 f"the gradient of step {self.state.global_step + 1} is no number; it came from {names}; "
-                f"lower {self.lower}, or turn bf16 off"
+                f"lower {self.setting_to_lower}, or turn bf16 off"
             )
         return norm
 
@@ -210,7 +210,7 @@ class HouseTrainer(Trainer, ABC):
             (folder / COMPLETE).touch()
 
 
-def arguments(folder: Path, train: Schedule, device: str | None) -> TrainingArguments:
+def training_arguments(folder: Path, train: Schedule, device: str | None) -> TrainingArguments:
     """What Hugging Face's trainer is told, from a room's TrainConfig. Steps and batches are the room's."""
     transformers_logging.set_verbosity_error()
     cpu = device == "cpu" or not torch.cuda.is_available()
@@ -239,7 +239,7 @@ def arguments(folder: Path, train: Schedule, device: str | None) -> TrainingArgu
     )
 
 
-def reports() -> list[str]:
+def available_loggers() -> list[str]:
     """TensorBoard where it is installed; W&B where it is installed and somebody is logged in."""
     from importlib.util import find_spec
 
@@ -247,7 +247,7 @@ def reports() -> list[str]:
     return [*found, "wandb"] if find_spec("wandb") and os.environ.get("WANDB_API_KEY") else found
 
 
-def claim(run: Mapping[str, Any], folder: Path, finished: str, say: Say, data: str) -> Path | None:
+def claim_run_folder(run: Mapping[str, Any], folder: Path, finished: str, say: Log, data: str) -> Path | None:
     """Make the folder this run's, or find the last whole checkpoint of the same run in it.
 
     run: {"config": ..., "data": digest}; finished: the file that a saved model has last; data: what the
@@ -257,7 +257,7 @@ def claim(run: Mapping[str, Any], folder: Path, finished: str, say: Say, data: s
     if not path.exists():
         if (folder / CHECKPOINTS).exists() or (folder / MODEL).exists():
             raise BadConfig(f"{folder} holds another model; name a new folder with --out")
-        write_whole(path, json.dumps(run, indent=2) + "\n")
+        write_atomic(path, json.dumps(run, indent=2) + "\n")
         return None
     before = json.loads(path.read_text(encoding="utf-8"))
     if before != run:

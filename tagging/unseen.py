@@ -7,34 +7,41 @@ from typing import NamedTuple
 from tagline.experts.footage import Coverage
 from tagline.tagging.catalog import Catalog, Video
 
-WAITING = "has not looked at it yet; run `tagline tag`"
+NOT_YET_RUN = "has not looked at it yet; run `tagline tag`"
 
 
-class Unseen(NamedTuple):
+class CoverageGap(NamedTuple):
     """Something that was not looked at. `expert` is "" where it is the file itself."""
 
     expert: str
     reason: str
 
 
-def unseen(catalog: Catalog, video: Video) -> list[Unseen]:
+def coverage_gaps(catalog: Catalog, video: Video) -> list[CoverageGap]:
     """In the order of the experts: the file's own failure, experts that failed, saw part of it, or none."""
     runs = {run.expert: run for run in catalog.runs(video.id)}
     failures = {failure.expert: failure.reason for failure in catalog.failures(video.id)}
-    found = [Unseen("", f"the file could not be read: {failures.pop('')}")] if "" in failures else []
+    found = [CoverageGap("", f"the file could not be read: {failures.pop('')}")] if "" in failures else []
     for expert in [*runs, *(name for name in failures if name not in runs)]:
         if expert in failures:
             before = "; what it says is of an earlier look" if expert in runs else ""
-            found.append(Unseen(expert, f"failed: {failures[expert]}{before}"))
+            found.append(CoverageGap(expert, f"failed: {failures[expert]}{before}"))
         if expert in runs:
-            notes = [*in_words(runs[expert].coverage), *runs[expert].coverage.notes, *runs[expert].notes]
-            found += [Unseen(expert, note) for note in dict.fromkeys(notes)]
+            notes = [
+                *coverage_notes(runs[expert].coverage),
+                *runs[expert].coverage.notes,
+                *runs[expert].notes,
+            ]
+            found += [CoverageGap(expert, note) for note in dict.fromkeys(notes)]
     if not found or found[0].expert:
-        found += [Unseen(name, reason) for name, reason in _never(catalog, {*runs, *failures}).items()]
+        found += [
+            CoverageGap(name, reason)
+            for name, reason in _experts_never_run(catalog, {*runs, *failures}).items()
+        ]
     return found
 
 
-def in_words(coverage: Coverage) -> list[str]:
+def coverage_notes(coverage: Coverage) -> list[str]:
     """ "12 of 60 frames unreadable", "sound missing\""""
     said = []
     if coverage.read < coverage.wanted:
@@ -49,12 +56,12 @@ def in_words(coverage: Coverage) -> list[str]:
     return said
 
 
-def _never(catalog: Catalog, looked: set[str]) -> dict[str, str]:
+def _experts_never_run(catalog: Catalog, looked: set[str]) -> dict[str, str]:
     """Experts that never looked, and what keeps them from it."""
-    from tagline.tagging.settings import SettingsError, load
+    from tagline.tagging.settings import SettingsError, load_settings
 
     try:
-        settings = load(None, catalog.root)
+        settings = load_settings(None, catalog.root)
         names = settings.chosen()
     except (SettingsError, ValueError):  # `tagline tag` says what is wrong with the configuration
         return {}
@@ -68,5 +75,5 @@ def _never(catalog: Catalog, looked: set[str]) -> dict[str, str]:
             missing = f"cannot be set up ({type(error).__name__})"
         if missing and not missing.startswith("not run"):
             missing = f"not run: {missing}"
-        found[name] = missing or WAITING
+        found[name] = missing or NOT_YET_RUN
     return found

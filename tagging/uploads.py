@@ -18,8 +18,8 @@ from dataclasses import asdict, dataclass
 
 from tagline.experts.tags import Modality, Report, Tag
 from tagline.tagging.catalog import Catalog
-from tagline.tagging.reading import Reading
-from tagline.tagging.records import Look, to_json
+from tagline.tagging.reading import CatalogReader
+from tagline.tagging.records import Look, canonical_json
 
 UPLOADER = "uploader"
 VERSION = "1"
@@ -45,8 +45,8 @@ def put_upload(catalog: Catalog, video_id: int, upload: Upload, duration: float 
     video = catalog.video(video_id)
     end = (video.duration if video else None) or duration or 0.0
     facts = {key: value for key, value in asdict(upload).items() if key != "tags" and value is not None}
-    told = to_json([facts, upload.tags, end])
-    fingerprint = hashlib.sha256(told.encode()).hexdigest()
+    payload = canonical_json([facts, upload.tags, end])
+    fingerprint = hashlib.sha256(payload.encode()).hexdigest()
     if catalog.done(video_id).get(UPLOADER) == (VERSION, fingerprint):
         return False
     tags = [Tag(text, Modality.HUMAN, 1.0, 0.0, end, UPLOADER) for text in dict.fromkeys(upload.tags)]
@@ -80,7 +80,7 @@ def uploads(catalog: Catalog, split: str | None = None) -> Iterator[tuple[int, U
             yield video.id, found
 
 
-def judged(catalog: Reading) -> bool:
+def has_labels(catalog: CatalogReader) -> bool:
     """Whether anybody has said anything of any video: its uploader, or the library's owner."""
     row = catalog.connection.execute(
         "SELECT EXISTS(SELECT 1 FROM run WHERE expert = ?)"

@@ -10,8 +10,8 @@ from tagline.experts.tags import HUMAN_SOURCE, Modality, Tag
 from tagline.tagging.records import Verdict
 from tagline.tagging.vocabulary import clean, normal
 
-ORDER = {modality: place for place, modality in enumerate(Modality)}
-EVERYWHERE = ("rename", "merge", "alias")
+MODALITY_ORDER = {modality: place for place, modality in enumerate(Modality)}
+LIBRARY_WIDE = ("rename", "merge", "alias")
 
 
 class Renames:
@@ -22,7 +22,7 @@ class Renames:
 
     def __init__(self, verdicts: Iterable[Verdict]) -> None:
         self._steps = [
-            (v.id, v.modality, v.text, v.target or v.text) for v in verdicts if v.kind in EVERYWHERE
+            (v.id, v.modality, v.text, v.target or v.text) for v in verdicts if v.kind in LIBRARY_WIDE
         ]
         self._known: dict[tuple[str, Modality | None, int], str] = {}
 
@@ -42,7 +42,7 @@ class Renames:
         return self._known[key]
 
 
-def effective(
+def effective_tags(
     tags: Sequence[Tag],
     verdicts: Sequence[Verdict],
     renames: Renames,
@@ -55,14 +55,14 @@ def effective(
     accepted tag has score 1. Spans of one text, modality and source that touch become one. The result is
     ordered by start, modality, text.
     """
-    judged = _last_words(verdicts, renames)
+    judged = _standing_verdicts(verdicts, renames)
     kept: list[Tag] = []
     accepted: set[tuple[Modality, str]] = set()
     given: set[tuple[Modality, str]] = set()
     for tag in tags:
         text = renames.of(tag.text, tag.modality)
         key = (tag.modality, normal(text, tag.modality))
-        said = judged.get(key) or _whichever(judged, key)
+        said = judged.get(key) or _verdict_in_any_modality(judged, key)
         if any(verdict.kind == "reject" for verdict in said):
             continue
         kept.append(tag if text == tag.text else replace(tag, text=text))
@@ -79,12 +79,14 @@ def effective(
             if modality is None or verdict.kind == "reject":
                 continue
             if verdict.kind == "add" or (modality, form) not in given:
-                by_hand.append(_by_hand(verdict, modality, renames, duration))
+                by_hand.append(_person_tag(verdict, modality, renames, duration))
     kept += _join(by_hand)
-    return sorted(kept, key=lambda tag: (tag.start, ORDER[tag.modality], tag.text, tag.source, tag.end))
+    return sorted(
+        kept, key=lambda tag: (tag.start, MODALITY_ORDER[tag.modality], tag.text, tag.source, tag.end)
+    )
 
 
-def _last_words(
+def _standing_verdicts(
     verdicts: Sequence[Verdict], renames: Renames
 ) -> dict[tuple[Modality | None, str], list[Verdict]]:
     """For each modality and text what counts: the last rejection, or everything said since then.
@@ -94,7 +96,7 @@ def _last_words(
     """
     judged: dict[tuple[Modality | None, str], list[Verdict]] = {}
     for verdict in verdicts:
-        if verdict.kind in EVERYWHERE:
+        if verdict.kind in LIBRARY_WIDE:
             continue
         text = renames.of(verdict.text, verdict.modality, since=verdict.id)
         key = (verdict.modality, normal(text, verdict.modality))
@@ -108,14 +110,14 @@ def _last_words(
     return judged
 
 
-def _whichever(
+def _verdict_in_any_modality(
     judged: dict[tuple[Modality | None, str], list[Verdict]], key: tuple[Modality, str]
 ) -> list[Verdict]:
     """A verdict on this text in every modality. Written text is compared in both of its forms."""
     return judged.get((None, key[1])) or judged.get((None, normal(key[1])), [])
 
 
-def _by_hand(verdict: Verdict, modality: Modality, renames: Renames, duration: float | None) -> Tag:
+def _person_tag(verdict: Verdict, modality: Modality, renames: Renames, duration: float | None) -> Tag:
     text = renames.of(verdict.text, modality, since=verdict.id)
     start = verdict.start if verdict.start is not None else 0.0
     end = verdict.end if verdict.end is not None else max(duration or 0.0, start)
@@ -145,7 +147,7 @@ VerdictRow = tuple[str, int | None, Modality | None, str, str | None, float | No
 """kind, video id, modality, text, target, start, end"""
 
 
-class Book(Protocol):
+class VerdictStore(Protocol):
     """What a catalog does for those who decide."""
 
     def tags(self, video_id: int, *, raw: bool = False, judged: bool = True) -> list[Tag]: ...
@@ -155,13 +157,13 @@ class Book(Protocol):
     def drop_last_act(self) -> list[Verdict]: ...
 
 
-class Decisions:
+class VerdictWriter:
     """Writes what a person decides. Reached as `catalog.decide`.
 
     Texts are taken as they are typed ("Anna" stays "Anna"); they are compared in their normal form.
     """
 
-    def __init__(self, catalog: Book) -> None:
+    def __init__(self, catalog: VerdictStore) -> None:
         self._catalog = catalog
 
     def accept(self, video_id: int, text: str, modality: Modality | None = None) -> list[Verdict]:
@@ -184,7 +186,9 @@ class Decisions:
 
     def reject(self, video_id: int, text: str, modality: Modality | None = None) -> list[Verdict]:
         """This tag is wrong for this video, in one modality or in all, now and after every re-run."""
-        return self._catalog.write_verdicts([("reject", video_id, modality, _worth(text), None, None, None)])
+        return self._catalog.write_verdicts(
+            [("reject", video_id, modality, _checked_text(text), None, None, None)]
+        )
 
     def add(
         self,
@@ -197,33 +201,37 @@ class Decisions:
         start, end = span if span is not None else (None, None)
         if start is not None and end is not None and not 0.0 <= start <= end:
             raise ValueError(f"a span starts at 0 or later and ends after it starts: {start:g} to {end:g}")
-        return self._catalog.write_verdicts([("add", video_id, modality, _worth(text), None, start, end)])
+        return self._catalog.write_verdicts(
+            [("add", video_id, modality, _checked_text(text), None, start, end)]
+        )
 
     def rename(self, old: str, new: str, modality: Modality | None = None) -> list[Verdict]:
         """Call a tag otherwise in the whole library, now and after every re-run."""
-        return self._everywhere("rename", [old], new, modality)
+        return self._library_wide("rename", [old], new, modality)
 
     def merge(self, texts: Sequence[str], into: str, modality: Modality | None = None) -> list[Verdict]:
         """Make several tags one."""
-        return self._everywhere("merge", texts, into, modality)
+        return self._library_wide("merge", texts, into, modality)
 
     def alias(self, other: str, text: str, modality: Modality | None = None) -> list[Verdict]:
         """`other` is another word for `text`, wherever it turns up."""
-        return self._everywhere("alias", [other], text, modality)
+        return self._library_wide("alias", [other], text, modality)
 
     def undo(self) -> list[Verdict]:
         """Take the last act back, and say what it was; nothing if there is none."""
         return self._catalog.drop_last_act()
 
-    def _everywhere(
+    def _library_wide(
         self, kind: str, texts: Sequence[str], target: str, modality: Modality | None
     ) -> list[Verdict]:
-        into = _worth(target)
-        rows: list[VerdictRow] = [(kind, None, modality, _worth(text), into, None, None) for text in texts]
+        into = _checked_text(target)
+        rows: list[VerdictRow] = [
+            (kind, None, modality, _checked_text(text), into, None, None) for text in texts
+        ]
         return self._catalog.write_verdicts(rows)
 
 
-def _worth(text: str) -> str:
+def _checked_text(text: str) -> str:
     said = clean(text)
     if not said:
         raise ValueError("a tag needs a text")

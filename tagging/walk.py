@@ -157,7 +157,7 @@ def _open(path: str) -> io.FileIO:
     return io.FileIO(handle, "rb")
 
 
-def whereabouts(
+def file_states(
     paths: Iterable[str], tops: Iterable[str], catalog_folder: str = ".tagline"
 ) -> Iterator[tuple[str, str]]:
     """For each path "here", "gone", or "unreachable": what lies behind it cannot be known.
@@ -172,12 +172,17 @@ def whereabouts(
             os.lstat(path)
             yield path, "here"
         except (FileNotFoundError, NotADirectoryError):
-            yield path, "gone" if _can_tell(os.path.dirname(path), catalog_folder, known) else "unreachable"  # noqa: PTH120
+            yield (
+                path,
+                "gone"
+                if _folder_is_reachable(os.path.dirname(path), catalog_folder, known)
+                else "unreachable",
+            )  # noqa: PTH120
         except OSError:
             yield path, "unreachable"
 
 
-def _can_tell(folder: str, catalog_folder: str, known: dict[str, bool]) -> bool:
+def _folder_is_reachable(folder: str, catalog_folder: str, known: dict[str, bool]) -> bool:
     """Whether the nearest folder that exists can be read and is not empty but for the catalog."""
     if folder not in known:
         try:
@@ -185,7 +190,7 @@ def _can_tell(folder: str, catalog_folder: str, known: dict[str, bool]) -> bool:
                 known[folder] = any(entry.name != catalog_folder for entry in entries)
         except (FileNotFoundError, NotADirectoryError):
             above = os.path.dirname(folder)  # noqa: PTH120
-            known[folder] = above != folder and _can_tell(above, catalog_folder, known)
+            known[folder] = above != folder and _folder_is_reachable(above, catalog_folder, known)
         except OSError:
             known[folder] = False
     return known[folder]

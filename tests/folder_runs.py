@@ -11,8 +11,8 @@ import fakes
 
 from tagline.experts.panel import Panel
 from tagline.tagging.catalog import Catalog
-from tagline.tagging.dump import dump
-from tagline.tagging.folder import Outcome, only_writer, run
+from tagline.tagging.dump import dump_lines
+from tagline.tagging.folder import RunResult, only_writer, run
 from tagline.tagging.planning import Plan, plan
 
 
@@ -39,11 +39,11 @@ def look(
     stop: threading.Event | None = None,
     on_progress: Any = lambda progress: None,
     **options: Any,
-) -> tuple[Plan, Outcome, list[str]]:
+) -> tuple[Plan, RunResult, list[str]]:
     """One run: its plan, how it ended, and what the catalog then holds."""
     fakes.FakeDecoder.read_paths.clear()
     fakes.FakeExpert.looked.clear()
     with Catalog.open(library or films) as catalog, only_writer(catalog):
         made = plan(catalog, [films], fakes.experts() if experts is None else experts, **options)
         outcome = run(made, Panel(made.experts, batch=batch), on_progress, stop)
-        return made, outcome, list(dump(catalog))
+        return made, outcome, list(dump_lines(catalog))

@@ -15,7 +15,7 @@ from safetensors.torch import save
 
 from tagline.experts import weights
 from tagline.experts.stock import convert, fetch, pull
-from tagline.experts.weights import Entry
+from tagline.experts.weights import WeightsEntry
 
 COMMIT = "c" * 40
 STATE = "files.example/state.pth"
@@ -40,10 +40,10 @@ REPOSITORY = {
 }
 
 
-def entry(name: str, expert: str, **facts: Any) -> Entry:
+def entry(name: str, expert: str, **facts: Any) -> WeightsEntry:
     facts = {"files": ("config.json", "model.safetensors"), "form": "safetensors", **facts}
     licence, size = facts.pop("licence", "MIT"), facts.pop("size", 60_000)
-    return Entry(name, ((expert, "only"),), weights.PUBLIC, licence, size, **facts)
+    return WeightsEntry(name, ((expert, "only"),), weights.PUBLIC, licence, size, **facts)
 
 
 ENTRIES = (

@@ -14,9 +14,9 @@ import numpy as np
 from processes import die_at, logged, write_losses
 from shaking import install, shaken
 
-from tagline.tagging.generator.config import Config, TaggerConfig, TrainConfig
+from tagline.tagging.generator.config import TaggerRunConfig, TaggerConfig, TaggerTrainConfig
 from tagline.tagging.generator.data import Example, Examples
-from tagline.tagging.generator.train import Outcome, train
+from tagline.tagging.generator.train import TaggerTrainingResult, train
 
 SEEN = ("beach", "red car", "dog", "snow man", "guitar")
 NAMED = ("paris", "rome", "t-shirt")
@@ -42,18 +42,20 @@ def examples() -> Examples:
     return Examples(rows[:40], rows[40:])
 
 
-def config(changes: dict[str, object] | None = None, **train_changes: object) -> Config:
+def config(changes: dict[str, object] | None = None, **train_changes: object) -> TaggerRunConfig:
     model = TaggerConfig(
         frame_width=WIDTH, width=32, heads=4, title_layers=1, hybrid_layers=1, prompt_layers=1,
         decoder_layers=2, dropout=0.1, prompts=5, frames=4, title_words=8, target_words=32,
     )  # fmt: skip
-    settings = TrainConfig(
+    settings = TaggerTrainConfig(
         language="letters", vocabulary=200, epochs=2, batch=8, lr=3e-3, evaluations=2, bf16=False
     )
-    return Config(replace(model, **(changes or {})), replace(settings, **train_changes))  # type: ignore[arg-type]
+    return TaggerRunConfig(replace(model, **(changes or {})), replace(settings, **train_changes))  # type: ignore[arg-type]
 
 
-def run(folder: Path, changes: dict[str, object] | None = None, **train_changes: object) -> Outcome:
+def run(
+    folder: Path, changes: dict[str, object] | None = None, **train_changes: object
+) -> TaggerTrainingResult:
     return train(
         config(changes, **train_changes), examples(), folder, report=(), device="cpu", say=lambda _: None
     )

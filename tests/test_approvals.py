@@ -22,7 +22,7 @@ from embedding import use_fake_embedder
 from safetensors.numpy import save_file
 
 from tagline.retrieval.cli import cli
-from tagline.retrieval.embedders import CHOICE, Choice
+from tagline.retrieval.embedders import CHOICE, SearchModel
 from tagline.tagging.catalog import Catalog
 
 ROOT = Path(__file__).parent.parent
@@ -64,7 +64,7 @@ def online(place: hub.Place, tmp_path: Path) -> Any:
 def library(folder: Path, model: str) -> Path:
     """A library whose catalog says that its vectors were made by this TABLE model."""
     with fakes.library(folder, {"dog.mp4": {"tags": {"object": ["dog"]}}}) as catalog:
-        catalog.set_meta(CHOICE, Choice("table", model, "f" * 64).as_json())
+        catalog.set_meta(CHOICE, SearchModel("table", model, "f" * 64).as_json())
     return folder
 
 
@@ -109,12 +109,12 @@ def test_what_open_clip_would_fetch_for_an_architecture_is_not_fetched(
 ) -> None:
     from huggingface_hub import constants
 
-    from tagline.experts.appearance import build_towers
+    from tagline.experts.appearance import build_clip
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "ENDPOINT", place.url)
     with pytest.raises(OSError, match="offline mode"):
-        build_towers("xlm-roberta-base-ViT-B-32")
+        build_clip("xlm-roberta-base-ViT-B-32")
     assert place.asked == []
     assert constants.HF_HUB_OFFLINE is False
 
@@ -202,7 +202,7 @@ def test_a_server_that_only_an_index_names_sees_no_connection(
     assert run("index", films).exit_code == 0
     address = f"http://127.0.0.1:{listener.port}"
     with Catalog.open(films) as catalog:
-        choice = Choice.of_catalog(catalog)
+        choice = SearchModel.of_catalog(catalog)
     assert choice is not None
     head = {"tagline": "index in milvus", "format": 1, "address": address, "name": "x video"}
     head |= {"fingerprint": choice.fingerprint, "dimensions": 64, "revision": 1}
@@ -223,12 +223,12 @@ def test_a_server_that_only_an_index_names_sees_no_connection(
 
 def test_a_bucket_that_only_an_index_in_pieces_names_is_not_asked(listener: Listener) -> None:
     from tagline.retrieval.cluster.commands import _rows
-    from tagline.retrieval.cluster.pieces import Head
+    from tagline.retrieval.cluster.pieces import ShardedIndex
     from tagline.tagging.cluster import ClusterError
 
     url = f"http://127.0.0.1:{listener.port}/shards"
     with pytest.raises(ClusterError, match=f"tagline approve {url}"):
-        _rows(Head("f" * 64, "scene", 4, 1, 1, ("piece-00000",), url), [], [])
+        _rows(ShardedIndex("f" * 64, "scene", 4, 1, 1, ("piece-00000",), url), [], [])
     assert listener.came == 0
 
 

@@ -9,7 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tagline.retrieval.calibration import between, error, fit_isotonic, fit_logistic, line
+from tagline.retrieval.calibration import (
+    balanced_threshold,
+    expected_calibration_error,
+    fit_isotonic,
+    fit_logistic,
+    refusal_threshold,
+)
 
 
 def world(seed: int, count: int = 4000) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -80,24 +86,24 @@ def test_isotonic_promises_come_true_on_other_outcomes() -> None:
     x = rng.random(3000)
     y = rng.random(3000) < x**3
     curve = fit_isotonic(x[:1500], y[:1500])
-    assert error(curve(x[1500:]), y[1500:]) < 0.05
-    assert error(x[1500:], y[1500:]) > 0.15
+    assert expected_calibration_error(curve(x[1500:]), y[1500:]) < 0.05
+    assert expected_calibration_error(x[1500:], y[1500:]) > 0.15
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=60), st.floats(0, 0.5))
 def test_the_line_refuses_no_more_than_it_may(scores: list[float], share: float) -> None:
     given_ = np.array(scores)
-    assert np.mean(given_ < line(given_, share)) <= share
+    assert np.mean(given_ < refusal_threshold(given_, share)) <= share
 
 
 def test_a_line_between_two_kinds_leaves_room_on_both_sides() -> None:
     strangers, answerable = np.array([0.01, 0.02, 0.03, 0.1]), np.array([0.9, 0.95, 0.97, 0.99])
-    assert between(strangers, answerable, 0.0, 0.0) == pytest.approx(0.5)
+    assert balanced_threshold(strangers, answerable, 0.0, 0.0) == pytest.approx(0.5)
     mixed = np.array([0.05, 0.5, 0.9])
-    assert between(mixed, mixed, 0.0, 0.0) == 0.05, "who has an answer goes first"
-    assert between(strangers[:0], answerable, 0.1, 0.0) == 0.9
+    assert balanced_threshold(mixed, mixed, 0.0, 0.0) == 0.05, "who has an answer goes first"
+    assert balanced_threshold(strangers[:0], answerable, 0.1, 0.0) == 0.9
 
 
 def test_no_line_without_examples() -> None:
-    assert line(np.array([])) == float("-inf")
-    assert np.isnan(error(np.array([]), np.array([])))
+    assert refusal_threshold(np.array([])) == float("-inf")
+    assert np.isnan(expected_calibration_error(np.array([]), np.array([])))

@@ -16,7 +16,7 @@ from tagline.experts.footage import Coverage
 from tagline.experts.tags import Embedding, Report, Sighting, Tag, Word
 from tagline.tagging import records
 from tagline.tagging.catalog import Caption, Catalog, Look, MixedVectors, Place
-from tagline.tagging.dump import dump
+from tagline.tagging.dump import dump_lines
 
 # ---- what goes in comes out
 
@@ -206,7 +206,7 @@ def test_the_order_of_writing_does_not_show(tmp_path: Path) -> None:
     for order in (list(contents), list(reversed(contents))):
         folder = tmp_path / str(len(dumps))
         with fakes.library(folder, {name: contents[name] for name in order}) as catalog:
-            dumps.append(list(dump(catalog)))
+            dumps.append(list(dump_lines(catalog)))
     assert dumps[0] == dumps[1]
     assert len(dumps[0]) > 30
 

@@ -12,7 +12,7 @@ from looks import look, tag, texts, video
 
 from tagline.tagging import places, schema
 from tagline.tagging.catalog import Catalog, CatalogError, CatalogFull, CatalogTooNew, NoCatalog, NotACatalog
-from tagline.tagging.dump import dump
+from tagline.tagging.dump import dump_lines
 
 # ---- opening, and what must not be opened
 
@@ -107,7 +107,7 @@ def test_two_programs_may_write_one_after_the_other(tmp_path: Path) -> None:
 def test_a_full_disk_loses_nothing(catalog: Catalog) -> None:
     """A25: what was written stays, what could not be leaves no trace, and the sentence says what to do."""
     video_id = video(catalog, look(tag("dog")))
-    before = list(dump(catalog))
+    before = list(dump_lines(catalog))
     pages = catalog.connection.execute("PRAGMA page_count").fetchone()[0]
     catalog.connection.execute(f"PRAGMA max_page_count = {pages + 2}")
     many = [tag(f"thing number {i} of a great many", i, i + 1) for i in range(1_500)]
@@ -115,7 +115,7 @@ def test_a_full_disk_loses_nothing(catalog: Catalog) -> None:
         CatalogFull, match="is full; make room and run the same command again, nothing is lost"
     ):
         video(catalog, look(*many), digest="b" * 64)
-    assert list(dump(catalog)) == before
+    assert list(dump_lines(catalog)) == before
     catalog.connection.execute("PRAGMA max_page_count = 1000000")
     assert len(texts(catalog, video(catalog, look(*many), digest="b" * 64))) > 1_000
     assert texts(catalog, video_id) == ["dog"]
@@ -123,7 +123,7 @@ def test_a_full_disk_loses_nothing(catalog: Catalog) -> None:
 
 def test_a_transaction_that_fails_leaves_nothing(catalog: Catalog) -> None:
     video_id = video(catalog, look(tag("dog")))
-    before = list(dump(catalog))
+    before = list(dump_lines(catalog))
 
     def interrupted() -> None:
         with catalog.transaction():
@@ -133,7 +133,7 @@ def test_a_transaction_that_fails_leaves_nothing(catalog: Catalog) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()
-    assert list(dump(catalog)) == before
+    assert list(dump_lines(catalog)) == before
     assert texts(catalog, video_id) == ["dog"]
 
 
@@ -179,7 +179,7 @@ def test_on_a_network_the_catalog_moves_to_this_machine_and_says_so(
         assert "network file system (nfs4), so its catalog is" in (catalog.notice or "")
         file = catalog.file
     assert not (films / ".tagline").exists()
-    assert places.find([films]).file == places.find([films / "sub"]).file == file
+    assert places.find_catalog_home([films]).file == places.find_catalog_home([films / "sub"]).file == file
     with Catalog.open(file) as catalog:
         assert [v.paths for v in catalog.videos()] == [[str(films / "a.mp4")]]
 
@@ -192,16 +192,16 @@ def test_the_nearest_catalog_is_found_as_git_finds_its_own(
     for folder in (a / "deep" / "er", b):
         folder.mkdir(parents=True)
     with pytest.raises(places.Undecided, match="--library"):
-        places.find([a, b])
-    assert places.find([a, b], library=tmp_path).file == tmp_path / ".tagline" / "catalog.sqlite"
+        places.find_catalog_home([a, b])
+    assert places.find_catalog_home([a, b], library=tmp_path).file == tmp_path / ".tagline" / "catalog.sqlite"
     monkeypatch.setenv("TAGLINE_LIBRARY", str(b))
-    assert places.find([a]).root == b
+    assert places.find_catalog_home([a]).root == b
     monkeypatch.delenv("TAGLINE_LIBRARY")
     Catalog.open(a).close()
-    assert places.find([a / "deep" / "er"]).root == a
-    assert places.find([a, a / "deep"]).root == a
+    assert places.find_catalog_home([a / "deep" / "er"]).root == a
+    assert places.find_catalog_home([a, a / "deep"]).root == a
     monkeypatch.chdir(a / "deep")
-    assert places.find().root == a
+    assert places.find_catalog_home().root == a
     monkeypatch.chdir(b)
     with pytest.raises(NoCatalog, match="tagline tag FOLDER"):
-        places.find()
+        places.find_catalog_home()

@@ -13,7 +13,7 @@ from looks import FACTS, HUMAN, OBJECT, SCREEN, look, tag, texts, video
 from tagline.experts.footage import Facts
 from tagline.experts.tags import Modality, Tag
 from tagline.tagging.catalog import Catalog, Place
-from tagline.tagging.dump import dump
+from tagline.tagging.dump import dump_lines
 
 
 def test_forms_of_one_word_become_one_tag(catalog: Catalog) -> None:
@@ -131,17 +131,17 @@ def test_undo_takes_back_act_by_act_and_re_runs_change_nothing(verdicts: list[An
             look(tag("dog", modality=SCREEN), expert="screen"),
         )
         video_id = video(catalog, *looks)
-        states = [list(dump(catalog))]
+        states = [list(dump_lines(catalog))]
         for verdict in verdicts:
             _decide(catalog, video_id, *verdict)
-            states.append(list(dump(catalog)))
+            states.append(list(dump_lines(catalog)))
         held = catalog.tags(video_id)
         video(catalog, *looks)
         assert catalog.tags(video_id) == held
-        assert list(dump(catalog)) == states[-1]
+        assert list(dump_lines(catalog)) == states[-1]
         for before in reversed(states[:-1]):
             assert catalog.decide.undo()
-            assert list(dump(catalog)) == before
+            assert list(dump_lines(catalog)) == before
         assert catalog.decide.undo() == []
 
 

@@ -18,7 +18,7 @@ from tagline.retrieval.cli import cli
 from tagline.tagging import cluster
 from tagline.tagging.catalog import Catalog
 from tagline.tagging.cluster import joining
-from tagline.tagging.cluster.sources import listed
+from tagline.tagging.cluster.sources import list_sources
 
 
 def tagline(*words: str) -> Result:
@@ -38,7 +38,7 @@ def films(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def shards(films: Path) -> str:
     out = films / ".tagline" / "shards"
-    walk_through(listed([str(films)]).sources, out, order())
+    walk_through(list_sources([str(films)]).sources, out, order())
     return str(out)
 
 
@@ -117,13 +117,15 @@ def test_a_sentence_is_asked_of_a_served_index(
     from test_cluster_index import Local, built
 
     from tagline.retrieval.cluster import serving
-    from tagline.retrieval.cluster.pieces import Head, Piece
-    from tagline.tagging.cluster.shards import Shelf
+    from tagline.retrieval.cluster.pieces import ShardedIndex, IndexShard
+    from tagline.tagging.cluster.shards import ShardStore
 
-    out, head = built(Shelf(shards), tmp_path / "index")
+    out, head = built(ShardStore(shards), tmp_path / "index")
     replace(head, shards=shards).write(out)
-    monkeypatch.setattr(serving, "_handle", lambda name: Local(Piece(out / name, Head.read(out))))
-    monkeypatch.setattr(joining, "joined", lambda address: nullcontext([]))
+    monkeypatch.setattr(
+        serving, "_handle", lambda name: Local(IndexShard(out / name, ShardedIndex.read(out)))
+    )
+    monkeypatch.setattr(joining, "connected", lambda address: nullcontext([]))
     words = ("catalog", "ask", str(out), "a", "dog", "--cluster", "auto", "--json", "-k", "2")
     refused = tagline(*words)
     assert refused.exit_code == 1
@@ -132,7 +134,7 @@ def test_a_sentence_is_asked_of_a_served_index(
     class Towers:
         def encode_texts(self, texts: list[str]) -> np.ndarray[Any, Any]:
             assert texts == ["a dog"]
-            return np.asarray(Piece(out / head.pieces[0], head).vectors[1:2], np.float32)
+            return np.asarray(IndexShard(out / head.shards[0], head).vectors[1:2], np.float32)
 
     monkeypatch.setattr(fakes.FakeScenes, "towers", Towers(), raising=False)
     hits = json.loads(tagline(*words).stdout)

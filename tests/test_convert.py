@@ -26,7 +26,7 @@ from torch._utils import _rebuild_parameter
 
 from tagline.experts import commands, weights
 from tagline.experts.stock import convert, pull
-from tagline.experts.weights import Entry
+from tagline.experts.weights import WeightsEntry
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def child(place: hub.Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pull, "convert", convert.convert)
 
 
-def put(place: hub.Place, chosen: Entry) -> weights.Found:
+def put(place: hub.Place, chosen: WeightsEntry) -> weights.LocalWeights:
     """Pull an entry that is not in the table."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(weights, "_public", lambda: (chosen,))
@@ -55,7 +55,7 @@ def test_a_pickle_comes_in_as_safetensors(place: hub.Place) -> None:
     # Nothing is left of the pickle, and its hash is on record.
     assert not list(weights.weights_home().rglob("*.pth"))
     published = hashlib.sha256(CHECKPOINT).hexdigest()
-    assert weights.locked("state")["published"] == {"state.pth": published}
+    assert weights.read_lock("state")["published"] == {"state.pth": published}
     assert weights.check_hashes(ENTRIES[0], found.path, fresh=True)
 
 
@@ -110,7 +110,7 @@ def test_a_pickle_that_wants_to_run_something_does_not(place: hub.Place, tmp_pat
     with pytest.raises(pull.PullFailed, match=r"state\.pth cannot be converted: it names posix\.system"):
         pull.pull(ENTRIES[0])
     assert not (tmp_path / "touched").exists()
-    assert weights.here(ENTRIES[0]) is None
+    assert weights.local_folder(ENTRIES[0]) is None
 
 
 def test_the_child_that_converts_can_reach_nothing(tmp_path: Path) -> None:
@@ -289,7 +289,7 @@ def test_no_class_that_a_pickle_names_is_called(
     assert result.exit_code == 1
     assert "eye.pt cannot be converted: it wants to call ultralytics.nn.tasks.DetectionModel" in result.output
     assert not mark.exists()
-    assert weights.here(eye) is None
+    assert weights.local_folder(eye) is None
 
 
 @needs_ultralytics

@@ -20,8 +20,8 @@ from tagline.benchmarks.datasets import (
     plain,
     playhouse,
 )
-from tagline.benchmarks.datasets.importer import bring_in
-from tagline.benchmarks.datasets.shared import BadAnnotations, Count
+from tagline.benchmarks.datasets.importer import import_dataset
+from tagline.benchmarks.datasets.shared import BadAnnotations, PublishedCount
 from tagline.tagging.catalog import Caption, Catalog
 
 
@@ -95,7 +95,7 @@ def test_genuine_msrvtt_has_the_published_counts(data: Path) -> None:
 
 
 def test_the_other_splits_of_genuine_msrvtt_have_theirs(data: Path) -> None:
-    shelf = msrvtt.Shelf(data / "annotations/msrvtt")
+    shelf = msrvtt.Annotations(data / "annotations/msrvtt")
     assert sum(len(video.sentences) == 20 for video in msrvtt.videos_of(shelf).values()) == 10_000
     made = msrvtt.read(data / "annotations/msrvtt", "full")
     assert all(count.ok for count in made.counts)
@@ -255,7 +255,7 @@ def test_the_form_of_creates_sample(tmp_path: Path) -> None:
         "url": "https://v.example/x/page/m3230z5ynl3.html",
     }
     (tmp_path / "demo.json").write_text(f"getJson({json.dumps({'宠物': [row]}, indent=1)})\n", "utf-8")
-    (item,) = create.read(tmp_path).items
+    (item,) = create.read_create(tmp_path).items
     assert (item.key, item.title, item.category) == ("m3230z5ynl3", "看，狗！", "宠物")
     assert item.tags == ("宠物", "狗")
     assert item.captions == (Caption("一只狗在跑"),)
@@ -265,7 +265,7 @@ def test_lists_of_create_have_their_split_in_the_name(tmp_path: Path) -> None:
     for split, tags in {"train": ["狗", "猫"], "test": ["狗"]}.items():
         row = {"caption": "x", "ann_title": "t", "tag": tags, "class": ["a"], "url": f"u/{split}1.html"}
         (tmp_path / f"create_{split}.jsonl").write_text(json.dumps(row, ensure_ascii=False) + "\n", "utf-8")
-    made = create.read(tmp_path)
+    made = create.read_create(tmp_path)
     assert {item.key: item.split for item in made.items} == {"train1": "train", "test1": "test"}
     found = {count.what: count.found for count in made.counts}
     assert (found["unique tags in either"], found["unique tags in both"]) == (2, 1)
@@ -279,7 +279,7 @@ def test_the_split_that_a_files_name_tells(name: str, split: str) -> None:
 
 
 def test_genuine_sample_of_create(data: Path) -> None:
-    made = create.read(data / "annotations/create")
+    made = create.read_create(data / "annotations/create")
     assert (made.counts[0].found, made.counts[1].found) == (240, 12)
     assert all(item.title and item.captions and item.tags and item.category for item in made.items)
 
@@ -289,20 +289,20 @@ def test_pexel_is_pictures_with_titles_and_tags(tmp_path: Path, catalog: Catalog
         '{"image": "1005.jpeg", "title": "woman playing", "tags": ["tennis", "tennis court"]}\n'
     )
     (tmp_path / "test.csv").write_text('image,title,tags\n7.png,a dress,"dress, young"\n')
-    made = pexel.read(tmp_path)
+    made = pexel.read_pexel(tmp_path)
     items = by_key(made)
     assert items["1005.jpeg"].tags == ("tennis", "tennis court")
     assert items["1005.jpeg"].captions == ()
     assert (items["7.png"].tags, items["7.png"].split) == (("dress", "young"), "test")
     folder = filmed(tmp_path / "pictures", "1005.jpeg", "7.mp4")
-    assert bring_in(catalog, made, folder).missing == ["7.png"]  # a video of that name is no picture
+    assert import_dataset(catalog, made, folder).missing == ["7.png"]  # a video of that name is no picture
 
 
 def test_published_figures_that_were_rounded() -> None:
-    assert Count("train", 162_000, 162_340, 1000).ok
-    assert Count("train", 162_000, 163_000, 1000).ok is False
-    assert Count("train", None, 5).ok is None
-    assert Count("train", 5, None).ok is False
+    assert PublishedCount("train", 162_000, 162_340, 1000).ok
+    assert PublishedCount("train", 162_000, 163_000, 1000).ok is False
+    assert PublishedCount("train", None, 5).ok is None
+    assert PublishedCount("train", 5, None).ok is False
 
 
 # -- folders of one's own ------------------------------------------------------------------------------
@@ -398,7 +398,7 @@ def test_whatever_stands_in_a_json_file_is_read_or_refused_in_a_sentence(
         for split in ("train", "val", "test"):
             (folder / f"{split}_list.txt").write_text("")
         try:
-            reader.read(folder, **({"variant": "full"} if reader is msrvtt else {}))
+            reader.read_create(folder, **({"variant": "full"} if reader is msrvtt else {}))
         except BadAnnotations as refused:
             said.append(str(refused))
     assert not any("\n" in sentence for sentence in said)

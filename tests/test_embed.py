@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from tagline.experts.footage import Footage, View
 from tagline.experts.tags import Embedding, Modality, Tag
 from tagline.retrieval import reader
-from tagline.retrieval.embed import BadPicture, EncoderMissing, embed, open_encoder, picture, sample_queries
-from tagline.retrieval.embedders import Aligned, Choice
+from tagline.retrieval.embed import BadImage, EncoderMissing, embed, open_encoder, read_image, sample_queries
+from tagline.retrieval.embedders import TableEmbedder, SearchModel
 from tagline.retrieval.spans import MOST, RATE, WINDOW, spans
 from tagline.tagging import embeddings
 from tagline.tagging.catalog import Catalog
@@ -149,7 +149,7 @@ def test_another_model_takes_over_when_it_is_through(
 ) -> None:
     old, new = FakeEmbedder(version="1"), FakeEmbedder(version="2")
     embed(catalog, old)
-    real, calls = embeddings.put, []
+    real, calls = embeddings.put_embeddings, []
 
     def breaks(*arguments: Any, **keywords: Any) -> None:
         calls.append(arguments)
@@ -157,16 +157,16 @@ def test_another_model_takes_over_when_it_is_through(
             raise KeyboardInterrupt
         real(*arguments, **keywords)
 
-    monkeypatch.setattr(embeddings, "put", breaks)
+    monkeypatch.setattr(embeddings, "put_embeddings", breaks)
     with pytest.raises(KeyboardInterrupt):
         embed(catalog, new)
-    assert Choice.of_catalog(catalog) == old.choice, "search goes on with what is whole"
-    assert len(embeddings.done(catalog, old.choice.fingerprint)) == 2
-    monkeypatch.setattr(embeddings, "put", real)
+    assert SearchModel.of_catalog(catalog) == old.choice, "search goes on with what is whole"
+    assert len(embeddings.embedded_videos(catalog, old.choice.fingerprint)) == 2
+    monkeypatch.setattr(embeddings, "put_embeddings", real)
     FakeEmbedder.seen.clear()
     embed(catalog, new)
     assert len(FakeEmbedder.seen) == 1, "and what was done of the new one is kept"
-    assert Choice.of_catalog(catalog) == new.choice
+    assert SearchModel.of_catalog(catalog) == new.choice
     assert catalog.vector_sources()["video"] == {new.choice.fingerprint: 2}
 
 
@@ -191,11 +191,11 @@ def test_pictures_are_read_upright_and_nothing_else_is(tmp_path: Path) -> None:
     exif = image.getexif()
     exif[0x0112] = 6  # turned by 90 degrees
     image.save(tmp_path / "a.jpg", exif=exif)
-    assert picture(tmp_path / "a.jpg").shape == (8, 4, 3)
+    assert read_image(tmp_path / "a.jpg").shape == (8, 4, 3)
     (tmp_path / "b.jpg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
     for name in ("b.jpg", "missing.jpg"):
-        with pytest.raises(BadPicture, match=name):
-            picture(tmp_path / name)
+        with pytest.raises(BadImage, match=name):
+            read_image(tmp_path / name)
 
 
 def test_an_index_is_tuned_by_what_people_wrote_or_else_by_tags(catalog: Catalog) -> None:
@@ -206,16 +206,16 @@ def test_an_index_is_tuned_by_what_people_wrote_or_else_by_tags(catalog: Catalog
 
 
 @pytest.fixture(scope="module")
-def aligned(tmp_path_factory: pytest.TempPathFactory) -> Aligned:
+def aligned(tmp_path_factory: pytest.TempPathFactory) -> TableEmbedder:
     from tagline.table.batches import Tokenizer
     from tagline.table.saving import save_pretrained
 
     folder = tmp_path_factory.mktemp("model")
     save_pretrained(table_fakes.model(text_length=12), folder, Tokenizer())
-    return Aligned(str(folder))
+    return TableEmbedder(str(folder))
 
 
-def footage(model: Aligned, seconds: float = 12.0) -> Footage:
+def footage(model: TableEmbedder, seconds: float = 12.0) -> Footage:
     """Two shots, six seconds each."""
     rng = np.random.default_rng(0)
     whole, dense = model.samplings
@@ -233,27 +233,27 @@ def tag(text: str, start: float, end: float) -> Tag:
     return Tag(text, Modality.OBJECT, 0.9, start, end, "object")
 
 
-def test_a_video_is_embedded_as_it_is_in_an_evaluation(aligned: Aligned) -> None:
+def test_a_video_is_embedded_as_it_is_in_an_evaluation(aligned: TableEmbedder) -> None:
     from tagline.table.batches import Row
     from tagline.table.evaluation import embed_videos
-    from tagline.table.frames import FramesHeld
+    from tagline.table.frames import FramesInMemory
 
     shown = footage(aligned)
     tags = [tag("dog", 0, 3), tag("ball", 7, 9)]
     frames = aligned.preparation.fit(shown.view(aligned.samplings[0]).frames).numpy()
     row = Row("x", "k", (), "ball, dog")
-    truth = embed_videos(aligned.model, [row], FramesHeld({"k": frames}), aligned.saved.tokenizer)
+    truth = embed_videos(aligned.model, [row], FramesInMemory({"k": frames}), aligned.saved.tokenizer)
     made = aligned.embed(shown, tags)
     assert made.whole.values == pytest.approx(truth[0], abs=1e-5)
     assert [(s.start, s.end) for s in made.spans] == [(0.0, 6.0), (6.0, 12.0)]
 
 
-def test_a_span_reads_the_tags_of_its_own_time(aligned: Aligned) -> None:
+def test_a_span_reads_the_tags_of_its_own_time(aligned: TableEmbedder) -> None:
     shown = footage(aligned)
     one, other = (aligned.embed(shown, [tag("dog", 0, 3), tag(text, 7, 9)]) for text in ("ball", "guitar"))
     assert one.spans[0].values == pytest.approx(other.spans[0].values, abs=1e-6)
     assert np.abs(one.spans[1].values - other.spans[1].values).max() > 1e-4
-    assert aligned.reads([tag("a", 0, 1), Tag("x", Modality.SCREEN, 1, 0, 1, "s")]) == [tag("a", 0, 1)]
+    assert aligned.tags_read([tag("a", 0, 1), Tag("x", Modality.SCREEN, 1, 0, 1, "s")]) == [tag("a", 0, 1)]
 
 
 TEXTS = [
@@ -268,10 +268,10 @@ TEXTS = [
 ]
 
 
-def test_the_reader_equals_the_model_and_survives_the_disk(aligned: Aligned, tmp_path: Path) -> None:
+def test_the_reader_equals_the_model_and_survives_the_disk(aligned: TableEmbedder, tmp_path: Path) -> None:
     truth = aligned.texts(TEXTS)
-    tower = aligned.tower()
-    assert reader.Reader(tower)(TEXTS) == pytest.approx(truth, abs=1e-5)
+    tower = aligned.text_tower()
+    assert reader.NumpyTextTower(tower)(TEXTS) == pytest.approx(truth, abs=1e-5)
     path = tmp_path / "reader.safetensors"
     reader.write(tower, path)
     again = reader.read(path)
@@ -286,14 +286,14 @@ def test_the_reader_equals_the_model_and_survives_the_disk(aligned: Aligned, tmp
 
 
 def test_a_tower_that_computes_something_else_is_not_kept(
-    aligned: Aligned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    aligned: TableEmbedder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with pytest.raises(reader.NotPortable):
-        reader.keep(aligned.tower(), -aligned.texts(reader.PROBES), "f")
-    assert not reader.place("f").exists()
-    reader.keep(aligned.tower(), aligned.texts(reader.PROBES), "f")
-    assert reader.place("f").exists()
+        reader.store_checked(aligned.text_tower(), -aligned.texts(reader.CHECK_TEXTS), "f")
+    assert not reader.cache_path("f").exists()
+    reader.store_checked(aligned.text_tower(), aligned.texts(reader.CHECK_TEXTS), "f")
+    assert reader.cache_path("f").exists()
 
 
 @given(value=st.floats(-8, 8))
@@ -309,11 +309,11 @@ def test_vectors_of_the_catalog_come_in_pages_with_whole_videos(tmp_path: Path) 
         for number in range(1, 30):
             catalog.put_video(f"{number:064x}")
             some = [Embedding(float(i), i + 1.0, np.full(3, number, np.float32)) for i in range(number % 5)]
-            embeddings.put(catalog, number, "f", "", Embedding(0, 1, np.ones(3, np.float32)), some)
-        pages = list(embeddings.pages(catalog, "span", "f", size=1))
+            embeddings.put_embeddings(catalog, number, "f", "", Embedding(0, 1, np.ones(3, np.float32)), some)
+        pages = list(embeddings.vector_pages(catalog, "span", "f", size=1))
         whole = catalog.vectors("span")
         assert np.concatenate([page.ids for page in pages]).tolist() == whole.ids.tolist()
         assert (np.concatenate([page.values for page in pages]) == whole.values).all()
-        some = list(embeddings.pages(catalog, "span", "f", [3, 4, 99]))
+        some = list(embeddings.vector_pages(catalog, "span", "f", [3, 4, 99]))
         assert np.concatenate([page.ids for page in some]).tolist() == [3] * 3 + [4] * 4
-        assert list(embeddings.pages(catalog, "span", "other")) == []
+        assert list(embeddings.vector_pages(catalog, "span", "other")) == []

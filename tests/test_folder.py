@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from tagline.tagging import folder as folders
 from tagline.tagging import walk
 from tagline.tagging.catalog import Catalog
-from tagline.tagging.dump import dump
+from tagline.tagging.dump import dump_lines
 from tagline.tagging.planning import Plan, describe, duration, plan
 from tagline.tagging.walk import Walk
 
@@ -69,10 +69,10 @@ def test_planning_changes_nothing_and_opens_no_new_file(
         "tagline.tagging.planning.content_hash", lambda path: pytest.fail(f"{path} was hashed")
     )
     with Catalog.open(films) as catalog:
-        before = list(dump(catalog))
+        before = list(dump_lines(catalog))
         made = plan(catalog, [films], fakes.experts())
         assert "\n".join(describe(made)).splitlines()[1:3] == ["3 unchanged", "object: 1 video, new"]
-        assert list(dump(catalog)) == before
+        assert list(dump_lines(catalog)) == before
 
 
 def test_a_touched_file_costs_a_hash_and_a_changed_one_a_look(
@@ -98,7 +98,7 @@ def test_renamed_and_moved_files_cost_nothing(decoder: type[fakes.FakeDecoder], 
     moved = [paths[0].rename(films / "other name.mp4"), paths[1].rename(films / "sub" / "01.mp4")]
     made, outcome, _ = look(films)
     assert (made.moved, outcome.progress.skipped, decoder.read_paths) == (2, 2, [])
-    assert made.lost == 0
+    assert made.gone_for_good == 0
     with Catalog.open(films) as catalog:
         assert sorted(p for v in catalog.videos() for p in v.paths) == sorted(map(str, [*moved, *paths[2:]]))
         assert all(catalog.tags(v.id) for v in catalog.videos())
@@ -300,4 +300,4 @@ def test_the_hash_is_of_the_whole_file(tmp_path: Path) -> None:
     data[len(data) // 2] = 1
     (tmp_path / "b").write_bytes(data)
     assert walk.content_hash(str(tmp_path / "a")) != walk.content_hash(str(tmp_path / "b"))
-    assert folders.REMEMBERED >= 100
+    assert folders.FAILURES_LISTED >= 100

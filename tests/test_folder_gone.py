@@ -11,7 +11,7 @@ import pytest
 from folder_runs import look, write
 
 from tagline.tagging.catalog import Catalog
-from tagline.tagging.dump import dump
+from tagline.tagging.dump import dump_lines
 from tagline.tagging.planning import describe
 
 
@@ -81,10 +81,10 @@ def test_a_deleted_file_is_hidden_and_comes_back_with_all_that_was_said(
         video = catalog.find(path)
         assert video is not None
         catalog.decide.add(video.id, "Anna")
-        before = list(dump(catalog))
+        before = list(dump_lines(catalog))
     path.rename(tmp_path / "kept.mp4")
     made, outcome, _ = look(films)
-    assert (made.lost, outcome.partly) == (1, False)
+    assert (made.gone_for_good, outcome.partly) == (1, False)
     with Catalog.open(films) as catalog:
         assert len(list(catalog.videos())) == 2
         assert len(list(catalog.videos(gone=True))) == 3

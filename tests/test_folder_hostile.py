@@ -19,8 +19,8 @@ from folder_runs import look, undisturbed, write
 
 from tagline.experts.panel import Panel
 from tagline.tagging.catalog import Catalog, CatalogFull
-from tagline.tagging.dump import dump
-from tagline.tagging.folder import Busy, only_writer, run
+from tagline.tagging.dump import dump_lines
+from tagline.tagging.folder import CatalogBusy, only_writer, run
 from tagline.tagging.planning import plan
 from tagline.tagging.walk import Walk
 
@@ -187,7 +187,7 @@ def test_an_interrupt_at_any_moment_leaves_whole_videos(
                 run(made, Panel(made.experts))
                 break
             except KeyboardInterrupt:
-                partly = Counter(dump(catalog))
+                partly = Counter(dump_lines(catalog))
         assert not partly - Counter(expected), "only whole videos"
         assert look(films, library=library)[2] == expected
         moments += 1
@@ -209,7 +209,7 @@ def test_a_second_run_is_refused_in_a_sentence_and_a_dead_one_holds_nothing(
         assert other.stdout is not None
         assert other.stdout.readline() == b"held\n"
         with Catalog.open(films) as catalog:
-            with pytest.raises(Busy, match=rf"process {other.pid}\) is writing"), only_writer(catalog):
+            with pytest.raises(CatalogBusy, match=rf"process {other.pid}\) is writing"), only_writer(catalog):
                 pass
             video = catalog.save("a" * 64, None, facts=None)
             catalog.decide.add(video, "a verdict need not wait for a run", span=(0, 1))
@@ -217,7 +217,7 @@ def test_a_second_run_is_refused_in_a_sentence_and_a_dead_one_holds_nothing(
             other.wait()
             with (
                 only_writer(catalog),
-                pytest.raises(Busy, match=f"process {os.getpid()}"),
+                pytest.raises(CatalogBusy, match=f"process {os.getpid()}"),
                 only_writer(catalog),
             ):
                 pass
@@ -228,9 +228,9 @@ def test_a_second_run_is_refused_in_a_sentence_and_a_dead_one_holds_nothing(
 @pytest.mark.timeout(240)
 def test_kill_9_at_random_moments_loses_and_doubles_nothing(tmp_path: Path) -> None:
     """The measurement `kill9` in small: real files, the real decoder, the real command."""
-    from tagline.benchmarks.kill9 import Bench
+    from tagline.benchmarks.kill9 import KillRuns
 
-    bench = Bench(tmp_path, 24)
+    bench = KillRuns(tmp_path, 24)
     undisturbed = Counter(bench.finish("undisturbed"))
     assert sum(row.startswith('["run"') for row in undisturbed) > 30
     draw = random.Random(1)

@@ -18,7 +18,7 @@ from tagline.experts.tags import Modality, Report, Tag
 from tagline.table.commands import train
 from tagline.tagging.catalog import Caption, Catalog, Look, Place
 from tagline.tagging.folder import plan, run
-from tagline.tagging.generator.config import changed, preset, presets
+from tagline.tagging.generator.config import with_settings, load_preset, preset_names
 from tagline.tagging.generator.data import from_catalog
 from tagline.tagging.generator.expert import GeneratedExpert
 from tagline.tagging.generator.saving import from_pretrained
@@ -85,7 +85,7 @@ def test_trained_on_titles_and_frames_it_tags_other_videos(library: Path, towers
     assert expert.missing() is None
     new = fakes.write_video(library / "new.mp4", title="a day in rome")
     untitled = fakes.write_video(library / "untitled.mp4", salt="x")
-    seen = {s.path: s for s in Panel([expert]).watch([(new, ["generated"]), (untitled, ["generated"])])}
+    seen = {s.path: s for s in Panel([expert]).run([(new, ["generated"]), (untitled, ["generated"])])}
     report = seen[new].reports["generated"]
     assert isinstance(report, Report), report
     assert {tag.text for tag in report.tags} == {"rome", "holiday"}
@@ -123,7 +123,7 @@ def test_other_towers_than_those_it_learned_with_are_refused(
     assert code == 0, output
     other = str(random_weights.towers(tmp_path / "other", seeing.SMALL_CLIP, seed=5))
     panel = Panel([GeneratedExpert(towers=other)])
-    list(panel.watch([(library / "v0.mp4", ["generated"])]))
+    list(panel.run([(library / "v0.mp4", ["generated"])]))
     assert "other towers" in panel.broken["generated"]
 
 
@@ -134,21 +134,21 @@ def test_mistakes_end_in_a_sentence(library: Path, tmp_path: Path) -> None:
     assert code == 1
     assert "tagline tag FOLDER" in output
     with Catalog.open(tmp_path / "bare") as catalog, pytest.raises(ValueError, match="no tags that people"):
-        from_catalog(catalog, preset("small"))
+        from_catalog(catalog, load_preset("small"))
 
 
-@pytest.mark.parametrize("name", presets())
+@pytest.mark.parametrize("name", preset_names())
 def test_presets_are_configurations(name: str) -> None:
-    config = preset(name)
+    config = load_preset(name)
     assert config.model.prompted
-    assert changed(config, ["prompts=7", "order=rare first"]).model.order == "rare first"
+    assert with_settings(config, ["prompts=7", "order=rare first"]).model.order == "rare first"
 
 
 def test_the_paper_preset_is_the_paper() -> None:
-    model = preset("paper").model
+    model = load_preset("paper").model
     assert (model.prompts, model.decoder_layers, model.hybrid_layers, model.prompt_layers) == (30, 12, 6, 6)
     assert (model.title_layers, model.width, model.frames, model.pad_weight) == (6, 768, 60, 0.3)
-    assert (preset("paper").train.lr, preset("paper").train.weight_decay) == (2e-4, 0.002)
+    assert (load_preset("paper").train.lr, load_preset("paper").train.weight_decay) == (2e-4, 0.002)
 
 
 def test_in_a_library_the_title_is_the_catalogs_as_in_training(library: Path) -> None:

@@ -12,11 +12,11 @@ import tagger_world
 from shaking import shaken
 
 from tagline.benchmarks import grown_memory, taggers
-from tagline.benchmarks.taggers import Figures, Rows
+from tagline.benchmarks.taggers import Figures, TaggerData
 from tagline.tagging.generator import methods
 from tagline.tagging.generator.data import Example
-from tagline.tagging.generator.language import Letters
-from tagline.tagging.neighbours.views import Viewer
+from tagline.tagging.generator.language import CharacterNgrams
+from tagline.tagging.neighbours.views import ViewEncoder
 
 RAG = {"retrieved": 4, "neighbours": 3}
 PLACES = ("rome", "paris", "oslo")
@@ -31,7 +31,7 @@ def filmed(name: str, place: str, day: str, tags: Sequence[str]) -> Example:
     return Example(f"/videos/{name}.mp4", name, f"{day} in {place}", tuple(tags), shaken(seen))
 
 
-def rows() -> Rows:
+def rows() -> TaggerData:
     """Ten videos of each place on both days; from today on people call rome "eternal city".
 
     Half of yesterday's videos are of a walk, and so is all that the threshold is chosen on: what half of
@@ -49,7 +49,7 @@ def rows() -> Rows:
     ]
     chosen = [filmed(f"v{n}", PLACES[n % 3], "yesterday", (PLACES[n % 3], "walk")) for n in range(9)]
     asked = [filmed(f"a{n}", "rome", "today", ("rome", NEW)) for n in range(6)]
-    return Rows([*yesterday, *today], chosen, asked)
+    return TaggerData([*yesterday, *today], chosen, asked)
 
 
 def test_a_tag_of_today_is_said_by_a_memory_of_today_alone(
@@ -71,8 +71,8 @@ def test_a_tag_of_today_is_said_by_a_memory_of_today_alone(
 
     monkeypatch.setattr(methods, "predict_all", obey)
     config = taggers.varied(tagger_world.config({"frames": 3}, epochs=1), RAG, 0)
-    data, viewer = rows(), Viewer(Letters())
-    found, runs = grown_memory.table(data, viewer, config, [0], gain)
+    data, viewer = rows(), ViewEncoder(CharacterNgrams())
+    found, runs = grown_memory.growth_table(data, viewer, config, [0], gain)
     assert len(told) == 4
     assert all(NEW not in known and "rome" in known for _, known in told)
     for row in ("neighbours", "rag"):
@@ -81,4 +81,4 @@ def test_a_tag_of_today_is_said_by_a_memory_of_today_alone(
         assert found[f"grown_{row}_full_recall"] > found[f"yesterday_{row}_full_recall"]
         assert {f"yesterday_{row}_rare_f1", f"grown_{row}_rare_f1"} <= set(found)
     monkeypatch.setattr(grown_memory, "run", lambda *_: pytest.fail("made again"))
-    assert grown_memory.table(data, viewer, config, [0], gain) == (found, runs)
+    assert grown_memory.growth_table(data, viewer, config, [0], gain) == (found, runs)

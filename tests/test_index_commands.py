@@ -152,7 +152,7 @@ def test_a_search_from_the_shell_loads_no_model_library(tmp_path: Path) -> None:
     import table_fakes
 
     from tagline.retrieval.embed import embed
-    from tagline.retrieval.embedders import Aligned
+    from tagline.retrieval.embedders import TableEmbedder
     from tagline.retrieval.index import Level, update
     from tagline.table.batches import Tokenizer
     from tagline.table.saving import save_pretrained
@@ -177,14 +177,16 @@ def test_a_search_from_the_shell_loads_no_model_library(tmp_path: Path) -> None:
         patch.setenv("XDG_CACHE_HOME", environment["XDG_CACHE_HOME"])
         fakes.use_fakes(patch)
         with fakes.library(tmp_path / "videos", {"dog.mp4": VIDEOS["dog.mp4"]}) as catalog:
-            model = Aligned(str(tmp_path / "model"))
+            model = TableEmbedder(str(tmp_path / "model"))
             outcome = embed(catalog, model)
             assert outcome.progress.tagged == 1, outcome.failures
             for level in Level:
                 update(catalog, level, model.choice.fingerprint)
             from tagline.retrieval import reader
 
-            reader.keep(model.tower(), model.texts(reader.PROBES), model.choice.fingerprint)
+            reader.store_checked(
+                model.text_tower(), model.texts(reader.CHECK_TEXTS), model.choice.fingerprint
+            )
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True
     )

@@ -20,7 +20,7 @@ pytest.importorskip("pymilvus", reason="an index in Milvus needs tagline[milvus]
 pytest.importorskip("milvus_lite", reason="an index in a Milvus file needs tagline[milvus]")
 
 from tagline.experts.tags import Embedding
-from tagline.retrieval.embedders import CHOICE, Choice
+from tagline.retrieval.embedders import CHOICE, SearchModel
 from tagline.retrieval.index import Level, open_index, update, update_in_milvus
 from tagline.retrieval.milvus import MilvusIndex
 from tagline.tagging import embeddings
@@ -155,8 +155,8 @@ def test_a_library_is_searched_in_milvus_as_in_faiss(address: str, tmp_path: Pat
             catalog.put_video(f"{number:064x}")
             whole, *spans = unit(4, number)
             found = [Embedding(float(i), i + 1.0, vector) for i, vector in enumerate(spans)]
-            embeddings.put(catalog, number, MODEL, "", Embedding(0.0, 9.0, whole), found)
-        catalog.set_meta(CHOICE, Choice("appearance", "x", MODEL).as_json())
+            embeddings.put_embeddings(catalog, number, MODEL, "", Embedding(0.0, 9.0, whole), found)
+        catalog.set_meta(CHOICE, SearchModel("appearance", "x", MODEL).as_json())
         for level in Level:
             update(catalog, level, MODEL)
             here = open_index(catalog, level)

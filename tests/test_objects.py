@@ -209,7 +209,7 @@ def test_the_fingerprint_follows_weights_and_settings_but_not_the_place(folder: 
 
 
 def test_an_unknown_setting_is_refused_by_name() -> None:
-    with pytest.raises(weighed.WrongSetting, match="object has no setting 'treshold'"):
+    with pytest.raises(weighed.UnknownSetting, match="object has no setting 'treshold'"):
         ObjectExpert(treshold=0.5)
 
 

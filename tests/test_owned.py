@@ -12,10 +12,10 @@ from embedding import use_fake_embedder
 from folder_runs import write
 
 from tagline.retrieval.cli import cli
-from tagline.retrieval.web.desk import Desk
+from tagline.retrieval.web.desk import AppState
 from tagline.tagging.catalog import Catalog, CatalogError
 from tagline.tagging.folder import only_writer
-from tagline.tagging.places import NoCatalog, find, home
+from tagline.tagging.places import NoCatalog, find_catalog_home, catalog_home
 from tagline.tagging.sidecars.export import export
 
 SOMEBODY = 54_321  # a user who is neither root nor the one who runs the tests
@@ -68,7 +68,7 @@ def test_the_library_of_another_user_above_is_not_adopted(
     assert run("tag", own).exit_code == 0
     assert precious.read_text() == "years of work"
     assert {path.name: path.lstat() for path in theirs.iterdir()} == before
-    assert find([own]).file == own / ".tagline" / "catalog.sqlite"
+    assert find_catalog_home([own]).file == own / ".tagline" / "catalog.sqlite"
 
 
 def find_from(folder: Path) -> Path:
@@ -76,7 +76,7 @@ def find_from(folder: Path) -> Path:
     here = Path.cwd()
     os.chdir(folder)
     try:
-        return find().file
+        return find_catalog_home().file
     finally:
         os.chdir(here)
 
@@ -179,9 +179,9 @@ def test_the_page_removes_and_writes_nothing_elsewhere(films: Path, tmp_path: Pa
     for name in ("film.mp4.part", "old.made"):
         (downloads / name).write_text("half a film")
     (films / ".tagline" / "page").symlink_to(downloads)
-    desk = Desk(home(films))
+    desk = AppState(catalog_home(films))
     try:
-        os.close(desk.shelf.get("a picture", lambda: b"picture")[1])
+        os.close(desk.cache.get("a picture", lambda: b"picture")[1])
     finally:
         desk.close()
     assert sorted(path.name for path in downloads.iterdir()) == ["film.mp4.part", "old.made"]
@@ -193,9 +193,9 @@ def test_the_page_removes_only_what_it_made_itself(films: Path, precious: Path) 
     page.mkdir()
     (page / "film.mp4.part").write_text("half a film")
     (page / ("0" * 32 + ".made")).symlink_to(precious)
-    desk = Desk(home(films), shelf_bytes=10)
+    desk = AppState(catalog_home(films), cache_bytes=10)
     try:
-        os.close(desk.shelf.get("a picture", lambda: b"a picture of many bytes")[1])
+        os.close(desk.cache.get("a picture", lambda: b"a picture of many bytes")[1])
     finally:
         desk.close()
     assert (page / "film.mp4.part").read_text() == "half a film"
@@ -240,13 +240,13 @@ def test_a_model_is_not_trained_into_a_link(films: Path, tmp_path: Path) -> None
 
 def test_shards_are_not_written_through_a_link(films: Path, tmp_path: Path) -> None:
     from tagline.tagging.cluster import ClusterError
-    from tagline.tagging.cluster.shards import Shelf
+    from tagline.tagging.cluster.shards import ShardStore
 
     (tmp_path / "elsewhere").mkdir()
     (films / ".tagline").mkdir()
     (films / ".tagline" / "shards").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(ClusterError, match="symbolic link"):
-        Shelf(str(films / ".tagline" / "shards")).claim()
+        ShardStore(str(films / ".tagline" / "shards")).create()
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 

@@ -17,8 +17,8 @@ from table_fakes import TINY
 from tagline.benchmarks.commands import STUDIES as NAMED
 from tagline.benchmarks.datasets.msrvtt import TEST_LIST, TRAIN_LIST
 from tagline.benchmarks.papers import summary
-from tagline.benchmarks.papers.published import heading, printed
-from tagline.benchmarks.papers.studies import OURS, STUDIES, VARIANTS, order
+from tagline.benchmarks.papers.published import heading, paper_table
+from tagline.benchmarks.papers.studies import OURS, STUDIES, VARIANTS, plan_study
 from tagline.retrieval.cli import cli
 from tagline.tagging.configuring import BadConfig
 
@@ -30,9 +30,9 @@ EVERY = [*(f"table-{n}" for n in range(1, 6)), *(f"op-tsg-{n}" for n in range(1,
 
 @pytest.mark.parametrize("key", EVERY)
 def test_a_printed_table_holds_together(key: str) -> None:
-    table = printed(key)
-    assert len({line.label for line in table.lines}) == len(table.lines)
-    for line in table.lines:
+    table = paper_table(key)
+    assert len({line.label for line in table.rows}) == len(table.rows)
+    for line in table.rows:
         figures = dict(zip(table.columns, line.figures, strict=True))
         for way in ("t2v", "v2t"):
             recalls = [figures.get(f"{way}_r{k}") for k in (1, 5, 10)]
@@ -46,24 +46,24 @@ def test_a_printed_table_holds_together(key: str) -> None:
 
 
 def test_figures_as_the_papers_say_them_in_their_texts() -> None:
-    ours = {line.label: line.figures for line in printed("table-1").lines}
+    ours = {line.label: line.figures for line in paper_table("table-1").rows}
     assert ours["TABLE*"][0] == 52.3
     assert ours["TABLE*"][5] == 51.8
     assert ours["TABLE"][0] - ours["CAMoE"][0] == pytest.approx(2.5)  # type: ignore[operator]
-    ablation = printed("table-5").lines
+    ablation = paper_table("table-5").rows
     assert [line.figures[0] for line in ablation] == [45.2, 45.6, 45.6, 46.2, 46.5, 46.8, 46.7, 47.1]
-    parts = {line.label[0]: line.figures for line in printed("op-tsg-7").lines}
+    parts = {line.label[0]: line.figures for line in paper_table("op-tsg-7").rows}
     assert parts["A"][1] - parts["B"][1] == pytest.approx(4.6)  # type: ignore[operator]
     assert parts["A"][1] - parts["C"][1] == pytest.approx(3.0)  # type: ignore[operator]
 
 
 @pytest.mark.parametrize("name", sorted(STUDIES))
 def test_every_line_that_is_to_be_trained_has_a_configuration(name: str) -> None:
-    whole = order(name, {"tables": "all", "rivals": "yes"})
+    whole = plan_study(name, {"tables": "all", "rivals": "yes"})
     wanted = {variant for table in STUDIES[name].tables for variant in table.variants()}
-    assert {unit.variant for unit in whole.units} == wanted <= set(VARIANTS)
-    usual = order(name, {})
-    assert {unit.variant for unit in usual.units} <= set(OURS)
+    assert {unit.variant for unit in whole.experiments} == wanted <= set(VARIANTS)
+    usual = plan_study(name, {})
+    assert {unit.variant for unit in usual.experiments} <= set(OURS)
     assert usual.seeds == (0, 1, 2)
     assert usual.whole
 
@@ -87,7 +87,7 @@ def test_the_front_door_and_the_studies_name_the_same_data_sets() -> None:
 )
 def test_an_order_that_cannot_be_is_refused_in_words(given: dict[str, str], why: str) -> None:
     with pytest.raises(BadConfig, match=re.escape(why)):
-        order("msrvtt", given)
+        plan_study("msrvtt", given)
 
 
 # -- summing up ----------------------------------------------------------------------------------------

@@ -12,12 +12,12 @@ from click.testing import CliRunner
 
 from tagline.benchmarks import playhouse_experts
 from tagline.benchmarks.playhouse.commands import playhouse
-from tagline.benchmarks.playhouse.render import render, spec
+from tagline.benchmarks.playhouse.render import render_video, video_spec
 from tagline.benchmarks.playhouse.scenario import SPLIT_BASES, scenario
-from tagline.benchmarks.playhouse.sighted import sighted
+from tagline.benchmarks.playhouse.sighted import visible_things
 from tagline.benchmarks.playhouse.training import choosing, lessons, loop, material
 from tagline.experts import weights
-from tagline.experts.panel import Panel, build
+from tagline.experts.panel import Panel, build_expert
 from tagline.experts.stock import digest
 from tagline.experts.tags import Modality, Report, Tag
 
@@ -26,7 +26,7 @@ FOLDERS = sorted(path.parent.name for path in weights.PLAYHOUSE_FOLDER.glob("*/e
 
 
 def test_every_folder_is_what_some_lesson_makes() -> None:
-    made = {name for lesson in lessons.lessons() for name in lesson.makes}
+    made = {name for lesson in lessons.recipes() for name in lesson.makes}
     assert {"object", "person", "scene", "clip"} <= set(FOLDERS) <= made
 
 
@@ -52,11 +52,11 @@ def test_all_of_them_are_small() -> None:
 def test_on_videos_that_nothing_was_trained_on_the_experts_find_the_scene(tmp_path: Path) -> None:
     names = tuple(name for name in ("object", "person", "scene", "motion") if name in FOLDERS)
     seeds = range(HELD_OUT, HELD_OUT + 3)
-    panel = Panel([build(name, {"collection": "playhouse"}) for name in names], jobs=1)
+    panel = Panel([build_expert(name, {"collection": "playhouse"}) for name in names], jobs=1)
     assert [expert.missing() for expert in panel.experts] == [None] * len(names)
-    work = [(render(spec(seed), tmp_path), names) for seed in seeds]
+    work = [(render_video(video_spec(seed), tmp_path), names) for seed in seeds]
     found = 0
-    for seed, seen in zip(seeds, panel.watch(work), strict=True):
+    for seed, seen in zip(seeds, panel.run(work), strict=True):
         assert set(seen.reports) == set(names)
         assert panel.broken == {}
         reports = {name: report for name, report in seen.reports.items() if isinstance(report, Report)}
@@ -72,7 +72,7 @@ def test_on_videos_that_nothing_was_trained_on_the_experts_find_the_scene(tmp_pa
 def test_what_is_plainly_visible_is_also_visible() -> None:
     for seed in range(HELD_OUT, HELD_OUT + 8):
         for persons in (True, False):
-            plain = sighted(seed, persons)
+            plain = visible_things(seed, persons)
             assert plain.must <= plain.may
 
 
@@ -90,9 +90,9 @@ def test_reports_that_say_the_truth_score_one_and_silence_scores_none() -> None:
         scene = [Tag(shot.scene, Modality.SCENE, 0.9, shot.start, shot.end, "scene") for shot in world.shots]
         things = [
             Tag(name, Modality.OBJECT, 0.9, 0.0, world.duration, "object")
-            for name in sighted(seed, False).must
+            for name in visible_things(seed, False).must
         ]
-        shown = [Tag(s.text, Modality.SCREEN, 0.9, s.start, s.end, "screen") for s in world.shown]
+        shown = [Tag(s.text, Modality.SCREEN, 0.9, s.start, s.end, "screen") for s in world.screen_texts]
         perfect[seed] = {"object": Report(things), "scene": Report(scene), "screen": Report(shown)}
         silent[seed] = {name: Report() for name in perfect[seed]}
     values, _ = playhouse_experts.score(perfect)
@@ -102,20 +102,20 @@ def test_reports_that_say_the_truth_score_one_and_silence_scores_none() -> None:
 
 
 def test_a_shift_moves_the_threshold() -> None:
-    moved = choosing.shift(0.2, 0.4)
+    moved = choosing.logit_shift(0.2, 0.4)
     logit = math.log(0.2 / 0.8) + moved
     assert 1 / (1 + math.exp(-logit)) == pytest.approx(0.4)
 
 
 def test_a_course_ends_after_its_steps_and_falls() -> None:
-    rates = list(loop.Course(50, 1e-3))
+    rates = list(loop.TrainingSchedule(50, 1e-3))
     assert len(rates) == 50
     assert max(rates) == pytest.approx(1e-3, rel=0.05)
     assert rates[-1] < 1e-4 < rates[5]
 
 
 def test_every_number_comes_once_a_round() -> None:
-    order = loop.endless(10, 4, np.random.default_rng(0))
+    order = loop.endless_batches(10, 4, np.random.default_rng(0))
     seen = np.concatenate([next(order) for _ in range(5)])
     assert sorted(seen.tolist()) == sorted([*range(10), *range(10)])
 
@@ -140,9 +140,9 @@ def test_marks_of_classes_against_trying_them_all() -> None:
         r, w, m = (sum(int(c[row, place]) for row, place in enumerate(places)) for c in counted)
         return 2 * r / (2 * r + w + m)
 
-    one, common = choosing.best_marks(right, wrong, missed, each=False)
+    one, common = choosing.best_thresholds(right, wrong, missed, each=False)
     assert len(set(one)) == 1
     assert common == pytest.approx(max(f1((place, place)) for place in range(4)))
-    several, best = choosing.best_marks(right, wrong, missed, each=True)
+    several, best = choosing.best_thresholds(right, wrong, missed, each=True)
     assert best == pytest.approx(f1(tuple(several)))
     assert best == pytest.approx(max(f1((a, b)) for a in range(4) for b in range(4)))

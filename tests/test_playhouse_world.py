@@ -15,7 +15,7 @@ from tagline.benchmarks.playhouse import cast, props, render, scenario, sets, st
 from tagline.benchmarks.playhouse.drawing import Sketch
 from tagline.benchmarks.playhouse.figures import Pose, figure
 from tagline.benchmarks.playhouse.looks import PERSONS
-from tagline.benchmarks.playhouse.motions import MOTIONS, STILL, moment
+from tagline.benchmarks.playhouse.motions import MOTIONS, STILL, body_state
 from tagline.benchmarks.playhouse.scenes import SCENES, backdrop
 
 SEEDS = range(300)
@@ -35,14 +35,14 @@ def test_the_world_is_as_rich_as_promised() -> None:
 
 @pytest.mark.parametrize("scene", SCENES)
 def test_a_place_always_looks_the_same_and_differs_from_other_scenes(scene: str) -> None:
-    light = SCENES[scene].lights[0]
+    light = SCENES[scene].lightings[0]
     first = np.asarray(backdrop(scene, 3, light, 1.6).picture(90))
     again = np.asarray(backdrop(scene, 3, light, 1.6).picture(90))
     assert first.shape == (90, 144, 3)
     assert np.array_equal(first, again)
     assert not np.array_equal(first, np.asarray(backdrop(scene, 4, light, 1.6).picture(90)))
     other = next(name for name in SCENES if name != scene)
-    stranger = np.asarray(backdrop(other, 3, SCENES[other].lights[0], 1.6).picture(90))
+    stranger = np.asarray(backdrop(other, 3, SCENES[other].lightings[0], 1.6).picture(90))
     assert np.abs(first.astype(int) - stranger).mean() > 10
     assert backdrop(scene, 3, light, 0.56).picture(100).size == (56, 100)
 
@@ -68,7 +68,7 @@ def test_every_object_stands_on_its_spot_and_can_look_the_other_way(name: str) -
 def test_grown_ups_are_taller_and_feet_are_on_the_ground() -> None:
     height = {}
     for kind in PERSONS:
-        drawn, _ = figure(replace(cast.characters(kind)[0].look, hat=None, size=1.0), Pose())
+        drawn, _ = figure(replace(cast.characters(kind)[0].appearance, hat=None, size=1.0), Pose())
         _, top, _, bottom = drawn.extent()
         assert bottom == pytest.approx(0.0, abs=1e-9)
         height[kind] = -top
@@ -77,14 +77,14 @@ def test_grown_ups_are_taller_and_feet_are_on_the_ground() -> None:
 
 def test_motions_move_and_one_frame_does_not_give_them_away() -> None:
     for motion in MOTIONS:
-        poses = [moment(motion, step * 0.13) for step in range(24)]
+        poses = [body_state(motion, step * 0.13) for step in range(24)]
         assert len({pose.pose for pose in poses} | {pose.ball for pose in poses}) > 12, motion
     # A standing start: several motions pass through nearly the same pose.
     for motion in ("bowing", "falling over", "sitting down"):
-        pose = moment(motion, 0.0).pose
+        pose = body_state(motion, 0.0).pose
         assert pose.lean == pytest.approx(0, abs=1)
         assert pose.turn == 0
-    left, right = moment("walking left", 2.0), moment("walking right", 2.0)
+    left, right = body_state("walking left", 2.0), body_state("walking right", 2.0)
     assert left.travel == -right.travel < 0
     assert left.pose.facing == right.pose.facing == 1  # faces do not tell the way
 
@@ -100,8 +100,8 @@ def test_scenarios_keep_the_promises_about_size_length_and_cuts() -> None:
         assert [shot.start for shot in world.shots] == edges[:-1]
         assert edges[-1] == world.duration
         assert all(shot.end - shot.start > 1.5 for shot in world.shots)
-        assert all(0 <= said.start < said.end <= world.duration for said in world.said)
-        assert world.sound or not world.said
+        assert all(0 <= said.start < said.end <= world.duration for said in world.speech)
+        assert world.sound or not world.speech
     assert {len(world.shots) for world in worlds} == {1, 2, 3}
     assert any(world.height > world.width for world in worlds)
     assert any(not world.sound for world in worlds)
@@ -116,13 +116,15 @@ def _pairs(seeds: range) -> set[tuple[str, str]]:
 
 def test_some_compositions_places_and_characters_appear_in_test_only() -> None:
     test = range(20_000_000, 20_000_300)
-    held = {pair for pair in _pairs(test) if cast.held_out("scene motion", *pair)}
+    held = {pair for pair in _pairs(test) if cast.in_test_only("scene motion", *pair)}
     assert len(held) > 10
-    assert not {pair for pair in _pairs(SEEDS) if cast.held_out("scene motion", *pair)}
+    assert not {pair for pair in _pairs(SEEDS) if cast.in_test_only("scene motion", *pair)}
     for seeds, allowed in ((SEEDS, False), (range(10_000_000, 10_000_100), False), (test, True)):
         shots = [shot for seed in seeds for shot in scenario.scenario(seed).shots]
-        shy = {character.name for kind in PERSONS for character in cast.characters(kind) if character.shy}
-        assert any(cast.shy_place(shot.place) for shot in shots) == allowed
+        shy = {
+            character.name for kind in PERSONS for character in cast.characters(kind) if character.test_only
+        }
+        assert any(cast.test_only_place(shot.place) for shot in shots) == allowed
         assert bool({actor.name for shot in shots for actor in shot.actors} & shy) == allowed
 
 
@@ -135,7 +137,7 @@ def test_names_of_places_and_characters_are_unique() -> None:
 
 def test_splits_of_all_sets_and_seeds_are_disjoint() -> None:
     owner: dict[int, str] = {}
-    for name in sets.SIZES:
+    for name in sets.SET_SIZES:
         for seed in (0, 1, 2, 149):
             for spec in sets.videos(name, seed):
                 assert scenario.split_of(spec.seed) == spec.split

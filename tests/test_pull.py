@@ -45,7 +45,7 @@ def test_a_known_hash_is_checked_at_the_first_pull(place: hub.Place) -> None:
     place.faults[STATE] = [hub.Other()]
     with pytest.raises(pull.PullFailed, match=f"not {right[:8]}"):
         pull.pull(known)
-    assert weights.here(known) is None
+    assert weights.local_folder(known) is None
     assert pull.pull(known).path
 
 
@@ -64,7 +64,7 @@ def test_the_hub_cache_looks_as_its_own_library_makes_it(place: hub.Place) -> No
         assert Path(path).read_bytes() == content
         assert Path(path).resolve().name == hashlib.sha256(content).hexdigest()
     assert found.path == cache / "models--some--picture" / "snapshots" / COMMIT
-    assert weights.locked("picture")["revision"] == COMMIT
+    assert weights.read_lock("picture")["revision"] == COMMIT
     assert place.gets(f"some/picture/resolve/{COMMIT}/model.safetensors") == [None, "bytes=10000-"]
 
 
@@ -75,7 +75,7 @@ def test_a_hub_that_sends_other_bytes_leaves_nothing_behind(place: hub.Place, fa
     place.ranges = False
     with pytest.raises(pull.PullFailed, match="picture: "):
         pull.pull(ENTRIES[2])
-    assert weights.here(ENTRIES[2]) is None
+    assert weights.local_folder(ENTRIES[2]) is None
     place.faults.clear()
     assert pull.pull(ENTRIES[2]).path
 
@@ -91,7 +91,7 @@ def test_what_must_not_be_loaded_is_not_kept(place: hub.Place, file: str, conten
     place.repository("some/picture", COMMIT, {**REPOSITORY, file: content})
     with pytest.raises(pull.PullFailed, match=said):
         pull.pull(ENTRIES[2])
-    assert weights.here(ENTRIES[2]) is None
+    assert weights.local_folder(ENTRIES[2]) is None
     assert not (
         weights.hub_cache() / "models--some--picture" / "blobs" / hashlib.sha256(content).hexdigest()
     ).exists()

@@ -40,8 +40,8 @@ def test_bins_and_brier_score_are_scikit_learns() -> None:
     right = rng.random(500) < scores**2
     found = reliability(scores.tolist(), right.tolist())
     seen, said = calibration_curve(right, scores, n_bins=10)
-    assert [one.right for one in found.bins] == pytest.approx(seen)
-    assert [one.said for one in found.bins] == pytest.approx(said)
+    assert [one.precision for one in found.bins] == pytest.approx(seen)
+    assert [one.mean_score for one in found.bins] == pytest.approx(said)
     assert found.brier == pytest.approx(brier_score_loss(right, scores))
 
 

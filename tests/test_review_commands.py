@@ -15,8 +15,8 @@ from sentences import assert_a_sentence
 
 from tagline.experts.tags import Modality
 from tagline.tagging.catalog import Catalog
-from tagline.tagging.library import opened
-from tagline.tagging.review_commands import Moment, show, tags
+from tagline.tagging.library import open_library
+from tagline.tagging.review_commands import TimestampParam, show, tags
 
 Run = Callable[..., Result]
 EVIL = "evil\x1b[2J\u202e<svg onload=alert(1)>.mp4"
@@ -210,7 +210,7 @@ def test_impossible_additions_are_usage_errors(run: Run, library: Path, argument
     ("text", "seconds"), [("65", 65.0), ("65.5", 65.5), ("1:05", 65.0), ("1:00:01.5", 3601.5)]
 )
 def test_moments(text: str, seconds: float) -> None:
-    assert Moment().convert(text, None, None) == seconds
+    assert TimestampParam().convert(text, None, None) == seconds
 
 
 def test_rename_merge_and_alias(run: Run, library: Path) -> None:
@@ -244,5 +244,5 @@ def test_no_library_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     answer = CliRunner().invoke(tags, ["list", "--library", str(tmp_path)])
     assert_a_sentence(answer, 1, "run `tagline tag FOLDER` first")
     (tmp_path / "x.db").write_bytes(b"no database" * 100)
-    with pytest.raises(click.ClickException), opened(str(tmp_path / "x.db")):
+    with pytest.raises(click.ClickException), open_library(str(tmp_path / "x.db")):
         pass

@@ -84,7 +84,7 @@ HOSTILE: dict[str, tuple[Any, bytes, int | None]] = {
 
 @pytest.mark.parametrize("case", HOSTILE)
 def test_a_hostile_header_is_refused(case: str, tmp_path: Path) -> None:
-    with pytest.raises(safe.Unsafe, match=r"x\.safetensors"):
+    with pytest.raises(safe.UnsafeWeights, match=r"x\.safetensors"):
         safe.check_safetensors(write(tmp_path / "x.safetensors", *HOSTILE[case]))
 
 
@@ -100,7 +100,7 @@ def test_whatever_is_let_through_the_library_reads_alike(tmp_path: Path, data: s
     path.write_bytes(raw)
     try:
         header = safe.check_safetensors(path)
-    except safe.Unsafe:
+    except safe.UnsafeWeights:
         return
     with contextlib.suppress(SafetensorError), safe_open(path, "np") as file:  # it may be stricter still
         assert set(file.keys()) == set(header)
@@ -130,7 +130,7 @@ def test_a_pickle_is_refused_by_its_name_and_let_through_when_a_person_says_so(
 ) -> None:
     path = tmp_path / name
     path.write_bytes(pickled())
-    with pytest.raises(safe.Unsafe, match="--allow-pickle"):
+    with pytest.raises(safe.UnsafeWeights, match="--allow-pickle"):
         safe.check_path(path)
     safe.check_path(path, allow_pickle=True)
 
@@ -140,14 +140,14 @@ def test_a_pickle_is_refused_by_its_name_and_let_through_when_a_person_says_so(
 def test_a_pickle_in_other_clothes_is_refused(name: str, content: bytes, tmp_path: Path) -> None:
     path = tmp_path / name
     path.write_bytes(content)
-    with pytest.raises(safe.Unsafe, match="pickle"):
+    with pytest.raises(safe.UnsafeWeights, match="pickle"):
         safe.check_path(path)
 
 
 def test_nothing_makes_a_pickle_a_safetensors_file(tmp_path: Path) -> None:
     path = tmp_path / "x.safetensors"
     path.write_bytes(pickled())
-    with pytest.raises(safe.Unsafe):
+    with pytest.raises(safe.UnsafeWeights):
         safe.check_path(path, allow_pickle=True)
 
 
@@ -156,34 +156,34 @@ def test_a_file_that_is_safetensors_and_zip_at_once_is_refused(tmp_path: Path) -
     hidden = zipped()
     # Inside the last tensor: the header is true to the byte, and zip readers look at the end.
     write(path, {"a": tensor(0, len(hidden))}, hidden)
-    with pytest.raises(safe.Unsafe, match="zip"):
+    with pytest.raises(safe.UnsafeWeights, match="zip"):
         safe.check_safetensors(path)
     write(path, {"a": tensor(0, 4)}, b"1234" + hidden)
-    with pytest.raises(safe.Unsafe, match="no tensor claims"):
+    with pytest.raises(safe.UnsafeWeights, match="no tensor claims"):
         safe.check_safetensors(path)
 
 
 def test_a_folder_is_judged_by_all_that_could_be_loaded_from_it(tmp_path: Path) -> None:
-    with pytest.raises(safe.Unsafe, match=r"no \.safetensors"):
+    with pytest.raises(safe.UnsafeWeights, match=r"no \.safetensors"):
         safe.check_path(tmp_path)
     (tmp_path / "pytorch_model.bin").write_bytes(zipped())
-    with pytest.raises(safe.Unsafe, match="--allow-pickle"):
+    with pytest.raises(safe.UnsafeWeights, match="--allow-pickle"):
         safe.check_path(tmp_path)
     save_file({"a": np.zeros(1)}, tmp_path / "model.safetensors")
     safe.check_path(tmp_path)
     (tmp_path / "config.json").write_text('{"model_type": "vit", "auto_map": {"AutoModel": "x.Y"}}')
-    with pytest.raises(safe.Unsafe, match="auto_map"):
+    with pytest.raises(safe.UnsafeWeights, match="auto_map"):
         safe.check_path(tmp_path)
 
 
 def test_programs_and_pipes_are_no_weights(tmp_path: Path) -> None:
     code = tmp_path / "model.py"
     code.write_text("print()")
-    with pytest.raises(safe.Unsafe, match="program"):
+    with pytest.raises(safe.UnsafeWeights, match="program"):
         safe.check_path(code)
     pipe = tmp_path / "pipe.safetensors"
     os.mkfifo(pipe)
-    with pytest.raises(safe.Unsafe, match="plain file"):
+    with pytest.raises(safe.UnsafeWeights, match="plain file"):
         safe.check_path(pipe)
 
 
@@ -212,7 +212,7 @@ def test_settings_as_published_are_let_through_and_any_other_key_is_not(kind: st
         "tokenizer_kwargs",
         "novelty",
     ):
-        with pytest.raises(safe.Unsafe, match=key):
+        with pytest.raises(safe.UnsafeWeights, match=key):
             safe.check_config({**config, key: "x"}, where="config.json")
 
 
@@ -221,7 +221,7 @@ def test_settings_inside_settings_count_as_well(inner: str) -> None:
     config = {"model_type": "clip", inner: {"hidden_size": 4}}
     safe.check_config(config, where="config.json")
     for key in ("auto_map", "novelty"):
-        with pytest.raises(safe.Unsafe, match=key):
+        with pytest.raises(safe.UnsafeWeights, match=key):
             safe.check_config({"model_type": "clip", inner: {key: 1}}, where="config.json")
 
 
@@ -243,9 +243,9 @@ def test_what_transformers_itself_writes_is_let_through(tmp_path: Path) -> None:
 
 def test_settings_of_our_own_are_held_to_the_list_that_the_caller_knows() -> None:
     safe.check_config({"format": "x", "names": ["a"]}, where="c", allowed={"format", "names"})
-    with pytest.raises(safe.Unsafe, match="other"):
+    with pytest.raises(safe.UnsafeWeights, match="other"):
         safe.check_config({"format": "x", "other": 1}, where="c", allowed={"format", "names"})
-    with pytest.raises(safe.Unsafe, match="trust_remote_code"):
+    with pytest.raises(safe.UnsafeWeights, match="trust_remote_code"):
         safe.check_config({"deep": [{"down": {"trust_remote_code": True}}]}, where="c")
 
 
@@ -263,7 +263,7 @@ def test_a_sentence_model_may_be_made_of_known_parts_only(tmp_path: Path) -> Non
         {"path": "../x"},
     ):
         path.write_text(json.dumps([{**good[0], **change}]))
-        with pytest.raises(safe.Unsafe):
+        with pytest.raises(safe.UnsafeWeights):
             safe.read_config(path)
 
 
@@ -271,5 +271,5 @@ def test_settings_that_no_reader_should_read(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     for text in ("{", '{"a": 1, "a": 2}', "3", "[" * 100_000, '{"a":' * 30 + "1" + "}" * 30):
         path.write_text(text)
-        with pytest.raises(safe.Unsafe, match=r"config\.json"):
+        with pytest.raises(safe.UnsafeWeights, match=r"config\.json"):
             safe.read_config(path)

@@ -84,7 +84,7 @@ def test_common_tags_make_up_nine_tenths_of_the_occurrences() -> None:
 def test_nothing_to_score_is_zero_and_not_an_error() -> None:
     empty = scoring.tag_sets([], [])
     assert empty.full == frozenset()
-    assert scoring.label_based([], [], empty.full) == scoring.Score(0.0, 0.0, 0.0, 0)
+    assert scoring.label_based([], [], empty.full) == scoring.PrecisionRecall(0.0, 0.0, 0.0, 0)
     assert scoring.example_based([[]], [["dog"]], ["dog"]).count == 0
 
 

@@ -15,10 +15,10 @@ from shaking import shaken
 from tagline.experts.tags import Embedding, Modality
 from tagline.retrieval import learning
 from tagline.retrieval.asking import parse
-from tagline.retrieval.background import captions, from_tags, without_answer
+from tagline.retrieval.background import caption_queries, tag_queries, unanswerable_queries
 from tagline.retrieval.hits import Filters
 from tagline.retrieval.index import Level, pack
-from tagline.retrieval.learnt import FEATURES, Learnt, defaults, read, write
+from tagline.retrieval.learnt import FEATURES, SearchParams, defaults, read, write
 from tagline.retrieval.search import answer, search
 from tagline.retrieval.searcher import Searcher
 from tagline.tagging import embeddings
@@ -92,7 +92,7 @@ def catalog(tmp_path: Path) -> Catalog:
         video = made.find(name)
         assert video is not None
         first, second = encoder.texts(shows)
-        embeddings.put(
+        embeddings.put_embeddings(
             made,
             video.id,
             encoder.fingerprint,
@@ -103,7 +103,7 @@ def catalog(tmp_path: Path) -> Catalog:
     return made
 
 
-def searcher(catalog: Catalog, learnt: Learnt | None = None) -> Searcher:
+def searcher(catalog: Catalog, learnt: SearchParams | None = None) -> Searcher:
     indexes = {}
     for level, source in ((Level.VIDEO, "video"), (Level.SPAN, "span")):
         held = catalog.vectors(source)
@@ -138,7 +138,7 @@ def test_words_and_pictures_together_beat_each_alone(catalog: Catalog) -> None:
 
 def test_a_tag_of_the_same_meaning_counts(catalog: Catalog) -> None:
     ready = searcher(catalog)
-    learning.learn_tags(catalog, ready)
+    learning.embed_tags(catalog, ready)
     found = answer(catalog, "puppy", 1, searcher=ready, signals=("tags",)).hits
     assert names(found) == ["beach.mp4"]
     assert "dog" in {one.text for one in found[0].why}
@@ -189,12 +189,15 @@ def test_hubs_lose_by_the_bank(catalog: Catalog) -> None:
     plain = answer(catalog, "a dog runs", searcher=ready, signals=("video",)).hits
     top = plain[0].video.id
     ids = np.sort(pack(vectors.ids, np.zeros(len(vectors.ids), int)))
-    ready.learnt.hubs["video"] = (ids, np.where(ids == pack(np.array([top]), np.array([0]))[0], 2.0, 0.0))
+    ready.params.row_hubness["video"] = (
+        ids,
+        np.where(ids == pack(np.array([top]), np.array([0]))[0], 2.0, 0.0),
+    )
     assert answer(catalog, "a dog runs", searcher=ready, signals=("video",)).hits[-1].video.id == top
-    kept = answer(catalog, "a dog runs", searcher=ready, signals=("video",), hubs=False).hits
+    kept = answer(catalog, "a dog runs", searcher=ready, signals=("video",), qb_norm=False).hits
     assert kept[0].video.id == top
     new = pack(np.array([10_000]), np.array([0]))
-    assert ready.learnt.hubness("video", new)[0] == pytest.approx(0.5), "who came later is as usual"
+    assert ready.params.hubness("video", new)[0] == pytest.approx(0.5), "who came later is as usual"
 
 
 # -- learning ----------------------------------------------------------------------------------------
@@ -218,7 +221,7 @@ def world(folder: Path, videos: int = 24, written: bool = True) -> Catalog:
         assert video is not None
         noise = rng.normal(size=DIMENSIONS) * 0.1
         whole = unit(encoder.texts([f"{thing} {scene}"])[0] + noise)
-        embeddings.put(
+        embeddings.put_embeddings(
             made,
             video.id,
             "stand-in",
@@ -241,24 +244,24 @@ def world(folder: Path, videos: int = 24, written: bool = True) -> Catalog:
 def test_background_queries(tmp_path: Path) -> None:
     made = world(tmp_path)
     made.put_captions(1, [Caption("a secret of the test", split="test")])
-    assert "a secret of the test" not in {query.text for query in captions(made)}
-    for query in from_tags(made):
+    assert "a secret of the test" not in {query.text for query in caption_queries(made)}
+    for query in tag_queries(made):
         video = made.video(query.video or 0)
         assert video is not None
         texts = {tag.text for tag in made.tags(video.id)}
         assert any(text in query.text for text in texts)
-    strangers = without_answer(made, {"catching"})
+    strangers = unanswerable_queries(made, {"catching"})
     assert len(strangers) > 100
     assert not any("catching" in query.text or "kite" in query.text.split()[-1:] for query in strangers)
-    assert strangers == without_answer(made, {"catching"})
+    assert strangers == unanswerable_queries(made, {"catching"})
 
 
 def test_learning_tells_answers_from_nothing(tmp_path: Path) -> None:
     made = world(tmp_path)
     ready = searcher(made)
-    learnt = learning.learn(made, ready)
+    learnt = learning.tune(made, ready)
     assert learnt.weights is not None
-    assert learnt.judgement is not None
+    assert learnt.calibration is not None
     asked = [f"{t} close to the {s}" for t in ("dog", "robot", "kite") for s in ("beach", "stage")]
     strange = ["a submarine under water", "bungee jumping", "somebody repairs a chimney", "volleyball"]
     answered = [answer(made, text, searcher=ready).answered for text in asked]
@@ -272,39 +275,39 @@ def test_learning_tells_answers_from_nothing(tmp_path: Path) -> None:
 
 def test_what_was_learnt_is_kept_and_belongs_to_its_model(tmp_path: Path) -> None:
     made = world(tmp_path)
-    learnt = learning.learn(made, searcher(made))
+    learnt = learning.tune(made, searcher(made))
     again = read(made, "stand-in")
     assert again.weights == learnt.weights
-    assert again.judgement == learnt.judgement
+    assert again.calibration == learnt.calibration
     assert again.tags == learnt.tags
     assert np.array_equal(again.tag_vectors, learnt.tag_vectors)
-    assert again.hubs.keys() == learnt.hubs.keys()
+    assert again.row_hubness.keys() == learnt.row_hubness.keys()
     assert read(made, "another").weights is None
     (tmp_path / ".tagline" / "search.npz").write_bytes(b"broken")
     assert read(made, "stand-in").weights is None
-    write(made, "stand-in", Learnt())
-    assert read(made, "stand-in").judgement is None
+    write(made, "stand-in", SearchParams())
+    assert read(made, "stand-in").calibration is None
 
 
 def test_without_captions_weights_are_the_defaults(tmp_path: Path) -> None:
     made = world(tmp_path, written=False)
-    learnt = learning.learn(made, searcher(made))
+    learnt = learning.tune(made, searcher(made))
     assert learnt.weights is None
-    assert learnt.queries > 5
-    usual = defaults().judgement
-    assert learnt.judgement is None if usual is None else learnt.judgement is not None
+    assert learnt.probe_queries > 5
+    usual = defaults().calibration
+    assert learnt.calibration is None if usual is None else learnt.calibration is not None
 
 
 def test_rejected_tags_do_not_come_back_by_their_meaning(catalog: Catalog) -> None:
     ready = searcher(catalog)
-    learning.learn_tags(catalog, ready)
+    learning.embed_tags(catalog, ready)
     video = catalog.find("beach.mp4")
     assert video is not None
 
     def near() -> str | None:
         """The tag by whose meaning the video is found."""
-        looked = ready.look(catalog, parse("puppy"))
-        found = {one.video.id: one.near for one in looked.candidates}.get(video.id)
+        looked = ready.candidates(catalog, parse("puppy"))
+        found = {one.video.id: one.near for one in looked.entries}.get(video.id)
         return found[1].text if found else None
 
     assert near() == "dog"
@@ -325,37 +328,39 @@ def test_a_warm_searcher_answers_alike_and_reads_no_evidence(
 
 def test_warming_up_ends_when_it_is_told_to(catalog: Catalog) -> None:
     ready = searcher(catalog)
-    ready.warm(catalog, enough=lambda: len(ready._held) >= 2)
-    assert len(ready._held) == 2
+    ready.warm(catalog, enough=lambda: len(ready._cached) >= 2)
+    assert len(ready._cached) == 2
 
 
 def test_the_bank_is_left_out_where_it_finds_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = world(tmp_path)
-    monkeypatch.setattr(learning, "bank_helps", lambda *_: False)
+    monkeypatch.setattr(learning, "qb_norm_helps", lambda *_: False)
     told: list[str] = []
-    learnt = learning.learn(made, searcher(made), say=told.append)
-    assert not learnt.hubs
+    learnt = learning.tune(made, searcher(made), say=told.append)
+    assert not learnt.row_hubness
     assert any("query bank is left out" in line for line in told)
-    monkeypatch.setattr(learning, "bank_helps", lambda *_: True)
-    assert set(learning.learn(made, searcher(made)).hubs) == {Level.VIDEO, Level.SPAN}
+    monkeypatch.setattr(learning, "qb_norm_helps", lambda *_: True)
+    assert set(learning.tune(made, searcher(made)).row_hubness) == {Level.VIDEO, Level.SPAN}
 
 
 def test_a_bank_helps_if_videos_are_found_sooner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = world(tmp_path)
-    queries = captions(made)[:8]
-    monkeypatch.setattr(learning, "tried", lambda catalog, searcher, queries, hubs: [hubs] * len(queries))
+    queries = caption_queries(made)[:8]
+    monkeypatch.setattr(
+        learning, "candidates_of", lambda catalog, searcher, queries, hubs: [hubs] * len(queries)
+    )
     monkeypatch.setattr(learning, "fit_weights", lambda looked, queries: None)
     for better, told in ((0.9, True), (0.5, False)):
         monkeypatch.setattr(
-            learning, "_reciprocal", lambda hubs, query, weights, to=better: to if hubs else 0.5
+            learning, "_reciprocal_rank", lambda hubs, query, weights, to=better: to if hubs else 0.5
         )
-        assert learning.bank_helps(made, searcher(made), queries) is told
+        assert learning.qb_norm_helps(made, searcher(made), queries) is told
 
 
 def test_a_word_that_nobody_used_tells_only_where_somebody_wrote(catalog: Catalog) -> None:
     ready = searcher(catalog)
     place = FEATURES.index("unheard")
-    assert ready.look(catalog, parse("a purple dog")).features[place] == 0.0
-    ready.learnt.known = frozenset({"dog"})
-    assert ready.look(catalog, parse("a purple dog")).features[place] == 1.0
-    assert ready.look(catalog, parse("a dog next to the beach")).features[place] == 0.0
+    assert ready.candidates(catalog, parse("a purple dog")).features[place] == 0.0
+    ready.params.vocabulary = frozenset({"dog"})
+    assert ready.candidates(catalog, parse("a purple dog")).features[place] == 1.0
+    assert ready.candidates(catalog, parse("a dog next to the beach")).features[place] == 0.0

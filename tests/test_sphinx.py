@@ -28,8 +28,8 @@ while True:
 """
 
 
-def pool(children: int, program: str = REPEATS) -> sphinx.Pool:
-    return sphinx.Pool(children, [sys.executable, "-c", program])
+def pool(children: int, program: str = REPEATS) -> sphinx.SphinxPool:
+    return sphinx.SphinxPool(children, [sys.executable, "-c", program])
 
 
 def sounds(*counts: int) -> list[np.ndarray]:
@@ -77,7 +77,7 @@ def test_sound_as_bytes_is_cut_off_where_it_is_too_loud():
 
 def test_the_real_recogniser_answers_for_any_sound():
     """What it makes of a chord is no matter (voice activity goes first), but it ends and stays in time."""
-    made = sphinx.Pool(1)
+    made = sphinx.SphinxPool(1)
     nothing, least, found = made.hear([silence(0.0), silence(0.01), music(2.0)])
     assert nothing == least == []
     assert found is not None

@@ -13,13 +13,13 @@ import pytest
 import seeing
 
 from tagline.benchmarks import benchset, random_weights, table_ablation, table_training
-from tagline.benchmarks.playhouse.render import spec
+from tagline.benchmarks.playhouse.render import video_spec
 from tagline.benchmarks.playhouse.truth import Truth, truth
 from tagline.benchmarks.table_ablation import ROWS, measure
 from tagline.experts.tags import Modality, Report, Tag
 from tagline.table.model import Table
 from tagline.table.saving import from_pretrained
-from tagline.table.train import first_weights
+from tagline.table.train import initial_weights
 from tagline.tagging.catalog import Catalog, Look, Place
 
 SEEDS = {"train": range(6), "val": range(10_000_000, 10_000_002), "test": range(20_000_000, 20_000_004)}
@@ -39,7 +39,7 @@ def options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     known = [truth(seed) for seeds in SEEDS.values() for seed in seeds]
     with Catalog.open(folder) as catalog:
         for one in known:
-            path = fakes.write_video(folder / spec(one.seed).name, salt=one.seed)
+            path = fakes.write_video(folder / video_spec(one.seed).name, salt=one.seed)
             video = catalog.put_video(f"{one.seed:064x}")
             catalog.put_path(video, Place(str(path), 5, 1))
             for sense, texts in tags_of(one).items():
@@ -108,7 +108,7 @@ def test_videos_that_were_not_tagged_name_the_command(options: dict[str, str], t
 
 
 def test_the_sizes_fit_the_clip_of_the_playhouse() -> None:
-    eyes = benchset.clip({})
+    eyes = benchset.clip_towers({})
     folder = table_ablation.towers_folder({})
     config = table_ablation.base({}, eyes, folder)
     assert config.train.batch % config.train.share == 0
@@ -117,4 +117,4 @@ def test_the_sizes_fit_the_clip_of_the_playhouse() -> None:
         table_ablation.varied(config, changes, 0)
     training = table_training.base({**table_training._as_options(table_training.SIZES)}, eyes, folder)
     assert training.train.share == table_training.SHARE
-    Table.build(training.model, first_weights(training.train.weights))
+    Table.build(training.model, initial_weights(training.train.weights))

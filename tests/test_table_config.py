@@ -9,11 +9,11 @@ import pytest
 from tagline.table import config
 from tagline.table.config import (
     BadConfig,
-    Config,
+    TableConfig,
     ModelConfig,
     TagChoice,
     as_dict,
-    changed,
+    with_settings,
     from_dict,
     preset,
 )
@@ -22,15 +22,15 @@ from tagline.table.config import (
 @pytest.mark.parametrize("name", config.presets())
 def test_a_preset_survives_being_written_down(name: str) -> None:
     found = preset(name)
-    assert from_dict(Config, json.loads(json.dumps(as_dict(found)))) == found
+    assert from_dict(TableConfig, json.loads(json.dumps(as_dict(found)))) == found
 
 
 @pytest.mark.parametrize("name", config.presets())
 def test_the_weights_of_a_preset_can_be_pulled(name: str) -> None:
-    from tagline.experts.weights import table
+    from tagline.experts.weights import entries
 
     found = preset(name).train.weights
-    assert found is None or found in table()
+    assert found is None or found in entries()
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_tags_are_read_in_the_papers_order_however_they_were_named() -> None:
 
 
 def test_settings() -> None:
-    found = changed(
+    found = with_settings(
         preset("msrvtt"),
         [
             "frames=8",
@@ -79,8 +79,8 @@ def test_settings() -> None:
     assert found.model.tags == TagChoice(("object", "speech"), most=3)
     assert found.train.weights is None
     assert found.model.residual == "frame"
-    assert changed(found, ["model.tags.modalities=[]"]).model.tags.modalities == ()
-    assert changed(found, ["lr_towers=1"]).train.lr_towers == 1.0
+    assert with_settings(found, ["model.tags.modalities=[]"]).model.tags.modalities == ()
+    assert with_settings(found, ["lr_towers=1"]).train.lr_towers == 1.0
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_settings() -> None:
 )
 def test_a_wrong_setting_is_refused_in_a_sentence(setting: str, sentence: str) -> None:
     with pytest.raises(BadConfig, match=sentence):
-        changed(preset("msrvtt"), [setting])
+        with_settings(preset("msrvtt"), [setting])
 
 
 def test_unknown_keys_are_refused_and_never_ignored() -> None:

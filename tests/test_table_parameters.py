@@ -21,11 +21,11 @@ from tagline.table.model import Table
 def test_tags_and_captions_share_blocks_and_not_projections() -> None:
     m = model()
     ids = sentences(3, 6)
-    caption, tag = m.read(ids)[1], m.captions(m.text, ids, tags=True)[1]
+    caption, tag = m.encode_tokens(ids)[1], m.captions(m.text, ids, tags=True)[1]
     assert not torch.allclose(caption, tag)
     with torch.no_grad():
         m.captions.tag_projection.copy_(m.text.text_projection)
-    torch.testing.assert_close(m.read(ids)[1], m.captions(m.text, ids, tags=True)[1])
+    torch.testing.assert_close(m.encode_tokens(ids)[1], m.captions(m.text, ids, tags=True)[1])
 
 
 def test_what_is_new_starts_as_a_copy_of_clip() -> None:
@@ -137,7 +137,7 @@ def test_towers_are_loaded_from_a_clip_and_their_copies_follow(tmp_path: Path) -
     m = Table.build(tiny(), tmp_path / "clip.safetensors").eval()
     text = sentences(4, 20)
     with torch.no_grad():
-        torch.testing.assert_close(m.texts(text), clip.encode_text(text, normalize=True))
+        torch.testing.assert_close(m.encode_texts(text), clip.encode_text(text, normalize=True))
     assert m.guide is not None
     assert torch.equal(m.captions.tag_projection, clip.text_projection)
     assert torch.equal(m.guide.blocks[0].ln_1.weight, clip.transformer.resblocks[0].ln_1.weight)
@@ -166,4 +166,4 @@ def test_a_text_tower_of_another_width_than_the_shared_space() -> None:
     wide["embed_dim"] = 24
     m = model(architecture=wide)
     assert torch.isfinite(m(**batch())["loss"])
-    assert m.videos(pictures(2)).vectors.shape == (2, 24)
+    assert m.encode_videos(pictures(2)).vectors.shape == (2, 24)

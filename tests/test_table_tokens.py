@@ -8,7 +8,7 @@ import pytest
 import torch
 from table_fakes import model, pictures
 
-from tagline.benchmarks.playhouse.training.towers import tokenizer as learn
+from tagline.benchmarks.playhouse.training.towers import train_tokenizer as learn
 from tagline.table.config import BadConfig
 from tagline.table.saving import from_pretrained, save_pretrained
 from tagline.table.tokens import Tokenizer
@@ -62,4 +62,7 @@ def test_frames_that_were_seen_before_make_the_same_video() -> None:
     m, frames = model().eval(), pictures(2)
     tags = torch.tensor([[1, 5, 49407, 0, 0, 0]] * 2)
     with torch.no_grad():
-        assert torch.equal(m.videos(frames, None, tags).vectors, m.videos(m.see(frames), None, tags).vectors)
+        assert torch.equal(
+            m.encode_videos(frames, None, tags).vectors,
+            m.encode_videos(m.encode_frames(frames), None, tags).vectors,
+        )

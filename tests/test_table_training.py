@@ -13,10 +13,10 @@ import torch
 from filming import Film, shoot
 
 from tagline.benchmarks import plain_training, random_weights, table_training
-from tagline.benchmarks.playhouse.render import spec
+from tagline.benchmarks.playhouse.render import video_spec
 from tagline.benchmarks.playhouse.truth import truth
 from tagline.table.batches import Row
-from tagline.table.config import Config, TrainConfig
+from tagline.table.config import TableConfig, TableTrainConfig
 from tagline.table.model import Table
 from tagline.table.objective import contrastive
 from tagline.table.tokens import Tokenizer
@@ -28,7 +28,7 @@ SEEDS = [0, 1, 2, 3, 10_000_000, 10_000_001, 20_000_000]
 def folder(tmp_path: Path) -> Path:
     known = [truth(seed) for seed in SEEDS]
     for one in known:
-        path = tmp_path / "bench" / spec(one.seed).name
+        path = tmp_path / "bench" / video_spec(one.seed).name
         path.parent.mkdir(exist_ok=True)
         shoot(path, Film(count=55, scenes=2))
     rows = [asdict(one) for one in known]
@@ -80,8 +80,10 @@ def test_the_plain_way_sees_what_the_published_way_sees(folder: Path) -> None:
     pytest.importorskip("cv2")
     from table_fakes import tiny
 
-    config = Config(tiny(modalities=(), layers=0, vtm=False, mlm=False, frames=4), TrainConfig(weights=None))
-    rows = [Row("a", "a", ("a dog", "a cat"), "", folder / spec(0).name)]
+    config = TableConfig(
+        tiny(modalities=(), layers=0, vtm=False, mlm=False, frames=4), TableTrainConfig(weights=None)
+    )
+    rows = [Row("a", "a", ("a dog", "a cat"), "", folder / video_spec(0).name)]
     frames, mask, words = plain_training.Pairs(rows, Tokenizer(), config, 16)[1]
     assert frames.shape == (4, 3, 16, 16)
     assert mask.tolist() == [True, True, True, False]  # 55 pictures at 25 a second: seconds 0, 1, 2
@@ -95,12 +97,14 @@ def test_the_plain_way_sees_what_the_published_way_sees(folder: Path) -> None:
     with torch.no_grad():
         got = plain_training._loss(model, two[0], two[1], texts)
         seen = model.visual(two[0].flatten(0, 1)).view(2, 4, -1)
-        logits = model.logit_scale.exp() * model.texts(texts) @ model.videos(seen, two[1]).vectors.T
+        logits = (
+            model.logit_scale.exp() * model.encode_texts(texts) @ model.encode_videos(seen, two[1]).vectors.T
+        )
     assert float(got) == pytest.approx(float(contrastive(logits, torch.arange(2))), rel=1e-4)
 
 
 def test_the_course_of_the_rate() -> None:
-    share = plain_training._course(10, 0.2)
+    share = plain_training._schedule(10, 0.2)
     rates = [share(step) for step in range(10)]
     assert rates[0] == 0.0
     assert np.argmax(rates) == 2

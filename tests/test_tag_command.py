@@ -292,13 +292,13 @@ def test_a_terminal_gets_two_lines_and_a_pipe_plain_ones(monkeypatch: pytest.Mon
     monkeypatch.setattr(shown, "EVERY", 0.0)
     state = Progress(total=40, done=10, failed=1, skipped=2, path="x", started=time.monotonic() - 30)
     pipe, terminal = io.StringIO(), io.StringIO()
-    with shown.Lines(console=Console(file=pipe, width=100)) as lines:
+    with shown.ProgressDisplay(console=Console(file=pipe, width=100)) as lines:
         lines.stage("object", 8)
         lines.progress(state)
     assert pipe.getvalue() == "10/40 files, 20 a minute, 90 s left, 1 failed, 2 skipped\n".replace(
         "90 s", "2 min"
     )
-    with shown.Lines(console=Console(file=terminal, width=100, force_terminal=True)) as lines:
+    with shown.ProgressDisplay(console=Console(file=terminal, width=100, force_terminal=True)) as lines:
         lines.progress(state)
         lines.stage("object", 8)
     assert "object: 8 at once" in terminal.getvalue()

@@ -11,7 +11,7 @@ import seeing
 from tagline.benchmarks import benchset, imagined, random_weights, taggers
 from tagline.benchmarks.playhouse import render
 from tagline.benchmarks.tagger_table import ABLATIONS, ablation, measure
-from tagline.tagging.generator.config import BadConfig, preset
+from tagline.tagging.generator.config import BadConfig, load_preset
 from tagline.tagging.generator.data import Example
 
 TINY = {"width": 16, "heads": 2, "title_layers": 1, "hybrid_layers": 1, "prompt_layers": 1,
@@ -41,7 +41,7 @@ def test_every_method_has_its_columns_and_is_trained_once(
     assert (values["train_videos"], values["test_videos"]) == (4, 2)
 
     monkeypatch.setattr(taggers, "run", lambda *_: pytest.fail("trained again"))
-    monkeypatch.setattr(imagined, "drawn", lambda *_: pytest.fail("drawn again"))
+    monkeypatch.setattr(imagined, "draw_frames", lambda *_: pytest.fail("drawn again"))
     assert measure(options) == found
 
 
@@ -64,7 +64,7 @@ def test_ablations_are_rows_of_one_configuration(options: dict[str, str]) -> Non
     assert {"ours_full_f1", "7_G_prompt_classes_rare_f1", "8_title_only_common_f1"} <= set(found["values"])
     assert "rare_f1_best_rival" not in found["values"]
     for changes in ABLATIONS.values():
-        taggers.varied(preset("playhouse"), changes, 0)
+        taggers.varied(load_preset("playhouse"), changes, 0)
 
 
 @pytest.mark.parametrize("wrong", ["methods=bun", "set=nope", "videos=many", "folder=x"])
@@ -77,19 +77,19 @@ def test_what_is_imagined_is_what_the_files_show(tmp_path: Path, monkeypatch: py
     from tagline.experts.footage import PerSecond
 
     monkeypatch.setattr("tagline.benchmarks.kept.cache_home", lambda: tmp_path / "cache")
-    one = imagined.read({"set": "tiny"})["val"][0]
-    eyes = benchset.clip({})
-    made = imagined.frame_vectors([one], eyes)[one.name]
-    render.render(render.spec(one.truth.seed), tmp_path)
-    file = benchset.Known(tmp_path / one.name, one.truth)
-    seen = benchset.vectors([file], PerSecond(1.0, 60, 256), eyes, lambda _: None)[one.name]
+    one = imagined.read_drawn_set({"set": "tiny"})["val"][0]
+    eyes = benchset.clip_towers({})
+    made = imagined.drawn_frame_vectors([one], eyes)[one.name]
+    render.render_video(render.video_spec(one.truth.seed), tmp_path)
+    file = benchset.PlayhouseVideo(tmp_path / one.name, one.truth)
+    seen = benchset.frame_vectors([file], PerSecond(1.0, 60, 256), eyes, lambda _: None)[one.name]
     assert made.shape == seen.shape
     assert float((made * seen).sum(1).min()) > 0.97
-    sound = imagined.sound_vectors([one])[one.name]
+    sound = imagined.drawn_sound_vectors([one])[one.name]
     assert len(sound) > 0
     assert np.isfinite(sound).all()
 
 
 def test_a_set_that_is_not_there_names_the_command(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="tagline bench playhouse render bench"):
-        benchset.read({"folder": str(tmp_path)})
+        benchset.read_set({"folder": str(tmp_path)})

@@ -27,7 +27,7 @@ def test_the_loss_is_infonce_both_ways() -> None:
     )
     logits = 7.0 * vectors[:3].numpy() @ vectors[3:].numpy().T
     rows = [-np.log(np.exp(one[i, i]) / np.exp(one[i]).sum()) for one in (logits, logits.T) for i in range(3)]
-    assert float(taught_text.alike(vectors, torch.tensor(7.0))) == pytest.approx(np.mean(rows), abs=1e-5)
+    assert float(taught_text.info_nce(vectors, torch.tensor(7.0))) == pytest.approx(np.mean(rows), abs=1e-5)
 
 
 def vectors_of(folder: Path, texts: list[str]) -> torch.Tensor:
@@ -47,7 +47,7 @@ def test_captions_of_one_video_come_together_and_the_rest_stays(
     monkeypatch.setattr(taught_text, "STEPS", 60)
     clip = random_weights.towers(tmp_path / "clip", seeing.SMALL_CLIP)
     said: list[str] = []
-    made = taught_text.taught(clip, CAPTIONS, 8, said.append)
+    made = taught_text.distilled(clip, CAPTIONS, 8, said.append)
     assert said
     own = vectors_of(made, [one for video in CAPTIONS for one in video[:2]])
     near = own[0::2] @ own[1::2].T
@@ -63,5 +63,5 @@ def test_captions_of_one_video_come_together_and_the_rest_stays(
     ]
     assert all(same), "the visual tower is as it was"
 
-    monkeypatch.setattr(taught_text, "_teach", lambda *_: pytest.fail("taught again"))
-    assert taught_text.taught(clip, CAPTIONS, 8, said.append) == made
+    monkeypatch.setattr(taught_text, "_distil", lambda *_: pytest.fail("taught again"))
+    assert taught_text.distilled(clip, CAPTIONS, 8, said.append) == made

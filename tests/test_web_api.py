@@ -13,7 +13,7 @@ import pytest
 from filming import Film
 from pages import VIDEOS, World
 
-from tagline.retrieval.web.shelf import Shelf
+from tagline.retrieval.web.shelf import MediaCache
 from tagline.tagging.folder import only_writer
 
 
@@ -239,14 +239,14 @@ def test_strips_and_previews_are_made_once_and_always_of_one_kind(tmp_path: Path
         strip = client.get(f"/strips/{ids['a.mp4']}")
         assert strip.headers["content-type"] == "image/jpeg"
         assert strip.content[:3] == b"\xff\xd8\xff"
-        made = sorted(path.name for path in desk.shelf.folder_path.iterdir())
+        made = sorted(path.name for path in desk.cache.folder_path.iterdir())
         assert (
             client.get(
                 f"/strips/{ids['a.mp4']}", headers={"if-none-match": strip.headers["etag"]}
             ).status_code
             == 304
         )
-        assert sorted(path.name for path in desk.shelf.folder_path.iterdir()) == made
+        assert sorted(path.name for path in desk.cache.folder_path.iterdir()) == made
         video = client.get(f"/api/videos/{ids['b.avi']}").json()
         assert video["direct"] is False
         part = client.get(f"/previews/{ids['b.avi']}?part=1", headers={"range": "bytes=4-7"})
@@ -263,7 +263,7 @@ def test_strips_and_previews_are_made_once_and_always_of_one_kind(tmp_path: Path
 def test_a_shelf_keeps_to_its_bound_and_makes_once(tmp_path: Path) -> None:
     import os
 
-    shelf = Shelf(tmp_path / "shelf", most=1000)
+    shelf = MediaCache(tmp_path / "shelf", max_bytes=1000)
     made: list[str] = []
 
     def make(name: str) -> bytes:
@@ -290,7 +290,7 @@ def test_a_shelf_keeps_to_its_bound_and_makes_once(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError):
         shelf.get("e", lambda: bytes(1 // 0))
     assert not list((tmp_path / "shelf").glob("*.part"))
-    assert Shelf(tmp_path / "shelf", most=1000).size == shelf.size
+    assert MediaCache(tmp_path / "shelf", max_bytes=1000).size == shelf.size
 
 
 def test_renamed_tags_are_found_under_their_new_name(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from pages import TOKEN, World
 from tagline.retrieval.cli import cli
 from tagline.retrieval.web import app as app_module
 from tagline.retrieval.web import server as server_module
-from tagline.retrieval.web.app import Gate
+from tagline.retrieval.web.app import ConcurrencyLimit
 
 
 @pytest.fixture(scope="module")
@@ -252,14 +252,16 @@ def test_files_that_lead_out_or_were_swapped_are_not_served(tmp_path: Path) -> N
 def test_too_much_at_once_is_turned_away_and_then_served_again(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gate = Gate(1, 1)
+    gate = ConcurrencyLimit(1, 1)
     with gate.entered(), gate.entered():
         with pytest.raises(app_module.Problem) as refused, gate.entered():
             pass
         assert refused.value.status == 429
     with gate.entered():
         pass
-    monkeypatch.setattr(app_module, "gates", lambda: {k: Gate(1, 0) for k in ("api", "picture", "media")})
+    monkeypatch.setattr(
+        app_module, "gates", lambda: {k: ConcurrencyLimit(1, 0) for k in ("api", "picture", "media")}
+    )
     with pages.page_over(world.catalog) as (_, client):
 
         async def storm() -> list[int]:

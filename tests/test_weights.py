@@ -16,7 +16,7 @@ from safetensors.numpy import save_file
 
 from tagline.experts import panel, weights
 from tagline.experts.stock import digest
-from tagline.experts.weights import Entry, WeightsChanged, WeightsMissing, WeightsRefused
+from tagline.experts.weights import WeightsEntry, WeightsChanged, WeightsMissing, WeightsRefused
 
 COMMIT = "a" * 40
 
@@ -50,11 +50,11 @@ def fill(folder: Path, names: tuple[str, ...], value: float = 1.0) -> Path:
 
 def lock(name: str, **line: Any) -> None:
     home = weights.weights_home()
-    digest.write_whole(home / "lock.json", json.dumps({**weights.locked(), name: line}))
+    digest.write_atomic(home / "lock.json", json.dumps({**weights.read_lock(), name: line}))
 
 
 def test_the_table_is_complete_and_says_where_everything_is_from() -> None:
-    table = weights.table()
+    table = weights.entries()
     assert len(table) >= 12
     for name, entry in table.items():
         assert re.fullmatch(r"[a-z0-9][a-z0-9.-]*", name)
@@ -77,7 +77,7 @@ def test_every_expert_that_needs_weights_has_defaults() -> None:
     for expert in ("object", "person", "scene", "motion", "speech"):
         assert expert in panel.BUILT_IN
         for name in weights.defaults_of(expert):
-            assert name in weights.table()
+            assert name in weights.entries()
         assert weights.for_expert(expert) == weights.defaults_of(expert)[0]
     assert weights.for_expert("scene", role="zero-shot") == weights.for_expert("appearance")
     assert weights.for_expert("speech", role="keywords") != weights.for_expert("speech", role="listener")
@@ -98,7 +98,7 @@ def test_what_speaks_is_the_whole_sentence() -> None:
 
 
 def test_weights_of_the_hub_are_found_where_other_programs_keep_them(homes: Path) -> None:
-    entry = weights.table()["clip-vit-b-32-laion2b"]
+    entry = weights.entries()["clip-vit-b-32-laion2b"]
     assert entry.hub
     repository = homes / "hf" / "hub" / f"models--{entry.hub.replace('/', '--')}"
     folder = fill(repository / "snapshots" / str(entry.revision), ("open_clip_config.json",))
@@ -112,7 +112,7 @@ def test_weights_of_the_hub_are_found_where_other_programs_keep_them(homes: Path
 def test_the_lock_says_which_commit_of_a_branch_was_pulled(
     homes: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    entry = Entry(
+    entry = WeightsEntry(
         "b",
         (("object", "x"),),
         weights.PUBLIC,
@@ -127,7 +127,7 @@ def test_the_lock_says_which_commit_of_a_branch_was_pulled(
     repository = homes / "hf" / "hub" / "models--o--n"
     old = fill(repository / "snapshots" / COMMIT, entry.files, 1)
     new = fill(repository / "snapshots" / ("b" * 40), entry.files, 2)
-    digest.write_whole(repository / "refs" / "main", "b" * 40)
+    digest.write_atomic(repository / "refs" / "main", "b" * 40)
     assert weights.find("b").path == new
     lock("b", files={}, revision=COMMIT)
     assert weights.find("b").path == old
@@ -171,7 +171,7 @@ def test_a_bit_that_hides_behind_the_old_time_is_noticed_by_a_fresh_look(tiny: P
     raw[-1] ^= 1
     path.write_bytes(raw)
     os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
-    entry = weights.table()["whisper-tiny"]
+    entry = weights.entries()["whisper-tiny"]
     with pytest.raises(WeightsChanged):
         weights.check_hashes(entry, tiny, fresh=True)
 
@@ -264,6 +264,6 @@ def test_a_folder_more_on_the_shelf_is_an_entry_more(tmp_path: Path, monkeypatch
 
 
 def test_the_weights_that_come_with_the_package_are_whole() -> None:
-    for entry in weights.table().values():
+    for entry in weights.entries().values():
         if entry.collection == weights.PLAYHOUSE:
             assert weights.find(entry.name).sha256

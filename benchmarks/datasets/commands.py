@@ -13,18 +13,18 @@ from tagline.tagging.names import safe
 from tagline.tagging.output import emit, to_json
 
 if TYPE_CHECKING:
-    from tagline.benchmarks.datasets.importer import Outcome
-    from tagline.benchmarks.datasets.shared import Count, Dataset
+    from tagline.benchmarks.datasets.importer import DatasetImport
+    from tagline.benchmarks.datasets.shared import PublishedCount, Dataset
 
 # Those of the second line have their annotations beside the videos unless told otherwise.
 NAMES = ("msrvtt", "msvd", "lsmdc", "didemo", "create", "pexel")
-BESIDE = ("plain", "playhouse", "webdataset")
+WITH_VIDEOS = ("plain", "playhouse", "webdataset")
 EXISTING = click.Path(exists=True, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
 @click.command()
-@click.argument("name", metavar="DATASET", type=click.Choice((*NAMES, *BESIDE)))
+@click.argument("name", metavar="DATASET", type=click.Choice((*NAMES, *WITH_VIDEOS)))
 @click.option("--annotations", type=EXISTING, help="Folder with the annotation files, zipped or not.")
 @click.option("--videos", type=FOLDER, help="Folder with the videos; without it, only count.")
 @click.option(
@@ -57,14 +57,14 @@ def prepare(
     """
     if split is not None and name != "msrvtt":
         raise click.UsageError("--split is for msrvtt alone")
-    where = annotations or (videos if name in BESIDE and name != "webdataset" else None)
+    where = annotations or (videos if name in WITH_VIDEOS and name != "webdataset" else None)
     if where is None:
         raise click.UsageError("say with --annotations where the annotations are")
     if name != "webdataset" and videos is not None and not videos.is_dir():
         raise click.UsageError(f"{safe(videos)} is not there; name the folder with the videos")
     dataset = _read(name, where, videos, split)
-    outcome = _bring_in(dataset, videos, library) if videos is not None else None
-    _tell(dataset, outcome, videos, as_json)
+    outcome = _import(dataset, videos, library) if videos is not None else None
+    _print_result(dataset, outcome, videos, as_json)
     if outcome is not None and not outcome.whole:
         ctx.exit(3 if outcome.found else 4)
 
@@ -85,10 +85,10 @@ def _read(name: str, where: Path, videos: Path | None, split: str | None) -> Dat
     return dataset
 
 
-def _bring_in(dataset: Dataset, videos: Path, library: str | None) -> Outcome:
+def _import(dataset: Dataset, videos: Path, library: str | None) -> DatasetImport:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    from tagline.benchmarks.datasets.importer import bring_in
+    from tagline.benchmarks.datasets.importer import import_dataset
     from tagline.tagging import places
     from tagline.tagging.catalog import Catalog, CatalogError
     from tagline.tagging.output import console
@@ -96,27 +96,29 @@ def _bring_in(dataset: Dataset, videos: Path, library: str | None) -> Outcome:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     try:
         with (
-            Catalog.open(places.find([videos], library)) as catalog,
+            Catalog.open(places.find_catalog_home([videos], library)) as catalog,
             Progress(*columns, console=console(stderr=True), transient=True) as shown,
         ):
             task = shown.add_task("Reading videos", total=None)
-            return bring_in(
+            return import_dataset(
                 catalog, dataset, videos, lambda done, total: shown.update(task, completed=done, total=total)
             )
     except CatalogError as error:
         raise click.ClickException(str(error)) from None
 
 
-def _tell(dataset: Dataset, outcome: Outcome | None, videos: Path | None, as_json: bool) -> None:
+def _print_result(
+    dataset: Dataset, outcome: DatasetImport | None, videos: Path | None, as_json: bool
+) -> None:
     from tagline.benchmarks.datasets.importer import sentences
 
     if as_json:
-        told: dict[str, Any] = {"dataset": dataset.name, "variant": dataset.variant}
-        told["counts"] = [{**asdict(count), "ok": count.ok} for count in dataset.counts]
-        told["notes"] = [*dataset.notes, *(outcome.notes if outcome else [])]
+        data: dict[str, Any] = {"dataset": dataset.name, "variant": dataset.variant}
+        data["counts"] = [{**asdict(count), "ok": count.ok} for count in dataset.counts]
+        data["notes"] = [*dataset.notes, *(outcome.notes if outcome else [])]
         if outcome is not None:
-            told |= {key: value for key, value in asdict(outcome).items() if key != "notes"}
-        click.echo(to_json(told, indent=2))
+            data |= {key: value for key, value in asdict(outcome).items() if key != "notes"}
+        click.echo(to_json(data, indent=2))
         return
     emit([_row(count) for count in dataset.counts], ("", "published", "found", "as published"))
     different = sum(count.ok is False for count in dataset.counts)
@@ -131,7 +133,7 @@ def _tell(dataset: Dataset, outcome: Outcome | None, videos: Path | None, as_jso
         click.echo(sentence)
 
 
-def _row(count: Count) -> dict[str, str]:
+def _row(count: PublishedCount) -> dict[str, str]:
     about = "about " if count.to > 1 else ""
     return {
         "": count.what,

@@ -16,25 +16,25 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tagline.benchmarks.datasets.plain import items_of
-from tagline.benchmarks.datasets.shared import BadAnnotations, Count, Dataset, Item, text_of
-from tagline.benchmarks.datasets.sources import Document, Shelf, parsed
+from tagline.benchmarks.datasets.shared import BadAnnotations, PublishedCount, Dataset, Item, text_of
+from tagline.benchmarks.datasets.sources import AnnotationFile, Annotations, parsed
 from tagline.tagging.names import safe
 
 CALL = re.compile(r"\s*\w+\s*\((.*)\)\s*;?\s*", re.DOTALL)
 
 
-def read(where: Path) -> Dataset:
-    documents = Shelf(where).all(lambda name: name.lower().endswith((".json", ".jsonl")))
+def read_create(where: Path) -> Dataset:
+    documents = Annotations(where).all(lambda name: name.lower().endswith((".json", ".jsonl")))
     if not documents:
         raise BadAnnotations(f"{safe(where)} has neither demo.json nor lists such as train.jsonl")
-    rows = [row for document in documents for row in _rows(document)]
+    rows = [row for document in documents for row in _create_rows(document)]
     items = list(items_of(rows))
     if all(document.name == "demo.json" for document in documents):
         counts = [
-            Count("videos of the sample", 240, len(items)),
-            Count("its categories", 12, len({item.category for item in items})),
-            Count("its user tags", None, sum(len(item.tags) for item in items)),
-            Count("unique", None, len({tag for item in items for tag in item.tags})),
+            PublishedCount("videos of the sample", 240, len(items)),
+            PublishedCount("its categories", 12, len({item.category for item in items})),
+            PublishedCount("its user tags", None, sum(len(item.tags) for item in items)),
+            PublishedCount("unique", None, len({tag for item in items for tag in item.tags})),
         ]
     else:
         counts = tag_counts(items, videos=(210_000, 10_000), unique=(17_573, 3686, 18_464, 2795))
@@ -43,18 +43,18 @@ def read(where: Path) -> Dataset:
 
 def tag_counts(
     items: Sequence[Item], videos: tuple[int, int], unique: tuple[int, int, int, int], what: str = "videos"
-) -> list[Count]:
+) -> list[PublishedCount]:
     """videos: of train as published, and to what it was rounded (a test set has 5k). unique: tags in train,
     in test, in either, in both."""
     train = {tag for item in items if item.split == "train" for tag in item.tags}
     test = {tag for item in items if item.split == "test" for tag in item.tags}
     return [
-        Count(f"train {what}", videos[0], sum(item.split == "train" for item in items), videos[1]),
-        Count(f"test {what}", 5000, sum(item.split == "test" for item in items), 1000),
-        Count("unique tags in train", unique[0], len(train)),
-        Count("unique tags in test", unique[1], len(test)),
-        Count("unique tags in either", unique[2], len(train | test)),
-        Count("unique tags in both", unique[3], len(train & test)),
+        PublishedCount(f"train {what}", videos[0], sum(item.split == "train" for item in items), videos[1]),
+        PublishedCount(f"test {what}", 5000, sum(item.split == "test" for item in items), 1000),
+        PublishedCount("unique tags in train", unique[0], len(train)),
+        PublishedCount("unique tags in test", unique[1], len(test)),
+        PublishedCount("unique tags in either", unique[2], len(train | test)),
+        PublishedCount("unique tags in both", unique[3], len(train & test)),
     ]
 
 
@@ -64,7 +64,7 @@ def split_of_file(name: str) -> str:
     return found.group(1) if found else ""
 
 
-def _rows(document: Document) -> Iterator[tuple[dict[str, Any], str]]:
+def _create_rows(document: AnnotationFile) -> Iterator[tuple[dict[str, Any], str]]:
     call = CALL.fullmatch(document.text())
     listed = _by_category(call.group(1), document) if call else document.json_rows()
     for row, where in listed:
@@ -74,12 +74,12 @@ def _rows(document: Document) -> Iterator[tuple[dict[str, Any], str]]:
         yield {**row, "video": _name(row, where), "title": row.get("ann_title"), "split": split}, where
 
 
-def _by_category(text: str, document: Document) -> list[tuple[Any, str]]:
-    content = parsed(text, document.shown)
+def _by_category(text: str, document: AnnotationFile) -> list[tuple[Any, str]]:
+    content = parsed(text, document.shown_name)
     if not isinstance(content, dict) or not all(isinstance(rows, list) for rows in content.values()):
-        raise BadAnnotations(f"{document.shown} should hold a list of videos under each category")
+        raise BadAnnotations(f"{document.shown_name} should hold a list of videos under each category")
     return [
-        (row, f"{document.shown}, {safe(category, 20)}, entry {number}")
+        (row, f"{document.shown_name}, {safe(category, 20)}, entry {number}")
         for category, rows in content.items()
         for number, row in enumerate(rows, 1)
     ]

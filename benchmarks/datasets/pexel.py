@@ -19,20 +19,20 @@ from typing import Any
 from tagline.benchmarks.datasets.create import split_of_file, tag_counts
 from tagline.benchmarks.datasets.plain import items_of
 from tagline.benchmarks.datasets.shared import PICTURES, BadAnnotations, Dataset
-from tagline.benchmarks.datasets.sources import Document, Shelf
+from tagline.benchmarks.datasets.sources import AnnotationFile, Annotations
 from tagline.tagging.names import safe
 
 
-def read(where: Path) -> Dataset:
-    documents = Shelf(where).all(lambda name: name.lower().endswith((".json", ".jsonl", ".csv")))
+def read_pexel(where: Path) -> Dataset:
+    documents = Annotations(where).all(lambda name: name.lower().endswith((".json", ".jsonl", ".csv")))
     if not documents:
         raise BadAnnotations(f"{safe(where)} has no lists such as train.jsonl and test.jsonl")
-    items = list(items_of(row for document in documents for row in _rows(document)))
+    items = list(items_of(row for document in documents for row in _pexel_rows(document)))
     counts = tag_counts(items, videos=(162_000, 1000), unique=(27_752, 6003, 28_094, 5669), what="pictures")
     return Dataset("pexel", items, counts, endings=PICTURES)
 
 
-def _rows(document: Document) -> Iterator[tuple[dict[str, Any], str]]:
+def _pexel_rows(document: AnnotationFile) -> Iterator[tuple[dict[str, Any], str]]:
     rows = document.csv_rows() if document.name.lower().endswith(".csv") else document.json_rows()
     for row, where in rows:
         if not isinstance(row, dict):

@@ -11,41 +11,41 @@ from typing import Any
 
 from tagline.benchmarks.datasets.shared import (
     BadAnnotations,
-    Count,
+    PublishedCount,
     Dataset,
     Item,
     clean_split,
     seconds,
     split_counts,
 )
-from tagline.benchmarks.datasets.sources import Document
+from tagline.benchmarks.datasets.sources import AnnotationFile
 from tagline.tagging.names import safe
 from tagline.tagging.records import Caption
 
 
 def read(where: Path) -> Dataset:
-    from tagline.benchmarks.playhouse.render import Spec
-    from tagline.benchmarks.playhouse.sets import SIZES, TRUTH
+    from tagline.benchmarks.playhouse.render import VideoSpec
+    from tagline.benchmarks.playhouse.sets import SET_SIZES, TRUTH
 
     path = where if where.is_file() else where / TRUTH
     if not path.is_file():
         raise BadAnnotations(f"{safe(where)} has no {TRUTH}; `tagline bench playhouse render` writes one")
-    document = Document(path.name, safe(path), path)
+    document = AnnotationFile(path.name, safe(path), path)
     content = document.json()
     try:
         rows = [
-            (Spec(int(row["seed"]), clean_split(row["split"], document.shown)), row)
+            (VideoSpec(int(row["seed"]), clean_split(row["split"], document.shown_name)), row)
             for row in content["videos"]
         ]
-        items = [_item(spec.name, spec.split, row, document.shown) for spec, row in rows]
+        items = [_item(spec.name, spec.split, row, document.shown_name) for spec, row in rows]
         name = str(content.get("set", ""))
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise BadAnnotations(f"{document.shown} is not a playhouse's truth ({error!r})") from error
-    sizes = {split: count for split, (count, _) in SIZES.get(name, {}).items()}
+        raise BadAnnotations(f"{document.shown_name} is not a playhouse's truth ({error!r})") from error
+    sizes = {split: count for split, (count, _) in SET_SIZES.get(name, {}).items()}
     counts = [
-        Count("videos", sum(sizes.values()) or None, len(items)),
+        PublishedCount("videos", sum(sizes.values()) or None, len(items)),
         *split_counts(items, sizes, {split: 20 * count for split, count in sizes.items()}),
-        Count("user tags", None, sum(len(item.tags) for item in items)),
+        PublishedCount("user tags", None, sum(len(item.tags) for item in items)),
     ]
     return Dataset("playhouse", items, counts, variant=name)
 

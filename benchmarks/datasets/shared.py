@@ -40,7 +40,7 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
-class Count:
+class PublishedCount:
     """A published figure beside the one that was found."""
 
     what: str
@@ -61,7 +61,7 @@ class Dataset:
 
     name: str
     items: list[Item]
-    counts: list[Count]
+    counts: list[PublishedCount]
     notes: list[str] = field(default_factory=list)  # sentences for people
     variant: str = ""  # of the splits: "1k-A"
     endings: frozenset[str] = ENDINGS  # of its files
@@ -81,7 +81,7 @@ def split_counts(
     items: Iterable[Item],
     videos: Mapping[str, int | None] = {},
     captions: Mapping[str, int | None] = {},
-) -> list[Count]:
+) -> list[PublishedCount]:
     """Videos and captions of each split beside the published figures; splits that nobody asks for only if
     they are there."""
     listed = list(items)
@@ -91,7 +91,7 @@ def split_counts(
     for split in ("train", "val", "test"):
         for what, found, expected in (("videos", of_videos, videos), ("captions", of_captions, captions)):
             if split in expected or found[split]:
-                counts.append(Count(f"{split} {what}", expected.get(split), found[split]))
+                counts.append(PublishedCount(f"{split} {what}", expected.get(split), found[split]))
     return counts
 
 
@@ -122,7 +122,7 @@ def seconds(value: Any, where: str) -> float | None:
     return time
 
 
-def some(names: Sequence[str], most: int = 3) -> str:
+def some_names(names: Sequence[str], most: int = 3) -> str:
     """The first few names, and how many more there are."""
     shown = ", ".join(safe(name, 60) for name in names[:most])
     return shown if len(names) <= most else f"{shown} and {len(names) - most:,} more"

@@ -16,16 +16,16 @@ from typing import Any
 from tagline.benchmarks.datasets.shared import BadAnnotations
 from tagline.tagging.names import safe
 
-LARGEST = 1 << 30  # bytes of one document; MSR-VTT's largest has 16 MB
-MOST_FILES = 1_000_000
+MAX_BYTES = 1 << 30  # bytes of one document; MSR-VTT's largest has 16 MB
+MAX_FILES = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
+class AnnotationFile:
     """One file of annotations, on disk or in a zip."""
 
     name: str  # without its folders
-    shown: str  # as people are told of it
+    shown_name: str  # as people are told of it
     path: Path
     member: str | None = None  # in the zip that `path` is
 
@@ -33,10 +33,10 @@ class Document:
         try:
             if self.member is None:
                 with self.path.open("rb") as file:
-                    content = file.read(LARGEST + 1)
+                    content = file.read(MAX_BYTES + 1)
             else:
                 with zipfile.ZipFile(self.path) as archive, archive.open(self.member) as packed:
-                    content = packed.read(LARGEST + 1)  # whatever size the zip claims
+                    content = packed.read(MAX_BYTES + 1)  # whatever size the zip claims
         except (
             OSError,
             RuntimeError,
@@ -45,11 +45,13 @@ class Document:
             zipfile.BadZipFile,
             ValueError,
         ) as error:
-            raise BadAnnotations(f"{self.shown} cannot be read ({error})") from error
+            raise BadAnnotations(f"{self.shown_name} cannot be read ({error})") from error
         except Exception as error:  # zlib.error and its kin, which have no name in common
-            raise BadAnnotations(f"{self.shown} is damaged ({error})") from error
-        if len(content) > LARGEST:
-            raise BadAnnotations(f"{self.shown} is larger than {LARGEST >> 20} MB, too large for annotations")
+            raise BadAnnotations(f"{self.shown_name} is damaged ({error})") from error
+        if len(content) > MAX_BYTES:
+            raise BadAnnotations(
+                f"{self.shown_name} is larger than {MAX_BYTES >> 20} MB, too large for annotations"
+            )
         return content
 
     def text(self) -> str:
@@ -60,15 +62,15 @@ class Document:
             return content.decode("latin-1")  # LSMDC's lists come from a time before UTF-8
 
     def json(self) -> Any:
-        return parsed(self.text(), self.shown)
+        return parsed(self.text(), self.shown_name)
 
     def json_rows(self) -> list[tuple[Any, str]]:
         """(row, where it stands) of a JSON list, or of lines of JSON."""
         text = self.text()
         if text.lstrip().startswith("["):
-            listed = parsed(text, self.shown)
-            return [(row, f"{self.shown}, entry {n}") for n, row in enumerate(listed, 1)]
-        lines = ((f"{self.shown}, line {n}", line) for n, line in enumerate(text.split("\n"), 1))
+            listed = parsed(text, self.shown_name)
+            return [(row, f"{self.shown_name}, entry {n}") for n, row in enumerate(listed, 1)]
+        lines = ((f"{self.shown_name}, line {n}", line) for n, line in enumerate(text.split("\n"), 1))
         return [(parsed(line, where), where) for where, line in lines if line.strip()]
 
     def csv_rows(self, delimiter: str = ",") -> Iterator[tuple[dict[str, str], str]]:
@@ -76,12 +78,12 @@ class Document:
         reader = DictReader(self.text().splitlines(keepends=True), delimiter=delimiter, strict=True)
         try:
             for row in reader:
-                where = f"{self.shown}, line {reader.line_num}"
+                where = f"{self.shown_name}, line {reader.line_num}"
                 if None in row or None in row.values():
                     raise BadAnnotations(f"{where} has more or fewer columns than the first line")
                 yield {str(key).strip().lower(): value for key, value in row.items()}, where
         except CsvError as error:
-            raise BadAnnotations(f"{self.shown}, line {reader.line_num} is no CSV ({error})") from error
+            raise BadAnnotations(f"{self.shown_name}, line {reader.line_num} is no CSV ({error})") from error
 
 
 def parsed(text: str, shown: str) -> Any:
@@ -91,12 +93,12 @@ def parsed(text: str, shown: str) -> Any:
         raise BadAnnotations(f"{shown} is not JSON ({error})") from error
 
 
-class Shelf:
+class Annotations:
     """The documents below a folder, or the one that a file is. What lies unpacked goes before its zip."""
 
     def __init__(self, where: Path) -> None:
         self.where = where
-        self._known: dict[str, Document] = {}
+        self._known: dict[str, AnnotationFile] = {}
         if where.is_dir():
             files = [path for path in _files(where) if not path.name.startswith(".")]
         elif where.is_file():
@@ -104,7 +106,7 @@ class Shelf:
         else:
             raise BadAnnotations(f"{safe(where)} is not there; name the folder with the annotations")
         for path in files:
-            self._known.setdefault(path.name, Document(path.name, safe(path), path))
+            self._known.setdefault(path.name, AnnotationFile(path.name, safe(path), path))
         for path in files:
             if path.suffix.lower() == ".zip":
                 self._open(path)
@@ -112,27 +114,27 @@ class Shelf:
     def _open(self, path: Path) -> None:
         try:
             with zipfile.ZipFile(path) as archive:
-                entries = [entry.filename for entry in archive.infolist()[:MOST_FILES] if not entry.is_dir()]
+                entries = [entry.filename for entry in archive.infolist()[:MAX_FILES] if not entry.is_dir()]
         except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError) as error:
             raise BadAnnotations(f"{safe(path)} is no zip that can be read ({error})") from error
         for entry in entries:
             name = PurePosixPath(entry).name
             if not name.startswith(".") and "__MACOSX" not in entry:
                 shown = f"{safe(path)} ({safe(name)})"
-                self._known.setdefault(name, Document(name, shown, path, entry))
+                self._known.setdefault(name, AnnotationFile(name, shown, path, entry))
 
-    def __getitem__(self, name: str) -> Document:
+    def __getitem__(self, name: str) -> AnnotationFile:
         """The document of this name; if there is none, a sentence says so."""
         found = self.get(name)
         if found is None:
             raise BadAnnotations(f"there is no {name} in {safe(self.where)}, plain or in a zip; put it there")
         return found
 
-    def get(self, *names: str) -> Document | None:
+    def get(self, *names: str) -> AnnotationFile | None:
         """The first of these that is there."""
         return next((self._known[name] for name in names if name in self._known), None)
 
-    def all(self, wanted: Callable[[str], bool]) -> list[Document]:
+    def all(self, wanted: Callable[[str], bool]) -> list[AnnotationFile]:
         """Every document whose name is wanted, in the order of names."""
         return [self._known[name] for name in sorted(self._known) if wanted(name)]
 
@@ -149,7 +151,7 @@ def _files(top: Path) -> Iterator[Path]:
             except OSError:
                 continue
             count += plain
-            if count > MOST_FILES:
+            if count > MAX_FILES:
                 raise BadAnnotations(f"{safe(top)} holds too many files; name the folder of the annotations")
             if plain:
                 yield path

@@ -15,12 +15,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tagline.benchmarks.papers.studies import Order, Unit
-from tagline.experts.stock.digest import write_whole
+from tagline.benchmarks.papers.studies import StudyPlan, Experiment
+from tagline.experts.stock.digest import write_atomic
 from tagline.tagging.configuring import BadConfig, as_dict, digest
 
 if TYPE_CHECKING:
-    from tagline.table.batches import Data, Row
+    from tagline.table.batches import TrainingData, Row
     from tagline.table.ranking import Evaluation
     from tagline.tagging.catalog import Catalog
     from tagline.tagging.generator.data import Example, Examples
@@ -30,15 +30,17 @@ FIGURES = "figures.json"
 VERSION = 1  # of what stands in figures.json
 
 
-def done(catalog: Catalog, unit: Unit, seed: int, order: Order, home: Path, say: Say) -> dict[str, Any]:
+def run_experiment(
+    catalog: Catalog, experiment: Experiment, seed: int, plan: StudyPlan, home: Path, say: Say
+) -> dict[str, Any]:
     """The figures of a unit: as they were kept, or after training and testing it now."""
-    config = replace(unit.config, train=replace(unit.config.train, seed=seed))
-    work = _retrieval if unit.model == "table" else _tagging
-    found: dict[str, Any] = work(catalog, config, order, home, say)
-    return {**found, "variant": unit.variant, "model": unit.model, "seed": seed}
+    config = replace(experiment.config, train=replace(experiment.config.train, seed=seed))
+    work = _retrieval if experiment.model == "table" else _tagging
+    found: dict[str, Any] = work(catalog, config, plan, home, say)
+    return {**found, "variant": experiment.variant, "model": experiment.model, "seed": seed}
 
 
-def _kept(folder: Path) -> dict[str, Any] | None:
+def _load_figures(folder: Path) -> dict[str, Any] | None:
     path = folder / FIGURES
     if not path.is_file():
         return None
@@ -46,23 +48,23 @@ def _kept(folder: Path) -> dict[str, Any] | None:
     return found if found.get("version") == VERSION else None
 
 
-def _keep(folder: Path, found: Mapping[str, Any]) -> dict[str, Any]:
-    told = {"version": VERSION, "folder": folder.name, **found}
-    write_whole(folder / FIGURES, json.dumps(told, ensure_ascii=False) + "\n")
+def _store_figures(folder: Path, found: Mapping[str, Any]) -> dict[str, Any]:
+    figures = {"version": VERSION, "folder": folder.name, **found}
+    write_atomic(folder / FIGURES, json.dumps(figures, ensure_ascii=False) + "\n")
     # The model stays; the states of its optimiser are several times as large and nobody needs them now.
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
-    return told
+    return figures
 
 
 # -- TABLE ---------------------------------------------------------------------------------------------
 
 
-def _retrieval(catalog: Catalog, config: Any, order: Order, home: Path, say: Say) -> dict[str, Any]:
-    from tagline.table.batches import rows, some
-    from tagline.table.train import load
+def _retrieval(catalog: Catalog, config: Any, plan: StudyPlan, home: Path, say: Say) -> dict[str, Any]:
+    from tagline.table.batches import rows, subset
+    from tagline.table.train import load_training_data
 
-    data = load(catalog, config, most=order.train, say=say)
-    tested = some(rows(catalog, config.model.tags, "test", config.train.protocol), order.test)
+    data = load_training_data(catalog, config, most=plan.train, say=say)
+    tested = subset(rows(catalog, config.model.tags, "test", config.train.protocol), plan.test)
     if not tested:
         raise BadConfig(
             f"{catalog.name} has no captioned videos of the split test; prepare the data set first"
@@ -70,7 +72,7 @@ def _retrieval(catalog: Catalog, config: Any, order: Order, home: Path, say: Say
     tested, bad = _readable(data, tested)
     sides = [[(r.key, r.texts, r.tags) for r in side] for side in (data.train, data.validation, tested)]
     folder = home / f"table-seed{config.train.seed}-{digest(as_dict(config), sides)[:10]}"
-    found = _kept(folder)
+    found = _load_figures(folder)
     if found is not None:
         return found
     begun = time.perf_counter()
@@ -80,7 +82,7 @@ def _retrieval(catalog: Catalog, config: Any, order: Order, home: Path, say: Say
 
     evaluation = evaluate_model(model, tested, data.frames, tokenizer)
     of = [row.key for row in tested for _ in row.texts]
-    return _keep(
+    return _store_figures(
         folder,
         {
             "figures": retrieval_figures(evaluation),
@@ -96,7 +98,7 @@ def _retrieval(catalog: Catalog, config: Any, order: Order, home: Path, say: Say
     )
 
 
-def _readable(data: Data, tested: list[Row]) -> tuple[list[Row], list[tuple[str, str]]]:
+def _readable(data: TrainingData, tested: list[Row]) -> tuple[list[Row], list[tuple[str, str]]]:
     from tagline.table.frames import FrameCache
 
     assert isinstance(data.frames, FrameCache)
@@ -105,7 +107,7 @@ def _readable(data: Data, tested: list[Row]) -> tuple[list[Row], list[tuple[str,
     return [row for row in tested if row.key not in bad], list(bad.values())
 
 
-def _trained_table(config: Any, data: Data, folder: Path, say: Say) -> tuple[Any, Any]:
+def _trained_table(config: Any, data: TrainingData, folder: Path, say: Say) -> tuple[Any, Any]:
     """The trained model; where the training had ended already, as it was saved."""
     from tagline.table.saving import CONFIG, from_pretrained
     from tagline.table.train import train
@@ -120,60 +122,60 @@ def _trained_table(config: Any, data: Data, folder: Path, say: Say) -> tuple[Any
 
 def retrieval_figures(found: Evaluation, *, intervals: bool = False) -> dict[str, Any]:
     """Figures by column: "t2v_r1", and "dual_t2v_r1" with the inference strategy; or their intervals."""
-    told: dict[str, Any] = {}
+    figures: dict[str, Any] = {}
     for before, evaluation in (("", found), ("dual_", found.dual)):
         if evaluation is None:
             continue
         for way, metrics in (("t2v", evaluation.t2v), ("v2t", evaluation.v2t)):
             for name in ("r1", "r5", "r10", "mdr", "mnr"):
                 if not intervals:
-                    told[f"{before}{way}_{name}"] = getattr(metrics, name)
+                    figures[f"{before}{way}_{name}"] = getattr(metrics, name)
                 elif name in metrics.intervals:
                     limits = metrics.intervals[name]
-                    told[f"{before}{way}_{name}"] = [limits.low, limits.high]
-    return told
+                    figures[f"{before}{way}_{name}"] = [limits.low, limits.high]
+    return figures
 
 
 def _ranks(found: Evaluation) -> dict[str, list[float]]:
-    told = {"t2v": found.t2v_ranks.tolist(), "v2t": found.v2t_ranks.tolist()}
+    ranks = {"t2v": found.t2v_ranks.tolist(), "v2t": found.v2t_ranks.tolist()}
     if found.dual is not None:
-        told["dual_t2v"] = found.dual.t2v_ranks.tolist()
-    return told
+        ranks["dual_t2v"] = found.dual.t2v_ranks.tolist()
+    return ranks
 
 
 # -- OP-TSG ------------------------------------------------------------------------------------------
 
 
-def _tagging(catalog: Catalog, config: Any, order: Order, home: Path, say: Say) -> dict[str, Any]:
-    from tagline.experts.devices import pick
+def _tagging(catalog: Catalog, config: Any, plan: StudyPlan, home: Path, say: Say) -> dict[str, Any]:
+    from tagline.experts.devices import choose_device
     from tagline.tagging.generator.data import examples_of_test, from_catalog
     from tagline.tagging.rivals import retriever_of
 
-    if config.train.towers is None and order.weights is not None:
-        config = replace(config, train=replace(config.train, collection=order.weights))
-    device = pick("auto")
-    examples = from_catalog(catalog, config, device, most=order.train)
-    tested, bad = examples_of_test(catalog, config, device, most=order.test)
+    if config.train.towers is None and plan.weights is not None:
+        config = replace(config, train=replace(config.train, collection=plan.weights))
+    device = choose_device("auto")
+    examples = from_catalog(catalog, config, device, most=plan.train)
+    tested, bad = examples_of_test(catalog, config, device, most=plan.test)
     if not tested:
         raise BadConfig(f"{catalog.name} has no tagged videos of the split test; prepare the data set first")
     sides = [
         [(e.key, e.title, e.tags) for e in side] for side in (examples.train, examples.validation, tested)
     ]
-    mark = digest(as_dict(config), sides, examples.frames_by)[:10]
-    folder = home / f"tagger-seed{config.train.seed}-{mark}"
-    found = _kept(folder)
+    checksum = digest(as_dict(config), sides, examples.frames_by)[:10]
+    folder = home / f"tagger-seed{config.train.seed}-{checksum}"
+    found = _load_figures(folder)
     if found is not None:
         return found
     begun = time.perf_counter()
     retriever = retriever_of(config.model, examples.train)
     trained = _trained_tagger(config, examples, retriever, folder, say)
     learned = time.perf_counter() - begun
-    figures, said = _tested(trained, retriever, examples.train, tested)
-    return _keep(
+    figures, predicted = _test_tagger(trained, retriever, examples.train, tested)
+    return _store_figures(
         folder,
         {
             "figures": figures,
-            "said": said,
+            "said": predicted,
             "truth": [list(one.tags) for one in tested],
             "videos": {
                 "train": len(examples.train),
@@ -199,24 +201,26 @@ def _trained_tagger(config: Any, examples: Examples, retriever: Any, folder: Pat
     return outcome.trained
 
 
-def _tested(
+def _test_tagger(
     trained: Any, retriever: Any, train: list[Example], tested: list[Example]
 ) -> tuple[dict[str, float], list[list[tuple[str, float]]]]:
     """The papers' columns in percent, and what was said of each video with calibrated scores."""
     from tagline.tagging.generator.methods import predict_all
-    from tagline.tagging.generator.trainer import score
+    from tagline.tagging.generator.trainer import score_predictions
     from tagline.tagging.reliability import reliability
 
-    said = predict_all(trained.model, trained.collator(retriever), tested)
+    predicted = predict_all(trained.model, trained.collator(retriever), tested)
     figures = {
         f"{part}_{key}": 100 * getattr(found, key)
-        for part, found in score(train, tested, said).items()
+        for part, found in score_predictions(train, tested, predicted).items()
         for key in ("precision", "recall", "f1")
     }
-    sure = [[(tag, trained.calibration(value)) for tag, value in tags] for tags in said]
+    sure = [[(tag, trained.calibration(value)) for tag, value in tags] for tags in predicted]
     pairs = [(value, tag in one.tags) for tags, one in zip(sure, tested, strict=True) for tag, value in tags]
     figures["ece"] = reliability([score for score, _ in pairs], [right for _, right in pairs]).ece
-    known = {tag for one in train for tag in one.tags}
-    figures["tags_said"] = sum(map(len, said)) / len(said)
-    figures["novel_said"] = sum(tag not in known for tags in said for tag, _ in tags) / len(said)
+    train_tags = {tag for one in train for tag in one.tags}
+    figures["tags_said"] = sum(map(len, predicted)) / len(predicted)
+    figures["novel_said"] = sum(tag not in train_tags for tags in predicted for tag, _ in tags) / len(
+        predicted
+    )
     return figures, [[(tag, round(value, 4)) for tag, value in tags] for tags in sure]

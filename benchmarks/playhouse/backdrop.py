@@ -12,7 +12,7 @@ from tagline.benchmarks.playhouse.drawing import WHITE, Colour, Point, Sketch, m
 
 
 @dataclass(frozen=True, slots=True)
-class Light:
+class Lighting:
     """The time and weather of a shot: the sky, and the factors for red, green and blue of the picture."""
 
     sky: tuple[Colour, Colour]  # above, at the horizon
@@ -20,14 +20,14 @@ class Light:
     sun: Colour | None
 
 
-LIGHTS = {
-    "day": Light(((98, 182, 232), (206, 236, 246)), (1.0, 1.0, 1.0), (255, 240, 170)),
-    "sunset": Light(((112, 92, 160), (252, 172, 104)), (1.06, 0.88, 0.80), (255, 206, 110)),
-    "overcast": Light(((150, 164, 176), (206, 214, 218)), (0.86, 0.89, 0.93), None),
-    "dusk": Light(((44, 58, 112), (150, 132, 172)), (0.66, 0.68, 0.88), None),
-    "bright": Light(((120, 200, 240), (232, 246, 240)), (1.10, 1.08, 1.02), (255, 246, 200)),
-    "dim": Light(((96, 110, 132), (150, 156, 160)), (0.64, 0.62, 0.60), None),
-    "warm": Light(((150, 190, 214), (246, 226, 190)), (1.07, 0.97, 0.82), (255, 226, 150)),
+LIGHTINGS = {
+    "day": Lighting(((98, 182, 232), (206, 236, 246)), (1.0, 1.0, 1.0), (255, 240, 170)),
+    "sunset": Lighting(((112, 92, 160), (252, 172, 104)), (1.06, 0.88, 0.80), (255, 206, 110)),
+    "overcast": Lighting(((150, 164, 176), (206, 214, 218)), (0.86, 0.89, 0.93), None),
+    "dusk": Lighting(((44, 58, 112), (150, 132, 172)), (0.66, 0.68, 0.88), None),
+    "bright": Lighting(((120, 200, 240), (232, 246, 240)), (1.10, 1.08, 1.02), (255, 246, 200)),
+    "dim": Lighting(((96, 110, 132), (150, 156, 160)), (0.64, 0.62, 0.60), None),
+    "warm": Lighting(((150, 190, 214), (246, 226, 190)), (1.07, 0.97, 0.82), (255, 226, 150)),
 }
 
 
@@ -37,13 +37,13 @@ class Backdrop:
 
     wide: float
     rng: Random
-    light: Light
+    lighting: Lighting
     hue: float  # -1 to 1, a place's own taste in colours
     sketch: Sketch = field(default_factory=Sketch)
     sky: tuple[Colour, Colour] = ((0, 0, 0), (0, 0, 0))
 
     def __post_init__(self) -> None:
-        self.sky = self.light.sky
+        self.sky = self.lighting.sky
 
     def own(self, colour: Colour, other: Colour, reach: float = 0.55) -> Colour:
         """The colour, leaning towards `other` as much as this place likes it."""
@@ -69,12 +69,12 @@ class Backdrop:
 
     def sun(self, low: float = 0.3) -> None:
         x, y = self.rng.uniform(0.15, 0.85) * self.wide, self.rng.uniform(0.1, low)
-        if self.light.sun:
-            self.sketch.disc(x, y, 0.085, mix(self.light.sun, self.light.sky[0], 0.6))
-            self.sketch.disc(x, y, 0.06, self.light.sun)
+        if self.lighting.sun:
+            self.sketch.disc(x, y, 0.085, mix(self.lighting.sun, self.lighting.sky[0], 0.6))
+            self.sketch.disc(x, y, 0.06, self.lighting.sun)
 
     def clouds(self, count: int, low: float = 0.3) -> None:
-        tone = mix(WHITE, self.light.sky[1], 0.25)
+        tone = mix(WHITE, self.lighting.sky[1], 0.25)
         for _ in range(count):
             x, y = self.rng.uniform(0, self.wide), self.rng.uniform(0.06, low)
             size = self.rng.uniform(0.03, 0.055)

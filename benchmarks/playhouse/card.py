@@ -15,7 +15,7 @@ from tagline.benchmarks.playhouse import cast, folksonomy, stage, voices
 from tagline.benchmarks.playhouse.looks import PERSONS
 from tagline.benchmarks.playhouse.motions import MOTIONS
 from tagline.benchmarks.playhouse.props import OBJECTS
-from tagline.benchmarks.playhouse.render import Spec
+from tagline.benchmarks.playhouse.render import VideoSpec
 from tagline.benchmarks.playhouse.scenario import SCREEN_TEXTS, scenario
 from tagline.benchmarks.playhouse.scenes import SCENES
 from tagline.benchmarks.playhouse.sentences import TOPICS
@@ -37,8 +37,8 @@ def world() -> dict[str, Any]:
         "objects": len(OBJECTS),
         "motions": len(MOTIONS),
         "topics": len(TOPICS),
-        "spoken sentences": len(voices.lines()),
-        "voices": len({line.voice for line in voices.lines()}),
+        "spoken sentences": len(voices.recordings()),
+        "voices": len({line.voice for line in voices.recordings()}),
         "screen texts": len(SCREEN_TEXTS),
         "wrong user tags": folksonomy.WRONG,
         "misspelt user tags": folksonomy.MISSPELT,
@@ -56,8 +56,8 @@ def counts(truths: Sequence[Truth]) -> dict[str, Any]:
         "hours": round(sum(known.duration for known in truths) / 3600, 2),
         "mean seconds": round(sum(known.duration for known in truths) / number, 1),
         "without sound": round(sum(not one.sound for one in worlds) / number, 3),
-        "with speech": round(sum(bool(one.said) for one in worlds) / number, 3),
-        "with text on screen": round(sum(bool(one.shown) for one in worlds) / number, 3),
+        "with speech": round(sum(bool(one.speech) for one in worlds) / number, 3),
+        "with text on screen": round(sum(bool(one.screen_texts) for one in worlds) / number, 3),
         "portrait": round(sum(one.height > one.width for one in worlds) / number, 3),
         "with cuts": round(sum(len(one.shots) > 1 for one in worlds) / number, 3),
         "captions": sum(len(known.captions) for known in truths),
@@ -107,10 +107,10 @@ def tags(truths: Sequence[Truth]) -> dict[str, Any]:
     }
 
 
-def sheet(specs: Sequence[Spec], path: Path, width: int = 1800, height: int = 210) -> Path:
+def sheet(specs: Sequence[VideoSpec], path: Path, width: int = 1800, height: int = 210) -> Path:
     """A contact sheet: a good moment of each video with its title and some tags, in rows of equal width."""
     gap, foot = 12, 42
-    rows: list[list[tuple[Spec, Image.Image]]] = [[]]
+    rows: list[list[tuple[VideoSpec, Image.Image]]] = [[]]
     for spec in specs:
         picture = _moment(spec)
         shown = round(picture.width * height / picture.height)
@@ -140,7 +140,7 @@ def sheet(specs: Sequence[Spec], path: Path, width: int = 1800, height: int = 21
     return path
 
 
-def _moment(spec: Spec) -> Image.Image:
+def _moment(spec: VideoSpec) -> Image.Image:
     """A frame of the shot with most people in it."""
     world = scenario(spec.seed)
     shot = max(world.shots, key=lambda shot: len(shot.actors) + 0.3 * len(shot.props))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from random import Random
 
-from tagline.benchmarks.playhouse.looks import PERSONS, Look, random_look
+from tagline.benchmarks.playhouse.looks import PERSONS, Appearance, random_appearance
 from tagline.benchmarks.playhouse.motions import MOTIONS
 from tagline.benchmarks.playhouse.props import OBJECTS
 from tagline.benchmarks.playhouse.scenes import PLACES_PER_SCENE, SCENES
@@ -44,8 +44,8 @@ class Character:
     """A person known by name: always looks the same, wherever they turn up."""
 
     name: str
-    look: Look
-    shy: bool
+    appearance: Appearance
+    test_only: bool
 
 
 _FIRST = {
@@ -110,24 +110,24 @@ def characters(kind: str) -> tuple[Character, ...]:
     firsts, seconds = _FIRST[kind].split(), _SECOND.split()
     known = []
     for i in range(CHARACTERS_PER_KIND):
-        look = random_look(kind, Random(f"character {kind} {i}"))
+        appearance = random_appearance(kind, Random(f"character {kind} {i}"))
         second = seconds[(i * 7 + PERSONS.index(kind) * 3) % len(seconds)]
-        known.append(Character(f"{firsts[i]} {second}", look, shy=i % 7 == 6))
+        known.append(Character(f"{firsts[i]} {second}", appearance, test_only=i % 7 == 6))
     return tuple(known)
 
 
-def held_out(kind: str, a: str, b: str) -> bool:
+def in_test_only(kind: str, a: str, b: str) -> bool:
     """Whether two things come together in test videos only: one composition in eight."""
     return zlib.crc32(f"{kind}|{a}|{b}".encode()) % 8 == 0
 
 
-def shy_place(place: int) -> bool:
+def test_only_place(place: int) -> bool:
     """Whether a place is seen in test videos only."""
     return place % 7 == 6 or place == PLACES_PER_SCENE - 1
 
 
 @cache
-def weights(what: str) -> tuple[tuple[str, ...], tuple[float, ...]]:
+def popularity(what: str) -> tuple[tuple[str, ...], tuple[float, ...]]:
     """Names and how often each is drawn: a mild long tail, steeper for topics than for scenes."""
     names, flat = {
         "scene": (tuple(SCENES), 9.0),
@@ -142,5 +142,5 @@ def weights(what: str) -> tuple[tuple[str, ...], tuple[float, ...]]:
 
 
 def draw(what: str, rng: Random) -> str:
-    names, odds = weights(what)
+    names, odds = popularity(what)
     return rng.choices(names, odds)[0]

@@ -47,10 +47,10 @@ def render(name: str, folder: Path, seed: int, jobs: int | None) -> None:
     with Progress(*columns, console=Console(stderr=True)) as shown:
         task = shown.add_task(f"Rendering {name}", total=None)
         try:
-            made = sets.prepare(
+            made = sets.render_set(
                 name, folder, jobs, seed, lambda done, total: shown.update(task, completed=done, total=total)
             )
-        except sets.OtherWorld as error:
+        except sets.OtherSet as error:
             raise click.ClickException(str(error)) from None
     click.echo(f"{len(made.specs)} videos in {folder}, what is true of them in {folder / sets.TRUTH}")
 
@@ -118,24 +118,24 @@ def experts(only: str | None, out: Path | None, seed: int, minutes: float | None
     from tagline.benchmarks.playhouse.training import lessons
 
     try:
-        chosen = lessons.chosen(only)
+        chosen = lessons.chosen_recipes(only)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    for lesson in chosen:
-        wait = min(lesson.expected(), (minutes or math.inf) + lesson.material / 60)
-        name = ", ".join(lesson.makes)
-        click.echo(f"{name}: {lesson.what}, about {wait:.0f} minutes on {os.cpu_count()} cores", err=True)
-    for lesson in chosen:
-        begun, name = time.monotonic(), lesson.makes[0]
-        lesson.teach(
-            lessons.shelf(out),
+    for recipe in chosen:
+        wait = min(recipe.expected(), (minutes or math.inf) + recipe.material / 60)
+        name = ", ".join(recipe.makes)
+        click.echo(f"{name}: {recipe.what}, about {wait:.0f} minutes on {os.cpu_count()} cores", err=True)
+    for recipe in chosen:
+        begun, name = time.monotonic(), recipe.makes[0]
+        recipe.train(
+            lessons.weights_folder(out),
             seed,
             minutes or math.inf,
             lambda line, name=name: click.echo(f"{name}: {line}", err=True),  # type: ignore[misc]
         )
         took = (time.monotonic() - begun) / 60
-        for made in lesson.makes:
-            click.echo(f"{lessons.shelf(out) / made}  {took:.1f} min")
+        for made in recipe.makes:
+            click.echo(f"{lessons.weights_folder(out) / made}  {took:.1f} min")
 
 
 @playhouse.command()
@@ -150,10 +150,10 @@ def standin(world: Path, folder: Path) -> None:
     tagline bench playhouse standin /tmp/tiny /tmp/vtt
     """
     from tagline.benchmarks.datasets.shared import BadAnnotations
-    from tagline.benchmarks.datasets.standin import write
+    from tagline.benchmarks.datasets.standin import write_msrvtt_standin
 
     try:
-        annotations, videos = write(world, folder)
+        annotations, videos = write_msrvtt_standin(world, folder)
     except BadAnnotations as error:
         raise click.ClickException(str(error)) from None
     click.echo(f"annotations in {annotations}, videos in {videos}")

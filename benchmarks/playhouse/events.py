@@ -37,15 +37,15 @@ def events(seed: int) -> tuple[Event, ...]:
     for shot in world.shots:
         found += _setting(shot)
         found += _things(world, shot)
-    for said in world.said:
-        line = said.line
+    for said in world.speech:
+        line = said.recording
         found.append(Event("topic", line.topic, said.start, said.end, line.voice))
         found.append(Event("sentence", line.text, said.start, said.end, line.voice))
         for text, start, end in line.words:
             found.append(
                 Event("word", text, round(said.start + start, 3), round(said.start + end, 3), line.voice)
             )
-    for shown in world.shown:
+    for shown in world.screen_texts:
         found.append(Event("screen", shown.text, shown.start, shown.end, shown.style))
     if world.music:
         found.append(Event("music", world.music, 0.0, world.duration))
@@ -59,7 +59,7 @@ def _setting(shot: Shot) -> list[Event]:
     return [
         Event("scene", shot.scene, *span),
         Event("place", cast.place_name(shot.scene, shot.place), *span, shot.scene),
-        Event("light", shot.light, *span),
+        Event("light", shot.lighting, *span),
         Event("weather", shot.weather, *span),
         Event("ambience", SCENES[shot.scene].sound, *span),
     ]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tagline.benchmarks.playhouse.drawing import INK, Point, Sketch, shade, swing
 from tagline.benchmarks.playhouse.heads import back_of_head, head_of
-from tagline.benchmarks.playhouse.looks import BUILDS, CLOTHES, Build, Look
+from tagline.benchmarks.playhouse.looks import BUILDS, CLOTHES, Build, Appearance
 
 Limb = tuple[float, float]  # angles of the upper and the lower part: 0 hangs down, 90 points right
 
@@ -26,9 +26,9 @@ class Pose:
     mouth: float = 0.0  # 0 closed, 1 open
 
 
-def figure(look: Look, pose: Pose) -> tuple[Sketch, tuple[Point, Point]]:
+def figure(appearance: Appearance, pose: Pose) -> tuple[Sketch, tuple[Point, Point]]:
     """The person in the pose: height 1 for a man, feet at (0, 0). Also where the two hands are."""
-    build = BUILDS[look.kind]
+    build = BUILDS[appearance.kind]
     width = pose.facing if abs(pose.facing) > 0.3 else (0.3 if pose.facing >= 0 else -0.3)
     spread = abs(width)
     up = swing(180.0 - pose.lean)
@@ -52,16 +52,18 @@ def figure(look: Look, pose: Pose) -> tuple[Sketch, tuple[Point, Point]]:
     head = (chest[0] + up[0] * (build.head + 0.012), chest[1] + up[1] * (build.head + 0.012))
 
     nod = pose.tilt + 0.6 * pose.lean
-    body.add(back_of_head(look), *head, (build.head * spread, build.head), nod)
+    body.add(back_of_head(appearance), *head, (build.head * spread, build.head), nod)
     for start, (knee, foot) in zip(hips, legs):
-        _leg(body, look, build, start, knee, foot)
-    _torso(body, look, build, hip, chest, across, up, legs, hips)
-    body.limb(chest, head, build.head * 0.7 * spread, build.head * 0.7 * spread, shade(look.skin, 0.93))
+        _leg(body, appearance, build, start, knee, foot)
+    _torso(body, appearance, build, hip, chest, across, up, legs, hips)
+    body.limb(chest, head, build.head * 0.7 * spread, build.head * 0.7 * spread, shade(appearance.skin, 0.93))
     for start, (elbow, hand) in zip(shoulders, arms):
-        _arm(body, look, build, start, elbow, hand)
-    body.add(head_of(look, width < 0, round(pose.mouth * 3)), *head, (build.head * spread, build.head), nod)
+        _arm(body, appearance, build, start, elbow, hand)
+    body.add(
+        head_of(appearance, width < 0, round(pose.mouth * 3)), *head, (build.head * spread, build.head), nod
+    )
 
-    scale = build.height * look.size
+    scale = build.height * appearance.size
     standing = Sketch().add(body, scale=scale, turn=pose.turn)
     bottom = standing.extent()[3]
     moved = (pose.x * scale, -bottom - pose.lift * scale)
@@ -72,21 +74,25 @@ def figure(look: Look, pose: Pose) -> tuple[Sketch, tuple[Point, Point]]:
     return done, ((float(tips[0][0]), float(tips[0][1])), (float(tips[1][0]), float(tips[1][1])))
 
 
-def _leg(body: Sketch, look: Look, build: Build, hip: Point, knee: Point, foot: Point) -> None:
+def _leg(body: Sketch, appearance: Appearance, build: Build, hip: Point, knee: Point, foot: Point) -> None:
     thick = build.thick * 1.12
-    bare = look.top == "dress" or look.legs in ("shorts", "skirt")
-    cloth = CLOTHES[look.colour] if look.top == "overalls" and look.legs == "trousers" else look.bottom
-    body.limb(knee, foot, thick * (0.8 if bare else 0.92), thick * 0.7, look.skin if bare else cloth)
-    body.limb(hip, knee, thick * 1.15, thick * 0.95, look.skin if look.top == "dress" else cloth)
+    bare = appearance.top == "dress" or appearance.legs in ("shorts", "skirt")
+    cloth = (
+        CLOTHES[appearance.colour]
+        if appearance.top == "overalls" and appearance.legs == "trousers"
+        else appearance.bottom
+    )
+    body.limb(knee, foot, thick * (0.8 if bare else 0.92), thick * 0.7, appearance.skin if bare else cloth)
+    body.limb(hip, knee, thick * 1.15, thick * 0.95, appearance.skin if appearance.top == "dress" else cloth)
     dx, dy = foot[0] - knee[0], foot[1] - knee[1]
     length = (dx * dx + dy * dy) ** 0.5 or 1.0
     toe = (foot[0] + dx / length * 0.012, foot[1] + dy / length * 0.012)
-    body.ellipse(toe[0], toe[1], thick * 0.72, thick * 0.46, look.shoes)
+    body.ellipse(toe[0], toe[1], thick * 0.72, thick * 0.46, appearance.shoes)
 
 
 def _torso(
     body: Sketch,
-    look: Look,
+    appearance: Appearance,
     build: Build,
     hip: Point,
     chest: Point,
@@ -95,7 +101,7 @@ def _torso(
     legs: list[tuple[Point, Point]],
     hips: list[Point],
 ) -> None:
-    colour = CLOTHES[look.colour]
+    colour = CLOTHES[appearance.colour]
 
     def at(height: float, share: float) -> Point:
         return (
@@ -103,7 +109,7 @@ def _torso(
             hip[1] + (chest[1] - hip[1]) * height + across[1] * share,
         )
 
-    waist = 0.42 if look.kind in ("woman", "girl") else 0.46
+    waist = 0.42 if appearance.kind in ("woman", "girl") else 0.46
     half, hips_wide = build.shoulders / 2, build.hips / 2
     outline = [
         at(1.02, -half * 0.55),
@@ -117,32 +123,33 @@ def _torso(
         at(0.75, -half * 1.0),
         at(0.93, -half * 0.98),
     ]
-    if look.legs == "skirt" and look.top != "dress":
+    if appearance.legs == "skirt" and appearance.top != "dress":
         body.polygon(
-            [at(0.12, hips_wide), at(0.12, -hips_wide), *_hem(legs, hips, 0.62, hips_wide * 0.5)], look.bottom
+            [at(0.12, hips_wide), at(0.12, -hips_wide), *_hem(legs, hips, 0.62, hips_wide * 0.5)],
+            appearance.bottom,
         )
     body.polygon(outline, colour)
-    if look.top == "stripes":
-        pale = (248, 246, 240) if look.colour != "white" else (96, 130, 180)
+    if appearance.top == "stripes":
+        pale = (248, 246, 240) if appearance.colour != "white" else (96, 130, 180)
         for height in (0.2, 0.45, 0.7):
             wide = build.hips * waist + (half - build.hips * waist) * max(height - 0.35, 0) / 0.4
             wide = min(wide, half)
             body.polygon(
                 [at(height, -wide), at(height, wide), at(height + 0.12, wide), at(height + 0.12, -wide)], pale
             )
-    elif look.top == "jacket":
+    elif appearance.top == "jacket":
         body.polygon(
             [at(1.02, -half * 0.28), at(1.02, half * 0.28), at(-0.06, half * 0.16), at(-0.06, -half * 0.16)],
             (248, 246, 240),
         )
         body.limb(at(1.0, 0), at(0.35, 0), 0.016, 0.026, (178, 52, 60))
-    elif look.top == "hoodie":
+    elif appearance.top == "hoodie":
         body.polygon(
             [at(0.32, -half * 0.5), at(0.32, half * 0.5), at(0.06, half * 0.62), at(0.06, -half * 0.62)],
             shade(colour, 0.82),
         )
         body.limb(at(1.0, -half * 0.45), at(1.0, half * 0.45), 0.05, 0.05, shade(colour, 0.82))
-    elif look.top == "overalls":
+    elif appearance.top == "overalls":
         body.polygon([*outline[:4], at(0.6, half), at(0.6, -half), *outline[8:]], (250, 246, 236))
         for edge in (-0.5, 0.5):
             body.limb(at(0.62, edge * half), at(1.0, edge * half), 0.026, 0.026, shade(colour, 0.85))
@@ -150,7 +157,7 @@ def _torso(
             [at(0.62, -half * 0.62), at(0.62, half * 0.62), at(0.3, half * 0.62), at(0.3, -half * 0.62)],
             shade(colour, 0.9),
         )
-    elif look.top == "dress":
+    elif appearance.top == "dress":
         hem = _hem(legs, hips, 1.0, hips_wide * 0.62)
         body.polygon(
             [
@@ -170,7 +177,7 @@ def _torso(
             at(0.38, -build.hips * waist),
         ]
         body.polygon(belt, shade(colour, 0.75))
-    elif look.legs != "skirt":
+    elif appearance.legs != "skirt":
         body.polygon(
             [
                 at(0.02, -hips_wide),
@@ -178,7 +185,7 @@ def _torso(
                 at(-0.12, hips_wide * 0.9),
                 at(-0.12, -hips_wide * 0.9),
             ],
-            look.bottom,
+            appearance.bottom,
         )
 
 
@@ -193,14 +200,16 @@ def _hem(legs: list[tuple[Point, Point]], hips: list[Point], share: float, sprea
     return [(ax - spread, ay), (bx + spread, by)]
 
 
-def _arm(body: Sketch, look: Look, build: Build, shoulder: Point, elbow: Point, hand: Point) -> None:
-    colour = CLOTHES[look.colour] if look.top != "overalls" else (250, 246, 236)
-    long = look.top in ("hoodie", "jacket", "stripes")
+def _arm(
+    body: Sketch, appearance: Appearance, build: Build, shoulder: Point, elbow: Point, hand: Point
+) -> None:
+    colour = CLOTHES[appearance.colour] if appearance.top != "overalls" else (250, 246, 236)
+    long = appearance.top in ("hoodie", "jacket", "stripes")
     sleeve = shade(colour, 0.9)
     thick = build.thick * 0.92
-    body.limb(elbow, hand, thick * 0.82, thick * 0.62, sleeve if long else look.skin)
-    body.limb(shoulder, elbow, thick, thick * 0.86, sleeve if long else look.skin)
+    body.limb(elbow, hand, thick * 0.82, thick * 0.62, sleeve if long else appearance.skin)
+    body.limb(shoulder, elbow, thick, thick * 0.86, sleeve if long else appearance.skin)
     if not long:
         middle = ((shoulder[0] * 0.45 + elbow[0] * 0.55), (shoulder[1] * 0.45 + elbow[1] * 0.55))
         body.limb(shoulder, middle, thick * 1.08, thick * 1.12, sleeve)
-    body.disc(hand[0], hand[1], thick * 0.55, look.skin)
+    body.disc(hand[0], hand[1], thick * 0.55, appearance.skin)

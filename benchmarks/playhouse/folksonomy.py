@@ -140,123 +140,123 @@ def candidates(seed: int) -> Weighted:
         elif event.kind == "topic":
             _topic(bag, event, world, rng)
         elif event.kind == "screen":
-            _put(bag, event.text.lower(), 1.2)
+            _add_tag(bag, event.text.lower(), 1.2)
         elif event.kind == "music":
-            _put(bag, "music", 2.0)
-            _put(bag, f"{event.text} music", 1.0)
+            _add_tag(bag, "music", 2.0)
+            _add_tag(bag, f"{event.text} music", 1.0)
     return bag
 
 
-def _put(bag: Weighted, tag: str, weight: float) -> None:
+def _add_tag(bag: Weighted, tag: str, weight: float) -> None:
     bag[tag] = max(bag.get(tag, 0.0), weight)
 
 
 def _name(bag: Weighted, table: dict[str, tuple[str, ...]], name: str, weight: float) -> None:
     """A name and its synonyms share the weight."""
     row = synonyms.also(table, name)
-    _put(bag, row[0], weight * (1 - SYNONYM if len(row) > 1 else 1))
+    _add_tag(bag, row[0], weight * (1 - SYNONYM if len(row) > 1 else 1))
     for i, word in enumerate(row[1:], 1):
-        _put(bag, word, weight * SYNONYM / i / sum(1 / j for j in range(1, len(row))))
+        _add_tag(bag, word, weight * SYNONYM / i / sum(1 / j for j in range(1, len(row))))
 
 
 def _whole(bag: Weighted, world: Scenario) -> None:
     """What people put under any video of the sort."""
-    _put(bag, "video", 0.9)
-    _put(bag, "animation", 2.2)
-    _put(bag, "cartoon", 1.1)
+    _add_tag(bag, "video", 0.9)
+    _add_tag(bag, "animation", 2.2)
+    _add_tag(bag, "cartoon", 1.1)
     if world.duration < 8:
-        _put(bag, "shorts", 2.5)
+        _add_tag(bag, "shorts", 2.5)
     if world.height > world.width:
-        _put(bag, "vertical video", 1.4)
-    if world.said:
-        _put(bag, "vlog", 3.0)
-        _put(bag, "talk", 1.2)
+        _add_tag(bag, "vertical video", 1.4)
+    if world.speech:
+        _add_tag(bag, "vlog", 3.0)
+        _add_tag(bag, "talk", 1.2)
     if not world.sound:
-        _put(bag, "silent", 1.5)
+        _add_tag(bag, "silent", 1.5)
     if len(world.shots) > 1:
-        _put(bag, "compilation", 0.9)
+        _add_tag(bag, "compilation", 0.9)
     if world.grain >= 10:
-        _put(bag, "retro", 1.0)
+        _add_tag(bag, "retro", 1.0)
     kinds = {actor.kind for shot in world.shots for actor in shot.actors}
     if kinds & {"boy", "girl"}:
-        _put(bag, "kids", 2.4)
-        _put(bag, "cute", 1.2)
+        _add_tag(bag, "kids", 2.4)
+        _add_tag(bag, "cute", 1.2)
     if kinds & {"boy", "girl"} and kinds & {"man", "woman"}:
-        _put(bag, "family", 1.8)
+        _add_tag(bag, "family", 1.8)
     if not kinds:
-        _put(bag, "nobody", 0.8)
+        _add_tag(bag, "nobody", 0.8)
 
 
 def _setting(bag: Weighted, shot: Shot, rng: Random) -> None:
     _name(bag, synonyms.SCENES, shot.scene, 4.2)
     for i, word in enumerate(LANDS[shot.scene]):
-        _put(bag, word, 1.6 / (1 + 0.5 * i))
+        _add_tag(bag, word, 1.6 / (1 + 0.5 * i))
     place = cast.place_name(shot.scene, shot.place).lower()
-    _put(bag, place, 1.5)
-    _put(bag, f"{place} {rng.choice(('trip', 'tour', 'day', 'fans'))}", 0.35)
+    _add_tag(bag, place, 1.5)
+    _add_tag(bag, f"{place} {rng.choice(('trip', 'tour', 'day', 'fans'))}", 0.35)
     scene = synonyms.SCENES[shot.scene]
-    for light in LIGHTS.get(shot.light, ()):
-        _put(bag, light, 1.1)
-        _put(bag, f"{light} {rng.choice(scene)}", 0.35)
+    for lighting in LIGHTS.get(shot.lighting, ()):
+        _add_tag(bag, lighting, 1.1)
+        _add_tag(bag, f"{lighting} {rng.choice(scene)}", 0.35)
     for weather in WEATHERS.get(shot.weather, ()):
-        _put(bag, weather, 1.2)
-        _put(bag, f"{weather} in the {rng.choice(scene)}", 0.25)
+        _add_tag(bag, weather, 1.2)
+        _add_tag(bag, f"{weather} in the {rng.choice(scene)}", 0.25)
     for word in ("life", "vibes", "day", "adventure", "moments", "aesthetic", "story"):
-        _put(bag, f"{rng.choice(scene)} {word}", 0.16)
+        _add_tag(bag, f"{rng.choice(scene)} {word}", 0.16)
 
 
 def _person(bag: Weighted, actor: Actor, shot: Shot, rng: Random) -> None:
     _name(bag, synonyms.PERSONS, actor.kind, 2.2)
     who, scene = rng.choice(synonyms.PERSONS[actor.kind]), rng.choice(synonyms.SCENES[shot.scene])
-    look = actor.look
-    garment = {"tee": "shirt", "stripes": "striped shirt"}.get(look.top, look.top)
+    appearance = actor.appearance
+    garment = {"tee": "shirt", "stripes": "striped shirt"}.get(appearance.top, appearance.top)
     if actor.name:
         name = actor.name.lower()
-        _put(bag, name, 2.0)
-        _put(bag, f"{name} {rng.choice(('fan', 'show', 'channel', 'official', 'moments'))}", 0.4)
-    _put(bag, f"{look.colour} {garment}", 0.7)
-    if look.style != "bald":
-        _put(bag, f"{look.hair} hair", 0.4)
-    if look.hat:
-        _put(bag, look.hat, 0.7)
-    if look.glasses:
-        _put(bag, "glasses", 0.5)
-    _put(bag, f"{who} at {scene}", 0.5)
-    _put(bag, f"{who} in {look.colour}", 0.4)
+        _add_tag(bag, name, 2.0)
+        _add_tag(bag, f"{name} {rng.choice(('fan', 'show', 'channel', 'official', 'moments'))}", 0.4)
+    _add_tag(bag, f"{appearance.colour} {garment}", 0.7)
+    if appearance.style != "bald":
+        _add_tag(bag, f"{appearance.hair} hair", 0.4)
+    if appearance.hat:
+        _add_tag(bag, appearance.hat, 0.7)
+    if appearance.glasses:
+        _add_tag(bag, "glasses", 0.5)
+    _add_tag(bag, f"{who} at {scene}", 0.5)
+    _add_tag(bag, f"{who} in {appearance.colour}", 0.4)
     if actor.motion == STILL:
         return
     _name(bag, synonyms.MOTIONS, actor.motion, 3.4)
     for i, mood in enumerate(MOODS.get(actor.motion, ())):
-        _put(bag, mood, 1.6 / (1 + 0.5 * i))
-        _put(bag, f"{mood} {who}", 0.3)
-        _put(bag, f"{mood} {scene}", 0.2)
+        _add_tag(bag, mood, 1.6 / (1 + 0.5 * i))
+        _add_tag(bag, f"{mood} {who}", 0.3)
+        _add_tag(bag, f"{mood} {scene}", 0.2)
     move = rng.choice(synonyms.MOTIONS[actor.motion])
-    _put(bag, f"{who} {move}", 0.8)
-    _put(bag, f"{scene} {move}", 0.5)
-    _put(bag, f"{move} {rng.choice(('challenge', 'tutorial', 'compilation', 'time', 'practice'))}", 0.4)
+    _add_tag(bag, f"{who} {move}", 0.8)
+    _add_tag(bag, f"{scene} {move}", 0.5)
+    _add_tag(bag, f"{move} {rng.choice(('challenge', 'tutorial', 'compilation', 'time', 'practice'))}", 0.4)
 
 
 def _object(bag: Weighted, event: Event, world: Scenario, rng: Random) -> None:
     _name(bag, synonyms.OBJECTS, event.text, 2.6)
     for family, members in FAMILIES.items():
         if event.text in members.split():
-            _put(bag, family, 1.3)
+            _add_tag(bag, family, 1.3)
     shot = world.shot_at(event.start)
     thing = rng.choice(synonyms.OBJECTS[event.text])
     scene = rng.choice(synonyms.SCENES[shot.scene])
     if event.detail and event.text in props.COLOURED:
-        _put(bag, f"{event.detail} {thing}", 0.9)
-    _put(bag, f"{thing} {rng.choice(('in', 'at'))} {scene}", 0.45)
+        _add_tag(bag, f"{event.detail} {thing}", 0.9)
+    _add_tag(bag, f"{thing} {rng.choice(('in', 'at'))} {scene}", 0.45)
     for actor in shot.actors:
-        _put(bag, f"{rng.choice(synonyms.PERSONS[actor.kind])} and {thing}", 0.35)
-    _put(bag, f"{rng.choice(('my', 'old', 'big', 'best', 'cool', 'lonely', 'new'))} {thing}", 0.3)
+        _add_tag(bag, f"{rng.choice(synonyms.PERSONS[actor.kind])} and {thing}", 0.35)
+    _add_tag(bag, f"{rng.choice(('my', 'old', 'big', 'best', 'cool', 'lonely', 'new'))} {thing}", 0.3)
 
 
 def _topic(bag: Weighted, event: Event, world: Scenario, rng: Random) -> None:
     _name(bag, synonyms.TOPICS, event.text, 3.2)
     for subject, members in SUBJECTS.items():
         if event.text in members.split():
-            _put(bag, subject, 1.5)
+            _add_tag(bag, subject, 1.5)
     for form in (
         "{} talk",
         "{} story",
@@ -267,9 +267,9 @@ def _topic(bag: Weighted, event: Event, world: Scenario, rng: Random) -> None:
         "learn {}",
         "{} explained",
     ):
-        _put(bag, form.format(event.text), 0.22)
+        _add_tag(bag, form.format(event.text), 0.22)
     scene = rng.choice(synonyms.SCENES[world.shot_at(event.start).scene])
-    _put(bag, f"{event.text} at {scene}", 0.2)
+    _add_tag(bag, f"{event.text} at {scene}", 0.2)
 
 
 def tagged_wrongly(seed: int, tags: list[str]) -> list[str]:

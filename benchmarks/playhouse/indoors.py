@@ -14,7 +14,7 @@ def _room(b: Backdrop, wall: Colour, floor: Colour, edge: float = 0.68) -> None:
 
 def _window(b: Backdrop, x: float, y: float, width: float, height: float) -> None:
     b.sketch.box(x - 0.015, y - 0.015, width + 0.03, height + 0.03, WHITE)
-    b.sketch.box(x, y, width, height, mix(b.light.sky[0], b.light.sky[1], 0.5))
+    b.sketch.box(x, y, width, height, mix(b.lighting.sky[0], b.lighting.sky[1], 0.5))
     b.sketch.ellipse(
         x + width * 0.6, y + height, width * 0.4, height * 0.35, (130, 180, 120), part=(0.5, 1.0)
     )
@@ -219,7 +219,7 @@ def gym(b: Backdrop) -> None:
     b.strip(0.4, 0.06, stripe)
     for i in range(max(round(b.wide / 0.4), 2)):
         x = 0.06 + i * 0.42
-        b.sketch.box(x, 0.05, 0.26, 0.12, mix(b.light.sky[1], WHITE, 0.5))
+        b.sketch.box(x, 0.05, 0.26, 0.12, mix(b.lighting.sky[1], WHITE, 0.5))
         b.sketch.box(x + 0.125, 0.05, 0.01, 0.12, wall)
     x = b.rng.uniform(0.15, 0.75) * b.wide
     b.sketch.box(x, 0.18, 0.2, 0.15, WHITE)

@@ -8,7 +8,7 @@ from random import Random
 
 from tagline.benchmarks.playhouse import cast, props, synonyms
 from tagline.benchmarks.playhouse.events import Event, events
-from tagline.benchmarks.playhouse.looks import Look
+from tagline.benchmarks.playhouse.looks import Appearance
 from tagline.benchmarks.playhouse.motions import STILL
 from tagline.benchmarks.playhouse.scenario import Actor, Scenario, Shot, scenario
 from tagline.benchmarks.playhouse.sentences import TOPICS
@@ -17,7 +17,7 @@ CAPTIONS = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Caption:
+class WrittenCaption:
     """A sentence and the stretch it speaks of, in seconds. `focus` is what its writer looked at."""
 
     text: str
@@ -40,12 +40,12 @@ FOCUS = {
 }
 
 
-def captions(seed: int) -> list[Caption]:
+def captions(seed: int) -> list[WrittenCaption]:
     """Twenty sentences, nearly always different ones."""
     world = scenario(seed)
     rng = Random(f"captions {seed}")
     writer = _Writer(world, rng)
-    written: dict[str, Caption] = {}
+    written: dict[str, WrittenCaption] = {}
     for attempt in range(200):
         focus = rng.choices(tuple(FOCUS), tuple(FOCUS.values()))[0]
         caption = writer.write(focus)
@@ -65,7 +65,7 @@ class _Writer:
     def __init__(self, world: Scenario, rng: Random) -> None:
         self.world, self.rng = world, rng
         self.events = events(world.seed)
-        self.ways: dict[str, Callable[[Shot], Caption | None]] = {
+        self.ways: dict[str, Callable[[Shot], WrittenCaption | None]] = {
             "motion": self._motion,
             "full": self._full,
             "scene": self._scene,
@@ -77,7 +77,7 @@ class _Writer:
             "pair": self._pair,
         }
 
-    def write(self, focus: str) -> Caption | None:
+    def write(self, focus: str) -> WrittenCaption | None:
         lengths = [shot.end - shot.start for shot in self.world.shots]
         shot = self.rng.choices(self.world.shots, lengths)[0]
         return self.ways[focus](shot)
@@ -90,17 +90,20 @@ class _Writer:
             return actor.name.lower()
         if short or self.rng.random() < 0.6:
             return _a(name)
-        return f"{_a(name)} {self.wearing(actor.look)}"
+        return f"{_a(name)} {self.wearing(actor.appearance)}"
 
-    def wearing(self, look: Look) -> str:
-        options = [f"in {_a(look.colour)} {_garment(look)}", f"wearing {_a(look.colour)} {_garment(look)}"]
-        if look.style != "bald" and not look.hat:
-            options.append(f"with {look.hair} hair")
-        if look.hat:
-            options.append(f"with {_a(look.hat)}")
-        if look.glasses:
+    def wearing(self, appearance: Appearance) -> str:
+        options = [
+            f"in {_a(appearance.colour)} {_garment(appearance)}",
+            f"wearing {_a(appearance.colour)} {_garment(appearance)}",
+        ]
+        if appearance.style != "bald" and not appearance.hat:
+            options.append(f"with {appearance.hair} hair")
+        if appearance.hat:
+            options.append(f"with {_a(appearance.hat)}")
+        if appearance.glasses:
             options.append("with glasses")
-        if look.beard:
+        if appearance.beard:
             options.append("with a beard")
         return self.rng.choice(options)
 
@@ -137,16 +140,16 @@ class _Writer:
         actors = self.actors(shot)
         return self.rng.choice(actors) if actors else None
 
-    def said(self) -> Event | None:
+    def spoken_topics(self) -> Event | None:
         topics = [event for event in self.events if event.kind == "topic"]
         return self.rng.choice(topics) if topics else None
 
-    def _caption(self, text: str, shot: Shot, focus: str) -> Caption:
-        return Caption(text, shot.start, shot.end, focus)
+    def _caption(self, text: str, shot: Shot, focus: str) -> WrittenCaption:
+        return WrittenCaption(text, shot.start, shot.end, focus)
 
     # One way of looking each.
 
-    def _motion(self, shot: Shot) -> Caption | None:
+    def _motion(self, shot: Shot) -> WrittenCaption | None:
         actor = self.one(shot)
         if not actor:
             return None
@@ -159,7 +162,7 @@ class _Writer:
         )
         return self._caption(self.rng.choices(forms, (5, 3, 1, 1))[0], shot, "motion")
 
-    def _full(self, shot: Shot) -> Caption | None:
+    def _full(self, shot: Shot) -> WrittenCaption | None:
         actor, things = self.one(shot), self.things(shot)
         if not actor or not things:
             return None
@@ -173,7 +176,7 @@ class _Writer:
         )
         return self._caption(self.rng.choice(forms), shot, "full")
 
-    def _scene(self, shot: Shot) -> Caption | None:
+    def _scene(self, shot: Shot) -> WrittenCaption | None:
         where = self.where(shot)
         mood = _mood(shot)
         things = self.things(shot)
@@ -184,7 +187,7 @@ class _Writer:
             forms = [f"a visit to {cast.place_name(shot.scene, shot.place).lower()}"]
         return self._caption(self.rng.choice(forms), shot, "scene")
 
-    def _object(self, shot: Shot) -> Caption | None:
+    def _object(self, shot: Shot) -> WrittenCaption | None:
         things = self.things(shot)
         if not things:
             return None
@@ -199,24 +202,24 @@ class _Writer:
             ]
         return self._caption(self.rng.choice(forms), shot, "object")
 
-    def _clothes(self, shot: Shot) -> Caption | None:
+    def _clothes(self, shot: Shot) -> WrittenCaption | None:
         actor = self.one(shot)
         if not actor:
             return None
         name = _a(self.rng.choice(synonyms.PERSONS[actor.kind]))
-        text = f"{name} {self.wearing(actor.look)} is {self.doing(actor)}"
+        text = f"{name} {self.wearing(actor.appearance)} is {self.doing(actor)}"
         if self.rng.random() < 0.4:
             text += f" {self.where(shot)}"
         return self._caption(text, shot, "clothes")
 
-    def _speech(self, shot: Shot) -> Caption | None:
-        said = self.said()
-        if not said:
+    def _speech(self, shot: Shot) -> WrittenCaption | None:
+        spoken = self.spoken_topics()
+        if not spoken:
             return None
-        topic = TOPICS[said.text][0]
+        topic = TOPICS[spoken.text][0]
         if self.rng.random() < 0.2:
-            topic = self.rng.choice(synonyms.also(synonyms.TOPICS, said.text)[1:] or (topic,))
-        shot = self.world.shot_at(said.start)
+            topic = self.rng.choice(synonyms.also(synonyms.TOPICS, spoken.text)[1:] or (topic,))
+        shot = self.world.shot_at(spoken.start)
         actor = self.one(shot)
         voice = self.rng.choice(("someone", "a voice", "a person", "the narrator", "a speaker"))
         talks = self.rng.choice(
@@ -230,9 +233,9 @@ class _Writer:
                 f"{who} {self.where(shot)} and {voice} {talks} {topic}",
                 f"{voice} {talks} {topic} as {who} is {self.doing(actor)}",
             ]
-        return Caption(self.rng.choice(forms), said.start, said.end, "speech")
+        return WrittenCaption(self.rng.choice(forms), spoken.start, spoken.end, "speech")
 
-    def _screen(self, shot: Shot) -> Caption | None:
+    def _screen(self, shot: Shot) -> WrittenCaption | None:
         shown = [event for event in self.events if event.kind == "screen"]
         if not shown:
             return None
@@ -242,16 +245,16 @@ class _Writer:
         forms = [f"the words {words} appear {self.where(shot)}", f"a text on the screen says {words}"]
         if actor:
             forms.append(f"{self.who(actor)} is {self.doing(actor)} and the screen says {words}")
-        return Caption(self.rng.choice(forms), event.start, event.end, "screen")
+        return WrittenCaption(self.rng.choice(forms), event.start, event.end, "screen")
 
-    def _story(self, shot: Shot) -> Caption | None:
+    def _story(self, shot: Shot) -> WrittenCaption | None:
         """What comes first and what comes then."""
         pairs = [(shot, self.one(shot)) for shot in self.world.shots]
-        told = [(shot, actor) for shot, actor in pairs if actor]
-        if len(told) < 2:
+        story = [(shot, actor) for shot, actor in pairs if actor]
+        if len(story) < 2:
             return None
-        (first, a), (then, b) = told[0], told[-1]
-        same = a.look == b.look
+        (first, a), (then, b) = story[0], story[-1]
+        same = a.appearance == b.appearance
         second = "the same person" if same else self.who(b, short=True)
         before = f"{self.who(a, True)} is {self.doing(a)} {self.where(first)}"
         forms = (
@@ -259,9 +262,9 @@ class _Writer:
             f"{self.who(a)} is {self.doing(a)} before {second} is {self.doing(b)}",
             f"after {before} we see {second} {self.where(then)}",
         )
-        return Caption(self.rng.choice(forms), first.start, then.end, "story")
+        return WrittenCaption(self.rng.choice(forms), first.start, then.end, "story")
 
-    def _pair(self, shot: Shot) -> Caption | None:
+    def _pair(self, shot: Shot) -> WrittenCaption | None:
         actors = self.actors(shot)
         if len(actors) < 2:
             return None
@@ -282,8 +285,8 @@ def _a(words: str) -> str:
     return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
 
 
-def _garment(look: Look) -> str:
-    return {"tee": "shirt", "stripes": "striped shirt"}.get(look.top, look.top)
+def _garment(appearance: Appearance) -> str:
+    return {"tee": "shirt", "stripes": "striped shirt"}.get(appearance.top, appearance.top)
 
 
 def _mood(shot: Shot) -> str:
@@ -295,7 +298,7 @@ def _mood(shot: Shot) -> str:
         "overcast": "grey ",
     }
     falls = {"rain": "rainy ", "snow": "snowy ", "leaves": "autumn ", "confetti": "festive "}
-    return falls.get(shot.weather) or words.get(shot.light, "")
+    return falls.get(shot.weather) or words.get(shot.lighting, "")
 
 
 def title(seed: int) -> str:

@@ -54,7 +54,7 @@ BUILDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Appearance:
     """What a person wears and is; drawn from a seed, or a known character's own."""
 
     kind: str
@@ -98,8 +98,8 @@ HATS = {
 }
 
 
-def random_look(kind: str, rng: Random) -> Look:
-    return Look(
+def random_appearance(kind: str, rng: Random) -> Appearance:
+    return Appearance(
         kind=kind,
         skin=rng.choice(SKINS),
         hair=rng.choice(("black", "brown", "blond", "red", "grey")[: 5 if kind in ("man", "woman") else 4]),

@@ -10,7 +10,7 @@ from tagline.benchmarks.playhouse.figures import Limb, Pose
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class BodyState:
     """A pose, and what goes with it. `ball` is relative to the feet, in shares of a man's height."""
 
     pose: Pose
@@ -49,14 +49,16 @@ def blend(a: Pose, b: Pose, share: float) -> Pose:
 STAND = Pose()
 
 
-def _stand(t: float) -> Moment:
+def _stand(t: float) -> BodyState:
     breath = wave(t * 0.35)
-    return Moment(
+    return BodyState(
         replace(STAND, arms=((-14 - 2 * breath, -7), (14 + 2 * breath, 7)), tilt=3 * wave(t * 0.13))
     )
 
 
-def _gait(t: float, way: int, rate: float, stride: float, swing: float, lean: float, bend: float) -> Moment:
+def _gait(
+    t: float, way: int, rate: float, stride: float, swing: float, lean: float, bend: float
+) -> BodyState:
     """Legs like scissors, arms against them; which way it goes shows only in the travel."""
     beat = wave(t * rate)
     lag = wave(t * rate - 0.2)
@@ -71,28 +73,28 @@ def _gait(t: float, way: int, rate: float, stride: float, swing: float, lean: fl
         (swing * beat + 4, swing * beat + way * elbow),
     )
     lift = 0.02 * abs(beat) if rate < 1.3 else 0.05 * abs(wave(t * rate + 0.25))
-    return Moment(Pose(arms=arms, legs=legs, lean=way * lean, lift=lift), travel=0.0)
+    return BodyState(Pose(arms=arms, legs=legs, lean=way * lean, lift=lift), travel=0.0)
 
 
-def _walk(way: int) -> Callable[[float], Moment]:
-    def moment(t: float) -> Moment:
+def _walk(way: int) -> Callable[[float], BodyState]:
+    def moment(t: float) -> BodyState:
         return replace(_gait(t, way, 0.95, 27, 24, 2, 32), travel=way * 0.62 * t)
 
     return moment
 
 
-def _run(way: int) -> Callable[[float], Moment]:
-    def moment(t: float) -> Moment:
+def _run(way: int) -> Callable[[float], BodyState]:
+    def moment(t: float) -> BodyState:
         return replace(_gait(t, way, 1.7, 44, 46, 9, 80), travel=way * 1.55 * t)
 
     return moment
 
 
-def _jump(t: float) -> Moment:
+def _jump(t: float) -> BodyState:
     share = (t * 0.9) % 1.0
     if share < 0.35:  # crouching and pushing off
         down = ease(share / 0.22) * (1 - ease((share - 0.22) / 0.13))
-        return Moment(
+        return BodyState(
             Pose(
                 arms=((-30 - 20 * down, 10), (30 + 20 * down, -10)),
                 legs=((-42 * down - 4, 34 * down), (42 * down + 4, -34 * down)),
@@ -100,7 +102,7 @@ def _jump(t: float) -> Moment:
         )
     flight = (share - 0.35) / 0.65
     height = 4 * flight * (1 - flight)
-    return Moment(
+    return BodyState(
         Pose(
             arms=((-30 - 120 * height, -20 - 140 * height), (30 + 120 * height, 20 + 140 * height)),
             legs=((-8 - 16 * height, -4 + 10 * height), (8 + 16 * height, 4 - 10 * height)),
@@ -109,15 +111,15 @@ def _jump(t: float) -> Moment:
     )
 
 
-def _spin(t: float) -> Moment:
+def _spin(t: float) -> BodyState:
     angle = t * 0.75
     out = 62 + 6 * wave(t * 0.4)
-    return Moment(
+    return BodyState(
         Pose(arms=((-out, -out - 12), (out, out + 12)), legs=((-6, -3), (6, 3)), facing=wave(angle + 0.25))
     )
 
 
-def _kick(t: float) -> Moment:
+def _kick(t: float) -> BodyState:
     share = (t * 0.42) % 1.0
     rest = Pose(arms=((-22, -10), (22, 10)))
     back = Pose(arms=((30, 50), (48, 70)), legs=((4, 0), (-38, -80)), lean=6)
@@ -135,24 +137,24 @@ def _kick(t: float) -> Moment:
         ball = (0.22 + 1.35 * flight, 4 * 0.42 * flight * (1 - flight))
     else:  # and rolling back
         ball = (0.22 + 1.35 * (1 - ease((share - 0.62) / 0.36)), 0.0)
-    return Moment(pose, ball=ball)
+    return BodyState(pose, ball=ball)
 
 
-def _wave_hand(t: float) -> Moment:
+def _wave_hand(t: float) -> BodyState:
     beat = wave(t * 1.5)
-    return Moment(Pose(arms=((-14, -8), (142, 172 + 30 * beat)), tilt=3 * wave(t * 0.5)))
+    return BodyState(Pose(arms=((-14, -8), (142, 172 + 30 * beat)), tilt=3 * wave(t * 0.5)))
 
 
-def _crawl(t: float) -> Moment:
+def _crawl(t: float) -> BodyState:
     beat = wave(t * 0.8)
     legs: tuple[Limb, Limb] = ((24 * beat, -88 + 8 * beat), (-24 * beat, -88 - 8 * beat))
     arms: tuple[Limb, Limb] = ((-22 * beat, -20 * beat), (22 * beat, 20 * beat))
-    return Moment(Pose(arms=arms, legs=legs, lean=78, tilt=-70), travel=0.3 * t)
+    return BodyState(Pose(arms=arms, legs=legs, lean=78, tilt=-70), travel=0.3 * t)
 
 
-def _clap(t: float) -> Moment:
+def _clap(t: float) -> BodyState:
     shut = ease(0.5 + 0.62 * wave(t * 1.6))
-    return Moment(
+    return BodyState(
         Pose(
             arms=(
                 (between(-52, -8, shut), between(70, 128, shut)),
@@ -163,9 +165,9 @@ def _clap(t: float) -> Moment:
     )
 
 
-def _dance(t: float) -> Moment:
+def _dance(t: float) -> BodyState:
     beat, half = wave(t * 1.1), wave(t * 0.55)
-    return Moment(
+    return BodyState(
         Pose(
             arms=((-70 - 55 * half, -130 - 40 * beat), (70 - 55 * half, 130 - 40 * beat)),
             legs=((-14 + 12 * beat, -4 - 16 * max(beat, 0)), (14 + 12 * beat, 4 + 16 * max(-beat, 0))),
@@ -177,7 +179,7 @@ def _dance(t: float) -> Moment:
     )
 
 
-def _throw(t: float) -> Moment:
+def _throw(t: float) -> BodyState:
     share = (t * 0.45) % 1.0
     rest = Pose(arms=((-20, -10), (16, 60)))
     wound = Pose(arms=((40, 70), (-120, -170)), legs=((-10, -6), (12, 4)), lean=-12)
@@ -189,16 +191,18 @@ def _throw(t: float) -> Moment:
     else:
         pose = blend(thrown, rest, ease((share - 0.48) / 0.25))
     if share < 0.37 or share > 0.82:
-        return Moment(pose, hold=1)
+        return BodyState(pose, hold=1)
     flight = (share - 0.37) / 0.45
-    return Moment(pose, ball=(0.35 + 2.2 * flight, 0.78 + 1.5 * flight * (1 - flight) * 0.9 - 0.75 * flight))
+    return BodyState(
+        pose, ball=(0.35 + 2.2 * flight, 0.78 + 1.5 * flight * (1 - flight) * 0.9 - 0.75 * flight)
+    )
 
 
-def _climb(t: float) -> Moment:
+def _climb(t: float) -> BodyState:
     share = (t * 0.22) % 1.0
     up = share / 0.78 if share < 0.78 else 1 - ease((share - 0.78) / 0.22)
     beat = wave(share * 5) if share < 0.78 else 0.0
-    return Moment(
+    return BodyState(
         Pose(
             arms=((-150 + 26 * beat, 158 + 10 * beat), (150 + 26 * beat, -158 + 10 * beat)),
             legs=((-34 - 18 * beat, 16 + 12 * beat), (34 - 18 * beat, -16 + 12 * beat)),
@@ -208,7 +212,7 @@ def _climb(t: float) -> Moment:
     )
 
 
-def _fall(t: float) -> Moment:
+def _fall(t: float) -> BodyState:
     share = (t * 0.3) % 1.0
     sway = Pose(arms=((-40, -60), (40, 60)), lean=4)
     lying = Pose(arms=((-60, -80), (50, 70)), legs=((-10, -8), (12, 20)), turn=86, x=0.0)
@@ -221,10 +225,10 @@ def _fall(t: float) -> Moment:
         pose = lying
     else:
         pose = blend(lying, STAND, ease((share - 0.66) / 0.3))
-    return Moment(pose)
+    return BodyState(pose)
 
 
-def _sit(t: float) -> Moment:
+def _sit(t: float) -> BodyState:
     share = (t * 0.28) % 1.0
     sitting = Pose(arms=((-10, 34), (10, -34)), legs=((-58, 4), (58, -4)), lean=0)
     ready = Pose(arms=((-30, 0), (30, 0)), legs=((-14, 8), (14, -8)), lean=7)
@@ -236,16 +240,16 @@ def _sit(t: float) -> Moment:
         pose = sitting
     else:
         pose = blend(sitting, STAND, ease((share - 0.68) / 0.2))
-    return Moment(pose)
+    return BodyState(pose)
 
 
-def _push_ups(t: float) -> Moment:
+def _push_ups(t: float) -> BodyState:
     down = 0.5 - 0.5 * wave(t * 0.7 + 0.25)
     arms: tuple[Limb, Limb] = ((-8 - 52 * down, 8 + 46 * down), (-4 - 52 * down, 10 + 46 * down))
-    return Moment(Pose(arms=arms, legs=((-72, -74), (-70, -72)), lean=70 + 16 * down, tilt=-60 + 8 * down))
+    return BodyState(Pose(arms=arms, legs=((-72, -74), (-70, -72)), lean=70 + 16 * down, tilt=-60 + 8 * down))
 
 
-def _bow(t: float) -> Moment:
+def _bow(t: float) -> BodyState:
     share = (t * 0.4) % 1.0
     down = ease(share / 0.3) * (1 - ease((share - 0.55) / 0.3))
     pose = Pose(
@@ -253,10 +257,10 @@ def _bow(t: float) -> Moment:
         lean=74 * down,
         tilt=14 * down,
     )
-    return Moment(pose)
+    return BodyState(pose)
 
 
-MOTIONS: dict[str, Callable[[float], Moment]] = {
+MOTIONS: dict[str, Callable[[float], BodyState]] = {
     "walking left": _walk(-1),
     "walking right": _walk(1),
     "running left": _run(-1),
@@ -279,6 +283,6 @@ MOTIONS: dict[str, Callable[[float], Moment]] = {
 STILL = "standing"  # no motion worth a name
 
 
-def moment(motion: str, t: float) -> Moment:
+def body_state(motion: str, t: float) -> BodyState:
     """What the body does `t` seconds into the motion."""
     return MOTIONS.get(motion, _stand)(t)

@@ -36,7 +36,7 @@ def beach(b: Backdrop) -> None:
 
 def forest(b: Backdrop) -> None:
     leaf = b.own((70, 128, 74), (124, 140, 60))
-    b.sky = (mix((150, 200, 160), b.light.sky[0], 0.3), mix((206, 228, 180), b.light.sky[1], 0.3))
+    b.sky = (mix((150, 200, 160), b.lighting.sky[0], 0.3), mix((206, 228, 180), b.lighting.sky[1], 0.3))
     for depth, tone in ((0, 0.8), (1, 0.6), (2, 0.42)):
         count = 7 - depth * 2
         for i in range(count):
@@ -92,7 +92,7 @@ def city_at_night(b: Backdrop) -> None:
 
 
 def snow_field(b: Backdrop) -> None:
-    b.sky = (mix(b.light.sky[0], (190, 214, 234), 0.5), mix(b.light.sky[1], (236, 242, 248), 0.5))
+    b.sky = (mix(b.lighting.sky[0], (190, 214, 234), 0.5), mix(b.lighting.sky[1], (236, 242, 248), 0.5))
     b.sun(0.2)
     b.hills(0.6, 0.2, (206, 222, 236), 3)
     for _ in range(9):
@@ -112,7 +112,7 @@ def snow_field(b: Backdrop) -> None:
 
 def desert(b: Backdrop) -> None:
     sand = b.own((238, 190, 118), (226, 160, 104))
-    b.sky = (mix(b.light.sky[0], (250, 206, 140), 0.25), mix(b.light.sky[1], (255, 232, 190), 0.6))
+    b.sky = (mix(b.lighting.sky[0], (250, 206, 140), 0.25), mix(b.lighting.sky[1], (255, 232, 190), 0.6))
     b.sun(0.25)
     kind = b.rng.randrange(3)
     for _ in range(2):
@@ -228,7 +228,7 @@ def mountains(b: Backdrop) -> None:
         for i in range(3):
             x = (i + b.rng.uniform(0.1, 0.9)) * b.wide / 3
             peak, half = 0.16 + 0.12 * depth + b.rng.uniform(0, 0.1), b.rng.uniform(0.28, 0.42)
-            tone = mix(rock, b.light.sky[1], 0.45 - 0.35 * depth)
+            tone = mix(rock, b.lighting.sky[1], 0.45 - 0.35 * depth)
             b.sketch.polygon([(x - half, 0.62), (x + half, 0.62), (x, peak)], tone)
             b.sketch.polygon([(x, 0.62), (x + half, 0.62), (x, peak)], shade(tone, 0.86))
             t = 0.28

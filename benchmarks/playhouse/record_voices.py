@@ -30,7 +30,7 @@ from tagline.benchmarks.playhouse.sentences import TOPICS, sentences
 VOICES = ("rms", "kal16", "awb", "slt")
 RATE = 16_000
 BIT_RATE = 13_000
-BANK = Path(__file__).parent / "voices.zip"
+RECORDINGS = Path(__file__).parent / "voices.zip"
 Sound = npt.NDArray[np.int16]
 
 
@@ -76,10 +76,10 @@ def align(sound: Sound, text: str) -> list[tuple[str, float, float]]:
     decoder.process_raw(sound.tobytes(), full_utt=True)
     decoder.end_utt()
     words = []
-    for piece in decoder.seg() or ():
-        word = piece.word.split("(")[0]
+    for segment in decoder.seg() or ():
+        word = segment.word.split("(")[0]
         if not word.startswith(("<", "[")):
-            words.append((word, round(piece.start_frame / 100, 2), round((piece.end_frame + 1) / 100, 2)))
+            words.append((word, round(segment.start_frame / 100, 2), round((segment.end_frame + 1) / 100, 2)))
     if [word for word, _, _ in words] != text.split():
         # The aligner gave up: spread the words over the sound by their number of letters.
         ends = np.cumsum([len(word) + 1 for word in text.split()]) / (len(text) + 1) * len(sound) / RATE
@@ -88,7 +88,7 @@ def align(sound: Sound, text: str) -> list[tuple[str, float, float]]:
     return words
 
 
-def listen() -> dict[str, list[str]]:
+def misheard_topics() -> dict[str, list[str]]:
     """Which voices say each topic so that a general English model does not hear it."""
     from pocketsphinx import Decoder
 
@@ -115,8 +115,8 @@ def pack() -> None:
     index, sounds = [], {}
     for number, topic in enumerate(TOPICS):
         for which, text in enumerate(sentences(topic)):
-            for turn in (0, 1):
-                voice = VOICES[(number + which + 2 * turn + which // 2) % len(VOICES)]
+            for repeat in (0, 1):
+                voice = VOICES[(number + which + 2 * repeat + which // 2) % len(VOICES)]
                 sound = even_out(speak(text, voice))
                 name = f"{topic}-{which}-{voice}.opus"
                 sounds[name] = to_opus(sound)
@@ -131,17 +131,17 @@ def pack() -> None:
                         "words": align(sound, text),
                     }
                 )
-    with zipfile.ZipFile(BANK, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+    with zipfile.ZipFile(RECORDINGS, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         for name, content in [("index.json", json.dumps(index).encode()), *sorted(sounds.items())]:
             archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), content)
-    print(f"{len(sounds)} sentences, {BANK.stat().st_size / 1e6:.1f} MB")
+    print(f"{len(sounds)} sentences, {RECORDINGS.stat().st_size / 1e6:.1f} MB")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--listen", action="store_true")
     if parser.parse_args().listen:
-        listen()
+        misheard_topics()
     else:
         pack()
 

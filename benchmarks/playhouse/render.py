@@ -17,7 +17,7 @@ from tagline.benchmarks.playhouse.sound import RATE, sound
 
 
 @dataclass(frozen=True, slots=True)
-class Spec:
+class VideoSpec:
     """One video of a set."""
 
     seed: int
@@ -28,8 +28,8 @@ class Spec:
         return f"{self.split}-{self.seed:08d}.mp4"
 
 
-def spec(seed: int) -> Spec:
-    return Spec(seed, split_of(seed))
+def video_spec(seed: int) -> VideoSpec:
+    return VideoSpec(seed, split_of(seed))
 
 
 def frames(seed: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64]]:
@@ -42,7 +42,7 @@ def frames(seed: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64]]:
     return drawn, np.array(times)
 
 
-def render(which: Spec, folder: Path, title: str | None = None) -> Path:
+def render_video(which: VideoSpec, folder: Path, title: str | None = None) -> Path:
     """Write the video, unless it is there already, and say where it is."""
     path = folder / which.name
     if path.exists():

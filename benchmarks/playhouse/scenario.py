@@ -10,7 +10,7 @@ from random import Random
 from typing import Any
 
 from tagline.benchmarks.playhouse import cast, voices
-from tagline.benchmarks.playhouse.looks import CLOTHES, PERSONS, Look, random_look
+from tagline.benchmarks.playhouse.looks import CLOTHES, PERSONS, Appearance, random_appearance
 from tagline.benchmarks.playhouse.motions import STILL
 from tagline.benchmarks.playhouse.props import AIR, COLOURED, OUTDOOR_ONLY, SMALL, WATER
 from tagline.benchmarks.playhouse.scenes import PLACES_PER_SCENE, SCENES
@@ -35,7 +35,7 @@ SCREEN_TEXTS = (
 @dataclass(frozen=True, slots=True)
 class Actor:
     kind: str
-    look: Look
+    appearance: Appearance
     name: str | None  # of a known character
     motion: str
     x: float  # middle, as a share of the world's width
@@ -73,7 +73,7 @@ class Shot:
     end: float
     scene: str
     place: int
-    light: str
+    lighting: str
     weather: str
     actors: tuple[Actor, ...]
     props: tuple[Prop, ...]
@@ -84,17 +84,17 @@ class Shot:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    line: voices.Line
+class SpokenLine:
+    recording: voices.Recording
     start: float
 
     @property
     def end(self) -> float:
-        return self.start + self.line.seconds
+        return self.start + self.recording.seconds
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ScreenText:
     """A text on the screen: under the picture, in a corner or big in the middle."""
 
     text: str
@@ -112,8 +112,8 @@ class Scenario:
     fps: int
     duration: float
     shots: tuple[Shot, ...]
-    said: tuple[Said, ...]
-    shown: tuple[Shown, ...]
+    speech: tuple[SpokenLine, ...]
+    screen_texts: tuple[ScreenText, ...]
     sound: bool
     music: str | None  # cheerful, sad
     grain: int  # 0 to 14 grey levels
@@ -149,8 +149,8 @@ def scenario(seed: int) -> Scenario:
         fps=fps,
         duration=duration,
         shots=shots,
-        said=_speech(rng, split == "test", duration) if sound and rng.random() < 0.7 else (),
-        shown=_texts(rng, duration) if rng.random() < 0.33 else (),
+        speech=_speech(rng, split == "test", duration) if sound and rng.random() < 0.7 else (),
+        screen_texts=_texts(rng, duration) if rng.random() < 0.33 else (),
         sound=sound,
         music=rng.choice(("cheerful", "sad")) if sound and rng.random() < 0.25 else None,
         grain=rng.choice((0, 0, 4, 7, 10, 14)),
@@ -180,11 +180,11 @@ def _shots(rng: Random, test: bool, aspect: float, duration: float, fps: int) ->
 def _shot(rng: Random, test: bool, aspect: float, start: float, end: float, before: Shot | None) -> Shot:
     """A new scene, or the same people going on in the scene before."""
     if before is not None and rng.random() < 0.5:
-        scene, place, light, weather = before.scene, before.place, before.light, before.weather
+        scene, place, lighting, weather = before.scene, before.place, before.lighting, before.weather
     else:
         scene = cast.draw("scene", rng)
         place = _place(rng, test)
-        light, weather = rng.choice(SCENES[scene].lights), rng.choice(SCENES[scene].weather)
+        lighting, weather = rng.choice(SCENES[scene].lightings), rng.choice(SCENES[scene].weather)
     narrow = aspect < 1.05
     men = _crowd(rng, test, narrow, scene, before)
     props = _props(rng, test, narrow, scene, men)
@@ -193,7 +193,7 @@ def _shot(rng: Random, test: bool, aspect: float, start: float, end: float, befo
         end=end,
         scene=scene,
         place=place,
-        light=light,
+        lighting=lighting,
         weather=weather,
         actors=men,
         props=props,
@@ -207,19 +207,19 @@ def _shot(rng: Random, test: bool, aspect: float, start: float, end: float, befo
 def _place(rng: Random, test: bool) -> int:
     while True:
         place = rng.choices(range(PLACES_PER_SCENE), [1 / (2 + i) for i in range(PLACES_PER_SCENE)])[0]
-        if test or not cast.shy_place(place):
+        if test or not cast.test_only_place(place):
             return place
 
 
-def _person(rng: Random, test: bool) -> tuple[str, Look, str | None]:
+def _person(rng: Random, test: bool) -> tuple[str, Appearance, str | None]:
     kind = rng.choice(PERSONS)
     if rng.random() < 0.5:
-        known = cast.characters(kind)
+        characters_of_kind = cast.characters(kind)
         while True:
-            who = rng.choices(known, [1 / (2 + i) for i in range(len(known))])[0]
-            if test or not who.shy:
-                return kind, who.look, who.name
-    return kind, random_look(kind, rng), None
+            who = rng.choices(characters_of_kind, [1 / (2 + i) for i in range(len(characters_of_kind))])[0]
+            if test or not who.test_only:
+                return kind, who.appearance, who.name
+    return kind, random_appearance(kind, rng), None
 
 
 def _crowd(rng: Random, test: bool, narrow: bool, scene: str, before: Shot | None) -> tuple[Actor, ...]:
@@ -228,18 +228,18 @@ def _crowd(rng: Random, test: bool, narrow: bool, scene: str, before: Shot | Non
     for i in range(count):
         if before is not None and i < len(before.actors) and rng.random() < 0.8:
             old = before.actors[i]
-            kind, look, name = old.kind, old.look, old.name
+            kind, appearance, name = old.kind, old.appearance, old.name
         else:
-            kind, look, name = _person(rng, test)
+            kind, appearance, name = _person(rng, test)
         while True:
             motion = STILL if rng.random() < (0.06 if i == 0 else 0.3) else cast.draw("motion", rng)
-            if test or not cast.held_out("scene motion", scene, motion):
+            if test or not cast.in_test_only("scene motion", scene, motion):
                 break
         x = (i + 0.5 + rng.uniform(-0.25, 0.25)) / count
         actors.append(
             Actor(
                 kind=kind,
-                look=look,
+                appearance=appearance,
                 name=name,
                 motion=motion,
                 x=0.16 + 0.68 * x,
@@ -266,7 +266,7 @@ def _props(rng: Random, test: bool, narrow: bool, scene: str, actors: Sequence[A
                 continue
             if name in [prop.name for prop in props]:
                 continue
-            if not test and any(cast.held_out("person object", actor.kind, name) for actor in actors):
+            if not test and any(cast.in_test_only("person object", actor.kind, name) for actor in actors):
                 continue
             break
         # The emptiest of a few places, so that things overlap sometimes and not always.
@@ -314,28 +314,32 @@ def _camera(rng: Random) -> Camera:
     return Camera(move, (wide, wide), (0.5, 0.5), 0.012 if move == "hand-held" else 0.0)
 
 
-def _speech(rng: Random, test: bool, duration: float) -> tuple[Said, ...]:
+def _speech(rng: Random, test: bool, duration: float) -> tuple[SpokenLine, ...]:
     """One to three sentences by one voice or two, about one topic or two, one after the other."""
     topic = cast.draw("topic", rng)
-    said: list[Said] = []
+    spoken: list[SpokenLine] = []
     time = rng.uniform(0.2, 0.9)
     voice = rng.choice(("rms", "kal16", "awb", "slt"))
-    for turn in range(rng.choice((1, 2, 2, 3))):
-        if turn and rng.random() < 0.3:
+    for speaker_turn in range(rng.choice((1, 2, 2, 3))):
+        if speaker_turn and rng.random() < 0.3:
             topic = cast.draw("topic", rng)
-        options = [line for line in voices.about(topic, test) if line not in [one.line for one in said]]
+        options = [
+            recording
+            for recording in voices.recordings_about(topic, test)
+            if recording not in [one.recording for one in spoken]
+        ]
         same = [line for line in options if line.voice == voice]
         line = rng.choice(same if same and rng.random() < 0.75 else options)
         if time + line.seconds > duration - 0.1:
             break
-        said.append(Said(line, round(time, 3)))
+        spoken.append(SpokenLine(line, round(time, 3)))
         time += line.seconds + rng.uniform(0.25, 0.8)
-    return tuple(said)
+    return tuple(spoken)
 
 
-def _texts(rng: Random, duration: float) -> tuple[Shown, ...]:
+def _texts(rng: Random, duration: float) -> tuple[ScreenText, ...]:
     text = rng.choice(SCREEN_TEXTS)
     style = rng.choice(("banner", "corner", "title"))
     start = 0.0 if rng.random() < 0.5 else round(rng.uniform(0.0, duration * 0.4), 2)
     end = duration if rng.random() < 0.5 else round(min(start + rng.uniform(2.5, 5.0), duration), 2)
-    return (Shown(text, start, end, style),)
+    return (ScreenText(text, start, end, style),)

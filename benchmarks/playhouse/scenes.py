@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from random import Random
 
 from tagline.benchmarks.playhouse import indoors, outdoors
-from tagline.benchmarks.playhouse.backdrop import LIGHTS, Backdrop
+from tagline.benchmarks.playhouse.backdrop import LIGHTINGS, Backdrop
 from tagline.benchmarks.playhouse.drawing import Colour
 
 PLACES_PER_SCENE = 20
@@ -20,7 +20,7 @@ _ROOM = ("day", "warm", "dim", "bright")
 class Scene:
     draw: Callable[[Backdrop], None]
     ground: Colour  # what shadows darken
-    lights: tuple[str, ...]
+    lightings: tuple[str, ...]
     sound: str  # ambience
     weather: tuple[str, ...] = ("clear",)
     indoors: bool = False
@@ -52,9 +52,9 @@ SCENES: dict[str, Scene] = {
 }
 
 
-def backdrop(scene: str, place: int, light: str, wide: float) -> Backdrop:
+def backdrop(scene: str, place: int, lighting: str, wide: float) -> Backdrop:
     """Draw a place of a scene: the same place always has the same layout and taste in colours."""
     rng = Random(f"{scene} {place}")
-    drawn = Backdrop(wide, rng, LIGHTS[light], hue=rng.uniform(-1, 1))
+    drawn = Backdrop(wide, rng, LIGHTINGS[lighting], hue=rng.uniform(-1, 1))
     SCENES[scene].draw(drawn)
     return drawn

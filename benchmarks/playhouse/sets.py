@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tagline.benchmarks.playhouse.render import Spec, render
+from tagline.benchmarks.playhouse.render import VideoSpec, render_video
 from tagline.benchmarks.playhouse.scenario import SPLIT_BASES
 from tagline.benchmarks.playhouse.truth import Truth, from_json, to_json, truth
 
@@ -20,29 +20,29 @@ TRUTH = "truth.json"
 
 # Per split: how many, and how far from the split's base the seeds begin. `bench` holds `tiny`;
 # `demo` shares no seed with what anybody trains on or is measured on.
-SIZES: dict[str, dict[str, tuple[int, int]]] = {
+SET_SIZES: dict[str, dict[str, tuple[int, int]]] = {
     "tiny": {"train": (4, 0), "val": (2, 0), "test": (2, 0)},
     "demo": {"test": (36, 500_000)},
     "bench": {"train": (2000, 0), "val": (200, 0), "test": (500, 0)},
     "large": {"train": (18_000, 0), "val": (500, 0), "test": (1500, 0)},
 }
-OWN = 1_000_000  # seeds of your own begin this far on, see `videos`
+OWN_SEEDS = 1_000_000  # seeds of your own begin this far on, see `videos`
 
 Progress = Callable[[int, int], None]  # done, of all
 
 
-class OtherWorld(Exception):
+class OtherSet(Exception):
     """The folder holds something else than this version's videos of this set."""
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class RenderedSet:
     """A folder of videos and what is true of them."""
 
     folder: Path
-    specs: tuple[Spec, ...]
+    specs: tuple[VideoSpec, ...]
 
-    def path(self, spec: Spec) -> Path:
+    def path(self, spec: VideoSpec) -> Path:
         return self.folder / spec.name
 
     def truths(self) -> dict[int, Truth]:
@@ -51,51 +51,51 @@ class Prepared:
         return {row["seed"]: from_json(row) for row in rows}
 
 
-def videos(name: str, seed: int = 0) -> list[Spec]:
+def videos(name: str, seed: int = 0) -> list[VideoSpec]:
     """The videos of a set. Another `seed` gives a set of the same size that shares no video with seed 0.
 
     Training, validation and test seeds never meet, whatever the set and the seed.
     """
-    if name not in SIZES:
-        raise ValueError(f"there is no set {name!r}; choose from {', '.join(SIZES)}")
+    if name not in SET_SIZES:
+        raise ValueError(f"there is no set {name!r}; choose from {', '.join(SET_SIZES)}")
     if not 0 <= seed < 150:
         raise ValueError(f"the seed of a set must be from 0 to 149, not {seed}")
-    shift = OWN + seed * 50_000 if seed else 0
+    shift = OWN_SEEDS + seed * 50_000 if seed else 0
     return [
-        Spec(SPLIT_BASES[split] + shift + start + number, split)
-        for split, (count, start) in SIZES[name].items()
+        VideoSpec(SPLIT_BASES[split] + shift + start + number, split)
+        for split, (count, start) in SET_SIZES[name].items()
         for number in range(count)
     ]
 
 
-def prepare(
+def render_set(
     name: str,
     folder: Path,
     jobs: int | None = None,
     seed: int = 0,
     progress: Progress | None = None,
-) -> Prepared:
+) -> RenderedSet:
     """Render what is missing of the set into the folder and write truth.json; all cores unless told."""
     specs = videos(name, seed)
     folder.mkdir(parents=True, exist_ok=True)
-    known = _known(folder, name, seed)
-    missing = [spec for spec in specs if spec.seed not in known or not (folder / spec.name).exists()]
+    truths = _read_truth(folder, name, seed)
+    missing = [spec for spec in specs if spec.seed not in truths or not (folder / spec.name).exists()]
     done = len(specs) - len(missing)
     if progress:
         progress(done, len(specs))
     for row in _make(missing, folder, jobs):
-        known[row["seed"]] = row
+        truths[row["seed"]] = row
         done += 1
         if progress:
             progress(done, len(specs))
         if done % 200 == 0:  # so that an interrupted run keeps its truth as well as its videos
-            _write(folder, name, seed, known)
+            _write(folder, name, seed, truths)
     if missing or not (folder / TRUTH).exists():
-        _write(folder, name, seed, {spec.seed: known[spec.seed] for spec in specs})
-    return Prepared(folder, tuple(specs))
+        _write(folder, name, seed, {spec.seed: truths[spec.seed] for spec in specs})
+    return RenderedSet(folder, tuple(specs))
 
 
-def _make(missing: list[Spec], folder: Path, jobs: int | None) -> Iterable[dict[str, Any]]:
+def _make(missing: list[VideoSpec], folder: Path, jobs: int | None) -> Iterable[dict[str, Any]]:
     jobs = min(jobs or os.cpu_count() or 1, max(len(missing), 1))
     if jobs == 1:
         for spec in missing:
@@ -110,25 +110,25 @@ def _make(missing: list[Spec], folder: Path, jobs: int | None) -> Iterable[dict[
             yield future.result()
 
 
-def _one(spec: Spec, folder: Path) -> dict[str, Any]:
+def _one(spec: VideoSpec, folder: Path) -> dict[str, Any]:
     known = truth(spec.seed)
-    render(spec, folder, known.title)
+    render_video(spec, folder, known.title)
     return to_json(known)
 
 
-def _known(folder: Path, name: str, seed: int) -> dict[int, dict[str, Any]]:
+def _read_truth(folder: Path, name: str, seed: int) -> dict[int, dict[str, Any]]:
     """What the folder already holds."""
     path = folder / TRUTH
     if not path.exists():
         return {}
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        held = (content["version"], content["set"], content["seed"])
+        stored = (content["version"], content["set"], content["seed"])
     except (ValueError, KeyError, TypeError):
-        raise OtherWorld(f"{path} is not a playhouse's truth; choose another folder") from None
-    if held != (VERSION, name, seed):
-        raise OtherWorld(
-            f"{folder} holds version {held[0]} of the set {held[1]!r}, seed {held[2]}, not version {VERSION} "
+        raise OtherSet(f"{path} is not a playhouse's truth; choose another folder") from None
+    if stored != (VERSION, name, seed):
+        raise OtherSet(
+            f"{folder} holds version {stored[0]} of the set {stored[1]!r}, seed {stored[2]}, not version {VERSION} "
             f"of {name!r}, seed {seed}; choose another folder or delete it"
         )
     return {row["seed"]: row for row in content["videos"]}

@@ -31,7 +31,7 @@ def sound(scenario: Scenario) -> Sound | None:
     total = round(scenario.duration * RATE)
     mixed = np.zeros(total, np.int64)
     # A general recogniser loses words to noise that people hardly notice, so it is softer under speech.
-    soft = 4 if scenario.said else 1
+    soft = 4 if scenario.speech else 1
     for shot in scenario.shots:
         start, end = round(shot.start * RATE), min(round(shot.end * RATE), total)
         loud = int(rng.integers(120, 400)) // soft
@@ -39,10 +39,10 @@ def sound(scenario: Scenario) -> Sound | None:
         if shot.weather == "rain":
             mixed[start:end] += level(_rain(rng, end - start), 200 // soft)
     if scenario.music:
-        mixed += level(tune(rng, total, scenario.music), 90 if scenario.said else 1100)
-    for said in scenario.said:
+        mixed += level(tune(rng, total, scenario.music), 90 if scenario.speech else 1100)
+    for said in scenario.speech:
         start = round(said.start * RATE)
-        spoken = voices.sound(said.line)[: total - start]
+        spoken = voices.recording_sound(said.recording)[: total - start]
         mixed[start : start + len(spoken)] += spoken
     return np.clip(mixed, -32000, 32000).astype(np.int16)
 

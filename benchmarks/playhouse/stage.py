@@ -12,12 +12,12 @@ import numpy.typing as npt
 from PIL import Image, ImageChops, ImageDraw, ImageFont
 
 from tagline.benchmarks.playhouse import camera, props
-from tagline.benchmarks.playhouse.backdrop import LIGHTS
+from tagline.benchmarks.playhouse.backdrop import LIGHTINGS
 from tagline.benchmarks.playhouse.drawing import WHITE, Colour, Extent, Sketch, shade, wave
 from tagline.benchmarks.playhouse.figures import figure
 from tagline.benchmarks.playhouse.looks import CLOTHES
-from tagline.benchmarks.playhouse.motions import moment
-from tagline.benchmarks.playhouse.scenario import Actor, Prop, Scenario, Shot, Shown
+from tagline.benchmarks.playhouse.motions import body_state
+from tagline.benchmarks.playhouse.scenario import Actor, Prop, Scenario, Shot, ScreenText
 from tagline.benchmarks.playhouse.scenes import SCENES, backdrop
 
 FINE = 2  # the world is drawn this many times as fine as the frames, then made smaller
@@ -60,7 +60,7 @@ def placed(scenario: Scenario, shot: Shot, time: float) -> list[Placed]:
     things: list[tuple[float, Placed]] = []
     for prop in shot.props:
         things.append((prop.y, _prop(prop, inside, wide)))
-    talking = any(said.start <= time < said.end for said in scenario.said)
+    talking = any(speaking.start <= time < speaking.end for speaking in scenario.speech)
     for number, actor in enumerate(shot.actors):
         mouth = max(wave(time * 3.1), 0.0) if talking and number == 0 else 0.0
         things += [(actor.y + 0.0005 * order, thing) for order, thing in _actor(actor, inside, wide, mouth)]
@@ -81,13 +81,15 @@ def _prop(prop: Prop, time: float, wide: float) -> Placed:
 
 
 def _actor(actor: Actor, time: float, wide: float, mouth: float) -> Iterator[tuple[int, Placed]]:
-    now = moment(actor.motion, time + actor.phase)
+    now = body_state(actor.motion, time + actor.phase)
     x = actor.x * wide
     if now.travel:  # whoever leaves on one side comes in again on the other
         room = wide + 0.5
-        x = (x + 0.25 + (moment(actor.motion, time).travel) * _way(actor) * actor.size) % room - 0.25
-    drawn, hands = figure(actor.look, replace(now.pose, mouth=mouth))
-    side = -1.0 if actor.mirrored and not _directed(actor) else 1.0
+        x = (
+            x + 0.25 + (body_state(actor.motion, time).travel) * _direction(actor) * actor.size
+        ) % room - 0.25
+    drawn, hands = figure(actor.appearance, replace(now.pose, mouth=mouth))
+    side = -1.0 if actor.mirrored and not _facing(actor) else 1.0
     scale = (actor.size * side, actor.size)
     y = actor.y - now.climbed * actor.size
     if actor.motion == "sitting down":
@@ -102,11 +104,11 @@ def _actor(actor: Actor, time: float, wide: float, mouth: float) -> Iterator[tup
         yield 1, Placed("ball", False, sketch, x + ball[0] * scale[0], actor.y - ball[1] * actor.size)
 
 
-def _directed(actor: Actor) -> bool:
+def _facing(actor: Actor) -> bool:
     return actor.motion.endswith((" left", " right"))
 
 
-def _way(actor: Actor) -> float:
+def _direction(actor: Actor) -> float:
     return -1.0 if actor.mirrored and actor.motion == "crawling" else 1.0
 
 
@@ -172,7 +174,7 @@ def _clutter(drawn: Sketch, shot: Shot, wide: float) -> None:
 def _still(scenario: Scenario, shot: Shot) -> Image.Image:
     """The backdrop of a shot with its clutter, at the fine size."""
     wide = scenario.width / scenario.height
-    drawn = backdrop(shot.scene, shot.place, shot.light, wide)
+    drawn = backdrop(shot.scene, shot.place, shot.lighting, wide)
     _clutter(drawn.sketch, shot, wide)
     return drawn.picture(scenario.height * FINE)
 
@@ -200,11 +202,11 @@ def picture(scenario: Scenario, time: float, number: int) -> Image.Image:
     )
     weather = ImageDraw.Draw(frame)
     camera.weather(shot.weather, weather, shot.seed, time, scenario.width, scenario.height)
-    if shot.light != "day":
-        frame = frame.point(camera.tint_table(LIGHTS[shot.light].tint))
+    if shot.lighting != "day":
+        frame = frame.point(camera.tint_table(LIGHTINGS[shot.lighting].tint))
     if scenario.vignette:
         frame = ImageChops.multiply(frame, camera.vignette(scenario.width, scenario.height))
-    for text in scenario.shown:
+    for text in scenario.screen_texts:
         if text.start <= time < text.end:
             overlay, mask = _overlay(text, scenario.width, scenario.height)
             frame.paste(overlay, (0, 0), mask)
@@ -225,7 +227,7 @@ def _shadow(draw: ImageDraw.ImageDraw, thing: Placed, ground: Colour, fine: int)
 
 
 @lru_cache(maxsize=16)
-def _overlay(text: Shown, width: int, height: int) -> tuple[Image.Image, Image.Image]:
+def _overlay(text: ScreenText, width: int, height: int) -> tuple[Image.Image, Image.Image]:
     """The text as it lies over the frame: colours and mask."""
     size = {"banner": 0.085, "corner": 0.075, "title": 0.12}[text.style] * min(height, width * 0.75)
     words = text.text
@@ -270,7 +272,7 @@ def boxes(scenario: Scenario, time: float) -> list[Box]:
     covers = [_parts(thing.sketch, thing.x, thing.y) for thing in things]
     if shot.occluder:
         covers.append(_parts(_occluder(shot.occluder, wide, shot.seed, SCENES[shot.scene].indoors), 0.0, 0.0))
-    found = []
+    boxes_found = []
     for number, thing in enumerate(things):
         if not thing.name:
             continue
@@ -278,7 +280,7 @@ def boxes(scenario: Scenario, time: float) -> list[Box]:
         cut = max(left, window[0]), max(top, window[1]), min(right, window[2]), min(bottom, window[3])
         if cut[0] >= cut[2] or cut[1] >= cut[3]:
             continue
-        found.append(
+        boxes_found.append(
             Box(
                 name=thing.name,
                 person=thing.person,
@@ -289,7 +291,7 @@ def boxes(scenario: Scenario, time: float) -> list[Box]:
                 visible=_visible(covers[number], covers[number + 1 :], window),
             )
         )
-    return found
+    return boxes_found
 
 
 def _parts(sketch: Sketch, x: float, y: float) -> Rows:

@@ -8,7 +8,7 @@ from typing import Any
 
 from tagline.benchmarks.playhouse import folksonomy, language, stage
 from tagline.benchmarks.playhouse.events import Event, events
-from tagline.benchmarks.playhouse.language import Caption
+from tagline.benchmarks.playhouse.language import WrittenCaption
 from tagline.benchmarks.playhouse.scenario import Scenario, scenario
 from tagline.benchmarks.playhouse.stage import Box
 
@@ -25,7 +25,7 @@ class Truth:
     fps: int
     cuts: tuple[float, ...]  # seconds at which a new shot begins, without 0
     events: tuple[Event, ...]
-    captions: tuple[Caption, ...]
+    captions: tuple[WrittenCaption, ...]
     title: str
     user_tags: tuple[str, ...]
 
@@ -69,7 +69,7 @@ def from_json(row: dict[str, Any]) -> Truth:
             **row,
             "cuts": tuple(row["cuts"]),
             "events": tuple(Event(**event) for event in row["events"]),
-            "captions": tuple(Caption(**caption) for caption in row["captions"]),
+            "captions": tuple(WrittenCaption(**caption) for caption in row["captions"]),
             "user_tags": tuple(row["user_tags"]),
         }
     )

@@ -13,12 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 RATE = 16_000
-BANK = Path(__file__).parent / "voices.zip"
+RECORDINGS = Path(__file__).parent / "voices.zip"
 TEST_ONLY = 3  # the fourth sentence of each topic is spoken in test videos only
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class Recording:
     """One sentence as one voice says it. Words are (text, start, end) in seconds from its beginning."""
 
     file: str
@@ -31,22 +31,22 @@ class Line:
 
 
 @cache
-def lines() -> tuple[Line, ...]:
-    with zipfile.ZipFile(BANK) as archive:
+def recordings() -> tuple[Recording, ...]:
+    with zipfile.ZipFile(RECORDINGS) as archive:
         rows = json.loads(archive.read("index.json"))
-    return tuple(Line(**{**row, "words": tuple(tuple(word) for word in row["words"])}) for row in rows)
+    return tuple(Recording(**{**row, "words": tuple(tuple(word) for word in row["words"])}) for row in rows)
 
 
 @cache
-def about(topic: str, test: bool) -> tuple[Line, ...]:
+def recordings_about(topic: str, test: bool) -> tuple[Recording, ...]:
     """Every recording about a topic that a video of this split may use."""
-    return tuple(line for line in lines() if line.topic == topic and (test or line.which != TEST_ONLY))
+    return tuple(line for line in recordings() if line.topic == topic and (test or line.which != TEST_ONLY))
 
 
-def sound(line: Line) -> npt.NDArray[np.int16]:
+def recording_sound(recording: Recording) -> npt.NDArray[np.int16]:
     """int16 [S], mono, 16 kHz."""
-    with zipfile.ZipFile(BANK) as archive:
-        return from_opus(archive.read(line.file))
+    with zipfile.ZipFile(RECORDINGS) as archive:
+        return from_opus(archive.read(recording.file))
 
 
 def from_opus(content: bytes) -> npt.NDArray[np.int16]:

@@ -47,9 +47,9 @@ def speed(gpu: bool, parts: str | None, settings: tuple[str, ...], as_json: bool
         click.echo(json.dumps(record, indent=2, ensure_ascii=False))
         return
     for part in record["details"]["parts"]:
-        told = [f"{part['name']:<16} {part['ours']:.4g} s for {part['unit']}"]
+        cells = [f"{part['name']:<16} {part['ours']:.4g} s for {part['unit']}"]
         if part["plain"]:
-            told.append(f"{part['plain'] / part['ours']:.2g} times as fast as {part['plain_way']}")
+            cells.append(f"{part['plain'] / part['ours']:.2g} times as fast as {part['plain_way']}")
         if part["floor"]:
-            told.append(f"{part['ours'] / part['floor']:.2g} times {part['floor_is']}")
-        click.echo("; ".join(told))
+            cells.append(f"{part['ours'] / part['floor']:.2g} times {part['floor_is']}")
+        click.echo("; ".join(cells))

@@ -10,36 +10,36 @@ from typing import Any
 import numpy as np
 
 from tagline.benchmarks.speed import floors
-from tagline.benchmarks.speed.parts import Machine, Part
+from tagline.benchmarks.speed.parts import Machine, StageTiming
 
 WIDTH = 512
 QUERIES = 20
 
 
-def grow(options: Mapping[str, str], machine: Machine) -> tuple[list[Part], list[dict[str, Any]]]:
+def grow(options: Mapping[str, str], machine: Machine) -> tuple[list[StageTiming], list[dict[str, Any]]]:
     """Parts at the largest size, and a row of seconds for each: sizes=1000,10000,100000."""
     sizes = [int(part) for part in options.get("sizes", "1000,10000,100000").split(",")]
-    rows = [_at(size, machine) for size in sizes]
+    rows = [_measure_size(size, machine) for size in sizes]
     last = rows[-1]
-    unit = f"{last['vectors']:,} vectors of {WIDTH}"
+    measured_on = f"{last['vectors']:,} vectors of {WIDTH}"
     floor = last["vectors"] * WIDTH * 4 / machine.bytes
-    search = Part(
+    search = StageTiming(
         "search", last["search"], last["plain_search"], "NumPy: all products, then argsort",
-        floor, "reading all vectors from memory once", f"one query, {unit}",
+        floor, "reading all vectors from memory once", f"one query, {measured_on}",
     )  # fmt: skip
-    index = Part(
+    index = StageTiming(
         "index", last["build"], last["plain_build"], "NumPy: stack the vectors and save them",
-        floor, "reading all vectors from memory once", unit,
+        floor, "reading all vectors from memory once", measured_on,
     )  # fmt: skip
     return [index, search], rows
 
 
-def _at(size: int, machine: Machine) -> dict[str, Any]:
+def _measure_size(size: int, machine: Machine) -> dict[str, Any]:
     from tagline.retrieval.faiss_index import FaissIndex
 
     rng = np.random.default_rng(size)
     vectors = _clustered(rng, size)
-    asked = _clustered(rng, QUERIES)
+    queries = _clustered(rng, QUERIES)
     ids = np.arange(size, dtype=np.int64)
 
     def pages() -> Iterator[tuple[Any, Any]]:
@@ -49,7 +49,7 @@ def _at(size: int, machine: Machine) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
 
         def build() -> Any:
-            made = FaissIndex.build("f", WIDTH, size, pages, asked)
+            made = FaissIndex.build("f", WIDTH, size, pages, queries)
             made.save(Path(folder) / "x.index")
             return made
 
@@ -59,8 +59,8 @@ def _at(size: int, machine: Machine) -> dict[str, Any]:
         building = floors.seconds(build, runs=1, warm=False)
         index = build()
         plain_build = floors.seconds(plainly, runs=1)
-    searching = [floors.seconds(lambda q=q: index.search(q[None], 10), runs=3) for q in asked]  # type: ignore[misc]
-    plain = [floors.seconds(lambda q=q: np.argsort(-(vectors @ q))[:10], runs=1) for q in asked[:5]]  # type: ignore[misc]
+    searching = [floors.seconds(lambda q=q: index.search(q[None], 10), runs=3) for q in queries]  # type: ignore[misc]
+    plain = [floors.seconds(lambda q=q: np.argsort(-(vectors @ q))[:10], runs=1) for q in queries[:5]]  # type: ignore[misc]
     return {
         "vectors": size,
         "build": building,

@@ -7,7 +7,7 @@ from typing import Any
 
 from tagline.benchmarks.speed import floors
 from tagline.benchmarks.speed.growth import grow
-from tagline.benchmarks.speed.parts import ON_GPU, PARTS, Machine, Part
+from tagline.benchmarks.speed.parts import ON_GPU, PARTS, Machine, StageTiming
 
 
 class NoGpu(RuntimeError):
@@ -37,7 +37,7 @@ def _measure(options: dict[str, str], device: str, known: tuple[str, ...]) -> di
         if name not in (*known, *growing):
             raise ValueError(f"there is no part {name!r}; there are {', '.join((*known, *growing))}")
     machine = Machine(device, floors.matrix_rate(device), floors.bandwidth(device))
-    parts: list[Part] = []
+    parts: list[StageTiming] = []
     rows: list[dict[str, Any]] = []
     for name in wanted:
         if name == "growth":

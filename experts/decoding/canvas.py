@@ -14,7 +14,7 @@ from tagline.experts.footage import Pictures, Unreadable, Windows
 PAGE = 4096
 
 
-def nameless(size: int = 0) -> int:
+def anonymous_memory(size: int = 0) -> int:
     """A descriptor of memory that has no name, so that nothing is left behind however a process ends."""
     if hasattr(os, "memfd_create"):
         return os.memfd_create("footage", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
@@ -22,11 +22,11 @@ def nameless(size: int = 0) -> int:
         return os.dup(file.fileno())
 
 
-class Store:
+class SharedMemory:
     """Bytes under one descriptor. What was never written reads as zero."""
 
     def __init__(self) -> None:
-        self.fd = nameless()
+        self.fd = anonymous_memory()
 
     def write(self, place: int, values: np.ndarray[Any, Any]) -> None:
         data = np.ascontiguousarray(values).data.cast("B")
@@ -41,22 +41,22 @@ class Store:
         os.close(self.fd)
 
 
-class Canvas:
+class FrameBuffer:
     """The pictures of all samplings, one block each, each picture in its own place.
 
     wanted: for each sampling, the ticks of its pictures in order (a tick may occur more than once).
     """
 
     def __init__(
-        self, store: Store, place: int, samplings: Sequence[Any], wanted: Sequence[list[int]]
+        self, store: SharedMemory, place: int, samplings: Sequence[Any], wanted: Sequence[list[int]]
     ) -> None:
-        self.store = store
+        self.memory = store
         self.end = -(-place // PAGE) * PAGE
         self.samplings, self.wanted = samplings, wanted
-        self.slots: dict[int, list[tuple[int, int]]] = {}  # tick: (sampling, place in it)
+        self.destinations: dict[int, list[tuple[int, int]]] = {}  # tick: (sampling, place in it)
         for view, ticks in enumerate(wanted):
             for slot, tick in enumerate(ticks):
-                self.slots.setdefault(tick, []).append((view, slot))
+                self.destinations.setdefault(tick, []).append((view, slot))
         self.times: list[list[int | None]] = [[None] * len(ticks) for ticks in wanted]
         self.sides: list[int | None] = [sampling.side for sampling in samplings]
         self.shapes: list[tuple[int, int]] = []
@@ -68,17 +68,17 @@ class Canvas:
 
     @property
     def ticks(self) -> list[int]:
-        return sorted(self.slots)
+        return sorted(self.destinations)
 
     def lay_out(self, frame: Any, most_view: int, most: int) -> None:
         """Fix the sizes of all blocks by the first picture. A view that is too big gets a smaller side."""
         self.size, self.frame = (frame.width, frame.height), frame
         for number, ticks in enumerate(self.wanted):
-            shape = size_of(frame, self.sides[number])
+            shape = upright_size(frame, self.sides[number])
             needed = len(ticks) * shape[0] * shape[1] * 3
             if needed > most_view:
                 self.sides[number] = self.shrunk = int(min(shape) * (most_view / needed) ** 0.5)
-                shape = size_of(frame, self.sides[number])
+                shape = upright_size(frame, self.sides[number])
             self.shapes.append(shape)
             self.places.append(self.end)
             self.end += -(-len(ticks) * shape[0] * shape[1] * 3 // PAGE) * PAGE
@@ -91,14 +91,14 @@ class Canvas:
             raise Unreadable(f"the picture changes its size under way, from {was} to {now}")
         if self._last[0] is not frame:
             self._last = (frame, {})
-        for view, slot in self.slots.get(tick, ()):
+        for view, slot in self.destinations.get(tick, ()):
             side = self.sides[view]
             if side not in self._last[1]:
                 self._last[1][side] = upright(frame, side)
             picture = self._last[1][side]
             if picture.shape[:2] != self.shapes[view]:
                 raise Unreadable("the picture turns under way")
-            self.store.write(self.places[view] + slot * picture.size, picture)
+            self.memory.write(self.places[view] + slot * picture.size, picture)
             self.times[view][slot] = stamp
 
     def close_gaps(self) -> list[list[int]]:
@@ -107,21 +107,21 @@ class Canvas:
         for view, times in enumerate(self.times):
             sampling = self.samplings[view]
             together = sampling.length if isinstance(sampling, Windows) else 1
-            kept: list[int] = []
+            stamps: list[int] = []
             for first in range(0, len(times), together):
                 group = times[first : first + together]
                 if None in group:
                     continue
                 size = self.shapes[view][0] * self.shapes[view][1] * 3
-                if len(kept) != first:
+                if len(stamps) != first:
                     for i in range(together):
-                        self.store.move(
+                        self.memory.move(
                             self.places[view] + (first + i) * size,
-                            self.places[view] + (len(kept) + i) * size,
+                            self.places[view] + (len(stamps) + i) * size,
                             size,
                         )
-                kept += [stamp for stamp in group if stamp is not None]
-            stays.append(kept)
+                stamps += [stamp for stamp in group if stamp is not None]
+            stays.append(stamps)
         return stays
 
 
@@ -136,7 +136,7 @@ def scaled(frame: Any, side: int | None) -> dict[str, Any]:
     }
 
 
-def size_of(frame: Any, side: int | None) -> tuple[int, int]:
+def upright_size(frame: Any, side: int | None) -> tuple[int, int]:
     """(height, width) of the upright picture."""
     scale = scaled(frame, side)
     size = scale.get("height", frame.height), scale.get("width", frame.width)

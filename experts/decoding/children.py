@@ -33,7 +33,7 @@ def bare_environment() -> dict[str, str]:
     return {name: os.environ[name] for name in NEEDED if name in os.environ}
 
 
-class Gone(Exception):
+class ChildDied(Exception):
     """The child did not answer; the message says why, in words about the file."""
 
 
@@ -61,7 +61,7 @@ class Child:
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,  # so that it has no terminal, and none of its signals
             )
-        self.line = here
+        self.channel = here
         self.files = 0
 
     def ask(
@@ -72,19 +72,19 @@ class Child:
         message = json.dumps(order).encode()
         fds: list[int] = []
         try:
-            self.line.settimeout(seconds)
-            socket.send_fds(self.line, [LENGTH.pack(len(message))], [] if file is None else [file])
-            self.line.sendall(message)
+            self.channel.settimeout(seconds)
+            socket.send_fds(self.channel, [LENGTH.pack(len(message))], [] if file is None else [file])
+            self.channel.sendall(message)
             size = LENGTH.unpack(self._receive(LENGTH.size, deadline, fds))[0]
             if size > 256 << 20:
-                raise Gone("could not be decoded: the decoder answered nonsense")
+                raise ChildDied("could not be decoded: the decoder answered nonsense")
             reply = json.loads(self._receive(size, deadline, fds))
         except TimeoutError:
             self._drop(fds)
-            raise Gone(f"took longer than {seconds:.0f} s") from None
+            raise ChildDied(f"took longer than {seconds:.0f} s") from None
         except (OSError, ValueError):
             self._drop(fds)
-            raise Gone(self._last_words(seconds)) from None
+            raise ChildDied(self._reason_of_death(seconds)) from None
         except BaseException:
             self._drop(fds)
             raise
@@ -96,8 +96,8 @@ class Child:
     def _receive(self, size: int, deadline: float, fds: list[int]) -> bytes:
         parts = bytearray()
         while len(parts) < size:
-            self.line.settimeout(max(0.001, deadline - time.monotonic()))
-            part, got, _, _ = socket.recv_fds(self.line, min(1 << 20, size - len(parts)), 1)
+            self.channel.settimeout(max(0.001, deadline - time.monotonic()))
+            part, got, _, _ = socket.recv_fds(self.channel, min(1 << 20, size - len(parts)), 1)
             fds += got
             if not part:
                 raise ConnectionError
@@ -108,7 +108,7 @@ class Child:
         for fd in fds:
             os.close(fd)
 
-    def _last_words(self, seconds: float) -> str:
+    def _reason_of_death(self, seconds: float) -> str:
         """Why it went: by the signal that ended it."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(5)
@@ -123,4 +123,4 @@ class Child:
             self.process.kill()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(10)
-        self.line.close()
+        self.channel.close()

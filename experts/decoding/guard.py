@@ -19,7 +19,7 @@ from tagline.experts import footage
 from tagline.experts.decoding import sandbox
 from tagline.experts.footage import Sampling, Unreadable
 
-KINDS = {
+SAMPLING_TYPES = {
     kind.__name__: kind
     for kind in (footage.Uniform, footage.PerSecond, footage.Windows, footage.PerShot, footage.Sound)
 }
@@ -42,7 +42,7 @@ def main() -> None:
         message, file = got
         order = json.loads(message)
         sandbox.limit_cpu(order["limits"]["seconds"])
-        reply, fd = answer(order, file)
+        reply, fd = carry_out(order, file)
         send(channel, reply, fd)
         for done in (file, fd):
             if done is not None:
@@ -68,19 +68,19 @@ def shut_in() -> socket.socket:
 
     av.codec.codecs_available  # noqa: B018
     sandbox.limit_memory(int(sys.argv[3]))
-    sandbox.close_the_doors(keep=[channel.fileno()])
+    sandbox.restrict_system_calls(keep=[channel.fileno()])
     return channel
 
 
 def receive(channel: socket.socket) -> tuple[bytes, int | None] | None:
     """One message and the descriptor that came with it; None when the other side is gone."""
     fds: list[int] = []
-    head = exactly(channel, LENGTH.size, fds)
-    message = None if head is None else exactly(channel, LENGTH.unpack(head)[0], fds)
+    head = receive_exactly(channel, LENGTH.size, fds)
+    message = None if head is None else receive_exactly(channel, LENGTH.unpack(head)[0], fds)
     return None if message is None else (message, fds[0] if fds else None)
 
 
-def exactly(channel: socket.socket, size: int, fds: list[int]) -> bytes | None:
+def receive_exactly(channel: socket.socket, size: int, fds: list[int]) -> bytes | None:
     parts = bytearray()
     while len(parts) < size:
         part, got, _, _ = socket.recv_fds(channel, size - len(parts), 1)
@@ -97,47 +97,47 @@ def send(channel: socket.socket, reply: dict[str, Any], fd: int | None = None) -
     channel.sendall(message)
 
 
-def pack(samplings: tuple[Sampling, ...]) -> list[list[Any]]:
+def pack_samplings(samplings: tuple[Sampling, ...]) -> list[list[Any]]:
     """Samplings as JSON takes them: [kind, its values in order]."""
     return [[type(s).__name__, [getattr(s, name) for name in s.__dataclass_fields__]] for s in samplings]
 
 
-def answer(order: dict[str, Any], file: int | None) -> tuple[dict[str, Any], int | None]:
+def carry_out(order: dict[str, Any], file: int | None) -> tuple[dict[str, Any], int | None]:
     """What becomes of one order about an opened file: (what lies where, descriptor), or (why not, None)."""
     import av
 
-    from tagline.experts.decoding.canvas import Store
+    from tagline.experts.decoding.canvas import SharedMemory
     from tagline.experts.decoding.previewing import preview
     from tagline.experts.decoding.reader import File
-    from tagline.experts.decoding.watching import watch
+    from tagline.experts.decoding.watching import extract
 
     assert file is not None
     video = File(file, order["suffix"])
-    samplings = [KINDS[name](*values) for name, values in order["samplings"]]
-    store = Store()
-    said: list[str] = []  # by FFmpeg, while it opened the file
+    samplings = [SAMPLING_TYPES[name](*values) for name, values in order["samplings"]]
+    store = SharedMemory()
+    ffmpeg_log: list[str] = []  # by FFmpeg, while it opened the file
     try:
         if "preview" in order:
-            return preview(video, order["preview"], order["limits"], store, said), store.fd
-        return watch(video, samplings, order["limits"], store, said), store.fd
+            return preview(video, order["preview"], order["limits"], store, ffmpeg_log), store.fd
+        return extract(video, samplings, order["limits"], store, ffmpeg_log), store.fd
     except Unreadable as error:
         reason = str(error)
     except MemoryError:
         reason = f"needs more memory than the limit of {order['limits']['memory'] / 2**30:.1f} GB"
     except (av.error.FFmpegError, OSError) as error:
-        reason = in_words(file, error, said)
+        reason = reason_not_opened(file, error, ffmpeg_log)
     except Exception as error:  # whatever a broken file brings about costs this file alone
         reason = f"cannot be decoded ({type(error).__name__}: {str(error)[:200]})"
     store.close()
     return {"unreadable": reason}, None
 
 
-def in_words(file: int, error: Any, said: list[str]) -> str:
+def reason_not_opened(file: int, error: Any, ffmpeg_log: list[str]) -> str:
     """Why a file could not be opened, from what it begins with and what FFmpeg said."""
     head = os.pread(file, 512, 0)
     if head.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(PLAYLISTS) or b"<MPD" in head:
         return "is a playlist, not a video"
-    everything = " ".join(said)
+    everything = " ".join(ffmpeg_log)
     if "ncrypt" in everything:
         return "is encrypted"
     if "moov atom not found" in everything:
@@ -146,7 +146,7 @@ def in_words(file: int, error: Any, said: list[str]) -> str:
         return "has too many streams"
     if "not on whitelist" in everything:
         return "is not a video of a kind that is read here"
-    detail = said[-1].strip() if said else str(error.strerror or type(error).__name__)
+    detail = ffmpeg_log[-1].strip() if ffmpeg_log else str(error.strerror or type(error).__name__)
     return f"is damaged, or not a video of a kind that is read here ({detail[:160]})"
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 
-def video(path: Path, *, codec: str = "", width: int = 64, height: int = 48, count: int = 12) -> Path:
+def honest_video(path: Path, *, codec: str = "", width: int = 64, height: int = 48, count: int = 12) -> Path:
     """An honest short video of a moving square."""
     import av
 
@@ -50,7 +50,7 @@ def _pictures(
         container.mux(packet)
 
 
-def texts(folder: Path, text: str, *names: str) -> list[Path]:
+def text_files(folder: Path, text: str, *names: str) -> list[Path]:
     paths = [folder / name for name in names]
     for path in paths:
         path.write_text(text)
@@ -81,7 +81,7 @@ def huge_gif(path: Path, side: int = 15360) -> Path:
 
 def lying_vp8(path: Path) -> Path:
     """A small video in whose keyframes, not in whose container, an enormous size is written."""
-    video(path)  # VP8, as WebM
+    honest_video(path)  # VP8, as WebM
     content = path.read_bytes()
     start = b"\x9d\x01\x2a"
     path.write_bytes(
@@ -162,7 +162,7 @@ def cover_only(path: Path) -> Path:
     """Sound with a cover picture, as music has it."""
     import av
 
-    cover = video(path.with_suffix(".mjpeg.avi"), codec="mjpeg", count=1)
+    cover = honest_video(path.with_suffix(".mjpeg.avi"), codec="mjpeg", count=1)
     with av.open(str(path), "w") as container:
         container.add_attachment("cover.jpg", "image/jpeg", _jpeg(cover.read_bytes()))
         _sound(container)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tagline.experts.decoding import probe
-from tagline.experts.decoding.children import Child, Gone
+from tagline.experts.decoding.children import Child, ChildDied
 
 PROGRAM = Path(probe.__file__)
 MEMORY = 1 << 30
@@ -55,7 +55,7 @@ def _calls(video: Path) -> Iterator[Outcome]:
             child = child or Child(PROGRAM, MEMORY)
             try:
                 reply, _ = child.ask({**order, "attempt": number}, 60, file.fileno())
-            except Gone as gone:  # where a call goes through, the probe may not survive it
+            except ChildDied as gone:  # where a call goes through, the probe may not survive it
                 child.kill()
                 child, reply = None, {"error": 0, "gone": str(gone)}
             if reply["error"] is not None:  # this machine has such a call

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
-JUMP = 10  # seconds between one packet and the next that mean that the clock was set anew
+CLOCK_JUMP = 10  # seconds between one packet and the next that mean that the clock was set anew
 
 
 @dataclass(slots=True)
-class Table:
+class PacketTable:
     """The packets of the picture stream, in the order of decoding, without what is in them."""
 
     pts: list[int | None] = field(default_factory=list)
@@ -38,7 +38,7 @@ class Table:
 
 
 @dataclass(slots=True)
-class Clock:
+class StreamClock:
     """The clock of broadcasts, which may jump in mid-file: what follows a jump is taken to go on."""
 
     jumps: bool  # whether files of this kind do that
@@ -51,7 +51,7 @@ class Clock:
         if not self.jumps or stamp is None:
             return self.offset
         now = stamp * Fraction(packet.time_base)
-        if self.last is not None and abs(now + self.offset - self.last) > JUMP:
+        if self.last is not None and abs(now + self.offset - self.last) > CLOCK_JUMP:
             self.offset = self.last + Fraction(1, 25) - now
         self.last = now + self.offset
         return self.offset
@@ -67,7 +67,7 @@ def packets_of(container: Any, streams: list[Any]) -> Iterator[Any]:
         return
 
 
-def stamps_of(table: Table, shown: list[int], base: Fraction, rate: Fraction | None) -> list[int]:
+def stamps_of(table: PacketTable, shown: list[int], base: Fraction, rate: Fraction | None) -> list[int]:
     """A timestamp for every shown packet, in the order of decoding.
 
     Packets without one get their decoding time, or a place at the average rate.

@@ -11,10 +11,10 @@ from typing import Any
 import av
 import numpy as np
 
-from tagline.experts.decoding.canvas import Store, rotation, upright
+from tagline.experts.decoding.canvas import SharedMemory, rotation, upright
 from tagline.experts.decoding.formats import sound_is_read
-from tagline.experts.decoding.reader import File, OutOfTime, Reader, Rules
-from tagline.experts.decoding.watching import opened
+from tagline.experts.decoding.reader import File, OutOfTime, VideoReader, Rules
+from tagline.experts.decoding.watching import open_reader
 from tagline.experts.footage import Unreadable
 
 TICKS = 90_000  # a second, of the pictures
@@ -24,13 +24,13 @@ FASTEST = Fraction(1, 30)  # seconds between pictures, at the least
 
 
 def preview(
-    file: File, wanted: dict[str, Any], limits: dict[str, Any], store: Store, said: list[str]
+    file: File, wanted: dict[str, Any], limits: dict[str, Any], store: SharedMemory, ffmpeg_log: list[str]
 ) -> dict[str, Any]:
     """Write the stretch into the store; returns its size in bytes and its length in seconds.
 
     wanted: `start` and `seconds` on our clock, `zero` (the file's own time at second 0), `side` in pixels.
     """
-    reader = opened(file, Rules.of(limits, limits["seconds"]), said)
+    reader = open_reader(file, Rules.of(limits, limits["seconds"]), ffmpeg_log)
     try:
         return _Preview(reader, wanted, store).run()
     except OutOfTime:
@@ -42,7 +42,7 @@ def preview(
 
 
 class _Preview:
-    def __init__(self, reader: Reader, wanted: dict[str, Any], store: Store) -> None:
+    def __init__(self, reader: VideoReader, wanted: dict[str, Any], store: SharedMemory) -> None:
         self.reader, self.store, self.side = reader, store, int(wanted["side"])
         self.start = Fraction(wanted["start"]) + Fraction(wanted["zero"])  # by the file's own clock
         self.seconds = Fraction(wanted["seconds"])
@@ -58,18 +58,20 @@ class _Preview:
             before = None
             for frame, at in self._frames():
                 if at >= self.start and before is not None:
-                    self._show(out, before, Fraction(0))  # what is on the screen when the stretch begins
+                    self._encode_picture(
+                        out, before, Fraction(0)
+                    )  # what is on the screen when the stretch begins
                     before = None
                 if at < self.start:
                     before = frame
                 else:
-                    self._show(out, frame, at - self.start)
+                    self._encode_picture(out, frame, at - self.start)
             if before is not None:
-                self._show(out, before, Fraction(0))
+                self._encode_picture(out, before, Fraction(0))
             if self.pictures is None:
                 raise Unreadable("has no picture there that can be decoded")
             self.packets += self.pictures.encode(None)
-            self._speak(out)
+            self._encode_sound(out)
             for packet in sorted(self.packets, key=lambda p: p.dts * p.time_base):
                 out.mux(packet)
         return {"size": os.fstat(self.store.fd).st_size, "seconds": max(self.last, 0) / TICKS}
@@ -82,7 +84,7 @@ class _Preview:
         if audio is not None:
             audio.codec_context.thread_count = 1
             self.sound = np.zeros((2, int(self.seconds * HERTZ)), np.float32)
-        ears = av.AudioResampler(format="fltp", layout="stereo", rate=HERTZ)
+        resampler = av.AudioResampler(format="fltp", layout="stereo", rate=HERTZ)
         base, end = Fraction(video.time_base), self.start + self.seconds
         if self.start > 1:
             try:
@@ -104,14 +106,14 @@ class _Preview:
                     continue
                 late += at >= end + 1  # both streams have to come so far, or one of them twice
                 if isinstance(frame, av.AudioFrame):
-                    self._hear(ears, frame, at)
+                    self._place_sound(resampler, frame, at)
                 elif at < end:
                     reader.rules.check_size(frame.width, frame.height)
                     yield frame, at
             if late > 50:
                 return
 
-    def _show(self, out: Any, frame: Any, at: Fraction) -> None:
+    def _encode_picture(self, out: Any, frame: Any, at: Fraction) -> None:
         tick = int(at * TICKS)
         if self.last >= 0 and tick - self.last < int(FASTEST * TICKS * 9 / 10):
             return
@@ -139,29 +141,29 @@ class _Preview:
         width, height = (max(2, round(side * share / 2) * 2) for side in (frame.width, frame.height))
         return frame.reformat(width=width, height=height, format="yuv420p")
 
-    def _hear(self, ears: Any, frame: Any, at: Fraction) -> None:
+    def _place_sound(self, resampler: Any, frame: Any, at: Fraction) -> None:
         """Lay sound down where its timestamp says; what is missing stays silent."""
         frame.pts = None
         place = int((at - self.start) * HERTZ)
-        for piece in ears.resample(frame):
-            samples = np.nan_to_num(piece.to_ndarray())
+        for part in resampler.resample(frame):
+            samples = np.nan_to_num(part.to_ndarray())
             first, last = max(place, 0), min(place + samples.shape[1], self.sound.shape[1])
             if first < last:
                 self.sound[:, first:last] = samples[:, first - place : last - place]
                 self.heard = max(self.heard, last)
             place += samples.shape[1]
 
-    def _speak(self, out: Any) -> None:
+    def _encode_sound(self, out: Any) -> None:
         if self.sound is None or not self.heard:
             return
-        voice = out.add_stream("aac", rate=HERTZ, layout="stereo")
-        voice.bit_rate = 96_000
+        stream = out.add_stream("aac", rate=HERTZ, layout="stereo")
+        stream.bit_rate = 96_000
         for first in range(0, self.heard, BLOCK):
             block = np.ascontiguousarray(self.sound[:, first : min(first + BLOCK, self.heard)])
             frame = av.AudioFrame.from_ndarray(block, format="fltp", layout="stereo")
             frame.sample_rate, frame.pts, frame.time_base = HERTZ, first, Fraction(1, HERTZ)
-            self.packets += voice.encode(frame)
-        self.packets += voice.encode(None)
+            self.packets += stream.encode(frame)
+        self.packets += stream.encode(None)
 
 
 class _Sink(io.RawIOBase):

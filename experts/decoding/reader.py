@@ -25,13 +25,20 @@ import av
 import numpy as np
 from av.stream import Disposition
 
-from tagline.experts.decoding.formats import BY_SUFFIX, CONTAINERS, PICTURES, SKIPPABLE, SOUNDS, STARTABLE
-from tagline.experts.decoding.packets import Clock, Table, in_upper_layer, packets_of, stamps_of
+from tagline.experts.decoding.formats import (
+    BY_SUFFIX,
+    CONTAINERS,
+    PICTURE_CODECS,
+    SKIPPABLE_CODECS,
+    SOUND_CODECS,
+    SEEKABLE_CODECS,
+)
+from tagline.experts.decoding.packets import StreamClock, PacketTable, in_upper_layer, packets_of, stamps_of
 from tagline.experts.decoding.sampling import Timeline, lost
 from tagline.experts.footage import Unreadable
 
-KEPT_PACKETS = 128 << 20  # bytes of packets that are kept rather than read again
-WORTH_A_SEEK = 4 << 20  # bytes; below that, reading on is cheaper
+CACHED_PACKETS = 128 << 20  # bytes of packets that are kept rather than read again
+SEEK_BEYOND = 4 << 20  # bytes; below that, reading on is cheaper
 
 
 class NotExact(Exception):
@@ -81,7 +88,7 @@ class File(NamedTuple):
 Take = Callable[[int, Any, int], None]  # (wanted tick, frame, tick of the frame): hand over one picture
 
 
-class Reader:
+class VideoReader:
     """One file. `line` is known after `survey`; then `pictures` as often as needed."""
 
     def __init__(self, file: File, rules: Rules) -> None:
@@ -89,8 +96,8 @@ class Reader:
         self.container = self._open()
         self.video = self._pick_picture()
         self.audio = next(iter(_by_default(self.container.streams.audio)), None)
-        self.table = Table()
-        self.kept: list[Any] | None = []
+        self.table = PacketTable()
+        self.cached: list[Any] | None = []
         self.sound_end = Fraction(0)  # seconds
         self.errors = 0  # packets that could not be decoded, and ends of files that could not be read
         self.mode = "plain"
@@ -102,7 +109,7 @@ class Reader:
             "format_whitelist": CONTAINERS,
             "protocol_whitelist": "fd",
             "fd": str(self.file.fd),
-            "codec_whitelist": ",".join(sorted(PICTURES | SOUNDS)) + ",pcm_s16le",
+            "codec_whitelist": ",".join(sorted(PICTURE_CODECS | SOUND_CODECS)) + ",pcm_s16le",
         }
         container = self._container(options, None)
         if len(container.streams) > self.rules.streams:
@@ -136,7 +143,7 @@ class Reader:
         codec = stream.codec_context
         if codec is None:
             raise Unreadable("has a picture in a format that no decoder here knows")
-        if codec.name not in PICTURES:
+        if codec.name not in PICTURE_CODECS:
             raise Unreadable(
                 f"has a picture in the format {codec.name}, which is not on the list of those read"
             )
@@ -146,7 +153,7 @@ class Reader:
     def survey(self, hear: Callable[[Any, Fraction], None] | None) -> Timeline:
         """Read every packet once: the timeline of the pictures; sound goes to `hear` as it comes by."""
         streams = [self.video] + ([self.audio] if self.audio is not None else [])
-        clock = Clock(jumps=self.container.format.name in ("mpegts", "mpeg"))
+        clock = StreamClock(jumps=self.container.format.name in ("mpegts", "mpeg"))
         try:
             for number, packet in enumerate(packets_of(self.container, streams)):
                 if number % 256 == 0:
@@ -176,10 +183,10 @@ class Reader:
             self.layered = in_upper_layer(memoryview(packet), self.video.codec_context.extradata or b"")
         if len(self.table) > self.rules.packets:
             raise Unreadable(f"has more than {self.rules.packets} pictures")
-        if self.table.bytes > KEPT_PACKETS:
-            self.kept = None
-        if self.kept is not None:
-            self.kept.append(packet)
+        if self.table.bytes > CACHED_PACKETS:
+            self.cached = None
+        if self.cached is not None:
+            self.cached.append(packet)
 
     def _timeline(self) -> Timeline:
         table, base = self.table, Fraction(self.video.time_base)
@@ -198,61 +205,61 @@ class Reader:
         pts = np.array(sorted(stamps), np.int64)
         stays = table.durations[shown[last]] or Timeline(pts, 0, base).usual
         stays = stays or int(1 / (self.video.average_rate or 25) / base)
-        line = self._with_end(Timeline(pts, int(pts[-1]) + max(1, stays), base))
+        timeline = self._with_end(Timeline(pts, int(pts[-1]) + max(1, stays), base))
         rate = len(pts) / max(base, (int(pts[-1]) - int(pts[0])) * base)
         if len(pts) > 100 and rate > self.rules.rate:
             raise Unreadable(f"says that it has {float(rate):.0f} pictures a second")
-        return line
+        return timeline
 
-    def _with_end(self, line: Timeline) -> Timeline:
+    def _with_end(self, timeline: Timeline) -> Timeline:
         """The timeline up to where the file says that it ends, should it break off before that."""
         promised, packets = self.container.duration, len(self.table)
         if self.container.format.name.startswith("mov"):
             if self.video.frames <= packets * 1.02 + 1 or not self.video.duration:
-                return line
+                return timeline
             start = self.video.start_time or 0
             promise = start + self.video.duration
         elif promised is not None and not any(self.table.shifts):
-            there = max(line.end * line.base, self.sound_end)
-            promise = int(Fraction(promised + (self.container.start_time or 0), 1_000_000) / line.base)
-            if promise * line.base - there < max(Fraction(2), there / 10):
-                return line
+            there = max(timeline.end * timeline.base, self.sound_end)
+            promise = int(Fraction(promised + (self.container.start_time or 0), 1_000_000) / timeline.base)
+            if promise * timeline.base - there < max(Fraction(2), there / 10):
+                return timeline
         else:
-            return line
-        if promise <= line.end or (promise - line.first) * line.base > self.rules.duration:
-            return line
-        return Timeline(line.pts, promise, line.base, broken=line.end)
+            return timeline
+        if promise <= timeline.end or (promise - timeline.first) * timeline.base > self.rules.duration:
+            return timeline
+        return Timeline(timeline.pts, promise, timeline.base, broken=timeline.end)
 
     def _startable(self, raw: Sequence[int | None]) -> bool:
         codec = self.video.codec_context
         reordered_avi = self.container.format.name == "avi" and codec.has_b_frames
-        return codec.name in STARTABLE and not reordered_avi and len(set(raw)) == len(raw)
+        return codec.name in SEEKABLE_CODECS and not reordered_avi and len(set(raw)) == len(raw)
 
     # -- decoding ---------------------------------------------------------------------------------
 
-    def pictures(self, line: Timeline, ticks: Sequence[int], take: Take) -> None:
+    def pictures(self, timeline: Timeline, ticks: Sequence[int], take: Take) -> None:
         """Hand over the picture for each tick (ascending, each once), in any order, through `take`.
 
         A tick whose picture was lost is never handed over. `take` may be called again for a tick.
         """
-        if line.broken is not None:
-            ticks = [tick for tick in ticks if tick < line.broken]
+        if timeline.broken is not None:
+            ticks = [tick for tick in ticks if tick < timeline.broken]
         while ticks:
             try:
                 if self.mode == "fast":
-                    self._fast(line, ticks, take)
+                    self._fast(timeline, ticks, take)
                 else:
-                    self._through(line, ticks, take, counted=self.mode == "counted")
+                    self._through(timeline, ticks, take, counted=self.mode == "counted")
                 return
             except NotExact:
                 self.mode = "counted" if self.mode == "plain" else "plain"
 
-    def _fast(self, line: Timeline, ticks: Sequence[int], take: Take) -> None:
+    def _fast(self, timeline: Timeline, ticks: Sequence[int], take: Take) -> None:
         table, codec = self.table, self.video.codec_context
         number_of = {table.pts[i]: i for i in range(len(table)) if not table.hidden[i]}
         asked: dict[int, list[int]] = {}  # number of a packet: the ticks that want its picture
         for tick in ticks:
-            asked.setdefault(number_of[int(line.pts[line.shown(tick)])], []).append(tick)
+            asked.setdefault(number_of[int(timeline.pts[timeline.shown(tick)])], []).append(tick)
         plan = sorted((self.start_for(i), i) for i in asked)
         walk = _Walk(self, asked, take)
         for start, number in plan:
@@ -260,7 +267,7 @@ class Reader:
                 continue
             if start > walk.position or walk.position > number or start < walk.begun:
                 walk.jump(start)
-            walk.feed(number)
+            walk.decode_until(number)
         walk.drain()
         codec.skip_frame = "DEFAULT"
         if len(walk.taken) != len(asked):
@@ -274,7 +281,7 @@ class Reader:
 
     def _find_start(self, number: int) -> int:
         table, pts = self.table, self.table.pts[number] or 0
-        if all(table.keys) and self.video.codec_context.name in SKIPPABLE:
+        if all(table.keys) and self.video.codec_context.name in SKIPPABLE_CODECS:
             return 0  # a file without a list of its keyframes says that all are
         while number > 0:
             key = table.pts[number]
@@ -283,25 +290,25 @@ class Reader:
             number -= 1
         return 0
 
-    def _through(self, line: Timeline, ticks: Sequence[int], take: Take, counted: bool) -> None:
+    def _through(self, timeline: Timeline, ticks: Sequence[int], take: Take, counted: bool) -> None:
         """Decode everything. A tick is answered once a later picture is there, or none will come."""
         pending = list(ticks)
         before: tuple[Any, int] | None = None  # the picture before, and when it is shown
         for count, frame in enumerate(self._all_frames()):
-            stamp = int(line.pts[min(count, len(line.pts) - 1)]) if counted else frame.pts
+            stamp = int(timeline.pts[min(count, len(timeline.pts) - 1)]) if counted else frame.pts
             if stamp is None or (before is not None and stamp < before[1]):
                 raise NotExact
             while pending and pending[0] < stamp:
-                self._answer(line, pending.pop(0), *(before or (frame, stamp)), take)
+                self._answer(timeline, pending.pop(0), *(before or (frame, stamp)), take)
             before = frame, stamp
             if not pending:
                 return
         for tick in pending:
             if before is not None:
-                self._answer(line, tick, *before, take)
+                self._answer(timeline, tick, *before, take)
 
-    def _answer(self, line: Timeline, tick: int, frame: Any, stamp: int, take: Take) -> None:
-        if not lost(line, tick, stamp):
+    def _answer(self, timeline: Timeline, tick: int, frame: Any, stamp: int, take: Take) -> None:
+        if not lost(timeline, tick, stamp):
             take(tick, frame, stamp)
 
     def _all_frames(self) -> Iterator[Any]:
@@ -334,14 +341,14 @@ class Reader:
 
     def packets(self, start: int) -> Iterator[Any]:
         """The picture packets from number `start` on: kept ones, or read again from the file."""
-        if self.kept is not None:
-            yield from self.kept[start:]
+        if self.cached is not None:
+            yield from self.cached[start:]
             return
         table = self.table
         container, number = self.container, 0
         sure = container.format.name.startswith(("mov", "matroska"))
         container.seek(0, backward=True)
-        if start and sure and table.places[start] > WORTH_A_SEEK:
+        if start and sure and table.places[start] > SEEK_BEYOND:
             with suppress(av.error.FFmpegError):
                 at = table.dts[start] if table.dts[start] is not None else table.pts[start]
                 container.seek(at, stream=self.video, backward=True)
@@ -369,10 +376,10 @@ class Reader:
 class _Walk:
     """A way through the packets with jumps to keyframes, for the fast mode."""
 
-    def __init__(self, reader: Reader, asked: dict[int, list[int]], take: Take) -> None:
+    def __init__(self, reader: VideoReader, asked: dict[int, list[int]], take: Take) -> None:
         self.reader, self.asked, self.take = reader, asked, take
         self.codec = reader.video.codec_context
-        self.skips = self.codec.name in SKIPPABLE and not reader.layered
+        self.skips = self.codec.name in SKIPPABLE_CODECS and not reader.layered
         self.by_pts = {reader.table.pts[i]: i for i in asked}
         self.taken: set[int] = set()
         self.begun = self.position = len(reader.table) + 1  # nowhere yet
@@ -387,7 +394,7 @@ class _Walk:
         self.source = self.reader.packets(start)
         self.doubtful = self.reader.table.pts[start] if start else None
 
-    def feed(self, last: int) -> None:
+    def decode_until(self, last: int) -> None:
         while self.position <= last:
             packet = next(self.source, None)
             if packet is None:

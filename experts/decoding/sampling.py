@@ -21,7 +21,7 @@ Ticks = npt.NDArray[np.int64]
 
 # Shots are found in small pictures, one every 1/SHOT_RATE seconds, at most SHOT_LOOKS of a video.
 SHOT_RATE = 4
-SHOT_LOOKS = 600
+SHOT_PICTURES = 600
 SHOT_SIDE = 24  # pixels of the shorter side
 SHOT_LEAST = 18.0  # grey levels of 255 by which neighbours differ, at the least, at a cut
 SHOT_TIMES = 3.0  # and how often more than is usual around there
@@ -58,23 +58,23 @@ class Timeline:
         return max(0, int(np.searchsorted(self.pts, tick, side="right")) - 1)
 
 
-def ticks_of(sampling: Sampling, line: Timeline, shots: Sequence[int] = ()) -> list[int]:
+def ticks_of(sampling: Sampling, timeline: Timeline, shots: Sequence[int] = ()) -> list[int]:
     """The ticks at which a sampling wants to see what is shown, ascending.
 
     shots: the tick at which each shot begins, for `PerShot`.
     """
     if isinstance(sampling, Uniform):
-        return _uniform(sampling.count, line.first, line.length)
+        return _uniform(sampling.count, timeline.first, timeline.length)
     if isinstance(sampling, PerSecond):
         rate = Fraction(sampling.rate).limit_denominator(1_000_000)
-        count = -(-line.length * line.base * rate // 1)  # rounded up
+        count = -(-timeline.length * timeline.base * rate // 1)  # rounded up
         if count > sampling.most:
-            return _uniform(sampling.most, line.first, line.length)
-        return [line.first + int(i / rate / line.base) for i in range(max(1, int(count)))]
+            return _uniform(sampling.most, timeline.first, timeline.length)
+        return [timeline.first + int(i / rate / timeline.base) for i in range(max(1, int(count)))]
     if isinstance(sampling, Windows):
-        return _windows(sampling, line)
+        return _windows(sampling, timeline)
     if isinstance(sampling, PerShot):
-        return _per_shot(sampling, line, shots)
+        return _per_shot(sampling, timeline, shots)
     assert isinstance(sampling, Sound)
     return []
 
@@ -83,31 +83,31 @@ def _uniform(count: int, first: int, length: int) -> list[int]:
     return [first + (2 * i + 1) * length // (2 * count) for i in range(count)]
 
 
-def _windows(sampling: Windows, line: Timeline) -> list[int]:
-    step = Fraction(sampling.step).limit_denominator(1_000_000) / line.base
+def _windows(sampling: Windows, timeline: Timeline) -> list[int]:
+    step = Fraction(sampling.step).limit_denominator(1_000_000) / timeline.base
     span = (sampling.length - 1) * step
-    latest = max(Fraction(line.first), int(line.pts[-1]) - span)
+    latest = max(Fraction(timeline.first), int(timeline.pts[-1]) - span)
     ticks: list[int] = []
-    for centre in _uniform(sampling.count, line.first, line.length):
-        begin = min(max(centre - span / 2, Fraction(line.first)), latest)
+    for centre in _uniform(sampling.count, timeline.first, timeline.length):
+        begin = min(max(centre - span / 2, Fraction(timeline.first)), latest)
         ticks += [int(begin + i * step) for i in range(sampling.length)]
     return ticks
 
 
-def _per_shot(sampling: PerShot, line: Timeline, shots: Sequence[int]) -> list[int]:
-    begins = list(shots) or [line.first]
-    ends = [*begins[1:], line.end]
+def _per_shot(sampling: PerShot, timeline: Timeline, shots: Sequence[int]) -> list[int]:
+    begins = list(shots) or [timeline.first]
+    ends = [*begins[1:], timeline.end]
     most = max(1, sampling.most // sampling.count)
     if len(begins) > most:  # as many shots as there is room for, evenly spread
-        kept = [(2 * i + 1) * len(begins) // (2 * most) for i in range(most)]
-        begins, ends = [begins[i] for i in kept], [ends[i] for i in kept]
+        chosen = [(2 * i + 1) * len(begins) // (2 * most) for i in range(most)]
+        begins, ends = [begins[i] for i in chosen], [ends[i] for i in chosen]
     count = min(sampling.count, sampling.most)
     return [tick for a, b in zip(begins, ends, strict=True) for tick in _uniform(count, a, b - a)]
 
 
-def looks(line: Timeline) -> list[int]:
+def shot_ticks(timeline: Timeline) -> list[int]:
     """The ticks of the small pictures in which shots are sought."""
-    return ticks_of(PerSecond(rate=float(SHOT_RATE), most=SHOT_LOOKS), line)
+    return ticks_of(PerSecond(rate=float(SHOT_RATE), most=SHOT_PICTURES), timeline)
 
 
 def shots_of(ticks: Sequence[int], pictures: npt.NDArray[np.uint8]) -> list[int]:
@@ -131,16 +131,16 @@ def shots_of(ticks: Sequence[int], pictures: npt.NDArray[np.uint8]) -> list[int]
     return begins
 
 
-def lost(line: Timeline, tick: int, seen: int | None) -> bool:
+def lost(timeline: Timeline, tick: int, seen: int | None) -> bool:
     """Whether the picture for `tick` was lost, when the latest that could be decoded is at `seen`.
 
     One missing picture is no loss: a player shows the one before, and some codecs send packets that
     were never meant to be shown. More than that, and it would be a guess.
     """
-    due = int(line.pts[line.shown(tick)])
-    if seen is None or (line.broken is not None and tick >= line.broken):
+    due = int(timeline.pts[timeline.shown(tick)])
+    if seen is None or (timeline.broken is not None and tick >= timeline.broken):
         return True
-    return abs(due - seen) > line.usual * 3 // 2
+    return abs(due - seen) > timeline.usual * 3 // 2
 
 
 def latest(ordered: Sequence[int], tick: int) -> int:

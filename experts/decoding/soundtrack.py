@@ -14,7 +14,7 @@ import numpy.typing as npt
 from tagline.experts.footage import SOUND_RATE
 
 Samples = npt.NDArray[np.float32]
-JUMP = Fraction(1, 20)  # seconds by which a timestamp must be late to mean a gap in the sound
+SOUND_GAP = Fraction(1, 20)  # seconds by which a timestamp must be late to mean a gap in the sound
 
 
 class Soundtrack:
@@ -35,7 +35,7 @@ class Soundtrack:
         self.errors = self.heard = 0
         self.cut = False
         self._resampler: Any = None
-        self._piece = Fraction(0)  # when the present piece began
+        self._segment_start = Fraction(0)  # when the present piece began
         self._given = self._got = Fraction(0)  # seconds of it that went in; samples that came out
 
     def __call__(self, packet: Any, shift: Fraction) -> None:
@@ -54,11 +54,11 @@ class Soundtrack:
     def _put(self, frame: Any, shift: Fraction) -> None:
         self.heard += 1
         at = None if frame.pts is None else frame.pts * Fraction(self.stream.time_base) + shift
-        due = self._piece + self._given
-        if self._resampler is None or (at is not None and at - due > JUMP):
+        due = self._segment_start + self._given
+        if self._resampler is None or (at is not None and at - due > SOUND_GAP):
             self._finish()
             self._resampler = av.AudioResampler(format="flt", layout="mono", rate=SOUND_RATE)
-            self._piece = due if at is None or (self.start is not None and at < due) else at
+            self._segment_start = due if at is None or (self.start is not None and at < due) else at
             self._given = self._got = Fraction(0)
         self._given += Fraction(frame.samples, frame.sample_rate)
         frame.pts = None
@@ -68,8 +68,8 @@ class Soundtrack:
         for frame in frames:
             samples = np.nan_to_num(frame.to_ndarray().reshape(-1).astype(np.float32, copy=False))
             if self.start is None:
-                self.start = self._piece
-            at = round((self._piece - self.start) * SOUND_RATE) + int(self._got)
+                self.start = self._segment_start
+            at = round((self._segment_start - self.start) * SOUND_RATE) + int(self._got)
             self._got += len(samples)
             self.cut |= at + len(samples) > self.most
             samples = samples[: max(0, self.most - at)]

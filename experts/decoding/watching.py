@@ -10,80 +10,82 @@ from typing import Any
 import av
 import numpy as np
 
-from tagline.experts.decoding.canvas import Canvas, Store, rotation, upright
+from tagline.experts.decoding.canvas import FrameBuffer, SharedMemory, rotation, upright
 from tagline.experts.decoding.formats import sound_is_read
-from tagline.experts.decoding.reader import File, OutOfTime, Reader, Rules
-from tagline.experts.decoding.sampling import SHOT_SIDE, Timeline, looks, shots_of, ticks_of
+from tagline.experts.decoding.reader import File, OutOfTime, VideoReader, Rules
+from tagline.experts.decoding.sampling import SHOT_SIDE, Timeline, shot_ticks, shots_of, ticks_of
 from tagline.experts.decoding.soundtrack import Samples, Soundtrack
 from tagline.experts.footage import PerShot, Sound, Unreadable
 
 SHARE_OF_TIME = 0.8  # of the time limit: after that, what is there so far is handed over
 
 PRIMARIES = {1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 9: "bt2020", 12: "p3"}
-CURVES = {16: "pq", 18: "hlg"}
+TRANSFER_CURVES = {16: "pq", 18: "hlg"}
 
 
-def watch(
-    file: File, samplings: list[Any], limits: dict[str, Any], store: Store, said: list[str]
+def extract(
+    file: File, samplings: list[Any], limits: dict[str, Any], store: SharedMemory, ffmpeg_log: list[str]
 ) -> dict[str, Any]:
     """Decode what is asked for into the store; returns what lies where, as JSON takes it.
 
     said: is filled with what FFmpeg said while it opened the file.
     """
-    reader = opened(file, Rules.of(limits, limits["seconds"] * SHARE_OF_TIME), said)
+    reader = open_reader(file, Rules.of(limits, limits["seconds"] * SHARE_OF_TIME), ffmpeg_log)
     try:
-        return _Watch(reader, samplings, limits, store).run()
+        return _Extraction(reader, samplings, limits, store).run()
     finally:
         reader.close()
 
 
-def opened(file: File, rules: Rules, said: list[str]) -> Reader:
+def open_reader(file: File, rules: Rules, ffmpeg_log: list[str]) -> VideoReader:
     """A reader on a file; what FFmpeg says meanwhile goes into `said`."""
     av.logging.set_level(av.logging.ERROR)
     av.logging.set_skip_repeated(False)  # or the reason would depend on which file came before
     try:
         with av.logging.Capture() as captured:
             try:
-                return Reader(file, rules)
+                return VideoReader(file, rules)
             finally:
-                said += [text for _, _, text in captured[-100:]]
+                ffmpeg_log += [text for _, _, text in captured[-100:]]
     finally:
         av.logging.set_level(None)
 
 
-class _Watch:
-    def __init__(self, reader: Reader, samplings: list[Any], limits: dict[str, Any], store: Store) -> None:
-        self.reader, self.samplings, self.limits, self.store = reader, samplings, limits, store
+class _Extraction:
+    def __init__(
+        self, reader: VideoReader, samplings: list[Any], limits: dict[str, Any], store: SharedMemory
+    ) -> None:
+        self.reader, self.samplings, self.limits, self.memory = reader, samplings, limits, store
         self.views = [s for s in samplings if not isinstance(s, Sound)]
         self.notes: list[str] = []
         self.track: Soundtrack | None = None
-        self.canvas = Canvas(store, 0, [], [])
-        self.line: Timeline | None = None
+        self.buffer = FrameBuffer(store, 0, [], [])
+        self.timeline: Timeline | None = None
 
     def run(self) -> dict[str, Any]:
         sound = self._hear()
         try:
-            self.line = self.reader.survey(self.track)
+            self.timeline = self.reader.survey(self.track)
             shots = self._shots() if any(isinstance(s, PerShot) for s in self.views) else []
-            wanted = [ticks_of(s, self.line, shots) for s in self.views]
+            wanted = [ticks_of(s, self.timeline, shots) for s in self.views]
             place = 4 * self.track.length if self.track else 0
-            self.canvas = Canvas(self.store, place, self.views, wanted)
+            self.buffer = FrameBuffer(self.memory, place, self.views, wanted)
             # Where only sound is asked for, one picture is still seen: without one it is no video.
-            self.reader.pictures(self.line, self.canvas.ticks or [self.line.first], self._take)
+            self.reader.pictures(self.timeline, self.buffer.ticks or [self.timeline.first], self._take)
         except OutOfTime:
             self.notes.append(f"stopped after {self.reader.rules.seconds:.0f} s, the time limit")
-            if self.canvas.size is None:
+            if self.buffer.size is None:
                 raise Unreadable(f"took longer than {self.limits['seconds']:.0f} s") from None
-        if self.canvas.size is None:
+        if self.buffer.size is None:
             raise Unreadable(
                 f"has no picture that can be decoded ({len(self.reader.table)} are there, all damaged)"
             )
         return self._describe(sound)
 
     def _take(self, tick: int, frame: Any, stamp: int) -> None:
-        if self.canvas.size is None:
-            self.canvas.lay_out(frame, self.limits["view_bytes"], self.limits["footage_bytes"])
-        self.canvas.put(tick, frame, stamp)
+        if self.buffer.size is None:
+            self.buffer.lay_out(frame, self.limits["view_bytes"], self.limits["footage_bytes"])
+        self.buffer.put(tick, frame, stamp)
 
     def _hear(self) -> str:
         """Get ready for the sound; what is known of it beforehand."""
@@ -99,19 +101,19 @@ class _Watch:
             return "unreadable"
 
         def write(sample: int, samples: Samples) -> None:
-            self.store.write(4 * sample, samples)
+            self.memory.write(4 * sample, samples)
 
         self.track = Soundtrack(stream, write, self.limits["sound_seconds"])
         return "read"
 
     def _shots(self) -> list[int]:
-        assert self.line is not None
+        assert self.timeline is not None
         small: dict[int, Any] = {}
 
         def take(tick: int, frame: Any, stamp: int) -> None:
             small[tick] = upright(frame, SHOT_SIDE)
 
-        self.reader.pictures(self.line, sorted(set(looks(self.line))), take)
+        self.reader.pictures(self.timeline, sorted(set(shot_ticks(self.timeline))), take)
         ticks = sorted(small)
         return shots_of(ticks, np.stack([small[tick] for tick in ticks])) if ticks else []
 
@@ -130,28 +132,31 @@ class _Watch:
         return state, {"samples": track.length, "start": float(track.start - zero)}
 
     def _describe(self, state: str) -> dict[str, Any]:
-        reader, canvas, line = self.reader, self.canvas, self.line
-        assert line is not None
-        zero = self._zero(line)
+        reader, canvas, timeline = self.reader, self.buffer, self.timeline
+        assert timeline is not None
+        zero = self._zero(timeline)
         sound, lies = self._sound(state, zero)
         stamps = canvas.close_gaps()
         wanted, read = sum(map(len, canvas.wanted)), sum(map(len, stamps))
         if read < wanted:
             self.notes.append(f"{wanted - read} of {wanted} frames unreadable")
-        if line.broken is not None:
-            length, there = line.length * line.base, (line.broken - line.first) * line.base
+        if timeline.broken is not None:
+            length, there = (
+                timeline.length * timeline.base,
+                (timeline.broken - timeline.first) * timeline.base,
+            )
             self.notes.append(f"the file breaks off after {float(there):.1f} of {float(length):.1f} seconds")
         if reader.errors:
             self.notes.append(f"the file is damaged: {counted(reader.errors, 'packet')} could not be read")
         if canvas.shrunk:
             self.notes.append(f"pictures scaled down to {canvas.shrunk} pixels to fit into memory")
         return {
-            "facts": self._facts(line, zero),
+            "facts": self._facts(timeline, zero),
             "views": [
                 {
                     "place": place,
                     "shape": [len(kept), *shape, 3],
-                    "times": [float(t * line.base - zero) for t in kept],
+                    "times": [float(t * timeline.base - zero) for t in kept],
                 }
                 for place, shape, kept in zip(canvas.places, canvas.shapes, stamps, strict=True)
             ],
@@ -160,26 +165,28 @@ class _Watch:
             "mode": reader.mode,
         }
 
-    def _zero(self, line: Timeline) -> Fraction:
+    def _zero(self, timeline: Timeline) -> Fraction:
         """The file's own time of second 0: where a player's clock starts, picture or sound."""
-        zero, audio = line.first * line.base, self.reader.audio
+        zero, audio = timeline.first * timeline.base, self.reader.audio
         if audio is not None and audio.start_time is not None:
             # Sound may begin a little below 0, with samples that only warm the decoder up.
             zero = min(zero, max(Fraction(0), audio.start_time * Fraction(audio.time_base)))
         return zero
 
-    def _facts(self, line: Timeline, zero: Fraction) -> dict[str, Any]:
-        reader, frame = self.reader, self.canvas.frame
+    def _facts(self, timeline: Timeline, zero: Fraction) -> dict[str, Any]:
+        reader, frame = self.reader, self.buffer.frame
         turned = rotation(frame)
         width, height = (frame.height, frame.width) if turned % 180 else (frame.width, frame.height)
-        per_second = len(line.pts) / (((line.broken or line.end) - line.first) * line.base)
+        per_second = len(timeline.pts) / (
+            ((timeline.broken or timeline.end) - timeline.first) * timeline.base
+        )
         rate = reader.video.average_rate
         if not rate or not 0.95 < rate / per_second < 1.05:  # some headers say anything
             rate = per_second.limit_denominator(1001)
         codec = reader.video.codec_context
         tags = reader.container.metadata
         return {
-            "duration": float(line.length * line.base),
+            "duration": float(timeline.length * timeline.base),
             "width": width,
             "height": height,
             "fps": [rate.numerator, rate.denominator],
@@ -187,7 +194,7 @@ class _Watch:
             "rotation": turned,
             "colour": _colour(codec.color_primaries, codec.color_trc),
             "has_sound": reader.audio is not None,
-            "title": plain(tags.get("title") or reader.video.metadata.get("title")),
+            "title": clean_metadata(tags.get("title") or reader.video.metadata.get("title")),
             "created": _created(tags),
             "start": float(zero),
         }
@@ -198,13 +205,13 @@ def counted(number: int, thing: str) -> str:
 
 
 def _colour(primaries: int, curve: int) -> str:
-    return " ".join(filter(None, (PRIMARIES.get(primaries, ""), CURVES.get(curve, ""))))
+    return " ".join(filter(None, (PRIMARIES.get(primaries, ""), TRANSFER_CURVES.get(curve, ""))))
 
 
-def plain(text: str | None) -> str | None:
+def clean_metadata(text: str | None) -> str | None:
     """Text from a file's metadata without control characters, on one line, of bounded length."""
-    kept = re.sub(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]+", " ", text or "")
-    return kept.strip()[:500] or None
+    cleaned = re.sub(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]+", " ", text or "")
+    return cleaned.strip()[:500] or None
 
 
 def _created(tags: dict[str, str]) -> str | None:

@@ -42,7 +42,7 @@ COURTESIES = frozenset(
 BRACKETS = {"[": "]", "(": ")", "♪": "♪", "*": "*"}
 
 
-def plain(text: str) -> str:
+def normalised(text: str) -> str:
     """Lower case, no punctuation at either end of a word, single spaces."""
     words = unicodedata.normalize("NFKC", text).lower().split()
     return " ".join(filter(None, (word.strip(".,!?…:;\"'“”«»()[]{}¿¡。、！？♪*-–—") for word in words)))
@@ -50,7 +50,7 @@ def plain(text: str) -> str:
 
 def without_noises(words: Sequence[Word]) -> list[Word]:
     """Without what is no word: "[Music]", "(upbeat music)", "♪"."""
-    kept: list[Word] = []
+    spoken: list[Word] = []
     until: str | None = None
     for word in words:
         text = word.text.strip()
@@ -61,30 +61,30 @@ def without_noises(words: Sequence[Word]) -> list[Word]:
         elif until is not None:
             closed = until in text
         else:
-            if plain(text):
-                kept.append(word)
+            if normalised(text):
+                spoken.append(word)
             continue
         if closed:
             until = None
-    return kept
+    return spoken
 
 
 def without_loops(words: Sequence[Word]) -> list[Word]:
     """Each run of words said more than LOOPS times in a row is left in once."""
-    kept: list[Word] = []
-    texts = [plain(word.text) for word in words]
+    unlooped: list[Word] = []
+    texts = [normalised(word.text) for word in words]
     at = 0
     while at < len(words):
         length = _loop(texts, at)
         if length is None:
-            kept.append(words[at])
+            unlooped.append(words[at])
             at += 1
             continue
         unit = texts[at : at + length]
-        kept.extend(words[at : at + length])
+        unlooped.extend(words[at : at + length])
         while texts[at : at + length] == unit:
             at += length
-    return kept
+    return unlooped
 
 
 def _loop(texts: Sequence[str], at: int) -> int | None:
@@ -96,18 +96,18 @@ def _loop(texts: Sequence[str], at: int) -> int | None:
     return None
 
 
-def believable(words: Sequence[Word], seconds: float, *, unsure: bool = False) -> list[Word]:
+def credible_words(words: Sequence[Word], seconds: float, *, unsure: bool = False) -> list[Word]:
     """The words of one stretch of `seconds` that may be believed: all, some or none.
 
     `unsure`: the listener itself doubted that there was speech.
     """
     spoken = without_noises(words)
-    kept = without_loops(spoken)
-    if len(kept) * 2 < len(spoken):  # mostly a loop: what is left was not heard either
+    credible = without_loops(spoken)
+    if len(credible) * 2 < len(spoken):  # mostly a loop: what is left was not heard either
         return []
-    text = plain(" ".join(word.text for word in kept))
-    if len(kept) > max(4.0, FASTEST * seconds) or (CREDITS.search(text) and len(kept) <= 15):
+    text = normalised(" ".join(word.text for word in credible))
+    if len(credible) > max(4.0, FASTEST * seconds) or (CREDITS.search(text) and len(credible) <= 15):
         return []
-    if text in COURTESIES and (unsure or len(kept) < SLOWEST_COURTESY * seconds):
+    if text in COURTESIES and (unsure or len(credible) < SLOWEST_COURTESY * seconds):
         return []
-    return kept
+    return credible

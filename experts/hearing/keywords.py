@@ -66,7 +66,7 @@ class Keyword:
 
     text: str
     score: float  # 0..1
-    said: tuple[tuple[float, float], ...]
+    mentions: tuple[tuple[float, float], ...]
     best: float  # the second at which it was heard most clearly
 
 
@@ -74,7 +74,7 @@ class TextModel(Protocol):
     """What turns texts into vectors. `identity` names its weights by their hash."""
 
     name: str
-    reads: int  # words of a text that it takes in at once
+    max_words: int  # words of a text that it takes in at once
 
     @property
     def identity(self) -> str: ...
@@ -88,7 +88,7 @@ class TextModel(Protocol):
 class SentenceModel:
     """A sentence-transformers folder on this machine."""
 
-    reads = 150  # of 256 tokens
+    max_words = 150  # of 256 tokens
 
     def __init__(self, folder: Path, name: str) -> None:
         self.folder, self.name = folder, name
@@ -109,15 +109,15 @@ class SentenceModel:
         return np.asarray(self._model.encode(list(texts), show_progress_bar=False), dtype=np.float32)
 
 
-class ClipText:
+class ClipTextModel:
     """The text tower of the CLIP model that the other experts use."""
 
-    reads = 50  # of 77 tokens
+    max_words = 50  # of 77 tokens
 
-    def __init__(self, found: weights.Found, *, allow_pickle: bool = False) -> None:
+    def __init__(self, found: weights.LocalWeights, *, allow_pickle: bool = False) -> None:
         self.found, self.allow_pickle = found, allow_pickle
         self.name = f"CLIP's text tower ({Path(found.name).name})"
-        self._towers: Any = None
+        self._clip: Any = None
 
     @property
     def identity(self) -> str:
@@ -126,13 +126,13 @@ class ClipText:
     def load(self, device: str) -> None:
         from tagline.experts import appearance
 
-        self._towers = appearance.towers(self.found.name, device, allow_pickle=self.allow_pickle)
+        self._clip = appearance.clip_encoder(self.found.name, device, allow_pickle=self.allow_pickle)
 
     def encode(self, texts: Sequence[str]) -> Vectors:
-        return self._towers.encode_texts(texts)
+        return self._clip.encode_texts(texts)
 
 
-def choose(
+def choose_text_model(
     embedder: str = "auto", *, collection: str = weights.PUBLIC, allow_pickle: bool = False
 ) -> TextModel | None:
     """The text model to use, not yet loaded; None: count words instead.
@@ -148,19 +148,19 @@ def choose(
     if embedder == "auto":
         for role in ("keywords", "tower"):
             with contextlib.suppress(weights.WeightsMissing):
-                return _of_table(role, collection, allow_pickle)
+                return _from_registry(role, collection, allow_pickle)
         return None
     if embedder == "clip":
-        return _of_table("tower", collection, allow_pickle)
+        return _from_registry("tower", collection, allow_pickle)
     found = weights.find(embedder, allow_pickle=allow_pickle)
     return SentenceModel(found.path, Path(found.name).name)
 
 
-def _of_table(role: str, collection: str, allow_pickle: bool) -> TextModel:
+def _from_registry(role: str, collection: str, allow_pickle: bool) -> TextModel:
     expert = "appearance" if role == "tower" else "speech"
     found = weights.find(weights.for_expert(expert, collection, role=role), allow_pickle=allow_pickle)
     if role == "tower":
-        return ClipText(found, allow_pickle=allow_pickle)
+        return ClipTextModel(found, allow_pickle=allow_pickle)
     return SentenceModel(found.path, found.name)
 
 
@@ -194,28 +194,30 @@ class Keywords:
     def __call__(self, words: Sequence[Word], least: float = 0.3) -> list[Keyword]:
         """The keywords of one transcript, best first. Words heard with less than `least` probability count
         as not heard."""
-        passages = list(_passages(words, self.model.reads if self.model is not None else PASSAGE))
+        passages = list(_passages(words, self.model.max_words if self.model is not None else PASSAGE))
         found = [_candidates(passage, self.phrase, least) for passage in passages]
-        said: dict[str, list[Said]] = defaultdict(list)
+        mentions: dict[str, list[Mention]] = defaultdict(list)
         for candidates in found:
             for text, times in candidates.items():
-                said[text].extend(times)
-        if not said:
+                mentions[text].extend(times)
+        if not mentions:
             return []
         scores = (
-            self._by_counting(said) if self.model is None else self._by_meaning(self.model, passages, found)
+            self._by_counting(mentions)
+            if self.model is None
+            else self._by_meaning(self.model, passages, found)
         )
         best = sorted(scores, key=lambda text: (-scores[text], text))
         keywords = []
-        for text in _without_parts(best, said)[: self.most]:
-            times = sorted(said[text])
+        for text in _without_parts(best, mentions)[: self.most]:
+            times = sorted(mentions[text])
             clearest = max(times, key=lambda time: (time.sure, -time.start))
             spoken = tuple((time.start, time.end) for time in times)
             keywords.append(Keyword(text, round(min(1.0, scores[text]), 4), spoken, clearest.start))
         return keywords
 
     def _by_meaning(
-        self, model: TextModel, passages: Sequence[Sequence[Word]], found: Sequence[dict[str, list[Said]]]
+        self, model: TextModel, passages: Sequence[Sequence[Word]], found: Sequence[dict[str, list[Mention]]]
     ) -> dict[str, float]:
         """KeyBERT over passages: how near a candidate is in meaning to what is said around it."""
         from sklearn.feature_extraction.text import CountVectorizer
@@ -238,11 +240,11 @@ class Keywords:
                 scores[text] = max(scores.get(text, 0.0), float(score))
         return scores
 
-    def _by_counting(self, said: dict[str, list[Said]]) -> dict[str, float]:
+    def _by_counting(self, mentions: dict[str, list[Mention]]) -> dict[str, float]:
         """Without a text model: what is said often, in long words, and early, in that order."""
-        last = max(time.end for times in said.values() for time in times) or 1.0
+        last = max(time.end for times in mentions.values() for time in times) or 1.0
         scores = {}
-        for text, times in said.items():
+        for text, times in mentions.items():
             heard = sum(time.sure for time in times)
             length = min(1.0, sum(map(len, text.split())) / 10)
             early = 1.0 - 0.25 * min(time.start for time in times) / last
@@ -251,7 +253,7 @@ class Keywords:
         return scores
 
 
-class Said(NamedTuple):
+class Mention(NamedTuple):
     """One time that something was said."""
 
     start: float  # seconds
@@ -259,10 +261,10 @@ class Said(NamedTuple):
     sure: float  # probability that all of it was heard right
 
 
-def spans(said: Sequence[tuple[float, float]], gap: float) -> list[tuple[float, float]]:
+def merge_spans(mentions: Sequence[tuple[float, float]], gap: float) -> list[tuple[float, float]]:
     """Times in order, those no more than `gap` seconds apart made one."""
     merged: list[tuple[float, float]] = []
-    for start, end in said:
+    for start, end in mentions:
         if merged and start - merged[-1][1] <= gap:
             merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
         else:
@@ -283,17 +285,17 @@ def _passages(words: Sequence[Word], size: int) -> Iterator[Sequence[Word]]:
         start = end
 
 
-def _candidates(words: Sequence[Word], phrase: int, least: float) -> dict[str, list[Said]]:
+def _candidates(words: Sequence[Word], phrase: int, least: float) -> dict[str, list[Mention]]:
     """Runs of up to `phrase` words with a meaning, as they were said: text to times."""
-    found: dict[str, list[Said]] = defaultdict(list)
+    found: dict[str, list[Mention]] = defaultdict(list)
     run: list[tuple[str, Word]] = []
     for word in words:
         if run and word.start - run[-1][1].end > PAUSE:
             run.clear()
         tokens = TOKEN.findall(unicodedata.normalize("NFKC", word.text))
-        token = _meaning(tokens[0]) if len(tokens) == 1 and word.probability >= least else None
+        token = _content_word(tokens[0]) if len(tokens) == 1 and word.probability >= least else None
         if len(tokens) > 1 and word.probability >= least:  # "large-scale", "text-to-video"
-            token = " ".join(tokens).lower() if _meaning(tokens[-1]) else None
+            token = " ".join(tokens).lower() if _content_word(tokens[-1]) else None
         if token is None:
             run.clear()
             continue
@@ -302,13 +304,13 @@ def _candidates(words: Sequence[Word], phrase: int, least: float) -> dict[str, l
             part = run[-length:]
             sure = min(each.probability for _, each in part)
             text = " ".join(token for token, _ in part)
-            found[text].append(Said(part[0][1].start, part[-1][1].end, sure))
+            found[text].append(Mention(part[0][1].start, part[-1][1].end, sure))
         if word.text.rstrip("\"'”»)]")[-1:] in SENTENCE_END:
             run.clear()
     return dict(found)
 
 
-def _meaning(token: str) -> str | None:
+def _content_word(token: str) -> str | None:
     """The token as a keyword has it, or None if it says nothing of a subject."""
     text = token.lower().replace("’", "'")
     if text in STOP or text.isdecimal():
@@ -318,18 +320,18 @@ def _meaning(token: str) -> str | None:
     return None if short or text in STOP or "'" in text else text
 
 
-def _without_parts(best: Sequence[str], said: dict[str, list[Said]]) -> list[str]:
+def _without_parts(best: Sequence[str], mentions: dict[str, list[Mention]]) -> list[str]:
     """Without what is part of a better one, or has a better one as part, and is never said apart from it."""
-    kept: list[str] = []
+    chosen: list[str] = []
     for text in best:
         tokens = set(text.split())
-        nested = (other for other in kept if tokens <= set(other.split()) or tokens >= set(other.split()))
-        if not any(_only_within(said[text], said[other]) for other in nested):
-            kept.append(text)
-    return kept
+        nested = (other for other in chosen if tokens <= set(other.split()) or tokens >= set(other.split()))
+        if not any(_only_within(mentions[text], mentions[other]) for other in nested):
+            chosen.append(text)
+    return chosen
 
 
-def _only_within(times: Sequence[Said], others: Sequence[Said]) -> bool:
+def _only_within(times: Sequence[Mention], others: Sequence[Mention]) -> bool:
     """Whether each of `times` overlaps one of `others`. Both are in order."""
     starts = [other.start for other in others]
     for time in times:

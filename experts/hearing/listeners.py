@@ -26,16 +26,16 @@ ENGLISH = ("en", "english")
 
 
 @dataclass(slots=True)
-class Heard:
+class Transcript:
     """What a listener made of the stretches of one sound."""
 
     words: list[list[Word]]  # of each stretch, in seconds from its start
     language: str | None = None  # code; None: nothing was heard
-    doubted: int = 0  # stretches whose text was not believed
-    lost: int = 0  # stretches over which a recogniser died
+    rejected: int = 0  # stretches whose text was not believed
+    crashed: int = 0  # stretches over which a recogniser died
 
 
-class Listener(Protocol):
+class AsrBackend(Protocol):
     longest: float  # seconds of sound it takes at once
 
     @property
@@ -48,43 +48,43 @@ class Listener(Protocol):
 
     def load(self, device: str) -> None: ...
 
-    def hear(self, sounds: Sequence[Sequence[Samples]]) -> list[Heard]:
+    def transcribe(self, sounds: Sequence[Sequence[Samples]]) -> list[Transcript]:
         """Several sounds at once, each as its stretches of speech: float32 [S], 16 kHz, in order."""
 
 
-def choose(
-    listener: str,
+def choose_backend(
+    backend: str,
     weights_of: str | None = None,
     *,
     collection: str = weights.PUBLIC,
     language: str | None = None,
     allow_pickle: bool = False,
-) -> tuple[Listener, str | None]:
+) -> tuple[AsrBackend, str | None]:
     """The listener to use, not yet loaded, and why it is not the one that one would want.
 
     listener: "whisper", "pocketsphinx", or "auto": Whisper where its weights are. Raises
     weights.WeightsMissing with a sentence where it cannot be had.
     """
-    if listener not in ("auto", "whisper", "pocketsphinx"):
-        raise ValueError(f"there is no listener {listener!r}; there are auto, whisper, pocketsphinx")
+    if backend not in ("auto", "whisper", "pocketsphinx"):
+        raise ValueError(f"there is no listener {backend!r}; there are auto, whisper, pocketsphinx")
     reason: str | None = None
-    if listener != "pocketsphinx":
+    if backend != "pocketsphinx":
         try:
             chosen = weights_of or weights.for_expert("speech", collection, role="listener")
             found = weights.find(chosen, allow_pickle=allow_pickle)
-            return WhisperListener(found, language), None
+            return WhisperBackend(found, language), None
         except weights.WeightsMissing as error:
             # Weights that somebody named are wanted, not something else in their place.
-            if listener == "whisper" or weights_of is not None:
+            if backend == "whisper" or weights_of is not None:
                 raise
             reason = str(error)
     if (language or "en").lower() not in ENGLISH:
         because = f"{reason}; and " if reason else ""
         raise weights.WeightsMissing(f"{because}pocketsphinx hears English only, not {language!r}")
-    return SphinxListener(), reason
+    return SphinxBackend(), reason
 
 
-class SphinxListener:
+class SphinxBackend:
     """pocketsphinx with the English model of its wheel. Always at hand; hears about three words of four."""
 
     longest = 20.0
@@ -102,32 +102,32 @@ class SphinxListener:
         return self.name
 
     def load(self, device: str) -> None:
-        from tagline.experts.hearing.sphinx import Pool
+        from tagline.experts.hearing.sphinx import SphinxPool
 
         if self._pool is None:
-            self._pool = Pool(self.children)
+            self._pool = SphinxPool(self.children)
 
-    def hear(self, sounds: Sequence[Sequence[Samples]]) -> list[Heard]:
+    def transcribe(self, sounds: Sequence[Sequence[Samples]]) -> list[Transcript]:
         if self._pool is None:
             self.load("cpu")
-        answers = self._pool.hear(stretch for sound in sounds for stretch in sound)
-        return [self._heard(sound, answers) for sound in sounds]
+        answers = self._pool.hear(segment for sound in sounds for segment in sound)
+        return [self._transcript(sound, answers) for sound in sounds]
 
-    def _heard(self, sound: Sequence[Samples], answers: Iterator[Any]) -> Heard:
-        heard = Heard([])
-        for stretch in sound:
+    def _transcript(self, sound: Sequence[Samples], answers: Iterator[Any]) -> Transcript:
+        transcript = Transcript([])
+        for segment in sound:
             found = next(answers)
-            heard.lost += found is None
+            transcript.crashed += found is None
             words = [Word(*each) for each in found or ()]
-            kept = invented.believable(words, len(stretch) / SOUND_RATE)
-            heard.doubted += bool(words) and not kept
-            heard.words.append(kept)
-        heard.language = "en" if any(heard.words) else None
-        return heard
+            credible = invented.credible_words(words, len(segment) / SOUND_RATE)
+            transcript.rejected += bool(words) and not credible
+            transcript.words.append(credible)
+        transcript.language = "en" if any(transcript.words) else None
+        return transcript
 
 
 @dataclass(frozen=True, slots=True)
-class Trust:
+class WhisperThresholds:
     """When a text of Whisper's is believed. The numbers are those of its authors."""
 
     no_speech: float = 0.6  # above this probability of silence, and below `confidence`: silence
@@ -135,7 +135,7 @@ class Trust:
     repetition: float = 2.4  # greatest ratio of the text's length to its compressed length
 
 
-class WhisperListener:
+class WhisperBackend:
     """OpenAI's Whisper, a batch of stretches at a time, each heard with no memory of the one before.
 
     A stretch that cannot be believed is tried once more with a wider search, then left out: sampling at
@@ -147,15 +147,15 @@ class WhisperListener:
 
     def __init__(
         self,
-        found: weights.Found,
+        found: weights.LocalWeights,
         language: str | None = None,
         *,
-        trust: Trust | None = None,
-        at_once: int | None = None,
+        thresholds: WhisperThresholds | None = None,
+        batch_size: int | None = None,
     ) -> None:
         self.found, self.language = found, language
-        self.trust = trust or Trust()
-        self.at_once = at_once
+        self.thresholds = thresholds or WhisperThresholds()
+        self.batch_size = batch_size
         self.model: Any = None
 
     @property
@@ -164,20 +164,21 @@ class WhisperListener:
 
     @property
     def identity(self) -> str:
-        said = [version("openai-whisper"), self.found.sha256, self.language, asdict(self.trust)]
-        return "whisper " + json.dumps(said, sort_keys=True)
+        parts = [version("openai-whisper"), self.found.sha256, self.language, asdict(self.thresholds)]
+        return "whisper " + json.dumps(parts, sort_keys=True)
 
     def load(self, device: str) -> None:
         self.model = load_whisper(self.found).to(device)
         self.half = device.startswith("cuda")
-        self.at_once = self.at_once or devices.at_once(device, accelerator=16, cpu=4)
+        self.batch_size = self.batch_size or devices.batch_size(device, accelerator=16, cpu=4)
 
-    def hear(self, sounds: Sequence[Sequence[Samples]]) -> list[Heard]:
+    def transcribe(self, sounds: Sequence[Sequence[Samples]]) -> list[Transcript]:
         if self.model is None:
             self.load("cpu")
         languages = [self._language(sound) for sound in sounds]
-        heard = [
-            Heard([[] for _ in sound], language) for sound, language in zip(sounds, languages, strict=True)
+        transcripts = [
+            Transcript([[] for _ in sound], language)
+            for sound, language in zip(sounds, languages, strict=True)
         ]
         # Only what is of one language can be decoded together.
         for language in sorted({name for name in languages if name}):
@@ -187,15 +188,15 @@ class WhisperListener:
                 for number in range(len(sound))
                 if languages[which] == language
             ]
-            for start in range(0, len(places), self.at_once or 1):
-                some = places[start : start + (self.at_once or 1)]
-                answers = self._transcribe([sounds[which][number] for which, number in some], language)
+            for start in range(0, len(places), self.batch_size or 1):
+                some = places[start : start + (self.batch_size or 1)]
+                answers = self._transcribe_batch([sounds[which][number] for which, number in some], language)
                 for (which, number), words in zip(some, answers, strict=True):
-                    heard[which].words[number] = words or []
-                    heard[which].doubted += words is None
-        for each in heard:
+                    transcripts[which].words[number] = words or []
+                    transcripts[which].rejected += words is None
+        for each in transcripts:
             each.language = each.language if any(each.words) else None
-        return heard
+        return transcripts
 
     def _language(self, sound: Sequence[Samples]) -> str | None:
         """The language of one sound, from its longest stretches; None for silence."""
@@ -213,24 +214,24 @@ class WhisperListener:
         _, found = detect_language(self.model, self._encode([sound[i] for i in longest]))
         return max(found[0], key=lambda code: (sum(each[code] for each in found), code))
 
-    def _encode(self, stretches: Sequence[Samples]) -> torch.Tensor:
+    def _encode(self, segments: Sequence[Samples]) -> torch.Tensor:
         """Stretches of at most 30 s to what the encoder makes of them: [n, 1500, D]."""
         import torch
         from whisper.audio import N_SAMPLES, log_mel_spectrogram, pad_or_trim
 
         mels = [  # [n_mels, 3000] each; the sound is padded, not the spectrogram: silence has a value there
-            log_mel_spectrogram(pad_or_trim(np.ascontiguousarray(stretch), N_SAMPLES), self.model.dims.n_mels)
-            for stretch in stretches
+            log_mel_spectrogram(pad_or_trim(np.ascontiguousarray(segment), N_SAMPLES), self.model.dims.n_mels)
+            for segment in segments
         ]
         mel = torch.stack(mels).to(self.model.device)
         with torch.inference_mode():
             return self.model.encoder(mel.half() if self.half else mel)
 
-    def _transcribe(self, stretches: Sequence[Samples], language: str) -> list[list[Word] | None]:
+    def _transcribe_batch(self, segments: Sequence[Samples], language: str) -> list[list[Word] | None]:
         """The words of each stretch; None where there was text that cannot be believed."""
         from whisper.decoding import DecodingOptions, decode
 
-        features = self._encode(stretches)
+        features = self._encode(segments)
         options = DecodingOptions(language=language, without_timestamps=True, fp16=self.half)
         results: list[Any] = decode(self.model, features, options)  # type: ignore[assignment]
         wider = replace(options, beam_size=5)
@@ -239,28 +240,31 @@ class WhisperListener:
                 # One by one: this Whisper cannot search a batch of encoded sounds with a beam.
                 results[i] = decode(self.model, features[i : i + 1], wider)[0]  # type: ignore[index]
         words: list[list[Word] | None] = []
-        for stretch, result, feature in zip(stretches, results, features, strict=True):
+        for segment, result, feature in zip(segments, results, features, strict=True):
             if self._silent(result) or not result.text.strip():
                 words.append([])
             elif self._doubtful(result):
                 words.append(None)
             else:
-                said = align(self.model, feature, result.tokens, language, len(stretch) / SOUND_RATE)
-                unsure = result.no_speech_prob > self.trust.no_speech / 2
+                aligned = align(self.model, feature, result.tokens, language, len(segment) / SOUND_RATE)
+                unsure = result.no_speech_prob > self.thresholds.no_speech / 2
                 words.append(
-                    invented.believable(said, len(stretch) / SOUND_RATE, unsure=unsure) or None
-                    if said
+                    invented.credible_words(aligned, len(segment) / SOUND_RATE, unsure=unsure) or None
+                    if aligned
                     else []
                 )
         return words
 
     def _silent(self, result: Any) -> bool:
-        return result.no_speech_prob > self.trust.no_speech and result.avg_logprob < self.trust.confidence
+        return (
+            result.no_speech_prob > self.thresholds.no_speech
+            and result.avg_logprob < self.thresholds.confidence
+        )
 
     def _doubtful(self, result: Any) -> bool:
         return (
-            result.avg_logprob < self.trust.confidence
-            or result.compression_ratio > self.trust.repetition
+            result.avg_logprob < self.thresholds.confidence
+            or result.compression_ratio > self.thresholds.repetition
             or math.isnan(result.avg_logprob)
         )
 
@@ -299,7 +303,7 @@ def align(
     return words
 
 
-def load_whisper(found: weights.Found) -> Any:
+def load_whisper(found: weights.LocalWeights) -> Any:
     """A Whisper model from a folder: config.json {"dims": {…}, "name": …} and model.safetensors."""
     from safetensors.torch import load_file
     from whisper import _ALIGNMENT_HEADS

@@ -21,9 +21,9 @@ from tagline.experts.tags import Embedding, Modality, Report
 
 WINDOW, HOP, POINTS = 400, 160, 512  # samples: 25 ms, 10 ms, and the transform's length
 BANDS, LOWEST, HIGHEST = 64, 125.0, 7500.0  # Hertz
-FRAMES = 96  # of one vector: 0.96 s
+VECTOR_FRAMES = 96  # of one vector: 0.96 s
 FLOOR = 1e-4  # below this loudness (root mean square) a second is silent
-WIDTH = 3 * BANDS
+VECTOR_SIZE = 3 * BANDS
 
 Vectors = npt.NDArray[np.float32]
 
@@ -50,33 +50,33 @@ class SoundExpert:
 
     @staticmethod
     def _one(footage: Footage) -> Report:
-        step = FRAMES * HOP / SOUND_RATE
+        step = VECTOR_FRAMES * HOP / SOUND_RATE
         found = [
             Embedding(footage.sound_start + at, footage.sound_start + at + step, vector)
-            for at, vector in seconds(footage.sound)
+            for at, vector in timed_vectors(footage.sound)
         ]
         return Report(vectors=found, notes=[] if found else ["there is no sound to compare"])
 
 
-def soundprint(sound: npt.NDArray[np.float32] | None) -> Vectors:
+def describe_sound(sound: npt.NDArray[np.float32] | None) -> Vectors:
     """float32 [T, WIDTH], one vector for each 0.96 s that is not silent, from sound [S] at 16 kHz.
 
     Means of the bands, their spreads, and their mean changes from frame to frame. How loud it is all in all
     is left out of the means: a recording is no other scene for being louder.
     """
-    found = [vector for _, vector in seconds(sound)]
-    return np.stack(found) if found else np.zeros((0, WIDTH), np.float32)
+    found = [vector for _, vector in timed_vectors(sound)]
+    return np.stack(found) if found else np.zeros((0, VECTOR_SIZE), np.float32)
 
 
-def seconds(sound: npt.NDArray[np.float32] | None) -> Iterator[tuple[float, npt.NDArray[np.float32]]]:
+def timed_vectors(sound: npt.NDArray[np.float32] | None) -> Iterator[tuple[float, npt.NDArray[np.float32]]]:
     """(second at which it begins, vector [WIDTH]) of each piece that `soundprint` describes."""
     if sound is None or len(sound) < WINDOW + HOP:
         return
     heard = np.asarray(sound, np.float32)
     frames = 1 + (len(heard) - WINDOW) // HOP
-    for start in range(0, max(frames - FRAMES // 2, 1), FRAMES):
+    for start in range(0, max(frames - VECTOR_FRAMES // 2, 1), VECTOR_FRAMES):
         # Piece by piece: a film's whole spectrogram would be gigabytes.
-        samples = heard[start * HOP : (start + FRAMES - 1) * HOP + WINDOW]
+        samples = heard[start * HOP : (start + VECTOR_FRAMES - 1) * HOP + WINDOW]
         if len(samples) < WINDOW + HOP or float(np.sqrt(np.mean(samples**2))) < FLOOR:
             continue
         part = log_mel(samples)  # [F, BANDS]
@@ -90,12 +90,12 @@ def log_mel(sound: Vectors) -> Vectors:
     """Logarithms of the energy in each mel band: [F, BANDS], a frame every 10 ms."""
     frames = np.lib.stride_tricks.sliding_window_view(sound, WINDOW)[::HOP]
     power = np.abs(np.fft.rfft(frames * np.hanning(WINDOW), POINTS)) ** 2  # [F, POINTS / 2 + 1]
-    found: Vectors = np.log(power @ _bank().T + 1e-6).astype(np.float32)
+    found: Vectors = np.log(power @ _mel_filters().T + 1e-6).astype(np.float32)
     return found
 
 
 @cache
-def _bank() -> npt.NDArray[np.float64]:
+def _mel_filters() -> npt.NDArray[np.float64]:
     """Triangles of equal width on the mel scale: [BANDS, POINTS / 2 + 1]."""
     mel = np.linspace(_to_mel(LOWEST), _to_mel(HIGHEST), BANDS + 2)
     edges = 700 * (np.exp(mel / 1127) - 1)

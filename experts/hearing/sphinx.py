@@ -34,10 +34,10 @@ SLOWEST = 30.0  # … and this many more for each second of sound; a thousandth 
 ROOT = str(Path(tagline.__file__).resolve().parents[1])
 CHILD = f"import sys; sys.path.insert(0, {ROOT!r}); from tagline.experts.hearing import sphinx; sphinx.main()"
 
-Found = list[tuple[str, float, float, float]]  # word, start and end in seconds, probability
+TimedWords = list[tuple[str, float, float, float]]  # word, start and end in seconds, probability
 
 
-class Pool:
+class SphinxPool:
     """Several children, each with its own recogniser. They live as long as the pool does."""
 
     def __init__(self, children: int, command: list[str] | None = None) -> None:
@@ -49,11 +49,11 @@ class Pool:
             self._free.put(self._start())
         self.close: Callable[[], Any] = weakref.finalize(self, _close, self._threads, self._all)
 
-    def hear(self, sounds: Iterable[Samples]) -> Iterator[Found | None]:
+    def hear(self, sounds: Iterable[Samples]) -> Iterator[TimedWords | None]:
         """The words of each sound, in order; None where a child was lost over it."""
         yield from self._threads.map(self._ask, sounds)
 
-    def _ask(self, sound: Samples) -> Found | None:
+    def _ask(self, sound: Samples) -> TimedWords | None:
         child = self._free.get()
         limit = threading.Timer(PATIENCE + SLOWEST * len(sound) / SOUND_RATE, child.kill)
         limit.daemon = True

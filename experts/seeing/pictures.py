@@ -81,7 +81,7 @@ def as_tensor(frames: Pictures) -> torch.Tensor:
 
 def batched(
     model: Callable[[torch.Tensor], Iterable[Any]],
-    pieces: Iterable[torch.Tensor],
+    tensors: Iterable[torch.Tensor],
     size: int,
 ) -> list[list[Any]]:
     """Run a model over the items of all pieces, `size` at a time, across the pieces' borders.
@@ -94,24 +94,24 @@ def batched(
     counts: list[int] = []
     results: list[Any] = []
     waiting: list[torch.Tensor] = []
-    held = 0
-    for piece in pieces:
-        counts.append(len(piece))
-        if not len(piece):
+    pending = 0
+    for tensor in tensors:
+        counts.append(len(tensor))
+        if not len(tensor):
             continue
-        waiting.append(piece)
-        held += len(piece)
-        while held >= size:
+        waiting.append(tensor)
+        pending += len(tensor)
+        while pending >= size:
             whole = torch.cat(waiting) if len(waiting) > 1 else waiting[0]
             results.extend(model(whole[:size]))
-            waiting, held = ([whole[size:]], held - size) if held > size else ([], 0)
-    if held:
+            waiting, pending = ([whole[size:]], pending - size) if pending > size else ([], 0)
+    if pending:
         results.extend(model(torch.cat(waiting)))
     ends = np.cumsum(counts).tolist()
     return [results[end - count : end] for count, end in zip(counts, ends, strict=True)]
 
 
-def spacing(times: Seconds, otherwise: float = 1.0) -> float:
+def frame_interval(times: Seconds, otherwise: float = 1.0) -> float:
     """Seconds between neighbouring frames: the median, or `otherwise` where there is one frame only."""
     return float(np.median(np.diff(times))) if len(times) > 1 else otherwise
 
@@ -131,7 +131,7 @@ def frame_spans(
     A frame stands for the time up to the next one; one frame in which a thing was missed does not cut
     its span in two. A video with fewer frames than `min_frames` needs the thing in all of them.
     """
-    step = spacing(times, otherwise)
+    step = frame_interval(times, otherwise)
     tags = to_spans(
         sightings,
         modality,
@@ -140,22 +140,22 @@ def frame_spans(
         tail=step,
         min_frames=max(1, min(min_frames, len(times))),
     )
-    return [within(tag, duration) for tag in tags]
+    return [end_with_video(tag, duration) for tag in tags]
 
 
-def within(tag: Tag, duration: float | None) -> Tag:
+def end_with_video(tag: Tag, duration: float | None) -> Tag:
     """The tag, ending no later than its video."""
     if duration is None or tag.end <= duration:
         return tag
     return replace(tag, end=max(tag.start, duration))
 
 
-def unseen(sampled: int, expert: str) -> list[str]:
+def no_frames_note(sampled: int, expert: str) -> list[str]:
     """The note on a video of which nothing could be looked at."""
     return [] if sampled else [f"no frame for the {expert} expert"]
 
 
-def topmost(scores: Any, count: int, threshold: float) -> list[tuple[int, float]]:
+def top_classes(scores: Any, count: int, threshold: float) -> list[tuple[int, float]]:
     """The best `count` classes that reach the threshold, best first. scores: [K]."""
     best = np.argsort(-np.asarray(scores), kind="stable")[:count]
     return [(int(i), float(scores[i])) for i in best if scores[i] >= threshold]

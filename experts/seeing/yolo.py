@@ -43,7 +43,7 @@ FORMAT = "tagline-yolo"
 
 # What an architecture may say and which layers it may name. ultralytics evaluates some other keys as
 # Python, and some other layers fetch weights.
-_KEYS = """
+_ARCHITECTURE_KEYS = """
 nc scale scales depth_multiple width_multiple backbone head reg_max end2end ch channels
 """
 _LAYERS = """
@@ -52,7 +52,7 @@ CBLinear Concat Conv ConvTranspose Detect DWConv DWConvTranspose2d ELAN1 Focus G
 Index PSA RepC3 RepConv RepNCSPELAN4 SCDown SPP SPPELAN SPPF nn.ConvTranspose2d nn.Identity nn.Upsample
 v10Detect
 """
-KEYS = frozenset(_KEYS.split())
+ARCHITECTURE_KEYS = frozenset(_ARCHITECTURE_KEYS.split())
 LAYERS = frozenset(_LAYERS.split())
 TEXTS = frozenset(("None", "True", "False", "nc", "nearest", "bilinear", "bicubic"))
 SCALE = re.compile(r"[A-Za-z0-9_]{0,20}")
@@ -167,7 +167,7 @@ def load_yolo(folder: Path) -> tuple[Any, list[str], int]:
     """Read what `save_yolo` wrote: the DetectionModel in float32, its classes, its image size."""
     from safetensors.torch import load_file
 
-    config = read_config(folder)
+    config = read_yolo_config(folder)
     model = build_yolo(config["yaml"], len(config["names"]))
     _change_activations(model, config.get("activations", {}))
     model.load_state_dict(load_file(folder / "model.safetensors"), strict=True)
@@ -175,7 +175,7 @@ def load_yolo(folder: Path) -> tuple[Any, list[str], int]:
     return model, list(config["names"]), int(config["imgsz"])
 
 
-def read_config(folder: Path) -> dict[str, Any]:
+def read_yolo_config(folder: Path) -> dict[str, Any]:
     """The checked config.json of a detector's folder. Raises WrongArchitecture."""
     path = folder / "config.json"
     try:
@@ -206,7 +206,7 @@ def check_yaml(yaml: Any) -> None:
     if not isinstance(yaml, Mapping):
         raise WrongArchitecture("a detector's architecture should be a table")
     for key, value in yaml.items():
-        if key not in KEYS:
+        if key not in ARCHITECTURE_KEYS:
             raise WrongArchitecture(f"a detector's architecture may not say {key!r}")
         if key not in ("backbone", "head") and not _is_setting(key, value):
             raise WrongArchitecture(f"a detector's architecture may not set {key} to {value!r:.80}")
@@ -230,7 +230,7 @@ def _architecture(yaml: Any, classes: int) -> dict[str, Any]:
     """What `check_yaml` lets through of a model's own table; ultralytics adds more when it builds one."""
     if not isinstance(yaml, Mapping):
         raise WrongArchitecture("a detector's architecture should be a table")
-    kept = {**{key: value for key, value in yaml.items() if key in KEYS}, "nc": classes}
+    kept = {**{key: value for key, value in yaml.items() if key in ARCHITECTURE_KEYS}, "nc": classes}
     check_yaml(kept)
     return kept
 
@@ -296,7 +296,7 @@ class Detector:
 
     def __init__(self, model: Any, names: Sequence[str], imgsz: int, device: str) -> None:
         # Folding the batch norms into the convolutions first is how ultralytics predicts, too.
-        self.model = devices.settle(model.eval().fuse(verbose=False), device)
+        self.model = devices.prepare_model(model.eval().fuse(verbose=False), device)
         self.names = list(names)
         self.imgsz = imgsz
         self.device = device
@@ -335,7 +335,7 @@ class Detector:
         import torchvision  # noqa: F401
         from ultralytics.utils.nms import non_max_suppression
 
-        with devices.computing(self.device):
+        with devices.inference(self.device):
             found = self.model(pictures.to(self.device).float().div_(255))
             kept = non_max_suppression(
                 found,
@@ -348,7 +348,9 @@ class Detector:
             )
         return [boxes.float().cpu().numpy() for boxes in kept]
 
-    def shares(self, boxes: npt.NDArray[np.float32], frame: tuple[int, int]) -> npt.NDArray[np.float32]:
+    def relative_boxes(
+        self, boxes: npt.NDArray[np.float32], frame: tuple[int, int]
+    ) -> npt.NDArray[np.float32]:
         """Boxes of a fitted picture as x, y, width, height in shares of the frame. frame: height, width."""
         height, width = frame
         scale = min(self.imgsz / height, self.imgsz / width)

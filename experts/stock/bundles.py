@@ -22,7 +22,7 @@ from tagline.experts import weights
 from tagline.experts.stock import digest, safe
 from tagline.experts.stock.fetch import FetchFailed, room_for
 from tagline.experts.stock.pull import swap_in, write_lock
-from tagline.experts.weights import Entry
+from tagline.experts.weights import WeightsEntry
 
 FORMAT = 1
 MANIFEST = "bundle.json"
@@ -30,16 +30,16 @@ MANIFEST_MOST = 1 << 20  # bytes
 MEMBERS_MOST = 1000
 CHUNK = 1 << 20
 
-Progress = Callable[[str, int, int | None], None]  # file, bytes done, bytes in all
+BundleProgress = Callable[[str, int, int | None], None]  # file, bytes done, bytes in all
 
 
 class BundleFailed(Exception):
     """Why a bundle was not written or not taken, as one sentence for people."""
 
 
-def bundle(out: Path, names: Sequence[str], *, progress: Progress | None = None) -> list[Entry]:
+def bundle(out: Path, names: Sequence[str], *, progress: BundleProgress | None = None) -> list[WeightsEntry]:
     """Write the weights of these names, all of them here and unchanged, into one tar file."""
-    table = weights.table()
+    table = weights.entries()
     for name in names:
         if name not in table or table[name].collection != weights.PUBLIC:
             raise BundleFailed(
@@ -79,7 +79,7 @@ def bundle(out: Path, names: Sequence[str], *, progress: Progress | None = None)
     return entries
 
 
-def unbundle(source: Path, *, progress: Progress | None = None) -> list[Entry]:
+def import_bundle(source: Path, *, progress: BundleProgress | None = None) -> list[WeightsEntry]:
     """Take in the weights of a bundle: all of them, or none and the reason (BundleFailed)."""
     home = weights.weights_home()
     try:
@@ -90,7 +90,7 @@ def unbundle(source: Path, *, progress: Progress | None = None) -> list[Entry]:
             with tempfile.TemporaryDirectory(dir=home, prefix=".import.") as beside:
                 for entry in entries:
                     _unpack(tar, entry, manifest[entry.name], members, Path(beside), progress)
-                _keep(entries, manifest, Path(beside), home)
+                _put_in_place(entries, manifest, Path(beside), home)
     except FileNotFoundError as error:
         raise BundleFailed(
             f"there is no {error.filename or source}; name the bundle that you carried"
@@ -101,7 +101,7 @@ def unbundle(source: Path, *, progress: Progress | None = None) -> list[Entry]:
         ) from error
     except OSError as error:
         raise BundleFailed(f"{error.filename or source} cannot be used ({error.strerror})") from error
-    except (FetchFailed, safe.Unsafe, weights.WeightsMissing) as error:
+    except (FetchFailed, safe.UnsafeWeights, weights.WeightsMissing) as error:
         raise BundleFailed(str(error)) from error
     return entries
 
@@ -132,7 +132,7 @@ class _Narrow(io.BufferedIOBase):
 
 def _inspect(
     tar: tarfile.TarFile, source: Path
-) -> tuple[list[Entry], dict[str, Any], dict[str, tarfile.TarInfo]]:
+) -> tuple[list[WeightsEntry], dict[str, Any], dict[str, tarfile.TarInfo]]:
     """Read the whole list of members and refuse the bundle if any of them is not what it may be."""
     members: dict[str, tarfile.TarInfo] = {}
     while (member := tar.next()) is not None:
@@ -155,7 +155,7 @@ def _inspect(
         )
     manifest = _read_manifest(tar, described, source)
 
-    table = weights.table()
+    table = weights.entries()
     for name in manifest:
         if name not in table or table[name].collection != weights.PUBLIC:
             raise BundleFailed(f"{source} holds {name!r}, which this tagline does not know; update it")
@@ -186,16 +186,16 @@ def _read_manifest(tar: tarfile.TarFile, member: tarfile.TarInfo, source: Path) 
 
 def _unpack(
     tar: tarfile.TarFile,
-    entry: Entry,
+    entry: WeightsEntry,
     described: dict[str, Any],
     members: dict[str, tarfile.TarInfo],
     beside: Path,
-    progress: Progress | None,
+    progress: BundleProgress | None,
 ) -> None:
     """Write the files of one entry beside, hashing on the way, and judge them."""
     safetensors = entry.form == "safetensors"
     # A conversion may differ from machine to machine in bytes that mean nothing; the pickle may not.
-    first = weights.locked(entry.name).get("files", {}) if safetensors else {}
+    first = weights.read_lock(entry.name).get("files", {}) if safetensors else {}
     _same_origin(entry, described)
     for name in entry.files:
         member = members[f"{entry.name}/{name}"]
@@ -211,9 +211,9 @@ def _unpack(
                 if progress:
                     progress(member.name, out.tell(), member.size)
         known = entry.sha256.get(name) if safetensors else None
-        said = described["files"].get(name, {}).get("sha256", "")
+        claimed = described["files"].get(name, {}).get("sha256", "")
         for expected, whose in (
-            (said, "the bundle"),
+            (claimed, "the bundle"),
             (known, "the table"),
             (first.get(name), "the first pull"),
         ):
@@ -222,19 +222,19 @@ def _unpack(
         safe.check_file(target)
 
 
-def _same_origin(entry: Entry, described: dict[str, Any]) -> None:
+def _same_origin(entry: WeightsEntry, described: dict[str, Any]) -> None:
     """Converted weights say which pickle they were made from: it must be the known one, or our own first."""
-    said = described.get("published") or {}
-    first = weights.locked(entry.name).get("published", {})
+    claimed = described.get("published") or {}
+    first = weights.read_lock(entry.name).get("published", {})
     for name in entry.published:
         for expected in (entry.sha256.get(name), first.get(name)):
-            if name in said and expected and not str(said[name]).startswith(expected):
+            if name in claimed and expected and not str(claimed[name]).startswith(expected):
                 raise BundleFailed(
                     f"the bundle's {entry.name} was made from another {name}; nothing was taken in"
                 )
 
 
-def _keep(entries: list[Entry], manifest: dict[str, Any], beside: Path, home: Path) -> None:
+def _put_in_place(entries: list[WeightsEntry], manifest: dict[str, Any], beside: Path, home: Path) -> None:
     for entry in entries:
         swap_in(beside / entry.name, home / entry.name)
         published = manifest[entry.name].get("published")
@@ -242,8 +242,8 @@ def _keep(entries: list[Entry], manifest: dict[str, Any], beside: Path, home: Pa
         write_lock(entry, home / entry.name, published=published if harmless else None)
 
 
-def _describe(entry: Entry, folder: Path) -> dict[str, Any]:
-    recorded = weights.locked(entry.name)
+def _describe(entry: WeightsEntry, folder: Path) -> dict[str, Any]:
+    recorded = weights.read_lock(entry.name)
     return {
         "licence": entry.licence,
         "origin": entry.url or f"{entry.hub}@{recorded.get('revision', entry.revision)}",

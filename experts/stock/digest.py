@@ -59,7 +59,7 @@ def hash_path(path: Path, *, fresh: bool = False) -> str:
     return hash_file(path, fresh=fresh)
 
 
-def write_whole(path: Path, content: str | bytes) -> None:
+def write_atomic(path: Path, content: str | bytes) -> None:
     """Write a small file so that a reader sees the old one or the new one, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -74,13 +74,13 @@ def write_whole(path: Path, content: str | bytes) -> None:
         raise
 
 
-def _store() -> Path:
+def _hash_cache() -> Path:
     return cache_home() / "hashes.json"
 
 
 def _remembered() -> dict[str, object]:
     try:
-        found = json.loads(_store().read_text(encoding="utf-8"))
+        found = json.loads(_hash_cache().read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
@@ -89,4 +89,4 @@ def _remembered() -> dict[str, object]:
 def _remember(key: str, entry: list[object]) -> None:
     """Two processes at once may lose one another's entry: it is then hashed once more, no harm done."""
     with contextlib.suppress(OSError):
-        write_whole(_store(), json.dumps({**_remembered(), key: entry}, indent=0))
+        write_atomic(_hash_cache(), json.dumps({**_remembered(), key: entry}, indent=0))

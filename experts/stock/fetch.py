@@ -15,9 +15,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tagline.experts.stock.digest import write_whole
+from tagline.experts.stock.digest import write_atomic
 
-Progress = Callable[[int, int | None], None]  # bytes that are here, bytes in all where known
+FetchProgress = Callable[[int, int | None], None]  # bytes that are here, bytes in all where known
 
 CHUNK = 1 << 20
 SPARE = 64 << 20  # bytes that stay free on the disk
@@ -40,7 +40,7 @@ def fetch(
     *,
     size: int | None = None,
     most: int | None = None,
-    progress: Progress | None = None,
+    progress: FetchProgress | None = None,
 ) -> None:
     """Bring `url` to `target`. What has come so far lies in `target`.part, and survives this process.
 
@@ -86,7 +86,9 @@ def mirrored(url: str) -> str:
     return f"{mirror.rstrip('/')}/{url.split('://', 1)[1]}" if mirror else url
 
 
-def _transfer(url: str, part: Path, size: int | None, most: int | None, progress: Progress | None) -> None:
+def _transfer(
+    url: str, part: Path, size: int | None, most: int | None, progress: FetchProgress | None
+) -> None:
     """One try: ask for what is missing, and append it."""
     notes = _read_notes(part, url)
     here = _length(part) if notes else 0
@@ -122,7 +124,7 @@ def _append(
     here: int,
     total: int | None,
     most: int | None,
-    progress: Progress | None,
+    progress: FetchProgress | None,
 ) -> None:
     with part.open("r+b" if here else "wb") as file:
         file.truncate(here)
@@ -200,7 +202,7 @@ def _write_notes(part: Path, url: str, reply: Any) -> None:
     etag = reply.headers.get("ETag", "")
     # A weak ETag does not promise the same bytes, so such a file cannot be taken up again.
     same = etag if etag and not etag.startswith("W/") else reply.headers.get("Last-Modified", "")
-    write_whole(_notes(part), json.dumps({"url": url, "same": same}))
+    write_atomic(_notes(part), json.dumps({"url": url, "same": same}))
 
 
 def _length(part: Path) -> int:

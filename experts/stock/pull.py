@@ -15,17 +15,17 @@ from tagline.experts import weights
 from tagline.experts.stock import digest, safe
 from tagline.experts.stock.convert import ConvertFailed, convert
 from tagline.experts.stock.fetch import FetchFailed, fetch, mirrored, room_for
-from tagline.experts.weights import Entry, Found, WeightsMissing
+from tagline.experts.weights import WeightsEntry, LocalWeights, WeightsMissing
 
 # name of the weights and of the file, bytes that are here, bytes in all where known
-Progress = Callable[[str, str, int, int | None], None]
+PullProgress = Callable[[str, str, int, int | None], None]
 
 
 class PullFailed(Exception):
     """Why weights could not be brought here, as one sentence for people."""
 
 
-def pull(entry: Entry, *, again: bool = False, progress: Progress | None = None) -> Found:
+def pull(entry: WeightsEntry, *, again: bool = False, progress: PullProgress | None = None) -> LocalWeights:
     """Bring the weights of one entry here, checked and converted, and write down their hashes.
 
     What is already here and unchanged is left alone unless `again`. Two processes that pull the same
@@ -36,8 +36,8 @@ def pull(entry: Entry, *, again: bool = False, progress: Progress | None = None)
     home = weights.weights_home()
     try:
         home.mkdir(parents=True, exist_ok=True)
-        with _turn(home / f".{entry.name}.turn"):
-            if not again and (folder := weights.here(entry)) is not None:
+        with _exclusively(home / f".{entry.name}.turn"):
+            if not again and (folder := weights.local_folder(entry)) is not None:
                 weights.check_hashes(entry, folder)
                 _adopt(entry, folder)
                 return weights.find(entry.name)
@@ -51,7 +51,7 @@ def pull(entry: Entry, *, again: bool = False, progress: Progress | None = None)
             else:
                 _from_url(entry, progress)
             return weights.find(entry.name)
-    except (FetchFailed, ConvertFailed, safe.Unsafe, WeightsMissing) as error:
+    except (FetchFailed, ConvertFailed, safe.UnsafeWeights, WeightsMissing) as error:
         raise PullFailed(f"{entry.name}: {error}") from error
     except OSError as error:
         raise PullFailed(
@@ -64,7 +64,7 @@ def offline() -> bool:
     return any(os.environ.get(key, "").upper() in ("1", "ON", "YES", "TRUE") for key in ("HF_HUB_OFFLINE",))
 
 
-def _from_url(entry: Entry, progress: Progress | None) -> None:
+def _from_url(entry: WeightsEntry, progress: PullProgress | None) -> None:
     """One file that is not on a hub: fetch, check, convert beside, swap in."""
     assert entry.url is not None
     home = weights.weights_home()
@@ -78,26 +78,26 @@ def _from_url(entry: Entry, progress: Progress | None) -> None:
     except PullFailed:
         fetched.unlink()
         raise
-    beside = Path(tempfile.mkdtemp(dir=home, prefix=f".{entry.name}."))
+    temporary = Path(tempfile.mkdtemp(dir=home, prefix=f".{entry.name}."))
     try:
         if entry.form == "safetensors":
-            fetched.replace(beside / name)
+            fetched.replace(temporary / name)
         else:
             try:
-                convert(fetched, beside, entry.form, entry.name)
+                convert(fetched, temporary, entry.form, entry.name)
             except ConvertFailed:
                 fetched.unlink()
                 raise
         for made in entry.files:
-            safe.check_file(beside / made)
-        swap_in(beside, home / entry.name)
+            safe.check_file(temporary / made)
+        swap_in(temporary, home / entry.name)
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
     shutil.rmtree(fetched.parent, ignore_errors=True)
     write_lock(entry, home / entry.name, published={name: published})
 
 
-def _from_hub(entry: Entry, progress: Progress | None) -> None:
+def _from_hub(entry: WeightsEntry, progress: PullProgress | None) -> None:
     """Files of a hub, put into its cache as the hub's library lays it out.
 
     The library finds the file and its place. The bytes are fetched here, because the library begins a
@@ -121,19 +121,19 @@ def _from_hub(entry: Entry, progress: Progress | None) -> None:
         try:
             _check_published(entry, name, blob, etag=facts.etag)
             _check_as(name, blob)
-        except (PullFailed, safe.Unsafe):
+        except (PullFailed, safe.UnsafeWeights):
             if new:  # else the next pull, and other programs, would take it for the right one
                 blob.unlink(missing_ok=True)
             raise
-        _point(repository / "snapshots" / commit / name, blob)
+        _link_snapshot(repository / "snapshots" / commit / name, blob)
     if entry.revision and entry.revision != commit:
-        digest.write_whole(repository / "refs" / entry.revision, commit)
+        digest.write_atomic(repository / "refs" / entry.revision, commit)
     # An imported copy would go before the cache.
     shutil.rmtree(weights.weights_home() / entry.name, ignore_errors=True)
     write_lock(entry, repository / "snapshots" / commit, revision=commit)
 
 
-def _facts_of(entry: Entry, name: str) -> Any:
+def _facts_of(entry: WeightsEntry, name: str) -> Any:
     """What the hub says of a file: commit_hash, etag, size."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     import huggingface_hub
@@ -149,7 +149,7 @@ def _facts_of(entry: Entry, name: str) -> Any:
         raise FetchFailed(f"{url} cannot be reached ({type(error).__name__}); is there a network?") from error
 
 
-def _hub_url(entry: Entry, name: str, revision: str) -> str:
+def _hub_url(entry: WeightsEntry, name: str, revision: str) -> str:
     return f"{_endpoint() or 'https://huggingface.co'}/{entry.hub}/resolve/{revision}/{name}"
 
 
@@ -172,10 +172,10 @@ def _check_as(name: str, blob: Path) -> None:
         safe.read_config(blob)
 
 
-def _check_published(entry: Entry, name: str, path: Path, etag: str = "") -> str:
+def _check_published(entry: WeightsEntry, name: str, path: Path, etag: str = "") -> str:
     """The hash of what came, if it is the known one, or the one of the first pull here."""
     came = digest.hash_file(path, fresh=True)
-    first = weights.locked(entry.name).get("published", {}).get(name)
+    first = weights.read_lock(entry.name).get("published", {}).get(name)
     # Large files carry their sha256 as ETag on the hub; small ones a git hash, which is shorter.
     by_hub = etag if len(etag) == 64 else None
     for expected in (entry.sha256.get(name), first, by_hub):
@@ -187,25 +187,25 @@ def _check_published(entry: Entry, name: str, path: Path, etag: str = "") -> str
     return came
 
 
-def _adopt(entry: Entry, folder: Path) -> None:
+def _adopt(entry: WeightsEntry, folder: Path) -> None:
     """Weights that another program put into the hub's cache: from now on their hashes are known."""
-    if not weights.locked(entry.name):
+    if not weights.read_lock(entry.name):
         commit = folder.name if entry.hub and folder.parent.name == "snapshots" else None
         write_lock(entry, folder, revision=commit)
 
 
 def write_lock(
-    entry: Entry, folder: Path, *, published: dict[str, str] | None = None, revision: str | None = None
+    entry: WeightsEntry, folder: Path, *, published: dict[str, str] | None = None, revision: str | None = None
 ) -> None:
     """Write down what was pulled: the hash of each file, as it lies here and as it was published."""
     files = {name: digest.hash_file(folder / name) for name in entry.files}
-    line: dict[str, Any] = {"files": files, "published": published or dict(files)}
+    row: dict[str, Any] = {"files": files, "published": published or dict(files)}
     if revision:
-        line["revision"] = revision
+        row["revision"] = revision
     home = weights.weights_home()
-    with _turn(home / ".lock.turn"):
-        everything = {**weights.locked(), entry.name: line}
-        digest.write_whole(home / "lock.json", json.dumps(everything, indent=1, sort_keys=True) + "\n")
+    with _exclusively(home / ".lock.turn"):
+        everything = {**weights.read_lock(), entry.name: row}
+        digest.write_atomic(home / "lock.json", json.dumps(everything, indent=1, sort_keys=True) + "\n")
 
 
 def swap_in(new: Path, place: Path) -> None:
@@ -224,7 +224,7 @@ def swap_in(new: Path, place: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _point(pointer: Path, blob: Path) -> None:
+def _link_snapshot(pointer: Path, blob: Path) -> None:
     """A name in a snapshot, as the hub's library makes it: a relative link, or a copy where links fail."""
     pointer.parent.mkdir(parents=True, exist_ok=True)
     pointer.unlink(missing_ok=True)
@@ -235,7 +235,9 @@ def _point(pointer: Path, blob: Path) -> None:
 
 
 @contextlib.contextmanager
-def _named(entry: Entry, name: str, progress: Progress | None) -> Iterator[Callable[[int, int | None], None]]:
+def _named(
+    entry: WeightsEntry, name: str, progress: PullProgress | None
+) -> Iterator[Callable[[int, int | None], None]]:
     def tell(here: int, total: int | None) -> None:
         if progress:
             progress(entry.name, name, here, total)
@@ -244,7 +246,7 @@ def _named(entry: Entry, name: str, progress: Progress | None) -> Iterator[Calla
 
 
 @contextlib.contextmanager
-def _turn(path: Path) -> Iterator[None]:
+def _exclusively(path: Path) -> Iterator[None]:
     """One process at a time; where the system has no such locks, hashes still catch a mix-up."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:

@@ -30,7 +30,7 @@ BITS = {
 }  # fmt: skip
 
 
-class Unsafe(Exception):
+class UnsafeWeights(Exception):
     """A file that must not be loaded. The message is one sentence for people."""
 
 
@@ -44,7 +44,7 @@ def check_path(path: Path, *, allow_pickle: bool = False) -> None:
         pickles = [found for found in path.rglob("*") if found.suffix.lower() in PICKLES]
         if pickles:
             check_file(pickles[0])
-        raise Unsafe(f"{path} holds no .safetensors file; name a folder or a file of weights")
+        raise UnsafeWeights(f"{path} holds no .safetensors file; name a folder or a file of weights")
     # Pickles beside safetensors are left alone: our loaders read the safetensors only.
     for file in tensors:
         check_safetensors(file)
@@ -56,15 +56,15 @@ def check_path(path: Path, *, allow_pickle: bool = False) -> None:
 def check_file(path: Path, *, allow_pickle: bool = False) -> None:
     """Judge one file by its name and its bytes. Raises Unsafe."""
     if not path.is_file():
-        raise Unsafe(f"{path} is not a plain file, so it cannot be weights")
+        raise UnsafeWeights(f"{path} is not a plain file, so it cannot be weights")
     kind = path.suffix.lower()
     if kind == ".safetensors":
         check_safetensors(path)
     elif kind in CODE:
-        raise Unsafe(f"{path} is a program, not weights; name a .safetensors file")
-    elif kind in PICKLES or (kind != ".json" and _looks_like_pickle(_start(path))):
+        raise UnsafeWeights(f"{path} is a program, not weights; name a .safetensors file")
+    elif kind in PICKLES or (kind != ".json" and _looks_like_pickle(_first_bytes(path))):
         if not allow_pickle:
-            raise Unsafe(
+            raise UnsafeWeights(
                 f"{path} is a pickle, which can run any program when it is loaded; "
                 "convert it to .safetensors, or add `--allow-pickle` if you trust whoever made it"
             )
@@ -85,21 +85,27 @@ def check_safetensors(path: Path) -> dict[str, Any]:
         if not 2 <= length <= min(HEADER_MOST, size - 8):
             # Asked only now: an honest length may begin with the same bytes as a pickle.
             if _looks_like_pickle(start):
-                raise Unsafe(f"{path} is a pickle in the clothes of a .safetensors file; do not use it")
-            raise Unsafe(f"{path} is not a safetensors file: its header of {length} bytes cannot be")
+                raise UnsafeWeights(
+                    f"{path} is a pickle in the clothes of a .safetensors file; do not use it"
+                )
+            raise UnsafeWeights(f"{path} is not a safetensors file: its header of {length} bytes cannot be")
         raw = file.read(length)
     try:
-        header = json.loads(raw.decode("utf-8"), object_pairs_hook=_no_doubles)
+        header = json.loads(raw.decode("utf-8"), object_pairs_hook=_refuse_duplicate_keys)
     except (ValueError, RecursionError) as error:
-        raise Unsafe(f"{path} is not a safetensors file: its header cannot be read ({error})") from error
+        raise UnsafeWeights(
+            f"{path} is not a safetensors file: its header cannot be read ({error})"
+        ) from error
     if not isinstance(header, dict):
-        raise Unsafe(f"{path} is not a safetensors file: its header is no table")
+        raise UnsafeWeights(f"{path} is not a safetensors file: its header is no table")
     metadata = header.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
-        raise Unsafe(f"{path} has metadata that is no table of texts; fetch the file again")
+        raise UnsafeWeights(f"{path} has metadata that is no table of texts; fetch the file again")
     _check_tensors(path, header, size - 8 - length)
     if zipfile.is_zipfile(path):
-        raise Unsafe(f"{path} is a zip as well as a safetensors file, as no honest file is; do not use it")
+        raise UnsafeWeights(
+            f"{path} is a zip as well as a safetensors file, as no honest file is; do not use it"
+        )
     return header
 
 
@@ -112,30 +118,32 @@ def _check_tensors(path: Path, header: dict[str, Any], room: int) -> None:
             shape, bits = facts["shape"], BITS[facts["dtype"]]
             numbers = [begin, end, *shape]
         except (KeyError, TypeError, ValueError) as error:
-            raise Unsafe(f"{path} describes the tensor {name!r} in a way no reader knows") from error
+            raise UnsafeWeights(f"{path} describes the tensor {name!r} in a way no reader knows") from error
         if not all(type(number) is int and 0 <= number < 1 << 53 for number in numbers) or len(shape) > 16:
-            raise Unsafe(f"{path} gives the tensor {name!r} an impossible shape or place")
+            raise UnsafeWeights(f"{path} gives the tensor {name!r} an impossible shape or place")
         if math.prod(shape) * bits != (end - begin) * 8:
-            raise Unsafe(f"{path} gives the tensor {name!r} another length than its shape needs")
+            raise UnsafeWeights(f"{path} gives the tensor {name!r} another length than its shape needs")
         spans.append((begin, end, name))
     at = 0
     for begin, end, name in sorted(spans):
         if begin != at:
-            raise Unsafe(f"{path} has a hole or an overlap before the tensor {name!r}; fetch the file again")
+            raise UnsafeWeights(
+                f"{path} has a hole or an overlap before the tensor {name!r}; fetch the file again"
+            )
         at = end
     if at != room:
         what = "ends early" if at > room else f"has {room - at} bytes that no tensor claims"
-        raise Unsafe(f"{path} {what}; fetch the file again")
+        raise UnsafeWeights(f"{path} {what}; fetch the file again")
 
 
 def read_config(path: Path, *, allowed: Collection[str] | None = None) -> dict[str, Any]:
     """Read a JSON file of settings and judge it by `check_config`. Raises Unsafe."""
     try:
         if path.stat().st_size > JSON_MOST:
-            raise Unsafe(f"{path} is too large to be settings; do not use it")
-        found = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_no_doubles)
+            raise UnsafeWeights(f"{path} is too large to be settings; do not use it")
+        found = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_refuse_duplicate_keys)
     except (OSError, ValueError, RecursionError) as error:
-        raise Unsafe(f"{path} cannot be read as JSON ({error}); fetch it again") from error
+        raise UnsafeWeights(f"{path} cannot be read as JSON ({error}); fetch it again") from error
     if isinstance(found, list):  # modules.json of sentence-transformers
         _check_parts(found, path)
         return {"parts": found}
@@ -151,7 +159,7 @@ def check_config(config: Any, *, where: str, allowed: Collection[str] | None = N
     image processor. Settings of no known kind are only searched for keys that name code.
     """
     if not isinstance(config, Mapping):
-        raise Unsafe(f"{where} is no table of settings; do not use it")
+        raise UnsafeWeights(f"{where} is no table of settings; do not use it")
     _refuse_code(config, where, 0)
     known = allowed if allowed is not None else _known_keys(config)
     if known is not None:
@@ -166,15 +174,15 @@ def _check_parts(parts: list[Any], path: Path) -> None:
         )
         package, _, name = kind.rpartition(".")
         if not f"{package}.".startswith("sentence_transformers.") or name not in SENTENCE_PARTS:
-            raise Unsafe(f"{path} wants the class {kind!r}, which is not on the list of harmless ones")
+            raise UnsafeWeights(f"{path} wants the class {kind!r}, which is not on the list of harmless ones")
         if place.startswith(("/", "\\")) or ".." in place:
-            raise Unsafe(f"{path} points out of its folder, to {place!r}; do not use it")
+            raise UnsafeWeights(f"{path} points out of its folder, to {place!r}; do not use it")
 
 
 def _only(config: Mapping[str, Any], known: Collection[str], where: str) -> None:
     for key, value in config.items():
         if key not in known:
-            raise Unsafe(f"{where} has the setting {key!r}, which is not on the list of harmless ones")
+            raise UnsafeWeights(f"{where} has the setting {key!r}, which is not on the list of harmless ones")
         if key in INNER and isinstance(value, Mapping):
             _only(value, known, f"{where} ({key})")
 
@@ -193,18 +201,20 @@ def _known_keys(config: Mapping[str, Any]) -> Collection[str] | None:
 
 def _refuse_code(value: Any, where: str, depth: int) -> None:
     if depth > DEPTH_MOST:
-        raise Unsafe(f"{where} is nested too deep for settings; do not use it")
+        raise UnsafeWeights(f"{where} is nested too deep for settings; do not use it")
     if isinstance(value, Mapping):
         for key, inner in value.items():
             if key in _keys("names_code"):
-                raise Unsafe(f"{where} has the setting {key!r}, which can make a library load foreign code")
+                raise UnsafeWeights(
+                    f"{where} has the setting {key!r}, which can make a library load foreign code"
+                )
             _refuse_code(inner, where, depth + 1)
     elif isinstance(value, list):
         for inner in value:
             _refuse_code(inner, where, depth + 1)
 
 
-def _start(path: Path) -> bytes:
+def _first_bytes(path: Path) -> bytes:
     with path.open("rb") as file:
         return file.read(8)
 
@@ -213,7 +223,7 @@ def _looks_like_pickle(start: bytes) -> bool:
     return start[:4] == b"PK\x03\x04" or (start[:1] == b"\x80" and start[1:2] in b"\x02\x03\x04\x05")
 
 
-def _no_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _refuse_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Readers disagree on which of two equal keys counts, so what was checked may not be what is used."""
     found = dict(pairs)
     if len(found) != len(pairs):

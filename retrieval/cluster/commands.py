@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tagline.tagging.cluster import LOCAL, ClusterError, required
+from tagline.tagging.cluster import LOCAL, ClusterError, require_ray
 from tagline.tagging.cluster.commands import catalog
 from tagline.tagging.library import NothingFound
 from tagline.tagging.names import safe
 from tagline.tagging.output import emit, output_options, to_json
 
 if TYPE_CHECKING:
-    from tagline.retrieval.cluster.pieces import Head, Spot
+    from tagline.retrieval.cluster.pieces import ShardedIndex, Location
     from tagline.retrieval.rows import Vectors
 
 __all__ = ["catalog", "index", "serve"]
@@ -25,12 +25,12 @@ SOURCE = "scene"  # the expert whose vectors of CLIP lie in the shards
 
 
 @contextmanager
-def _in_words() -> Iterator[None]:
+def _as_sentence() -> Iterator[None]:
     from tagline.retrieval.rows import BadIndex
     from tagline.tagging.schema import CatalogError
 
     try:
-        required()
+        require_ray()
         yield
     except (ClusterError, BadIndex, CatalogError) as error:
         raise click.ClickException(str(error)) from error
@@ -42,40 +42,40 @@ def index(shards: str | None, address: str, out: str | None, source: str | None,
         raise click.UsageError(
             "--cluster wants the SHARDS that `tagline tag --cluster` wrote, and --out FOLDER"
         )
-    with _in_words():
-        from tagline.retrieval.cluster.building import build
+    with _as_sentence():
+        from tagline.retrieval.cluster.building import build_sharded_index
         from tagline.tagging.approvals import approve
         from tagline.tagging.cluster.sources import is_url
 
         if is_url(shards):  # who names it here has approved it, and the index will name it
             approve(shards.rstrip("/"))
-        head = build(
+        head = build_sharded_index(
             shards, Path(out), source or SOURCE, address, say=lambda line: click.echo(line, err=True)
         )
-    told = {"rows": head.rows, "pieces": len(head.pieces), "probes": head.probes, "folder": out}
-    click.echo(to_json(told) if as_json else f"{head.rows} rows in {len(head.pieces)} pieces in {safe(out)}")
+    data = {"rows": head.rows, "pieces": len(head.shards), "probes": head.probes, "folder": out}
+    click.echo(to_json(data) if as_json else f"{head.rows} rows in {len(head.shards)} pieces in {safe(out)}")
     return 0
 
 
-def serve(address: str, pieces: str | None, replicas: int, stop: bool) -> int:
+def serve(address: str, folder: str | None, replicas: int, stop: bool) -> int:
     """Put an index in pieces on Ray Serve, or take it off; returns the exit code. It stays when this ends."""
-    if pieces is None:
+    if folder is None:
         raise click.UsageError("--cluster wants --pieces: the folder that `tagline index --cluster` wrote")
     if address == LOCAL:
         raise click.UsageError("a local cluster ends with the command; start one with `ray start --head`")
-    with _in_words():
+    with _as_sentence():
         from tagline.retrieval.cluster import serving
-        from tagline.retrieval.cluster.pieces import Head
-        from tagline.tagging.cluster.joining import joined
+        from tagline.retrieval.cluster.pieces import ShardedIndex
+        from tagline.tagging.cluster.joining import connected
 
-        head = Head.read(Path(pieces))
-        with joined(address):
+        head = ShardedIndex.read(Path(folder))
+        with connected(address):
             if stop:
-                serving.stop(Path(pieces))
-                click.echo(f"{len(head.pieces)} pieces are not served any more")
+                serving.stop(Path(folder))
+                click.echo(f"{len(head.shards)} pieces are not served any more")
                 return 0
-            serving.start(Path(pieces), replicas=replicas)
-    click.echo(f"{head.rows} rows in {len(head.pieces)} pieces are served by {replicas} replicas each")
+            serving.start(Path(folder), replicas=replicas)
+    click.echo(f"{head.rows} rows in {len(head.shards)} pieces are served by {replicas} replicas each")
     return 0
 
 
@@ -88,7 +88,12 @@ def serve(address: str, pieces: str | None, replicas: int, stop: bool) -> int:
 @click.option("-k", "count", type=click.IntRange(1, 1000), default=10, help="How many at most.")
 @output_options
 def ask(
-    pieces: str, words: tuple[str, ...], address: str, weights: str | None, config: str | None, count: int
+    index_folder: str,
+    words: tuple[str, ...],
+    address: str,
+    weights: str | None,
+    config: str | None,
+    count: int,
 ) -> None:
     """Find what a sentence describes in an index that `tagline serve --cluster` serves.
 
@@ -97,28 +102,28 @@ def ask(
     \b
     tagline catalog ask /shared/index a dog on the beach --cluster head:6379
     """
-    with _in_words():
-        from tagline.retrieval.cluster.pieces import Head
+    with _as_sentence():
+        from tagline.retrieval.cluster.pieces import ShardedIndex
         from tagline.retrieval.cluster.serving import ServedIndex
-        from tagline.tagging.cluster.joining import joined
+        from tagline.tagging.cluster.joining import connected
 
-        head = Head.read(Path(pieces))
-        query = _encoded(head, " ".join(words), weights, config)
-        with joined(address):
-            served = ServedIndex(Path(pieces), head.fingerprint)
+        head = ShardedIndex.read(Path(index_folder))
+        query = _encode_query(head, " ".join(words), weights, config)
+        with connected(address):
+            served = ServedIndex(Path(index_folder), head.fingerprint)
             ids, scores = served.search(query, count)
-            kept = ids[0] >= 0
-            spots = served.spots(ids[0][kept])
-        rows = _rows(head, spots, scores[0][kept].tolist())
+            valid = ids[0] >= 0
+            locations = served.locations(ids[0][valid])
+        rows = _rows(head, locations, scores[0][valid].tolist())
     emit(rows, ("score", "url", "start", "end"))
     if not rows:
         raise NothingFound("the index is empty")
 
 
-def _encoded(head: Head, sentence: str, weights: str | None, config: str | None) -> Vectors:
+def _encode_query(head: ShardedIndex, sentence: str, weights: str | None, config: str | None) -> Vectors:
     """A sentence as the expert's own CLIP writes it, float32 [1, D]."""
     from tagline.tagging.settings import SettingsError
-    from tagline.tagging.settings import load as settings
+    from tagline.tagging.settings import load_settings as settings
 
     try:
         expert = settings(config).build(head.source, collection=weights)
@@ -138,21 +143,21 @@ def _encoded(head: Head, sentence: str, weights: str | None, config: str | None)
     return found
 
 
-def _rows(head: Head, spots: list[Spot], scores: list[float]) -> list[dict[str, object]]:
+def _rows(head: ShardedIndex, locations: list[Location], scores: list[float]) -> list[dict[str, object]]:
     """Hits with the addresses of their videos, where the shards still say them."""
     from tagline.tagging import approvals
     from tagline.tagging.cluster import asking
-    from tagline.tagging.cluster.shards import Shelf
+    from tagline.tagging.cluster.shards import ShardStore
     from tagline.tagging.cluster.sources import is_url
 
-    if is_url(head.shards) and not approvals.is_approved(head.shards):
+    if is_url(head.source_url) and not approvals.is_approved(head.source_url):
         raise ClusterError(
-            f"the index names {safe(head.shards, 200)}, which you have not approved, so it is not asked; "
-            f"if you trust it, run `tagline approve {safe(head.shards, 200)}`"
+            f"the index names {safe(head.source_url, 200)}, which you have not approved, so it is not asked; "
+            f"if you trust it, run `tagline approve {safe(head.source_url, 200)}`"
         )
-    shelf = Shelf(head.shards)
-    where = asking.places(shelf, shelf.parts(), {spot.video for spot in spots})
+    store = ShardStore(head.source_url)
+    where = asking.addresses(store, store.parts(), {location.video for location in locations})
     return [
         {"score": score, "url": where.get(spot.video, spot.video), "start": spot.start, "end": spot.end}
-        for spot, score in zip(spots, scores, strict=True)
+        for spot, score in zip(locations, scores, strict=True)
     ]

@@ -9,19 +9,19 @@ from typing import Any
 from tagline.experts.tags import HUMAN_SOURCE, Modality, Tag
 from tagline.retrieval.search import Evidence
 from tagline.retrieval.web.desk import id_of
-from tagline.retrieval.web.overview import Entry
+from tagline.retrieval.web.overview import VideoEntry
 from tagline.tagging.catalog import Catalog
 from tagline.tagging.names import safe
 from tagline.tagging.records import Video
-from tagline.tagging.sidecars.transcript import lines
+from tagline.tagging.sidecars.transcript import caption_lines
 from tagline.tagging.timeline import lanes
 from tagline.tagging.vocabulary import clean
 
-TITLE_MOST = 300
-CHIPS = 6  # tags that stand for a video in a list
+MAX_TITLE = 300
+TOP_TAGS = 6  # tags that stand for a video in a list
 
 # What browsers play by themselves; anything else, and what they fail at, gets a preview.
-DIRECT = {
+PLAYABLE = {
     ".mp4": ({"h264", "av1", "vp9"}, "video/mp4"),
     ".m4v": ({"h264"}, "video/mp4"),
     ".mov": ({"h264"}, "video/mp4"),
@@ -31,7 +31,7 @@ DIRECT = {
 
 def media_type(name: str) -> str:
     """The type under which a file is sent; never one that a browser would read as a page."""
-    return DIRECT.get(PurePath(name).suffix.lower(), (None, "application/octet-stream"))[1]
+    return PLAYABLE.get(PurePath(name).suffix.lower(), (None, "application/octet-stream"))[1]
 
 
 def _suffix(video: Video) -> str:
@@ -43,26 +43,26 @@ def name_of(video: Video) -> str:
     return safe(PurePath(video.paths[0]).name if video.paths else video.hash, 160)
 
 
-def head(video: Video) -> dict[str, Any]:
+def video_head(video: Video) -> dict[str, Any]:
     """What a list shows of a video."""
     facts = video.facts
     return {
         "id": id_of(video),
         "name": name_of(video),
-        "title": safe(clean(video.title, TITLE_MOST)) if video.title else None,
+        "title": safe(clean(video.title, MAX_TITLE)) if video.title else None,
         "created": safe(video.created, 40) if video.created else None,
         "duration": facts.duration if facts else None,
         "width": facts.width if facts else None,
         "height": facts.height if facts else None,
         "there": bool(video.paths),
-        "direct": facts is not None and facts.codec in DIRECT.get(_suffix(video), ((), ""))[0],
+        "direct": facts is not None and facts.codec in PLAYABLE.get(_suffix(video), ((), ""))[0],
     }
 
 
-def why(evidence: Iterable[Evidence]) -> list[dict[str, Any]]:
+def evidence_payload(evidence: Iterable[Evidence]) -> list[dict[str, Any]]:
     return [
         {
-            "text": safe(clean(one.text, TITLE_MOST)),
+            "text": safe(clean(one.text, MAX_TITLE)),
             "kind": str(one.kind),
             "start": one.start,
             "end": one.end,
@@ -72,37 +72,37 @@ def why(evidence: Iterable[Evidence]) -> list[dict[str, Any]]:
     ]
 
 
-def chips(entry: Entry | None) -> list[dict[str, Any]]:
+def top_tags(entry: VideoEntry | None) -> list[dict[str, Any]]:
     """The tags that say most of a video: the surest of each modality in turn."""
     if entry is None:
         return []
-    by_sense: dict[Modality, list[Any]] = {}
-    for (modality, text), held in entry.tags.items():
-        by_sense.setdefault(modality, []).append((text, held))
+    by_modality: dict[Modality, list[Any]] = {}
+    for (modality, text), best in entry.tags.items():
+        by_modality.setdefault(modality, []).append((text, best))
     chosen: list[dict[str, Any]] = []
-    for turn in range(CHIPS):
+    for rank in range(TOP_TAGS):
         for modality in Modality:
-            if turn < len(by_sense.get(modality, ())) and len(chosen) < CHIPS:
-                text, held = by_sense[modality][turn]
+            if rank < len(by_modality.get(modality, ())) and len(chosen) < TOP_TAGS:
+                text, best = by_modality[modality][rank]
                 chosen.append(
                     {
                         "text": safe(text),
                         "modality": modality.value,
-                        "score": round(held.score, 4),
-                        "start": held.start,
-                        "end": held.end,
+                        "score": round(best.score, 4),
+                        "start": best.start,
+                        "end": best.end,
                     }
                 )
     return chosen
 
 
-def detail(catalog: Catalog, video: Video) -> dict[str, Any]:
+def video_payload(catalog: Catalog, video: Video) -> dict[str, Any]:
     """Everything that the page shows of one video."""
     tags = catalog.tags(video.id)
     facts = video.facts
     kind = media_type(video.paths[0] if video.paths else "")
     return {
-        **head(video),
+        **video_head(video),
         "fps": round(float(facts.fps), 3) if facts and facts.fps else None,
         "codec": safe(facts.codec, 40) if facts else None,
         "colour": safe(facts.colour, 40) if facts else None,
@@ -121,8 +121,8 @@ def detail(catalog: Catalog, video: Video) -> dict[str, Any]:
 
 def accepted(catalog: Catalog, video: Video) -> set[tuple[Modality, str]]:
     """The tags that a person has vouched for."""
-    said = [v for v in catalog.verdicts(video.id) if v.kind == "accept"]
-    return {(v.modality, catalog.canonical(v.text, v.modality)) for v in said if v.modality is not None}
+    verdicts = [v for v in catalog.verdicts(video.id) if v.kind == "accept"]
+    return {(v.modality, catalog.canonical(v.text, v.modality)) for v in verdicts if v.modality is not None}
 
 
 def _lanes(catalog: Catalog, video: Video, tags: Sequence[Tag]) -> list[dict[str, Any]]:
@@ -151,8 +151,8 @@ def _lanes(catalog: Catalog, video: Video, tags: Sequence[Tag]) -> list[dict[str
 def _rejected(catalog: Catalog, video: Video, tags: Sequence[Tag]) -> list[dict[str, Any]]:
     """What experts say and a person has said is wrong."""
     holds = {(tag.modality, tag.text) for tag in tags}
-    all_said = {(tag.modality, tag.text) for tag in catalog.tags(video.id, judged=False)}
-    return [{"modality": m.value, "text": safe(t)} for m, t in sorted(all_said - holds)]
+    every_tag = {(tag.modality, tag.text) for tag in catalog.tags(video.id, judged=False)}
+    return [{"modality": m.value, "text": safe(t)} for m, t in sorted(every_tag - holds)]
 
 
 def _transcript(catalog: Catalog, video: Video) -> list[dict[str, Any]]:
@@ -163,16 +163,16 @@ def _transcript(catalog: Catalog, video: Video) -> list[dict[str, Any]]:
             "end": max(word.end for word in group),
             "words": [{"text": safe(clean(w.text)), "start": w.start, "end": w.end} for w in group],
         }
-        for group in lines(catalog.words(video.id))
+        for group in caption_lines(catalog.words(video.id))
     ]
 
 
-def evidence(catalog: Catalog, video: Video, modality: Modality, text: str) -> dict[str, Any]:
+def tag_evidence(catalog: Catalog, video: Video, modality: Modality, text: str) -> dict[str, Any]:
     """What lies behind one tag: who said it, with what, in which frames; and what people said of it."""
     spans = [t for t in catalog.tags(video.id) if t.modality == modality and safe(t.text) == text]
     raw = [t for t in catalog.tags(video.id, raw=True) if t.modality == modality]
-    said = {t.source: safe(t.text) for t in raw if safe(catalog.canonical(t.text, modality)) == text}
-    sources = {tag.source for tag in spans} | set(said)
+    tag_texts = {t.source: safe(t.text) for t in raw if safe(catalog.canonical(t.text, modality)) == text}
+    sources = {tag.source for tag in spans} | set(tag_texts)
     runs = [run for run in catalog.runs(video.id) if run.expert in sources]
     seen: list[dict[str, Any]] = [
         {"time": s.time, "score": round(s.score, 4), "box": list(s.box) if s.box else None}
@@ -185,7 +185,7 @@ def evidence(catalog: Catalog, video: Video, modality: Modality, text: str) -> d
         "experts": [
             {
                 "expert": safe(run.expert, 60),
-                "said": said.get(run.expert),
+                "said": tag_texts.get(run.expert),
                 "version": safe(run.version, 40),
                 "fingerprint": run.fingerprint[:12],
                 "at": run.at,

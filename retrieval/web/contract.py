@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 from tagline.tagging.names import safe
 
-BODY_MOST = 4_096  # bytes; the largest body is a tag with its span
-QUERY_MOST = 4_096  # bytes of everything behind the question mark
+MAX_BODY = 4_096  # bytes; the largest body is a tag with its span
+MAX_QUERY = 4_096  # bytes of everything behind the question mark
 
 Values = Mapping[str, Any]
 
@@ -30,13 +30,13 @@ class Param:
     """One value that a route takes. `says` is its description; `most` of a string is its length."""
 
     name: str
-    says: str
+    description: str
     kind: Literal["string", "integer", "number"] = "string"
     where: Literal["query", "path", "body"] = "query"
     required: bool = False
-    many: int = 0  # how many times it may be given; 0: once, and it is no list
-    least: float | None = None
-    most: float | None = None
+    max_count: int = 0  # how many times it may be given; 0: once, and it is no list
+    minimum: float | None = None
+    maximum: float | None = None
     pattern: str | None = None
     choices: tuple[str, ...] = ()
     default: Any = None
@@ -44,36 +44,36 @@ class Param:
     def schema(self) -> dict[str, Any]:
         one: dict[str, Any] = {"type": self.kind}
         if self.kind == "string":
-            one |= {"maxLength": int(self.most)} if self.most is not None else {}
-            one |= {"minLength": int(self.least)} if self.least is not None else {}
+            one |= {"maxLength": int(self.maximum)} if self.maximum is not None else {}
+            one |= {"minLength": int(self.minimum)} if self.minimum is not None else {}
         else:
-            one |= {"maximum": self.most} if self.most is not None else {}
-            one |= {"minimum": self.least} if self.least is not None else {}
+            one |= {"maximum": self.maximum} if self.maximum is not None else {}
+            one |= {"minimum": self.minimum} if self.minimum is not None else {}
         one |= {"pattern": f"^{self.pattern}$"} if self.pattern else {}
         one |= {"enum": list(self.choices)} if self.choices else {}
-        if self.many:
-            return {"type": "array", "items": one, "maxItems": self.many}
+        if self.max_count:
+            return {"type": "array", "items": one, "maxItems": self.max_count}
         return one | ({"default": self.default} if self.default is not None else {})
 
     def from_text(self, text: str) -> Any:
         """A value that stands in an address."""
         if self.kind == "string":
-            return self.checked(text)
+            return self.validate(text)
         form = r"-?\d{1,18}" if self.kind == "integer" else r"-?\d{1,18}(\.\d{1,18})?"
         if not re.fullmatch(form, text, re.ASCII):
-            raise Problem(400, f"{self.name} is to be {self._wanted()}, not '{safe(text, 40)}'")
-        return self.checked(int(text) if self.kind == "integer" else float(text))
+            raise Problem(400, f"{self.name} is to be {self._expected()}, not '{safe(text, 40)}'")
+        return self.validate(int(text) if self.kind == "integer" else float(text))
 
-    def checked(self, value: Any) -> Any:
+    def validate(self, value: Any) -> Any:
         """A value of JSON, refused if it is of another kind or beyond its bounds."""
         kinds: dict[str, Any] = {"string": str, "integer": int, "number": (int, float)}
         if not isinstance(value, kinds[self.kind]) or isinstance(value, bool):
-            raise Problem(400, f"{self.name} is to be {self._wanted()}")
+            raise Problem(400, f"{self.name} is to be {self._expected()}")
         size = len(value) if isinstance(value, str) else value
-        low = self.least is not None and size < self.least
-        high = self.most is not None and size > self.most
+        low = self.minimum is not None and size < self.minimum
+        high = self.maximum is not None and size > self.maximum
         if low or high or (isinstance(value, float) and not math.isfinite(value)):
-            raise Problem(400, f"{self.name} is to be {self._wanted()}")
+            raise Problem(400, f"{self.name} is to be {self._expected()}")
         if self.choices and value not in self.choices:
             raise Problem(400, f"{self.name} is to be one of {', '.join(self.choices)}")
         if self.pattern and not re.fullmatch(self.pattern, value, re.ASCII):
@@ -81,13 +81,13 @@ class Param:
             raise Problem(404 if self.where == "path" else 400, f"'{safe(value, 40)}' is no {self.name}")
         return value
 
-    def _wanted(self) -> str:
+    def _expected(self) -> str:
         if self.kind == "string":
-            bounds = f" of {int(self.least or 0)} to {int(self.most)} characters" if self.most else ""
+            bounds = f" of {int(self.minimum or 0)} to {int(self.maximum)} characters" if self.maximum else ""
             return f"a text{bounds}"
         noun = "a whole number" if self.kind == "integer" else "a number"
-        if self.least is not None and self.most is not None:
-            return f"{noun} from {self.least:g} to {self.most:g}"
+        if self.minimum is not None and self.maximum is not None:
+            return f"{noun} from {self.minimum:g} to {self.maximum:g}"
         return noun
 
 
@@ -98,8 +98,8 @@ class Route:
     method: Literal["GET", "POST"]
     path: str
     run: Callable[..., Any]
-    says: str
-    gives: str
+    summary: str
+    returns: str
     params: tuple[Param, ...] = ()
     kind: Literal["api", "picture", "media"] = "api"
     problems: tuple[int, ...] = ()
@@ -114,39 +114,39 @@ class Route:
 
 def read_query(route: Route, pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
     """The values behind the question mark; what the route does not know is an error, not ignored."""
-    known = {param.name: param for param in route.of("query")}
+    params = {param.name: param for param in route.of("query")}
     given: dict[str, list[str]] = {}
     for name, text in pairs:
-        if name not in known:
+        if name not in params:
             raise Problem(400, f"there is no parameter '{safe(name, 40)}' here; /api/openapi.json lists them")
         given.setdefault(name, []).append(text)
     values: dict[str, Any] = {}
-    for name, param in known.items():
+    for name, param in params.items():
         texts = given.get(name, [])
-        if len(texts) > max(param.many, 1):
-            raise Problem(400, f"{name} may be given {max(param.many, 1)} times at most")
+        if len(texts) > max(param.max_count, 1):
+            raise Problem(400, f"{name} may be given {max(param.max_count, 1)} times at most")
         if param.required and not texts:
             raise Problem(400, f"{name} is missing")
         read = [param.from_text(text) for text in texts]
-        values[name] = read if param.many else read[0] if read else param.default
+        values[name] = read if param.max_count else read[0] if read else param.default
     return values
 
 
 def read_body(route: Route, data: bytes) -> dict[str, Any]:
     """The values of a JSON body."""
-    known = {param.name: param for param in route.of("body")}
+    params = {param.name: param for param in route.of("body")}
     try:
         body = json.loads(data) if data else {}
     except (ValueError, RecursionError):
         raise Problem(400, "the body is no JSON") from None
-    if not isinstance(body, dict) or not set(body) <= set(known):
-        raise Problem(400, f"the body is to be a JSON object with {', '.join(known) or 'nothing in it'}")
-    for name, param in known.items():
+    if not isinstance(body, dict) or not set(body) <= set(params):
+        raise Problem(400, f"the body is to be a JSON object with {', '.join(params) or 'nothing in it'}")
+    for name, param in params.items():
         if param.required and body.get(name) is None:
             raise Problem(400, f"{name} is missing")
     return {
-        name: param.default if body.get(name) is None else param.checked(body[name])
-        for name, param in known.items()
+        name: param.default if body.get(name) is None else param.validate(body[name])
+        for name, param in params.items()
     }
 
 
@@ -200,24 +200,24 @@ def openapi(table: Sequence[Route], schemas: Mapping[str, Any], version: str) ->
 
 def _operation(route: Route) -> dict[str, Any]:
     content = (
-        {route.gives: {"schema": {"type": "string", "contentMediaType": route.gives}}}
-        if "/" in route.gives
-        else {"application/json": {"schema": {"$ref": f"#/components/schemas/{route.gives}"}}}
+        {route.returns: {"schema": {"type": "string", "contentMediaType": route.returns}}}
+        if "/" in route.returns
+        else {"application/json": {"schema": {"$ref": f"#/components/schemas/{route.returns}"}}}
     )
-    known = {400, 403, 404, 429, 503, *route.problems, *((401, 413, 415) if route.changes else (401,))}
+    statuses = {400, 403, 404, 429, 503, *route.problems, *((401, 413, 415) if route.changes else (401,))}
     responses: dict[str, Any] = {"200": {"description": "Done.", "content": content}}
     if route.kind == "media":
         responses["206"] = {"description": "A part of the file."}
     problem = {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    responses |= {str(code): {"description": PROBLEMS[code], "content": problem} for code in sorted(known)}
-    operation: dict[str, Any] = {"summary": route.says, "responses": responses}
+    responses |= {str(code): {"description": PROBLEMS[code], "content": problem} for code in sorted(statuses)}
+    operation: dict[str, Any] = {"summary": route.summary, "responses": responses}
     params = [*route.of("path"), *route.of("query")]
     if params:
         operation["parameters"] = [
             {
                 "name": param.name,
                 "in": param.where,
-                "description": param.says,
+                "description": param.description,
                 "required": param.required or param.where == "path",
                 "schema": param.schema(),
             }
@@ -238,5 +238,5 @@ def _body_schema(route: Route) -> dict[str, Any]:
         "type": "object",
         "additionalProperties": False,
         "required": [param.name for param in body if param.required],
-        "properties": {param.name: {**param.schema(), "description": param.says} for param in body},
+        "properties": {param.name: {**param.schema(), "description": param.description} for param in body},
     }

@@ -15,17 +15,17 @@ from pathlib import Path
 
 from tagline.experts.decoder import Decoder, Limits
 from tagline.retrieval.web.contract import Problem
-from tagline.retrieval.web.overview import Overview
-from tagline.retrieval.web.shelf import Shelf
+from tagline.retrieval.web.overview import OverviewCache
+from tagline.retrieval.web.shelf import MediaCache
 from tagline.tagging import places
 from tagline.tagging.catalog import Catalog, CatalogError
 from tagline.tagging.records import Place, Video
 
-HASHED = 20  # characters of a content's hash that make a video's id on the page
-ID = rf"[0-9a-f]{{{HASHED}}}|x[0-9a-f]{{2,400}}"
-SHELF_BYTES = 512 << 20
-CATALOGS = 4
-PROVED = 10_000  # files of which that is remembered
+ID_CHARACTERS = 20  # characters of a content's hash that make a video's id on the page
+ID = rf"[0-9a-f]{{{ID_CHARACTERS}}}|x[0-9a-f]{{2,400}}"
+CACHE_BYTES = 512 << 20
+MAX_CATALOGS = 4
+MAX_VERIFIED = 10_000  # files of which that is remembered
 
 # One file may cost less here than in a run: somebody is waiting for it.
 LIMITS = Limits(seconds=90.0, memory=2 << 30, view_bytes=64 << 20, footage_bytes=128 << 20)
@@ -34,12 +34,12 @@ LIMITS = Limits(seconds=90.0, memory=2 << 30, view_bytes=64 << 20, footage_bytes
 def id_of(video: Video) -> str:
     """The id of a video on the page. It says nothing of where the file lies, and holds after a restart."""
     if len(video.hash) == 64 and video.hash.isalnum():
-        return video.hash[:HASHED]
+        return video.hash[:ID_CHARACTERS]
     return "x" + video.hash.encode().hex()[:400]
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class OpenedVideo:
     """A video's file, opened and looked at: it is the one that the catalog knows."""
 
     descriptor: int
@@ -47,33 +47,35 @@ class Opened:
     mtime_ns: int
     path: Path  # where it really lies
 
-    def is_same(self, other: Opened) -> bool:
+    def is_same(self, other: OpenedVideo) -> bool:
         return (self.size, self.mtime_ns, self.path) == (other.size, other.mtime_ns, other.path)
 
     def close(self) -> None:
         os.close(self.descriptor)
 
 
-class Desk:
+class AppState:
     """Everything behind the page. Safe to use from several threads."""
 
-    def __init__(self, home: places.Home, *, jobs: int = 2, shelf_bytes: int = SHELF_BYTES) -> None:
+    def __init__(self, home: places.Home, *, jobs: int = 2, cache_bytes: int = CACHE_BYTES) -> None:
         self.home = home
         self._free: queue.LifoQueue[Catalog] = queue.LifoQueue()
         self._writing = threading.Lock()
         self.closed = threading.Event()
-        for _ in range(CATALOGS):
+        for _ in range(MAX_CATALOGS):
             self._free.put(Catalog.open(home, create=False))
-        self.shelf = Shelf(home.file.parent / "page", shelf_bytes)
+        self.cache = MediaCache(home.file.parent / "page", cache_bytes)
         self.decoder = Decoder(jobs, LIMITS)
-        self.overview = Overview()
-        self._proved: dict[tuple[int | str, ...], bool] = {}  # files with another time: is the content ours?
+        self.overview = OverviewCache()
+        self._verified: dict[
+            tuple[int | str, ...], bool
+        ] = {}  # files with another time: is the content ours?
 
     def close(self) -> None:
         """End the decoder and give the files back."""
         self.closed.set()
         self.decoder.close()
-        self.shelf.close()
+        self.cache.close()
         with contextlib.suppress(queue.Empty):
             while True:
                 self._free.get_nowait().close()
@@ -123,22 +125,22 @@ class Desk:
                 return video
         raise Problem(404, "there is no such video in this library")
 
-    def open_file(self, catalog: Catalog, video: Video) -> Opened:
+    def open_file(self, catalog: Catalog, video: Video) -> OpenedVideo:
         """A file of this video that is still the one that was looked at; else a sentence, as 404."""
         refused = "its file is not there"
         for path in video.paths:
-            known = catalog.place(path)
-            if known is None:
+            place = catalog.place(path)
+            if place is None:
                 continue
             try:
-                return self._open(catalog, known[1], video.hash)
+                return self._open(catalog, place[1], video.hash)
             except PermissionError as error:
                 refused = str(error) if error.errno is None else "its file may not be read"
             except OSError:
                 continue
         raise Problem(404, f"{refused}; run `tagline tag` to look again")
 
-    def _open(self, catalog: Catalog, place: Place, digest: str) -> Opened:
+    def _open(self, catalog: Catalog, place: Place, digest: str) -> OpenedVideo:
         descriptor = os.open(place.path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0))
         try:
             found = os.fstat(descriptor)
@@ -149,25 +151,25 @@ class Desk:
             within = os.path.commonpath([root, real]) == root if inside else real == place.path
             if not within:
                 raise PermissionError("its file is a link that leads out of the library")
-            if not stat.S_ISREG(found.st_mode) or not self._is_known(descriptor, found, place, digest):
+            if not stat.S_ISREG(found.st_mode) or not self._is_unchanged(descriptor, found, place, digest):
                 raise PermissionError("its file has changed since it was looked at")
         except BaseException:
             os.close(descriptor)
             raise
-        return Opened(descriptor, found.st_size, found.st_mtime_ns, Path(real))
+        return OpenedVideo(descriptor, found.st_size, found.st_mtime_ns, Path(real))
 
-    def _is_known(self, descriptor: int, found: os.stat_result, place: Place, digest: str) -> bool:
+    def _is_unchanged(self, descriptor: int, found: os.stat_result, place: Place, digest: str) -> bool:
         """Whether it holds what was looked at: by size and time, or, with another time, by its content."""
         if found.st_size != place.size:
             return False
         if found.st_mtime_ns == place.mtime_ns:
             return True
         seen = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, digest)
-        if seen not in self._proved:
-            self._proved[seen] = _hash_of(descriptor) == digest
-            while len(self._proved) > PROVED:
-                self._proved.pop(next(iter(self._proved)), None)
-        return self._proved[seen]
+        if seen not in self._verified:
+            self._verified[seen] = _hash_of(descriptor) == digest
+            while len(self._verified) > MAX_VERIFIED:
+                self._verified.pop(next(iter(self._verified)), None)
+        return self._verified[seen]
 
 
 def _hash_of(descriptor: int) -> str:

@@ -11,9 +11,9 @@ from urllib.parse import parse_qs
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tagline.retrieval.web.contract import QUERY_MOST, Problem
+from tagline.retrieval.web.contract import MAX_QUERY, Problem
 
-HEADERS = {
+SECURITY_HEADERS = {
     # Scripts, styles, pictures and videos of this server and nothing else; markup never comes out of text.
     "content-security-policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; "
@@ -27,29 +27,31 @@ HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
 }
-SAFE = frozenset({"GET", "HEAD"})
+SAFE_METHODS = frozenset({"GET", "HEAD"})
 
 
 @dataclass(frozen=True, slots=True)
-class Keys:
+class AuthSettings:
     """What opens the doors. hosts: the names under which this server may be addressed, with their port."""
 
     hosts: frozenset[str]
     token: str
     cookie: str
-    open_reading: bool  # on the loopback address anybody here may read; elsewhere reading asks for the token
+    public_reading: (
+        bool  # on the loopback address anybody here may read; elsewhere reading asks for the token
+    )
 
 
-def keys_for(hosts: Iterable[str], port: int, token: str, *, open_reading: bool) -> Keys:
+def auth_settings(hosts: Iterable[str], port: int, token: str, *, open_reading: bool) -> AuthSettings:
     names = {name.lower() for name in hosts}
     with_port = {f"{name}:{port}" for name in names} | (names if port == 80 else set())
-    return Keys(frozenset(with_port), token, f"tagline_{port}", open_reading)
+    return AuthSettings(frozenset(with_port), token, f"tagline_{port}", open_reading)
 
 
-class Doors:
+class AuthMiddleware:
     """Wraps an application: refuses what must not come in, and dresses what goes out."""
 
-    def __init__(self, app: ASGIApp, keys: Keys) -> None:
+    def __init__(self, app: ASGIApp, keys: AuthSettings) -> None:
         self.app, self.keys = app, keys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -62,7 +64,7 @@ class Doors:
                 own = {name for name, _ in message["headers"]}
                 message["headers"] = [
                     *message["headers"],
-                    *((n.encode(), v.encode()) for n, v in HEADERS.items() if n.encode() not in own),
+                    *((n.encode(), v.encode()) for n, v in SECURITY_HEADERS.items() if n.encode() not in own),
                     *([] if b"cache-control" in own else [(b"cache-control", b"no-store")]),
                 ]
             await send(message)
@@ -73,10 +75,10 @@ class Doors:
             await _refuse(dressed, problem)
             return
         if scope["path"] == "/" and b"token=" in scope["query_string"]:
-            await self._let_in(scope, dressed)
+            await self._log_in(scope, dressed)
             return
         scope["authorised"] = self._has_token(connection)
-        if not scope["authorised"] and not self.keys.open_reading:
+        if not scope["authorised"] and not self.keys.public_reading:
             await _refuse(
                 dressed, Problem(401, "open the address that `tagline serve` printed, with its token")
             )
@@ -87,17 +89,17 @@ class Doors:
         hosts = connection.headers.getlist("host")
         if len(hosts) != 1 or hosts[0].lower() not in self.keys.hosts:
             raise Problem(403, "this server does not answer to that name")
-        if len(scope["query_string"]) > QUERY_MOST or len(scope["path"]) > QUERY_MOST:
-            raise Problem(400, f"an address may have {QUERY_MOST} bytes at most")
+        if len(scope["query_string"]) > MAX_QUERY or len(scope["path"]) > MAX_QUERY:
+            raise Problem(400, f"an address may have {MAX_QUERY} bytes at most")
         own = f"http://{hosts[0].lower()}"
         origins = connection.headers.getlist("origin")
         if origins and (len(origins) > 1 or origins[0].lower() != own):
             raise Problem(403, "this came from another site")
         site = connection.headers.get("sec-fetch-site", "none")
         came_by_link = scope["path"] == "/" and connection.headers.get("sec-fetch-mode") == "navigate"
-        if site not in ("none", "same-origin") and not (came_by_link and scope["method"] in SAFE):
+        if site not in ("none", "same-origin") and not (came_by_link and scope["method"] in SAFE_METHODS):
             raise Problem(403, "this came from another site")
-        if scope["method"] not in SAFE and not self._may_change(connection, bool(origins)):
+        if scope["method"] not in SAFE_METHODS and not self._may_change(connection, bool(origins)):
             raise Problem(
                 403, "changing something takes the token: open the address that `tagline serve` printed"
             )
@@ -119,7 +121,7 @@ class Doors:
     def _is_token(self, given: str) -> bool:
         return hmac.compare_digest(given.encode("utf-8", "replace"), self.keys.token.encode())
 
-    async def _let_in(self, scope: Scope, send: Send) -> None:
+    async def _log_in(self, scope: Scope, send: Send) -> None:
         """The printed address: its token becomes a cookie that no script can read, and leaves the address."""
         given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
         if not self._is_token(given):

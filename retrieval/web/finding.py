@@ -13,27 +13,33 @@ from tagline.experts.tags import Modality
 from tagline.retrieval.search import Answer, Evidence, Filters, answer
 from tagline.retrieval.web import answers
 from tagline.retrieval.web.contract import Problem
-from tagline.retrieval.web.desk import Desk
-from tagline.retrieval.web.overview import Entry, Key, Library
+from tagline.retrieval.web.desk import AppState
+from tagline.retrieval.web.overview import VideoEntry, Key, Overview
 from tagline.tagging.catalog import Catalog
 from tagline.tagging.names import safe
 from tagline.tagging.records import Video
 from tagline.tagging.vocabulary import normal
 
-Alike = tuple[int, float, tuple[float, float] | None]  # a video's id, how much, and the stretch if known
+Similarity = tuple[int, float, tuple[float, float] | None]  # a video's id, how much, and the stretch if known
 
 _one_at_a_time = threading.Lock()  # what a search keeps in memory is shared
 
-DEPTH = 60  # hits that are looked at, whatever part of them is shown
-FACETS = 30  # tags that are offered as filters
-LENGTHS = (0.0, 10.0, 60.0, 300.0, 1200.0)  # seconds at which one kind of length ends and the next begins
+MAX_HITS = 60  # hits that are looked at, whatever part of them is shown
+MAX_TAG_FACETS = 30  # tags that are offered as filters
+LENGTH_BOUNDS = (
+    0.0,
+    10.0,
+    60.0,
+    300.0,
+    1200.0,
+)  # seconds at which one kind of length ends and the next begins
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class PageHit:
     """A hit on its way to the page. kinds: the senses that it rests on."""
 
-    entry: Entry
+    entry: VideoEntry
     start: float
     end: float
     score: float | None
@@ -42,87 +48,101 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class PageFilters:
     """What is asked for beside the query. Each sort of filter can be left aside, to count what it hides."""
 
     tags: Filters
-    senses: frozenset[str]
+    modalities: frozenset[str]
     shortest: float | None
     longest: float | None
     after: str | None  # a day, ISO 8601: created then or later
     before: str | None  # created before this day
 
-    def sense(self, found: Found) -> bool:
-        return not self.senses or bool(self.senses & found.kinds)
+    def has_modality(self, found: PageHit) -> bool:
+        return not self.modalities or bool(self.modalities & found.kinds)
 
-    def length(self, found: Found) -> bool:
+    def length(self, found: PageHit) -> bool:
         if self.shortest is None and self.longest is None:
             return True
         seconds = found.entry.video.duration
         return seconds is not None and (self.shortest or 0.0) <= seconds < (self.longest or float("inf"))
 
-    def date(self, found: Found) -> bool:
+    def date(self, found: PageHit) -> bool:
         if self.after is None and self.before is None:
             return True
         day = (found.entry.video.created or "")[:10]
         return bool(day) and (self.after or "") <= day and (self.before is None or day < self.before)
 
 
-def find(desk: Desk, ask: Mapping[str, Any]) -> dict[str, Any]:
+def find(state: AppState, args: Mapping[str, Any]) -> dict[str, Any]:
     """Hits of a query, or all videos without one, and how many each filter would leave."""
-    wish = Wish(
-        Filters(tuple(map(_tag, ask["tag"])), tuple(map(_tag, ask["not"]))),
-        frozenset(ask["modality"]),
-        ask["longer"],
-        ask["shorter"],
-        ask["after"],
-        ask["before"],
+    page_filters = PageFilters(
+        Filters(tuple(map(_tag_filter, args["tag"])), tuple(map(_tag_filter, args["not"]))),
+        frozenset(args["modality"]),
+        args["longer"],
+        args["shorter"],
+        args["after"],
+        args["before"],
     )
-    query = ask["q"].replace("\0", " ").strip()
-    with desk.catalog() as catalog:
-        library = desk.overview.of(catalog)
-        asked = _search(catalog, query, wish) if query else None
-    found = _browse(library, wish) if asked is None else _hits(asked, library, bool(ask["anyway"]))
-    checks: tuple[Callable[[Found], bool], ...] = (wish.sense, wish.length, wish.date)
-    kept = [one for one in found if all(check(one) for check in checks)]
+    query = args["q"].replace("\0", " ").strip()
+    with state.catalog() as catalog:
+        overview = state.overview.of(catalog)
+        answered = _search(catalog, query, page_filters) if query else None
+    found = (
+        _browse(overview, page_filters)
+        if answered is None
+        else _hits(answered, overview, bool(args["anyway"]))
+    )
+    checks: tuple[Callable[[PageHit], bool], ...] = (
+        page_filters.has_modality,
+        page_filters.length,
+        page_filters.date,
+    )
+    shown = [one for one in found if all(check(one) for check in checks)]
     return {
         "query": query,
-        "answered": asked is None or asked.answered,
-        "nearest": len(asked.hits) if asked is not None else 0,
-        "notices": [] if asked is None else [safe(notice, 300) for notice in asked.notices],
-        "total": len(kept),
-        "more": bool(query) and len(found) >= DEPTH,
-        "hits": [_hit(one) for one in kept[ask["offset"] : ask["offset"] + ask["k"]]],
+        "answered": answered is None or answered.answered,
+        "nearest": len(answered.hits) if answered is not None else 0,
+        "notices": [] if answered is None else [safe(notice, 300) for notice in answered.notices],
+        "total": len(shown),
+        "more": bool(query) and len(found) >= MAX_HITS,
+        "hits": [_hit(one) for one in shown[args["offset"] : args["offset"] + args["k"]]],
         "facets": {
-            "modality": _senses([o for o in found if wish.length(o) and wish.date(o)]),
-            "tag": _tags(kept, wish.tags),
-            "length": _lengths([o for o in found if wish.sense(o) and wish.date(o)]),
-            "year": _years([o for o in found if wish.sense(o) and wish.length(o)]),
+            "modality": _modality_counts(
+                [o for o in found if page_filters.length(o) and page_filters.date(o)]
+            ),
+            "tag": _tag_counts(shown, page_filters.tags),
+            "length": _length_counts(
+                [o for o in found if page_filters.has_modality(o) and page_filters.date(o)]
+            ),
+            "year": _year_counts(
+                [o for o in found if page_filters.has_modality(o) and page_filters.length(o)]
+            ),
         },
     }
 
 
-def similar(desk: Desk, ask: Mapping[str, Any]) -> dict[str, Any]:
+def similar(state: AppState, args: Mapping[str, Any]) -> dict[str, Any]:
     """More like this one: by their vectors, or, where there are none, by the tags that two videos share."""
-    with desk.catalog() as catalog:
-        video = desk.video(catalog, ask["id"])
-        library = desk.overview.of(catalog)
+    with state.catalog() as catalog:
+        video = state.video(catalog, args["id"])
+        overview = state.overview.of(catalog)
         with _one_at_a_time:
-            near = _by_vectors(catalog, library, video, ask["k"])
-    shared = {number: (score, keys) for number, score, keys in library.similar(video.id)}
-    by_tags: list[Alike] = [(number, score, None) for number, (score, _) in shared.items()]
-    alike = by_tags[: ask["k"]] if near is None else near
+            near = _by_vectors(catalog, overview, video, args["k"])
+    shared = {number: (score, keys) for number, score, keys in overview.similar(video.id)}
+    by_tags: list[Similarity] = [(number, score, None) for number, (score, _) in shared.items()]
+    similarities = by_tags[: args["k"]] if near is None else near
     hits = []
-    for number, score, span in alike:
-        entry = library.entries[number]
-        held = [(key, entry.tags[key]) for key in shared.get(number, (0.0, []))[1][:4]]
-        reasons = tuple(Evidence(k[1], k[0], h.start, h.end, h.score) for k, h in held)
+    for number, score, span in similarities:
+        entry = overview.entries[number]
+        shared_tags = [(key, entry.tags[key]) for key in shared.get(number, (0.0, []))[1][:4]]
+        reasons = tuple(Evidence(k[1], k[0], h.start, h.end, h.score) for k, h in shared_tags)
         start, end = span or (reasons[0].start, reasons[0].end)
-        hits.append(_hit(Found(entry, start, end, score, reasons, frozenset(e.kind for e in reasons))))
+        hits.append(_hit(PageHit(entry, start, end, score, reasons, frozenset(e.kind for e in reasons))))
     return {"total": len(hits), "hits": hits}
 
 
-def _by_vectors(catalog: Catalog, library: Library, video: Video, count: int) -> list[Alike] | None:
+def _by_vectors(catalog: Catalog, overview: Overview, video: Video, count: int) -> list[Similarity] | None:
     """(id, cosine, the stretch that is most alike) by the index; None where this library has none."""
     from tagline.retrieval.index import BadIndex, Level
     from tagline.retrieval.searcher import searcher_of
@@ -139,97 +159,105 @@ def _by_vectors(catalog: Catalog, library: Library, video: Video, count: int) ->
     return [
         (like.video.id, min(max(like.score, 0.0), 1.0), (like.start, like.end))
         for like in found
-        if like.video.id in library.entries
+        if like.video.id in overview.entries
     ]
 
 
-def suggest(desk: Desk, ask: Mapping[str, Any]) -> dict[str, Any]:
+def suggest(state: AppState, args: Mapping[str, Any]) -> dict[str, Any]:
     """Tags of the library that begin with, or hold, what somebody types."""
-    typed = normal(ask["q"])
-    with desk.catalog() as catalog:
-        library = desk.overview.of(catalog)
-    matching = [key for key in library.videos_with if typed in key[1].casefold()]
+    typed = normal(args["q"])
+    with state.catalog() as catalog:
+        overview = state.overview.of(catalog)
+    matching = [key for key in overview.videos_with if typed in key[1].casefold()]
     order = sorted(
-        matching, key=lambda k: (not k[1].casefold().startswith(typed), -library.videos_with[k], k[1], k[0])
+        matching, key=lambda k: (not k[1].casefold().startswith(typed), -overview.videos_with[k], k[1], k[0])
     )
-    return {"tags": [_counted(key, library.videos_with[key]) for key in order[: ask["k"]]]}
+    return {"tags": [_counted(key, overview.videos_with[key]) for key in order[: args["k"]]]}
 
 
-def _search(catalog: Catalog, query: str, wish: Wish) -> Answer:
+def _search(catalog: Catalog, query: str, page_filters: PageFilters) -> Answer:
     """The best hits; asked again with all filters where some of them hide so much that others get room."""
-    filters = wish.tags
-    narrow = replace(filters, after=wish.after, before=wish.before, longer=wish.shortest)
+    filters = page_filters.tags
+    narrow = replace(
+        filters, after=page_filters.after, before=page_filters.before, longer=page_filters.shortest
+    )
     with _one_at_a_time:
-        found = answer(catalog, query, DEPTH, filters)
-        if narrow == filters or len(found.hits) < DEPTH:
+        found = answer(catalog, query, MAX_HITS, filters)
+        if narrow == filters or len(found.hits) < MAX_HITS:
             return found
         hits = {hit.video.id: hit for hit in found.hits}
-        for hit in answer(catalog, query, DEPTH, narrow).hits:
+        for hit in answer(catalog, query, MAX_HITS, narrow).hits:
             hits.setdefault(hit.video.id, hit)
     return replace(found, hits=sorted(hits.values(), key=lambda hit: (-hit.score, hit.video.id)))
 
 
-def _hits(asked: Answer, library: Library, anyway: bool) -> list[Found]:
+def _hits(answered: Answer, overview: Overview, anyway: bool) -> list[PageHit]:
     """The hits of an answer; where the library has none, nothing, or the nearest."""
     found = []
-    for hit in asked.hits if asked.answered or anyway else []:
-        entry = library.entries.get(hit.video.id) or Entry(hit.video, {})
+    for hit in answered.hits if answered.answered or anyway else []:
+        entry = overview.entries.get(hit.video.id) or VideoEntry(hit.video, {})
         score = hit.score if hit.probability is None else hit.probability
         kinds = frozenset(str(one.kind) for one in hit.why)
-        found.append(Found(entry, hit.start, hit.end, score, tuple(hit.why), kinds))
+        found.append(PageHit(entry, hit.start, hit.end, score, tuple(hit.why), kinds))
     return found
 
 
-def _browse(library: Library, wish: Wish) -> list[Found]:
+def _browse(overview: Overview, page_filters: PageFilters) -> list[PageHit]:
     """All videos, the newest first; those without a date after them, the last that came in first."""
-    entries = [entry for entry in library.entries.values() if entry.video.paths]
+    entries = [entry for entry in overview.entries.values() if entry.video.paths]
     entries.sort(key=lambda entry: (entry.video.created or "", entry.video.id), reverse=True)
     found = []
     for entry in entries:
         start, end = 0.0, 0.0
-        if wish.tags.having or wish.tags.lacking:
+        if page_filters.tags.having or page_filters.tags.lacking:
             forms = {(modality, normal(text, modality)): h for (modality, text), h in entry.tags.items()}
-            if not wish.tags.allow(forms):
+            if not page_filters.tags.allow(forms):
                 continue
-            asked = (h for key, h in forms.items() for want in wish.tags.having if _is(key, want))
+            asked = (
+                h for key, h in forms.items() for want in page_filters.tags.having if _matches(key, want)
+            )
             start, end = min(((h.start, h.end) for h in asked), default=(0.0, 0.0))
-        found.append(Found(entry, start, end, None, (), frozenset(str(key[0]) for key in entry.tags)))
+        found.append(PageHit(entry, start, end, None, (), frozenset(str(key[0]) for key in entry.tags)))
     return found
 
 
-def _hit(found: Found) -> dict[str, Any]:
+def _hit(found: PageHit) -> dict[str, Any]:
     return {
-        **answers.head(found.entry.video),
+        **answers.video_head(found.entry.video),
         "start": found.start,
         "end": found.end,
         "score": None if found.score is None else round(found.score, 4),
-        "why": answers.why(found.why),
-        "tags": answers.chips(found.entry),
+        "why": answers.evidence_payload(found.why),
+        "tags": answers.top_tags(found.entry),
     }
 
 
-def _senses(found: Sequence[Found]) -> list[dict[str, Any]]:
+def _modality_counts(found: Sequence[PageHit]) -> list[dict[str, Any]]:
     counts = Counter(kind for one in found for kind in one.kinds)
-    return [{"value": sense.value, "count": counts[sense.value]} for sense in Modality if counts[sense.value]]
+    return [
+        {"value": modality.value, "count": counts[modality.value]}
+        for modality in Modality
+        if counts[modality.value]
+    ]
 
 
-def _tags(found: Sequence[Found], chosen: Filters) -> list[dict[str, Any]]:
+def _tag_counts(found: Sequence[PageHit], chosen: Filters) -> list[dict[str, Any]]:
     """The tags of these videos, the most frequent first; those that are in use go without saying."""
     counts: Counter[Key] = Counter()
     for one in found:
         counts.update(key for key in one.entry.tags if key[0] != Modality.SCREEN)
     used = {text for _, text in chosen.having}
     order = sorted(counts, key=lambda key: (-counts[key], key[1], key[0]))
-    return [_counted(key, counts[key]) for key in order if key[1] not in used][:FACETS]
+    return [_counted(key, counts[key]) for key in order if key[1] not in used][:MAX_TAG_FACETS]
 
 
 def _counted(key: Key, count: int) -> dict[str, Any]:
     return {"modality": key[0].value, "text": safe(key[1]), "count": count}
 
 
-def _lengths(found: Sequence[Found]) -> list[dict[str, Any]]:
+def _length_counts(found: Sequence[PageHit]) -> list[dict[str, Any]]:
     seconds = [one.entry.video.duration for one in found]
-    bounds = [*LENGTHS, None]
+    bounds = [*LENGTH_BOUNDS, None]
     counted = []
     for low, high in pairwise(bounds):
         assert low is not None
@@ -239,16 +267,16 @@ def _lengths(found: Sequence[Found]) -> list[dict[str, Any]]:
     return counted
 
 
-def _years(found: Sequence[Found]) -> list[dict[str, Any]]:
+def _year_counts(found: Sequence[PageHit]) -> list[dict[str, Any]]:
     counts = Counter(one.entry.year for one in found if one.entry.year)
     return [{"value": safe(year, 8), "count": counts[year]} for year in sorted(counts, reverse=True)][:40]
 
 
-def _is(key: Key, wanted: tuple[Modality | None, str]) -> bool:
+def _matches(key: Key, wanted: tuple[Modality | None, str]) -> bool:
     return wanted[0] in (None, key[0]) and normal(wanted[1], key[0]) == key[1]
 
 
-def _tag(text: str) -> tuple[Modality | None, str]:
+def _tag_filter(text: str) -> tuple[Modality | None, str]:
     """ "object:dog" or "dog\""""
     before, colon, after = text.partition(":")
     modality = Modality(before) if colon and before in set(Modality) else None

@@ -19,16 +19,16 @@ from starlette.types import Receive, Scope, Send
 from tagline.retrieval.web import ranges
 from tagline.retrieval.web.answers import media_type
 from tagline.retrieval.web.contract import Problem
-from tagline.retrieval.web.desk import Desk
+from tagline.retrieval.web.desk import AppState
 from tagline.retrieval.web.ranges import NotSatisfiable, Stretch
 
-PIECE = 256 << 10  # bytes read at a time
+CHUNK = 256 << 10  # bytes read at a time
 STREAMS = 64  # bodies of more than one piece that are sent at once; a browser asks for six at most
 OF_ONE = 16  # of these, to one address that is not this computer's own
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class MediaFile:
     """An opened file and how to send it. Whoever answers closes it."""
 
     descriptor: int
@@ -37,12 +37,12 @@ class Made:
     fresh: int = 0  # seconds for which nobody need ask again
 
 
-def original(desk: Desk, ask: Mapping[str, Any]) -> Made:
+def original(state: AppState, args: Mapping[str, Any]) -> MediaFile:
     """The video's own file."""
-    with desk.catalog() as catalog:
-        video = desk.video(catalog, ask["id"])
-        opened = desk.open_file(catalog, video)
-    return Made(opened.descriptor, media_type(opened.path.name), f"{opened.size:x}-{opened.mtime_ns:x}")
+    with state.catalog() as catalog:
+        video = state.video(catalog, args["id"])
+        opened = state.open_file(catalog, video)
+    return MediaFile(opened.descriptor, media_type(opened.path.name), f"{opened.size:x}-{opened.mtime_ns:x}")
 
 
 class Streams:
@@ -69,14 +69,14 @@ class Streams:
             self.to += Counter()  # without those that have none
 
 
-def answer(request: Request, made: Made, readers: CapacityLimiter, streams: Streams) -> Response:
+def respond(request: Request, media: MediaFile, readers: CapacityLimiter, streams: Streams) -> Response:
     """The response to a request for this file: 200, 206, 304 or 416; Problem where no stream is free."""
     with ExitStack() as held:
-        held.callback(os.close, made.descriptor)
-        status, headers, parts = _wanted(request, made)
-        if sum(len(part) if isinstance(part, bytes) else part[1] - part[0] for part in parts) > PIECE:
+        held.callback(os.close, media.descriptor)
+        status, headers, parts = _wanted(request, media)
+        if sum(len(part) if isinstance(part, bytes) else part[1] - part[0] for part in parts) > CHUNK:
             held.enter_context(streams.place(*_ends(request)))
-        return _Sent(made.descriptor, parts, headers, status, readers, held.pop_all())
+        return _FileResponse(media.descriptor, parts, headers, status, readers, held.pop_all())
 
 
 def _ends(request: Request) -> tuple[str, str]:
@@ -85,7 +85,7 @@ def _ends(request: Request) -> tuple[str, str]:
     return request.client.host if request.client else "", here[0]
 
 
-def _wanted(request: Request, made: Made) -> tuple[int, dict[str, str], list[Stretch | bytes]]:
+def _wanted(request: Request, made: MediaFile) -> tuple[int, dict[str, str], list[Stretch | bytes]]:
     """Status, headers and the parts of the body."""
     size = os.fstat(made.descriptor).st_size
     tag = f'"{made.tag}"'
@@ -116,7 +116,7 @@ def _wanted(request: Request, made: Made) -> tuple[int, dict[str, str], list[Str
     return 206, headers, [*parts, ranges.closing(boundary)]
 
 
-class _Sent(StreamingResponse):
+class _FileResponse(StreamingResponse):
     """Sends pieces of a file and lets go of what it held, however the sending ends."""
 
     def __init__(
@@ -139,7 +139,7 @@ class _Sent(StreamingResponse):
             place, end = part
             while place < end:
                 piece = await anyio.to_thread.run_sync(
-                    os.pread, self.descriptor, min(PIECE, end - place), place, limiter=readers
+                    os.pread, self.descriptor, min(CHUNK, end - place), place, limiter=readers
                 )
                 if not piece:
                     raise OSError("the file became shorter while it was being sent")

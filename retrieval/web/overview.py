@@ -14,13 +14,13 @@ from tagline.tagging.catalog import Catalog
 from tagline.tagging.records import Video
 
 FRESH = 3.0  # seconds for which an overview is good while a run changes the catalog all the time
-SHARE = 0.1  # of the time at most is spent on renewing it
+MAX_TIME_SHARE = 0.1  # of the time at most is spent on renewing it
 
 Key = tuple[Modality, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class BestSpan:
     """A tag as a video holds it: its best span."""
 
     score: float
@@ -29,21 +29,21 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class VideoEntry:
     """One video. tags: in the order in which they matter, the surest first."""
 
     video: Video
-    tags: Mapping[Key, Held]
+    tags: Mapping[Key, BestSpan]
 
     @property
     def year(self) -> str | None:
         return self.video.created[:4] if self.video.created else None
 
 
-class Library:
+class Overview:
     """All entries at one moment, and what is computed from them once."""
 
-    def __init__(self, entries: Iterable[Entry], state: object) -> None:
+    def __init__(self, entries: Iterable[VideoEntry], state: object) -> None:
         self.entries = {entry.video.id: entry for entry in entries}
         self.state = state
         self.videos_with: Counter[Key] = Counter()
@@ -53,7 +53,7 @@ class Library:
             for key in entry.tags:
                 self.having[key].append(number)
 
-    def rarity(self, key: Key) -> float:
+    def idf(self, key: Key) -> float:
         """How much a tag tells: more, the fewer videos have it."""
         return math.log(1 + len(self.entries) / max(self.videos_with[key], 1))
 
@@ -63,8 +63,8 @@ class Library:
         if mine is None:
             return []
         shared: dict[int, list[tuple[float, Key]]] = defaultdict(list)
-        for key, held in mine.tags.items():
-            weight = self.rarity(key) ** 2 * held.score
+        for key, best in mine.tags.items():
+            weight = self.idf(key) ** 2 * best.score
             for other in self.having[key]:
                 if other != number:
                     product = weight * self.entries[other].tags[key].score
@@ -77,56 +77,56 @@ class Library:
         found.sort(key=lambda one: (-one[1], one[0]))
         return [(o, min(s, 1.0), [k for _, k in sorted(p, key=lambda x: -x[0])]) for o, s, p in found]
 
-    def _length(self, entry: Entry) -> float:
-        return math.sqrt(sum((self.rarity(key) * held.score) ** 2 for key, held in entry.tags.items()))
+    def _length(self, entry: VideoEntry) -> float:
+        return math.sqrt(sum((self.idf(key) * best.score) ** 2 for key, best in entry.tags.items()))
 
 
-class Overview:
+class OverviewCache:
     """Makes the library's overview when it is asked for and the catalog has changed."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._library: Library | None = None
+        self._overview: Overview | None = None
         self._good_until = 0.0
-        self._decided = 0  # counts up when something is decided here
+        self._verdicts = 0  # counts up when something is decided here
         self._seen = -1
 
-    def of(self, catalog: Catalog) -> Library:
+    def of(self, catalog: Catalog) -> Overview:
         """The library as it is, or was a moment ago."""
         with self._lock:
-            library = self._library
+            overview = self._overview
             now = time.monotonic()
-            decided = self._decided
-            if library is not None and self._seen == decided and now < self._good_until:
-                return library
+            decided = self._verdicts
+            if overview is not None and self._seen == decided and now < self._good_until:
+                return overview
             state = _state(catalog)
-            if library is not None and state == library.state:
+            if overview is not None and state == overview.state:
                 self._seen, self._good_until = decided, now + FRESH / 3
-                return library
-            library = Library((_entry(*pair) for pair in catalog.all_tags()), state)
+                return overview
+            overview = Overview((_entry(*pair) for pair in catalog.all_tags()), state)
             took = time.monotonic() - now
-            self._library, self._seen = library, decided
-            self._good_until = now + max(FRESH, took / SHARE)
-            return library
+            self._overview, self._seen = overview, decided
+            self._good_until = now + max(FRESH, took / MAX_TIME_SHARE)
+            return overview
 
     def renew(self) -> None:
         """Something was decided here: the next who asks must see it."""
-        self._decided += 1
+        self._verdicts += 1
 
 
-def _entry(video: Video, tags: Iterable[Tag]) -> Entry:
-    best: dict[Key, Held] = {}
+def _entry(video: Video, tags: Iterable[Tag]) -> VideoEntry:
+    best: dict[Key, BestSpan] = {}
     for tag in sorted(tags, key=lambda tag: -tag.score):
-        best.setdefault((tag.modality, tag.text), Held(tag.score, tag.start, tag.end))
-    return Entry(video, best)
+        best.setdefault((tag.modality, tag.text), BestSpan(tag.score, tag.start, tag.end))
+    return VideoEntry(video, best)
 
 
 def _state(catalog: Catalog) -> object:
     """Differs whenever videos, looks or verdicts do."""
-    ask = catalog.connection.execute
-    tags = ask("SELECT count(*), max(id) FROM tag").fetchone()
-    newest = ask("SELECT count(*), max(at) FROM run").fetchone()
-    judged = ask("SELECT count(*), max(id) FROM verdict").fetchone()
-    videos = ask("SELECT count(*), max(id) FROM video").fetchone()
-    files = ask("SELECT count(*), sum(gone), max(id) FROM path").fetchone()
-    return tags, newest, judged, videos, files
+    execute = catalog.connection.execute
+    tags = execute("SELECT count(*), max(id) FROM tag").fetchone()
+    newest = execute("SELECT count(*), max(at) FROM run").fetchone()
+    verdicts = execute("SELECT count(*), max(id) FROM verdict").fetchone()
+    videos = execute("SELECT count(*), max(id) FROM video").fetchone()
+    files = execute("SELECT count(*), sum(gone), max(id) FROM path").fetchone()
+    return tags, newest, verdicts, videos, files

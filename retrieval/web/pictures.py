@@ -13,20 +13,20 @@ import numpy as np
 
 from tagline.experts.footage import Uniform, Unreadable, View
 from tagline.retrieval.web.contract import Problem
-from tagline.retrieval.web.desk import Desk, Opened
-from tagline.retrieval.web.media import Made
+from tagline.retrieval.web.desk import AppState, OpenedVideo
+from tagline.retrieval.web.media import MediaFile
 from tagline.tagging.catalog import Catalog
 from tagline.tagging.records import Video
 
 TILES = 8  # pictures of a strip, at the midpoints of as many equal parts
 TILE_SIDE = 144  # pixels of the shorter side
-PART = 12.0  # seconds of one preview
+PREVIEW_SECONDS = 12.0  # seconds of one preview
 VERSION = "1"  # raise it when the same video gives other pictures
-FRESH = 3600  # seconds for which a browser keeps what it was given
-AGAIN = 300.0  # seconds after which what could not be made is tried again
+BROWSER_SECONDS = 3600  # seconds for which a browser keeps what it was given
+RETRY_SECONDS = 300.0  # seconds after which what could not be made is tried again
 
 
-class Failures:
+class FailureCache:
     """What could not be made lately, so that a broken file is not decoded at every look at it."""
 
     def __init__(self, most: int = 1_000) -> None:
@@ -42,67 +42,71 @@ class Failures:
 
     def remember(self, name: str, reason: str) -> Problem:
         with self._lock:
-            self._known[name] = time.monotonic() + AGAIN, reason
+            self._known[name] = time.monotonic() + RETRY_SECONDS, reason
             while len(self._known) > self._most:
                 self._known.popitem(last=False)
         return Problem(422, reason)
 
 
-_failures = Failures()
+_failures = FailureCache()
 
 
-def strip(desk: Desk, ask: Mapping[str, Any]) -> Made:
+def strip(state: AppState, args: Mapping[str, Any]) -> MediaFile:
     """The film strip of a video: eight pictures side by side, one JPEG."""
 
-    def make(video: Video, opened: Opened) -> bytes:
+    def make(video: Video, opened: OpenedVideo) -> bytes:
         wanted = Uniform(TILES, TILE_SIDE)
-        footage = desk.decoder.read(opened.path, [wanted])
+        footage = state.decoder.read(opened.path, [wanted])
         try:
             return _jpeg(_row(footage.view(wanted), footage.facts.duration or 0.0))
         finally:
             footage.close()
 
-    return _made(desk, ask["id"], f"strip {TILES} {TILE_SIDE}", "image/jpeg", make)
+    return _cached(state, args["id"], f"strip {TILES} {TILE_SIDE}", "image/jpeg", make)
 
 
-def preview(desk: Desk, ask: Mapping[str, Any]) -> Made:
+def preview(state: AppState, args: Mapping[str, Any]) -> MediaFile:
     """Twelve seconds of a video as an MP4 that any browser plays."""
-    start = ask["part"] * PART
+    start = args["part"] * PREVIEW_SECONDS
 
-    def make(video: Video, opened: Opened) -> bytes:
+    def make(video: Video, opened: OpenedVideo) -> bytes:
         if video.duration is not None and start > 0 and start >= video.duration:
             raise Problem(404, "the video ends before that part")
         zero = video.facts.start if video.facts else 0.0
-        return desk.decoder.preview(opened.path, start, PART, zero=zero)
+        return state.decoder.preview(opened.path, start, PREVIEW_SECONDS, zero=zero)
 
-    return _made(desk, ask["id"], f"preview {PART:g} {ask['part']}", "video/mp4", make)
+    return _cached(state, args["id"], f"preview {PREVIEW_SECONDS:g} {args['part']}", "video/mp4", make)
 
 
-def _made(desk: Desk, key: str, what: str, kind: str, make: Callable[[Video, Opened], bytes]) -> Made:
-    with desk.catalog() as catalog:
-        video = desk.video(catalog, key)
-        opened = desk.open_file(catalog, video)
+def _cached(
+    state: AppState, key: str, what: str, kind: str, make: Callable[[Video, OpenedVideo], bytes]
+) -> MediaFile:
+    with state.catalog() as catalog:
+        video = state.video(catalog, key)
+        opened = state.open_file(catalog, video)
     name = f"{VERSION} {what} {video.hash}"
     try:
         _failures.check(name)
-        tag, descriptor = desk.shelf.get(name, lambda: _checked(desk, video, opened, make))
+        tag, descriptor = state.cache.get(name, lambda: _checked(state, video, opened, make))
     except Unreadable as error:
         raise _failures.remember(name, f"the video {error}") from error
     finally:
         opened.close()
-    return Made(descriptor, kind, tag, FRESH)
+    return MediaFile(descriptor, kind, tag, BROWSER_SECONDS)
 
 
-def _checked(desk: Desk, video: Video, opened: Opened, make: Callable[[Video, Opened], bytes]) -> bytes:
+def _checked(
+    state: AppState, video: Video, opened: OpenedVideo, make: Callable[[Video, OpenedVideo], bytes]
+) -> bytes:
     """The child opens the file by its name; what was made of one that was swapped meanwhile is dropped."""
-    made = make(video, opened)
-    with desk.catalog() as catalog:
-        _same(desk, catalog, video, opened)
-    return made
+    content = make(video, opened)
+    with state.catalog() as catalog:
+        _check_unchanged(state, catalog, video, opened)
+    return content
 
 
-def _same(desk: Desk, catalog: Catalog, video: Video, opened: Opened) -> None:
-    again = desk.open_file(catalog, video)
+def _check_unchanged(state: AppState, catalog: Catalog, video: Video, opened: OpenedVideo) -> None:
+    again = state.open_file(catalog, video)
     try:
         if not again.is_same(opened):
             raise Problem(404, "its file was changed while it was being read")

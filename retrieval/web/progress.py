@@ -12,18 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from tagline.retrieval.web import answers
-from tagline.retrieval.web.desk import Desk
+from tagline.retrieval.web.desk import AppState
 from tagline.tagging import owned
 from tagline.tagging.catalog import Catalog
 from tagline.tagging.names import safe
 from tagline.tagging.walk import Walk
 
-COUNTED_ANEW = 30.0  # seconds after which the files of the folder are counted again, while a run is on
-MOST_FILES = 1_000_000
-LATEST = 6  # videos that are named
+RECOUNT_SECONDS = 30.0  # seconds after which the files of the folder are counted again, while a run is on
+MAX_FILES = 1_000_000
+MAX_LATEST = 6  # videos that are named
 
 
-class Files:
+class FileCounter:
     """How many video files the library's folder holds, counted beside everything else."""
 
     def __init__(self) -> None:
@@ -43,20 +43,22 @@ class Files:
         count = 0
         began = time.monotonic()
         for count, _ in enumerate(Walk([root]), 1):
-            if stopped.is_set() or count >= MOST_FILES:
+            if stopped.is_set() or count >= MAX_FILES:
                 break
         with self._lock:
             self._count = count
-            self._next = time.monotonic() + max(COUNTED_ANEW, 20 * (time.monotonic() - began))
+            self._next = time.monotonic() + max(RECOUNT_SECONDS, 20 * (time.monotonic() - began))
 
 
-_files = Files()
+_files = FileCounter()
 
 
-def progress(desk: Desk, ask: Mapping[str, Any]) -> dict[str, Any]:
+def progress(state: AppState, args: Mapping[str, Any]) -> dict[str, Any]:
     """What is done, by whom, what failed, and whether a run is at work now."""
-    running = desk.home.file is not None and is_held(desk.home.file.with_name(desk.home.file.name + ".lock"))
-    with desk.catalog() as catalog:
+    running = state.home.file is not None and is_locked(
+        state.home.file.with_name(state.home.file.name + ".lock")
+    )
+    with state.catalog() as catalog:
         one = catalog.connection.execute
         videos = one("SELECT count(DISTINCT video_id) FROM path WHERE gone = 0").fetchone()[0]
         known = one("SELECT count(*) FROM path WHERE gone = 0").fetchone()[0]
@@ -70,7 +72,7 @@ def progress(desk: Desk, ask: Mapping[str, Any]) -> dict[str, Any]:
                 ") GROUP BY name ORDER BY name"
             ).fetchall()
         ]
-        files = _files.of(catalog.root, desk.closed) if running else None
+        files = _files.of(catalog.root, state.closed) if running else None
         return {
             "running": running,
             "videos": videos,
@@ -86,27 +88,27 @@ def _latest(catalog: Catalog) -> list[dict[str, Any]]:
     rows = catalog.connection.execute(
         "SELECT video_id, max(at) AS last FROM run GROUP BY video_id"
         " ORDER BY last DESC, video_id DESC LIMIT ?",
-        (LATEST,),
+        (MAX_LATEST,),
     ).fetchall()
     videos = [(catalog.video(number), at) for number, at in rows]
-    return [{**answers.head(video), "at": at} for video, at in videos if video is not None]
+    return [{**answers.video_head(video), "at": at} for video, at in videos if video is not None]
 
 
-def is_held(file: Path) -> bool:
+def is_locked(file: Path) -> bool:
     """Whether a process holds this lock file; asking takes no lock, so that no run is ever turned away."""
     try:
         import fcntl
 
         # l_type, l_whence, l_start, l_len, l_pid, in the order of the system's own structure
         linux = sys.platform == "linux"
-        asked = (
+        request = (
             struct.pack("hhqqi", fcntl.F_WRLCK, 0, 0, 0, 0)
             if linux
             else struct.pack("qqihh", 0, 0, 0, fcntl.F_WRLCK, 0)
         )
         with os.fdopen(owned.open_file(file, write=True), "rb+") as handle:
-            told = fcntl.fcntl(handle, fcntl.F_GETLK, asked)
-        kind = struct.unpack("hhqqi", told)[0] if linux else struct.unpack("qqihh", told)[3]
+            reply = fcntl.fcntl(handle, fcntl.F_GETLK, request)
+        kind = struct.unpack("hhqqi", reply)[0] if linux else struct.unpack("qqihh", reply)[3]
         return bool(kind != fcntl.F_UNLCK)
     except (ImportError, OSError, owned.NotOurs, struct.error):
         return False

@@ -6,13 +6,13 @@ from typing import Any
 
 from tagline.experts.tags import Modality
 
-SENSE = {"type": "string", "enum": [modality.value for modality in Modality]}
+MODALITY = {"type": "string", "enum": [modality.value for modality in Modality]}
 TEXT = {"type": "string"}
-MAYBE_TEXT = {"type": ["string", "null"]}
+TEXT_OR_NULL = {"type": ["string", "null"]}
 NUMBER = {"type": "number"}
-MAYBE_NUMBER = {"type": ["number", "null"]}
+NUMBER_OR_NULL = {"type": ["number", "null"]}
 COUNT = {"type": "integer", "minimum": 0}
-YES_NO = {"type": "boolean"}
+BOOLEAN = {"type": "boolean"}
 
 
 def _object(**properties: Any) -> dict[str, Any]:
@@ -31,54 +31,54 @@ def _ref(name: str) -> dict[str, Any]:
 _HEAD = {
     "id": TEXT,
     "name": TEXT,
-    "title": MAYBE_TEXT,
-    "created": MAYBE_TEXT,
-    "duration": MAYBE_NUMBER,
+    "title": TEXT_OR_NULL,
+    "created": TEXT_OR_NULL,
+    "duration": NUMBER_OR_NULL,
     "width": {"type": ["integer", "null"]},
     "height": {"type": ["integer", "null"]},
-    "there": YES_NO,
-    "direct": YES_NO,
+    "there": BOOLEAN,
+    "direct": BOOLEAN,
 }
-_COUNTED_TAG = _object(modality=SENSE, text=TEXT, count=COUNT)
+_COUNTED_TAG = _object(modality=MODALITY, text=TEXT, count=COUNT)
 _COUNTED = _object(value=TEXT, count=COUNT)
-_SPAN = _object(start=NUMBER, end=NUMBER, score=NUMBER, best=MAYBE_NUMBER)
+_SPAN = _object(start=NUMBER, end=NUMBER, score=NUMBER, best=NUMBER_OR_NULL)
 
 SCHEMAS: dict[str, Any] = {
     "Hit": _object(
         **_HEAD,
         start=NUMBER,
         end=NUMBER,
-        score=MAYBE_NUMBER,
+        score=NUMBER_OR_NULL,
         why=_list(_object(text=TEXT, kind=TEXT, start=NUMBER, end=NUMBER, score=NUMBER)),
-        tags=_list(_object(text=TEXT, modality=SENSE, score=NUMBER, start=NUMBER, end=NUMBER)),
+        tags=_list(_object(text=TEXT, modality=MODALITY, score=NUMBER, start=NUMBER, end=NUMBER)),
     ),
     "Hits": _object(
         query=TEXT,
-        answered=YES_NO,
+        answered=BOOLEAN,
         nearest=COUNT,
         notices=_list(TEXT),
         total=COUNT,
-        more=YES_NO,
+        more=BOOLEAN,
         hits=_list(_ref("Hit")),
         facets=_object(
             modality=_list(_COUNTED),
             tag=_list(_COUNTED_TAG),
-            length=_list(_object(longer=NUMBER, shorter=MAYBE_NUMBER, count=COUNT)),
+            length=_list(_object(longer=NUMBER, shorter=NUMBER_OR_NULL, count=COUNT)),
             year=_list(_COUNTED),
         ),
     ),
     "Similar": _object(total=COUNT, hits=_list(_ref("Hit"))),
     "Video": _object(
         **_HEAD,
-        fps=MAYBE_NUMBER,
-        codec=MAYBE_TEXT,
-        colour=MAYBE_TEXT,
+        fps=NUMBER_OR_NULL,
+        codec=TEXT_OR_NULL,
+        colour=TEXT_OR_NULL,
         has_sound={"type": ["boolean", "null"]},
         size={"type": ["integer", "null"]},
         type=TEXT,
         lanes=_list(
             _object(
-                modality=SENSE,
+                modality=MODALITY,
                 rows=_list(
                     _object(
                         text=TEXT,
@@ -90,17 +90,19 @@ SCHEMAS: dict[str, Any] = {
                 ),
             )
         ),
-        rejected=_list(_object(modality=SENSE, text=TEXT)),
+        rejected=_list(_object(modality=MODALITY, text=TEXT)),
         transcript=_list(
             _object(start=NUMBER, end=NUMBER, words=_list(_object(text=TEXT, start=NUMBER, end=NUMBER)))
         ),
-        experts=_list(_object(expert=TEXT, modality=SENSE, at=TEXT)),
+        experts=_list(_object(expert=TEXT, modality=MODALITY, at=TEXT)),
     ),
     "Evidence": _object(
         text=TEXT,
-        modality=SENSE,
+        modality=MODALITY,
         experts=_list(
-            _object(expert=TEXT, said=MAYBE_TEXT, version=TEXT, fingerprint=TEXT, at=TEXT, notes=_list(TEXT))
+            _object(
+                expert=TEXT, said=TEXT_OR_NULL, version=TEXT, fingerprint=TEXT, at=TEXT, notes=_list(TEXT)
+            )
         ),
         sightings=_list(_object(time=NUMBER, score=NUMBER, box={"type": ["array", "null"], "items": NUMBER})),
         verdicts=_list(_object(kind=TEXT, at=TEXT)),
@@ -108,16 +110,16 @@ SCHEMAS: dict[str, Any] = {
     "Unseen": _object(unseen=_list(_object(expert=TEXT, reason=TEXT))),
     "Decided": _object(
         act=COUNT,
-        said=_object(kind=TEXT, text=TEXT, modality=MAYBE_TEXT, by=TEXT),
+        said=_object(kind=TEXT, text=TEXT, modality=TEXT_OR_NULL, by=TEXT),
         video={"anyOf": [_ref("Video"), {"type": "null"}]},
     ),
     "Review": _object(
         total=COUNT,
-        tags=_list(_object(**_HEAD, modality=SENSE, text=TEXT, score=NUMBER, start=NUMBER, end=NUMBER)),
+        tags=_list(_object(**_HEAD, modality=MODALITY, text=TEXT, score=NUMBER, start=NUMBER, end=NUMBER)),
     ),
     "Suggestions": _object(tags=_list(_COUNTED_TAG)),
     "Progress": _object(
-        running=YES_NO,
+        running=BOOLEAN,
         videos=COUNT,
         known=COUNT,
         files={"type": ["integer", "null"]},

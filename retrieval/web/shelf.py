@@ -15,14 +15,14 @@ from tagline.tagging import owned
 SUFFIX = ".made"
 
 
-class Shelf:
+class MediaCache:
     """Bytes by name. Two that ask for the same at the same time wait for one making.
 
     folder: made if it is not there; None: a folder that goes with the process. most: bytes in all.
     """
 
-    def __init__(self, folder: Path | None, most: int) -> None:
-        self.most = most
+    def __init__(self, folder: Path | None, max_bytes: int) -> None:
+        self.max_bytes = max_bytes
         self._temporary = None if folder is not None and _usable(folder) else tempfile.TemporaryDirectory()
         self.folder = Path(self._temporary.name) if self._temporary else folder
         assert self.folder is not None
@@ -81,7 +81,7 @@ class Shelf:
             self._make_room(path)
 
     def _make_room(self, newest: Path) -> None:
-        surplus = sum(self._sizes.values()) - self.most
+        surplus = sum(self._sizes.values()) - self.max_bytes
         if surplus <= 0:
             return
         for path in sorted(self._sizes, key=_last_used):

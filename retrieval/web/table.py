@@ -13,38 +13,38 @@ from tagline.retrieval.web import answers, finding, judging, pictures
 from tagline.retrieval.web import media as files
 from tagline.retrieval.web import progress as running
 from tagline.retrieval.web.contract import Param, Route
-from tagline.retrieval.web.desk import ID, Desk
+from tagline.retrieval.web.desk import ID, AppState
 
-SENSES = tuple(modality.value for modality in Modality)
+MODALITIES = tuple(modality.value for modality in Modality)
 DAY = r"\d{4}-\d{2}-\d{2}"
-LONGEST = 1e9  # seconds
+MAX_SECONDS = 1e9  # seconds
 
 
-def _video(desk: Desk, ask: Mapping[str, Any]) -> dict[str, Any]:
-    with desk.catalog() as catalog:
-        return answers.detail(catalog, desk.video(catalog, ask["id"]))
+def _video(state: AppState, args: Mapping[str, Any]) -> dict[str, Any]:
+    with state.catalog() as catalog:
+        return answers.video_payload(catalog, state.video(catalog, args["id"]))
 
 
-def _evidence(desk: Desk, ask: Mapping[str, Any]) -> dict[str, Any]:
-    with desk.catalog() as catalog:
-        video = desk.video(catalog, ask["id"])
-        return answers.evidence(catalog, video, Modality(ask["modality"]), ask["text"])
+def _evidence(state: AppState, args: Mapping[str, Any]) -> dict[str, Any]:
+    with state.catalog() as catalog:
+        video = state.video(catalog, args["id"])
+        return answers.tag_evidence(catalog, video, Modality(args["modality"]), args["text"])
 
 
-def _unseen(desk: Desk, ask: Mapping[str, Any]) -> dict[str, Any]:
+def _coverage(state: AppState, args: Mapping[str, Any]) -> dict[str, Any]:
     from tagline.tagging.names import safe
-    from tagline.tagging.unseen import unseen
+    from tagline.tagging.unseen import coverage_gaps
 
-    with desk.catalog() as catalog:
-        missed = unseen(catalog, desk.video(catalog, ask["id"]))
-    return {"unseen": [{"expert": safe(m.expert, 60), "reason": safe(m.reason, 300)} for m in missed]}
+    with state.catalog() as catalog:
+        not_looked_at = coverage_gaps(catalog, state.video(catalog, args["id"]))
+    return {"unseen": [{"expert": safe(m.expert, 60), "reason": safe(m.reason, 300)} for m in not_looked_at]}
 
 
-THE_ID = Param("id", "The id of a video, as hits give it.", where="path", pattern=ID, most=401)
-COUNT = Param("k", "How many at most.", "integer", least=1, most=100, default=24)
-TAG = Param("text", "The tag.", least=1, most=120, required=True)
+ID_PARAM = Param("id", "The id of a video, as hits give it.", where="path", pattern=ID, maximum=401)
+COUNT_PARAM = Param("k", "How many at most.", "integer", minimum=1, maximum=100, default=24)
+TAG_PARAM = Param("text", "The tag.", minimum=1, maximum=120, required=True)
 
-TABLE: tuple[Route, ...] = (
+ROUTES: tuple[Route, ...] = (
     Route(
         "GET",
         "/api/search",
@@ -52,37 +52,56 @@ TABLE: tuple[Route, ...] = (
         "Hits of a query with their moments and reasons; all videos without a query",
         "Hits",
         (
-            Param("q", "A sentence; nothing in it is syntax.", most=500, default=""),
-            COUNT,
-            Param("offset", "How many to leave out before.", "integer", least=0, most=1_000_000, default=0),
+            Param("q", "A sentence; nothing in it is syntax.", maximum=500, default=""),
+            COUNT_PARAM,
+            Param(
+                "offset", "How many to leave out before.", "integer", minimum=0, maximum=1_000_000, default=0
+            ),
             Param(
                 "anyway",
                 "1: show the nearest, also where nothing answers.",
                 "integer",
-                least=0,
-                most=1,
+                minimum=0,
+                maximum=1,
                 default=0,
             ),
-            Param("modality", "Only hits that rest on this sense.", many=9, choices=SENSES),
-            Param("tag", "Only videos with this tag: `dog` or `object:dog`.", many=12, least=1, most=140),
-            Param("not", "No videos with this tag.", many=12, least=1, most=140),
-            Param("longer", "Only videos of so many seconds or more.", "number", least=0, most=LONGEST),
-            Param("shorter", "Only videos of less seconds.", "number", least=0, most=LONGEST),
-            Param("after", "Only videos created on this day or later.", pattern=DAY, most=10),
-            Param("before", "Only videos created before this day.", pattern=DAY, most=10),
+            Param("modality", "Only hits that rest on this sense.", max_count=9, choices=MODALITIES),
+            Param(
+                "tag",
+                "Only videos with this tag: `dog` or `object:dog`.",
+                max_count=12,
+                minimum=1,
+                maximum=140,
+            ),
+            Param("not", "No videos with this tag.", max_count=12, minimum=1, maximum=140),
+            Param(
+                "longer", "Only videos of so many seconds or more.", "number", minimum=0, maximum=MAX_SECONDS
+            ),
+            Param("shorter", "Only videos of less seconds.", "number", minimum=0, maximum=MAX_SECONDS),
+            Param("after", "Only videos created on this day or later.", pattern=DAY, maximum=10),
+            Param("before", "Only videos created before this day.", pattern=DAY, maximum=10),
         ),
     ),
-    Route("GET", "/api/videos/{id}", _video, "Everything that is known of one video", "Video", (THE_ID,)),
+    Route("GET", "/api/videos/{id}", _video, "Everything that is known of one video", "Video", (ID_PARAM,)),
     Route(
         "GET",
         "/api/videos/{id}/evidence",
         _evidence,
         "What lies behind one tag: who said it, in which frames, and what people said of it",
         "Evidence",
-        (THE_ID, TAG, Param("modality", "Its sense.", choices=SENSES, required=True)),
+        (ID_PARAM, TAG_PARAM, Param("modality", "Its sense.", choices=MODALITIES, required=True)),
     ),
-    Route("GET", "/api/videos/{id}/unseen", _unseen, "What was not looked at, and why", "Unseen", (THE_ID,)),
-    Route("GET", "/api/videos/{id}/similar", finding.similar, "More like this", "Similar", (THE_ID, COUNT)),
+    Route(
+        "GET", "/api/videos/{id}/unseen", _coverage, "What was not looked at, and why", "Unseen", (ID_PARAM,)
+    ),
+    Route(
+        "GET",
+        "/api/videos/{id}/similar",
+        finding.similar,
+        "More like this",
+        "Similar",
+        (ID_PARAM, COUNT_PARAM),
+    ),
     Route(
         "POST",
         "/api/videos/{id}/verdicts",
@@ -90,7 +109,7 @@ TABLE: tuple[Route, ...] = (
         "Accept, reject or add a tag; it outlives every re-run",
         "Decided",
         (
-            THE_ID,
+            ID_PARAM,
             Param(
                 "kind",
                 "What is decided.",
@@ -98,15 +117,22 @@ TABLE: tuple[Route, ...] = (
                 choices=("accept", "reject", "add"),
                 required=True,
             ),
-            Param("text", "The tag.", where="body", least=1, most=120, required=True),
+            Param("text", "The tag.", where="body", minimum=1, maximum=120, required=True),
             Param(
                 "modality",
                 "Its sense; else every sense, or human for a new tag.",
                 where="body",
-                choices=SENSES,
+                choices=MODALITIES,
             ),
-            Param("start", "Where an added tag begins, in seconds.", "number", "body", least=0, most=LONGEST),
-            Param("end", "Where it ends.", "number", "body", least=0, most=LONGEST),
+            Param(
+                "start",
+                "Where an added tag begins, in seconds.",
+                "number",
+                "body",
+                minimum=0,
+                maximum=MAX_SECONDS,
+            ),
+            Param("end", "Where it ends.", "number", "body", minimum=0, maximum=MAX_SECONDS),
         ),
     ),
     Route(
@@ -121,8 +147,8 @@ TABLE: tuple[Route, ...] = (
                 "The decision that is meant, as it was answered; another one is not taken back.",
                 "integer",
                 "body",
-                least=0,
-                most=2**53,
+                minimum=0,
+                maximum=2**53,
                 required=True,
             ),
         ),
@@ -134,7 +160,7 @@ TABLE: tuple[Route, ...] = (
         judging.review,
         "Tags of which the experts are least sure, that nobody has judged",
         "Review",
-        (COUNT, Param("modality", "Only this sense.", choices=SENSES)),
+        (COUNT_PARAM, Param("modality", "Only this sense.", choices=MODALITIES)),
     ),
     Route(
         "GET",
@@ -142,7 +168,7 @@ TABLE: tuple[Route, ...] = (
         finding.suggest,
         "Tags of the library that fit what somebody types",
         "Suggestions",
-        (Param("q", "The beginning of a tag, or a part of it.", most=120, default=""), COUNT),
+        (Param("q", "The beginning of a tag, or a part of it.", maximum=120, default=""), COUNT_PARAM),
     ),
     Route("GET", "/api/progress", running.progress, "How far the library is", "Progress"),
     Route(
@@ -151,7 +177,7 @@ TABLE: tuple[Route, ...] = (
         pictures.strip,
         "Eight pictures of a video side by side",
         "image/jpeg",
-        (THE_ID,),
+        (ID_PARAM,),
         kind="picture",
         problems=(416, 422),
     ),
@@ -161,7 +187,10 @@ TABLE: tuple[Route, ...] = (
         pictures.preview,
         "Twelve seconds of a video in a form that every browser plays",
         "video/mp4",
-        (THE_ID, Param("part", "Which twelve seconds, from 0.", "integer", least=0, most=100_000, default=0)),
+        (
+            ID_PARAM,
+            Param("part", "Which twelve seconds, from 0.", "integer", minimum=0, maximum=100_000, default=0),
+        ),
         kind="picture",
         problems=(416, 422),
     ),
@@ -171,7 +200,7 @@ TABLE: tuple[Route, ...] = (
         files.original,
         "The video's own file, with ranges",
         "application/octet-stream",
-        (THE_ID,),
+        (ID_PARAM,),
         kind="media",
         problems=(416,),
     ),

@@ -11,25 +11,25 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tagline.tagging.cluster import ClusterError, required
-from tagline.tagging.library import NothingFound, Senses, library_option
+from tagline.tagging.cluster import ClusterError, require_ray
+from tagline.tagging.library import NothingFound, ModalityChoice, library_option
 from tagline.tagging.names import safe
 from tagline.tagging.output import emit, output_options, to_json
 
 if TYPE_CHECKING:
     from tagline.experts.panel import Expert
-    from tagline.tagging.cluster.job import Outcome
+    from tagline.tagging.cluster.job import ClusterRunResult
     from tagline.tagging.cluster.sources import Listing
-    from tagline.tagging.cluster.stages import Line, Order
+    from tagline.tagging.cluster.stages import SourceResult, RunSpec
     from tagline.tagging.settings import Settings
 
 OK, PARTLY, NOTHING = 0, 3, 4
 SHOWN = 20  # failures that are shown
-FOLDER = "shards"  # below .tagline, where nobody says otherwise
+SHARDS_FOLDER = "shards"  # below .tagline, where nobody says otherwise
 
 
 @contextmanager
-def in_words() -> Iterator[None]:
+def cluster_errors() -> Iterator[None]:
     """What is wrong with a cluster or its shards is a sentence, never a traceback."""
     try:
         yield
@@ -38,7 +38,7 @@ def in_words() -> Iterator[None]:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class ClusterOptions:
     """What `tag --cluster` was asked for."""
 
     address: str
@@ -49,28 +49,30 @@ class Wish:
     as_json: bool
 
 
-def tag(wish: Wish, settings: Settings, only: Sequence[str], device: str | None, **about: Any) -> int:
+def tag_on_cluster(
+    wish: ClusterOptions, settings: Settings, only: Sequence[str], device: str | None, **about: Any
+) -> int:
     """Tag on a cluster; returns the exit code. about: collection, allow_pickle, retry, as Order has them."""
-    with in_words():
+    with cluster_errors():
         from tagline.tagging.cluster import job
-        from tagline.tagging.cluster.shards import Shelf
-        from tagline.tagging.cluster.sources import listed
+        from tagline.tagging.cluster.shards import ShardStore
+        from tagline.tagging.cluster.sources import list_sources
 
-        required()
+        require_ray()
         experts, not_run = settings.panel(
             only, collection=about["collection"], allow_pickle=about["allow_pickle"]
         )
-        able = _able(experts, not_run)
-        out = wish.shards or _beside(wish.named)
-        listing = listed(wish.named)
+        able = _runnable(experts, not_run)
+        out = wish.shards or _default_shards(wish.named)
+        listing = list_sources(wish.named)
         if not listing.sources:
             return _nothing(wish, listing)
         wanted = device or settings.device
-        order = job.order_of(
+        order = job.run_spec(
             settings, able, [e.name for e in able], device="cpu" if wanted == "auto" else wanted, **about
         )
         if wish.dry_run:
-            return _say_plan(wish, Shelf(out), listing, order)
+            return _say_plan(wish, ShardStore(out), listing, order)
         outcome = job.run(
             wish.address,
             listing,
@@ -84,7 +86,7 @@ def tag(wish: Wish, settings: Settings, only: Sequence[str], device: str | None,
     return _report(wish, outcome, out, not_run)
 
 
-def _able(experts: Sequence[Expert], not_run: dict[str, str]) -> list[Expert]:
+def _runnable(experts: Sequence[Expert], not_run: dict[str, str]) -> list[Expert]:
     """The experts that can run here; the others are added to `not_run`."""
     for expert in experts:
         reason = expert.missing()
@@ -98,33 +100,33 @@ def _able(experts: Sequence[Expert], not_run: dict[str, str]) -> list[Expert]:
     return able
 
 
-def _beside(named: Sequence[str]) -> str:
+def _default_shards(named: Sequence[str]) -> str:
     """Where shards go if nobody says so: into the one folder that is tagged."""
     from tagline.tagging.places import FOLDER as HIDDEN
 
     if len(named) == 1 and "://" not in named[0] and Path(named[0]).is_dir():
-        return str(Path(named[0]).resolve() / HIDDEN / FOLDER)
+        return str(Path(named[0]).resolve() / HIDDEN / SHARDS_FOLDER)
     raise click.UsageError("say with --shards where the results are to go: a folder, s3://... or gs://...")
 
 
-def _nothing(wish: Wish, listing: Listing) -> int:
+def _nothing(wish: ClusterOptions, listing: Listing) -> int:
     for line in listing.troubles:
         click.echo(line, err=True)
     click.echo(f"no videos in {', '.join(safe(name, 120) for name in wish.named)}", err=True)
     return NOTHING
 
 
-def _say_plan(wish: Wish, shelf: Any, listing: Listing, order: Order) -> int:
+def _say_plan(wish: ClusterOptions, store: Any, listing: Listing, order: RunSpec) -> int:
     """What a run would do."""
     from tagline.tagging.cluster import job
     from tagline.tagging.cluster.shards import HEAD
-    from tagline.tagging.cluster.stages import Known
+    from tagline.tagging.cluster.stages import DoneInShards
 
-    before = job.known(shelf)[0] if shelf.fs.exists(f"{shelf.root}/{HEAD}") else Known()
+    before = job.read_done(store)[0] if store.fs.exists(f"{store.root}/{HEAD}") else DoneInShards()
     left = job.to_do(listing.sources, before, order)
     facts = {"found": len(listing.sources), "to_do": len(left), "experts": list(order.names)}
     if wish.as_json:
-        click.echo(to_json({**facts, "shards": shelf.url, "troubles": listing.troubles}, indent=1))
+        click.echo(to_json({**facts, "shards": store.url, "troubles": listing.troubles}, indent=1))
     else:
         click.echo(f"{facts['found']} videos, {facts['to_do']} to look at with {', '.join(order.names)}")
         for line in listing.troubles:
@@ -135,7 +137,7 @@ def _say_plan(wish: Wish, shelf: Any, listing: Listing, order: Order) -> int:
 def _progress(quiet: bool) -> Any:
     """A line about every hundredth video, more often at the beginning."""
 
-    def say(line: Line, outcome: Outcome) -> None:
+    def say(line: SourceResult, outcome: ClusterRunResult) -> None:
         for expert, reason in line.failures:
             if len(outcome.failures) <= SHOWN:
                 click.echo(
@@ -148,7 +150,7 @@ def _progress(quiet: bool) -> Any:
     return (lambda line, outcome: None) if quiet and not sys.stderr.isatty() else say
 
 
-def _report(wish: Wish, outcome: Outcome, out: str, not_run: dict[str, str]) -> int:
+def _report(wish: ClusterOptions, outcome: ClusterRunResult, out: str, not_run: dict[str, str]) -> int:
     absent = {**not_run, **outcome.broken}
     if wish.as_json:
         click.echo(
@@ -216,14 +218,14 @@ def import_(shards: str, as_json: bool, library: str | None) -> None:
     tagline catalog import s3://bucket/shards --library ~/Videos
     """
     from tagline.tagging.catalog import Catalog, CatalogError
-    from tagline.tagging.cluster.importing import Brought, take
+    from tagline.tagging.cluster.importing import ShardImportResult, import_shards
     from tagline.tagging.folder import only_writer
 
-    brought = Brought()
-    with in_words():
+    brought = ShardImportResult()
+    with cluster_errors():
         try:
             with Catalog.open(_home(shards, library)) as into, only_writer(into):
-                for brought in take(into, shards):  # noqa: B007 (the last one counts)
+                for brought in import_shards(into, shards):  # noqa: B007 (the last one counts)
                     pass
         except CatalogError as error:
             raise click.ClickException(str(error)) from error
@@ -242,14 +244,14 @@ def _home(shards: str, library: str | None) -> Any:
 
     own = Path(shards).absolute()  # where a link in a stranger's folder leads is not what was named
     if library is None and "://" not in shards and own.parent.name == places.FOLDER:
-        return places.home(own.parent.parent)
-    return places.home(library) if library else places.find()
+        return places.catalog_home(own.parent.parent)
+    return places.catalog_home(library) if library else places.find_catalog_home()
 
 
 @catalog.command()
 @click.argument("shards")
 @click.argument("words", nargs=-1)
-@click.option("--modality", "-m", type=Senses(), help="Only tags of this kind.")
+@click.option("--modality", "-m", type=ModalityChoice(), help="Only tags of this kind.")
 @click.option(
     "--least", type=click.FloatRange(0, 1), default=0.0, show_default=True, help="The lowest score."
 )
@@ -264,12 +266,14 @@ def query(shards: str, words: tuple[str, ...], modality: str | None, least: floa
     """
     from tagline.tagging.cluster import asking
 
-    with in_words():
+    with cluster_errors():
         if words:
-            rows = list(asking.tagged(shards, " ".join(words), modality=modality, least=least, limit=limit))
+            rows = list(
+                asking.find_tags(shards, " ".join(words), modality=modality, least=least, limit=limit)
+            )
             columns = ("url", "text", "modality", "score", "start", "end", "expert")
         else:
-            rows = asking.counts(shards, modality=modality, limit=limit)
+            rows = asking.tag_counts(shards, modality=modality, limit=limit)
             columns = ("text", "modality", "videos", "spans")  # type: ignore[assignment]
     emit(rows, columns)
     if not rows:
@@ -287,8 +291,8 @@ def count(shards: str, as_json: bool) -> None:
     """
     from tagline.tagging.cluster import asking
 
-    with in_words():
-        facts = asking.summary(shards)
+    with cluster_errors():
+        facts = asking.row_counts(shards)
     if as_json:
         click.echo(to_json(facts))
     else:

@@ -14,7 +14,7 @@ from tagline.experts.footage import Coverage, Facts
 from tagline.experts.tags import Embedding, Modality, Report, Sighting, Tag, Word
 from tagline.tagging.catalog import Catalog
 from tagline.tagging.cluster import shards
-from tagline.tagging.cluster.shards import Shelf
+from tagline.tagging.cluster.shards import ShardStore
 from tagline.tagging.cluster.sources import from_text, is_url
 from tagline.tagging.cluster.stages import FACTS
 from tagline.tagging.records import Look, Place, row_to_facts
@@ -24,7 +24,7 @@ Row = dict[str, Any]
 
 
 @dataclass(slots=True)
-class Brought:
+class ShardImportResult:
     """What an import did."""
 
     videos: int = 0  # contents
@@ -34,7 +34,7 @@ class Brought:
 
 
 @dataclass(slots=True)
-class _Content:
+class _ContentRows:
     """Everything that some parts say about one content."""
 
     videos: list[Row] = field(default_factory=list)
@@ -43,19 +43,19 @@ class _Content:
     findings: dict[tuple[str, str], dict[str, list[Row]]] = field(default_factory=dict)  # (expert, part)
 
 
-def take(catalog: Catalog, url: str) -> Iterator[Brought]:
+def import_shards(catalog: Catalog, url: str) -> Iterator[ShardImportResult]:
     """Bring the shards at `url` into a catalog; yields how far it is. Doing it again changes nothing.
 
     One transaction a video. A look that the catalog has from the same expert in the same version, with the
     same settings and weights, stays as it is.
     """
-    shelf = Shelf(url)
-    parts = shelf.parts()
-    newest = {(row["hash"], row["expert"]): row["part"] for row in shards.looks(shelf, parts, ())}
-    brought = Brought()
+    store = ShardStore(url)
+    parts = store.parts()
+    newest = {(row["hash"], row["expert"]): row["part"] for row in shards.current_looks(store, parts, ())}
+    brought = ShardImportResult()
     ordered = sorted(parts)
     for start in range(0, len(ordered), AT_ONCE):
-        for digest, content in _contents(shelf, set(ordered[start : start + AT_ONCE])).items():
+        for digest, content in _contents(store, set(ordered[start : start + AT_ONCE])).items():
             content.looks = [r for r in content.looks if newest[digest or "", r["expert"]] == r["part"]]
             with catalog.transaction():
                 if digest is None:
@@ -65,14 +65,14 @@ def take(catalog: Catalog, url: str) -> Iterator[Brought]:
         yield brought
 
 
-def _contents(shelf: Shelf, parts: set[str]) -> dict[str | None, _Content]:
+def _contents(store: ShardStore, parts: set[str]) -> dict[str | None, _ContentRows]:
     """The rows of some parts by the content that they are about; None: sources that could not be opened."""
-    found: dict[str | None, _Content] = defaultdict(_Content)
+    found: dict[str | None, _ContentRows] = defaultdict(_ContentRows)
     for table in shards.TABLES:
-        files = shelf.files(table, parts)
+        files = store.files(table, parts)
         if not files:
             continue
-        for row in shelf.dataset(table, parts).to_table().to_pylist():
+        for row in store.dataset(table, parts).to_table().to_pylist():
             content = found[row["hash"]]
             if table in ("videos", "looks", "failures"):
                 getattr(content, table).append(row)
@@ -82,7 +82,7 @@ def _contents(shelf: Shelf, parts: set[str]) -> dict[str | None, _Content]:
     return dict(found)
 
 
-def _content(catalog: Catalog, digest: str, content: _Content, brought: Brought) -> None:
+def _content(catalog: Catalog, digest: str, content: _ContentRows, brought: ShardImportResult) -> None:
     """One content with its places, looks and failures."""
     facts = _facts(content.videos)
     brought.videos += bool(content.videos)
@@ -95,23 +95,23 @@ def _content(catalog: Catalog, digest: str, content: _Content, brought: Brought)
     if addresses and video is not None and video.title is None:
         catalog.put_video(digest, title=addresses[0])  # the only name by which people know it
     done = catalog.done(video_id)
-    said = {row["expert"]: row["at"] for row in content.looks}
+    last_looked = {row["expert"]: row["at"] for row in content.looks}
     for row in content.looks:
         if done.get(row["expert"]) == (row["version"], row["fingerprint"]):
             brought.known += 1
             continue
         catalog.put_look(video_id, _look(row, content.findings.get((row["expert"], row["part"]), {})))
         brought.looks += 1
-    for row in shards.newest(content.failures, "expert"):
-        stale = facts is not None if row["expert"] == "" else row["at"] <= said.get(row["expert"], "")
+    for row in shards.newest_rows(content.failures, "expert"):
+        stale = facts is not None if row["expert"] == "" else row["at"] <= last_looked.get(row["expert"], "")
         if not stale and done.get(row["expert"], ("", ""))[1] != row["fingerprint"]:
             catalog.put_failure(row["reason"], row["fingerprint"], video_id=video_id, expert=row["expert"])
             brought.failures += 1
 
 
-def _paths(catalog: Catalog, content: _Content, brought: Brought) -> None:
+def _paths(catalog: Catalog, content: _ContentRows, brought: ShardImportResult) -> None:
     """Sources that could not even be opened. One that could be since then needs no excuse."""
-    for row in shards.newest(content.failures, "url"):
+    for row in shards.newest_rows(content.failures, "url"):
         path = from_text(row["url"])
         if not is_url(path) and catalog.place(path) is None:
             catalog.put_failure(row["reason"], "", path=path)

@@ -13,23 +13,31 @@ from typing import Any, TypeVar
 
 from tagline.experts.panel import Expert
 from tagline.tagging.cluster import ClusterError, pools, shards, stages
-from tagline.tagging.cluster.joining import Node, joined, nodes
-from tagline.tagging.cluster.pools import READ, Pool
-from tagline.tagging.cluster.shards import Shelf
-from tagline.tagging.cluster.sources import Listing, Source, from_text
-from tagline.tagging.cluster.stages import COLUMN, Known, Line, Looking, Order, Reading, Writing
+from tagline.tagging.cluster.joining import Node, connected, nodes
+from tagline.tagging.cluster.pools import READ, ActorPool
+from tagline.tagging.cluster.shards import ShardStore
+from tagline.tagging.cluster.sources import Listing, VideoSource, from_text
+from tagline.tagging.cluster.stages import (
+    RECORD_COLUMN,
+    DoneInShards,
+    SourceResult,
+    ExpertStage,
+    RunSpec,
+    ReadStage,
+    WriteStage,
+)
 from tagline.tagging.settings import Settings
 
 Item = TypeVar("Item")
 
 PATIENCE = 900.0  # seconds without any result before the run is given up
-TOGETHER = 8  # sources that are handed on, and repeated after a loss, together
+SOURCES_PER_BLOCK = 8  # sources that are handed on, and repeated after a loss, together
 LARGEST_PART = 1024  # videos in one part of the shards
-PARTS_AT_LEAST = 50  # in a run of some size, so that a loss costs little of it
+FEWEST_PARTS = 50  # in a run of some size, so that a loss costs little of it
 
 
 @dataclass(slots=True)
-class Outcome:
+class ClusterRunResult:
     """How a run ended."""
 
     found: int
@@ -42,14 +50,14 @@ class Outcome:
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))  # of work, by stage
     cpu: dict[str, float] = field(default_factory=lambda: defaultdict(float))  # CPU seconds, likewise
     wall: float = 0.0
-    pools: list[Pool] = field(default_factory=list)
+    pools: list[ActorPool] = field(default_factory=list)
     troubles: list[str] = field(default_factory=list)
 
     @property
     def partly(self) -> bool:
         return bool(self.failures or self.broken or self.troubles)
 
-    def add(self, line: Line) -> None:
+    def add_result(self, line: SourceResult) -> None:
         self.seen += 1
         self.looked.update(line.looked)
         self.tags.update(line.tags)
@@ -61,7 +69,7 @@ class Outcome:
             self.cpu[stage] += seconds
 
 
-def order_of(
+def run_spec(
     settings: Settings,
     experts: Sequence[Expert],
     names: Sequence[str],
@@ -70,11 +78,11 @@ def order_of(
     allow_pickle: bool = False,
     device: str = "cpu",
     retry: bool = False,
-) -> Order:
+) -> RunSpec:
     """What every node has to know. `names` are those that settings build `experts` by, in the same order."""
     if [expert.name for expert in experts] != list(names):
         raise ClusterError("on a cluster an expert must be called as the settings call it")
-    return Order(
+    return RunSpec(
         settings,
         tuple(names),
         {expert.name: expert.fingerprint() for expert in experts},
@@ -86,30 +94,32 @@ def order_of(
     )
 
 
-def known(shelf: Shelf) -> tuple[Known, dict[str, float]]:
+def read_done(store: ShardStore) -> tuple[DoneInShards, dict[str, float]]:
     """What the shards hold already, and the seconds that each expert took for a video."""
-    parts = shelf.parts()
-    found = Known()
+    parts = store.parts()
+    found = DoneInShards()
     seconds: dict[str, list[float]] = defaultdict(list)
     if not parts:
         return found, {}
     looked: dict[str, str] = {}  # hash: when an expert last said something of it
-    for row in shards.looks(shelf, parts, ("fingerprint", "seconds")):
+    for row in shards.current_looks(store, parts, ("fingerprint", "seconds")):
         looked[row["hash"]] = max(row["at"], looked.get(row["hash"], ""))
         found.done.setdefault(row["hash"], {})[row["expert"]] = row["fingerprint"]
         seconds[row["expert"]].append(row["seconds"] or 0.0)
-    for row in shelf.dataset("failures", parts).to_table().to_pylist():
+    for row in store.dataset("failures", parts).to_table().to_pylist():
         outlived = row["expert"] == "" and row["at"] <= looked.get(row["hash"], "")  # it was read since
         if row["hash"] is not None and not outlived:
             found.failed.setdefault(row["hash"], {})[row["expert"]] = row["fingerprint"]
     columns = ["url", "size", "stamp", "hash", "at", "part"]
-    for row in shards.newest(shelf.dataset("videos", parts).to_table(columns=columns).to_pylist(), "url"):
+    for row in shards.newest_rows(
+        store.dataset("videos", parts).to_table(columns=columns).to_pylist(), "url"
+    ):
         if row["stamp"]:  # without one, nobody can tell whether it is still the same
             found.places[from_text(row["url"]), row["size"], row["stamp"]] = row["hash"]
     return found, {name: sum(some) / len(some) for name, some in seconds.items()}
 
 
-def to_do(sources: Iterable[Source], before: Known, order: Order) -> list[Source]:
+def to_do(sources: Iterable[VideoSource], before: DoneInShards, order: RunSpec) -> list[VideoSource]:
     """The sources that some expert still has to look at, or whose content is not known."""
     left = []
     for source in sources:
@@ -122,35 +132,39 @@ def to_do(sources: Iterable[Source], before: Known, order: Order) -> list[Source
 def run(
     address: str,
     listing: Listing,
-    order: Order,
+    order: RunSpec,
     out: str,
     *,
     chosen: Sequence[str] = (),
     batch: int = pools.BATCH,
     patience: float = PATIENCE,
-    on_line: Callable[[Line, Outcome], None] = lambda line, outcome: None,
+    on_line: Callable[[SourceResult, ClusterRunResult], None] = lambda line, outcome: None,
     say: Callable[[str], None] = lambda text: None,
-) -> Outcome:
+) -> ClusterRunResult:
     """Tag what is left of the listing on the cluster at `address`, into the shards at `out`.
 
     chosen: pools as people write them (see pools.parse). Whatever ends the run, the next one goes on.
     """
-    wishes = pools.parse(chosen)
-    shelf = Shelf(out)
-    shelf.claim()
-    before, seconds = known(shelf)
+    wishes = pools.parse_pools(chosen)
+    store = ShardStore(out)
+    store.create()
+    before, seconds = read_done(store)
     left = to_do(listing.sources, before, order)
-    outcome = Outcome(len(listing.sources), len(listing.sources) - len(left), troubles=list(listing.troubles))
+    outcome = ClusterRunResult(
+        len(listing.sources), len(listing.sources) - len(left), troubles=list(listing.troubles)
+    )
     if not left:
         return outcome
-    with joined(address) as machines:
-        outcome.pools = pools.plan(
+    with connected(address) as machines:
+        outcome.pools = pools.plan_pools(
             order.names, machines, device=order.device, batch=batch, chosen=wishes, seconds=seconds
         )
-        say(f"{len(left)} videos on {len(machines)} nodes: {describe(outcome.pools)}")
+        say(f"{len(left)} videos on {len(machines)} nodes: {describe_pools(outcome.pools)}")
         begun = time.monotonic()
-        for line in watched(_lines(left, before, order, shelf.url, outcome.pools), patience, say, machines):
-            outcome.add(line)
+        for line in with_timeout(
+            _run_pipeline(left, before, order, store.url, outcome.pools), patience, say, machines
+        ):
+            outcome.add_result(line)
             on_line(line, outcome)
         outcome.wall = time.monotonic() - begun
     if outcome.seen < len(left):
@@ -160,13 +174,13 @@ def run(
     return outcome
 
 
-def describe(made: Sequence[Pool]) -> str:
+def describe_pools(made: Sequence[ActorPool]) -> str:
     return ", ".join(f"{pool.name} {pool.size} x {pool.batch}" for pool in made)
 
 
-def _lines(
-    left: Sequence[Source], before: Known, order: Order, out: str, made: Sequence[Pool]
-) -> Iterator[Line]:
+def _run_pipeline(
+    left: Sequence[VideoSource], before: DoneInShards, order: RunSpec, out: str, made: Sequence[ActorPool]
+) -> Iterator[SourceResult]:
     """The pipeline at work; a line for each source, as parts are written."""
     import ray
 
@@ -174,18 +188,18 @@ def _lines(
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.log_internal_stack_trace_to_stdout = False
-    blocks = max(1, min(-(-len(left) // TOGETHER), 100_000))
-    rows = [{COLUMN: cell.as_py()} for cell in stages.pack(left)[COLUMN]]
+    blocks = max(1, min(-(-len(left) // SOURCES_PER_BLOCK), 100_000))
+    rows = [{RECORD_COLUMN: cell.as_py()} for cell in stages.pack(left)[RECORD_COLUMN]]
     work: Any = ray.data.from_items(rows, override_num_blocks=blocks)
     by_name = {pool.name: pool for pool in made}
-    work = _stage(work, Reading, by_name[READ], {"order": order, "known": before})
+    work = _stage(work, ReadStage, by_name[READ], {"order": order, "known": before})
     for place, name in enumerate(order.names):
         pool, later = by_name[name], order.names[place + 1 :]
         work = _stage(
-            work, Looking, pool, {"order": order, "name": name, "batch": pool.batch, "later": later}
+            work, ExpertStage, pool, {"order": order, "name": name, "batch": pool.batch, "later": later}
         )
-    part = min(LARGEST_PART, max(TOGETHER, len(left) // PARTS_AT_LEAST))
-    claim = min(pools.SPARE / 4, by_name[READ].cpus * 4)
+    part = min(LARGEST_PART, max(SOURCES_PER_BLOCK, len(left) // FEWEST_PARTS))
+    claim = min(pools.SPARE_CPUS / 4, by_name[READ].cpus * 4)
     work = work.map_batches(
         _write, batch_size=part, batch_format="pyarrow", num_cpus=claim, fn_kwargs={"out": out}
     )
@@ -193,14 +207,14 @@ def _lines(
         for table in work.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
             yield from stages.unpack(table)
     except ray.exceptions.RayError as error:
-        raise ClusterError(_cause(error)) from error
+        raise ClusterError(_ray_error_text(error)) from error
 
 
 def _write(batch: Any, out: str) -> Any:
-    return Writing(out)(batch)
+    return WriteStage(out)(batch)
 
 
-def _stage(work: Any, kind: type, pool: Pool, arguments: dict[str, Any]) -> Any:
+def _stage(work: Any, kind: type, pool: ActorPool, arguments: dict[str, Any]) -> Any:
     import ray
 
     return work.map_batches(
@@ -214,7 +228,7 @@ def _stage(work: Any, kind: type, pool: Pool, arguments: dict[str, Any]) -> Any:
     )
 
 
-def _cause(error: Exception) -> str:
+def _ray_error_text(error: Exception) -> str:
     """The sentence inside what Ray wraps around an error of ours; the last line of anything else."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     ours = next((line for line in reversed(lines) if "ClusterError:" in line), None)
@@ -224,7 +238,7 @@ def _cause(error: Exception) -> str:
     return f"the run on the cluster ended early ({why}); the same command goes on"
 
 
-def watched(
+def with_timeout(
     items: Iterable[Item], patience: float, say: Callable[[str], None], started: Sequence[Node] = ()
 ) -> Iterator[Item]:
     """The items, as they come. Says so where none comes for half of `patience` seconds; then gives up."""

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from tagline.tagging.cluster import LOCAL, LOOPBACK, QUIET, ClusterError, required, secret
+from tagline.tagging.cluster import LOCAL, LOOPBACK, RAY_ENVIRONMENT, ClusterError, require_ray, set_token
 
-KNOCK = 5.0  # seconds to wait for somebody to answer at all
+CONNECT_TIMEOUT = 5.0  # seconds to wait for somebody to answer at all
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,17 +23,17 @@ class Node:
 
 
 @contextmanager
-def joined(address: str) -> Iterator[list[Node]]:
+def connected(address: str) -> Iterator[list[Node]]:
     """A connection to the cluster at `address`, and its nodes. One that is there already is used and kept.
 
     address: HOST:PORT, ray://HOST:PORT, "auto" for the cluster that this machine belongs to, LOCAL, or
     LOCAL:PORT for one that cluster.local has started.
     """
-    required()
-    for name, value in QUIET.items():
+    require_ray()
+    for name, value in RAY_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     if address.startswith(LOCAL):
-        secret()
+        set_token()
     import ray
 
     if ray.is_initialized():
@@ -41,9 +41,9 @@ def joined(address: str) -> Iterator[list[Node]]:
         return
     with ExitStack() as stack:
         if address == LOCAL:
-            from tagline.tagging.cluster.local import started
+            from tagline.tagging.cluster.local import local_cluster
 
-            address = stack.enter_context(started([os.cpu_count() or 1])).address
+            address = stack.enter_context(local_cluster([os.cpu_count() or 1])).address
         stack.callback(ray.shutdown)
         _connect(address)
         yield nodes()
@@ -53,7 +53,7 @@ def _connect(address: str) -> None:
     import ray
 
     try:
-        _knock(address)
+        _check_reachable(address)
         if address.startswith(f"{LOCAL}:"):
             _connect_on_loopback(address)
         else:
@@ -66,11 +66,13 @@ def _connect(address: str) -> None:
         ) from error
 
 
-def _knock(address: str) -> None:
+def _check_reachable(address: str) -> None:
     """Raises OSError where nobody listens: Ray would try for minutes before it says so."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if host and port.isdecimal():
-        socket.create_connection((LOOPBACK if host == LOCAL else host.strip("[]"), int(port)), KNOCK).close()
+        socket.create_connection(
+            (LOOPBACK if host == LOCAL else host.strip("[]"), int(port)), CONNECT_TIMEOUT
+        ).close()
 
 
 def _connect_on_loopback(address: str) -> None:
@@ -101,7 +103,7 @@ def nodes() -> list[Node]:
     ]
 
 
-def survivors(of: Iterable[Node]) -> Node:
+def left_without_largest(of: Iterable[Node]) -> Node:
     """What is left when the largest node is lost; of a single node, itself."""
     listed = list(of)
     whole = Node(sum(node.cpus for node in listed), sum(node.gpus for node in listed))

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tagline.tagging.cluster import LOCAL, LOOPBACK, QUIET, ClusterError, required, secret
+from tagline.tagging.cluster import LOCAL, LOOPBACK, RAY_ENVIRONMENT, ClusterError, require_ray, set_token
 
 # `ray start`, but a node that is told to be on the loopback stays there: Ray would take the network card.
 PROGRAM = """
@@ -36,7 +36,7 @@ AGENTS = ("dashboard-agent-grpc", "dashboard-agent-listen", "metrics-export", "r
 
 
 @dataclass(slots=True)
-class Local:
+class LocalCluster:
     """A running cluster. nodes: the head first."""
 
     address: str
@@ -83,13 +83,17 @@ class Local:
 
 
 @contextmanager
-def started(cpus: Sequence[int], *, environment: Mapping[str, str] | None = None) -> Iterator[Local]:
+def local_cluster(
+    cpus: Sequence[int], *, environment: Mapping[str, str] | None = None
+) -> Iterator[LocalCluster]:
     """A cluster of this machine with a node for each number of CPUs, the head first."""
-    required()
+    require_ray()
     folder = Path(tempfile.mkdtemp(prefix="tl-"))  # short: the names of sockets may not be long
     port, unused = free_ports(2)
     # Ports of the loopback are open to everyone on this machine; a job on them needs the secret.
-    cluster = Local(f"{LOCAL}:{port}", folder, {**os.environ, **secret(), **QUIET, **(environment or {})})
+    cluster = LocalCluster(
+        f"{LOCAL}:{port}", folder, {**os.environ, **set_token(), **RAY_ENVIRONMENT, **(environment or {})}
+    )
     try:
         cluster.add(
             cpus[0],

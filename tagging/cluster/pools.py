@@ -13,15 +13,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tagline.tagging.cluster import ClusterError
-from tagline.tagging.cluster.joining import Node, survivors
+from tagline.tagging.cluster.joining import Node, left_without_largest
 
 READ = "read"  # the stage that fetches, hashes and decodes
-SPARE = 1.0  # CPUs that no actor claims: for the tasks that write, and for repeating what was lost
+SPARE_CPUS = 1.0  # CPUs that no actor claims: for the tasks that write, and for repeating what was lost
 BATCHES = {READ: 4}
 BATCH = 8
 
 # CPU seconds for a video of eight seconds: only their ratios matter, and only until a run has measured them.
-USUAL = {
+USUAL_SECONDS = {
     READ: 0.15,
     "object": 0.6,
     "person": 0.6,
@@ -34,7 +34,7 @@ USUAL = {
 
 
 @dataclass(frozen=True, slots=True)
-class Pool:
+class ActorPool:
     """The actors of one stage. cpus, gpus: what each of them claims."""
 
     name: str
@@ -44,7 +44,7 @@ class Pool:
     gpus: float = 0.0
 
 
-def parse(texts: Sequence[str]) -> dict[str, tuple[int, int | None]]:
+def parse_pools(texts: Sequence[str]) -> dict[str, tuple[int, int | None]]:
     """`NAME=SIZE` or `NAME=SIZExBATCH`, as people type it: name to (size, batch or None)."""
     chosen: dict[str, tuple[int, int | None]] = {}
     for text in texts:
@@ -61,7 +61,7 @@ def parse(texts: Sequence[str]) -> dict[str, tuple[int, int | None]]:
     return chosen
 
 
-def plan(
+def plan_pools(
     experts: Sequence[str],
     nodes: Sequence[Node],
     *,
@@ -69,7 +69,7 @@ def plan(
     batch: int = BATCH,
     chosen: Mapping[str, tuple[int, int | None]] | None = None,
     seconds: Mapping[str, float] | None = None,
-) -> list[Pool]:
+) -> list[ActorPool]:
     """The pools of a run: that of READ, then one for each expert, in their order.
 
     device: "cpu", or else experts get GPUs, shared by all of them. seconds: what each stage took for a
@@ -80,23 +80,23 @@ def plan(
     strange = set(chosen) - set(stages)
     if strange:
         raise ClusterError(f"--pool names {min(strange)!r}; the stages are {', '.join(stages)}")
-    left = survivors(nodes)
+    left = left_without_largest(nodes)
     gpus = 0.0 if device == "cpu" or left.gpus < 1 else left.gpus
     on_gpu = set(experts) if gpus else set()
     cost = {name: spent for name, spent in _costs(stages, seconds or {}).items() if name not in on_gpu}
-    sizes = shares(cost, max(len(cost), math.floor(sum(node.cpus for node in nodes))))
+    sizes = share_out(cost, max(len(cost), math.floor(sum(node.cpus for node in nodes))))
     # A share of a GPU is a real place on it: as many actors as the surviving GPUs have room for.
     sizes |= {name: int(gpus) for name in on_gpu}
     sizes |= {name: size for name, (size, _) in chosen.items()}
-    room = max(left.cpus - SPARE, left.cpus / 2)
-    claim = _down(min(1.0, room / sum(sizes.values())))
+    room = max(left.cpus - SPARE_CPUS, left.cpus / 2)
+    claim = _floor_claim(min(1.0, room / sum(sizes.values())))
     return [
-        Pool(
+        ActorPool(
             name,
             sizes[name],
             (chosen[name][1] if name in chosen else None) or BATCHES.get(name, batch),
             claim,
-            _down(1 / len(on_gpu)) if name in on_gpu else 0.0,
+            _floor_claim(1 / len(on_gpu)) if name in on_gpu else 0.0,
         )
         for name in stages
     ]
@@ -104,12 +104,14 @@ def plan(
 
 def _costs(stages: Sequence[str], seconds: Mapping[str, float]) -> dict[str, float]:
     """Seconds of each stage for a video: measured, or the usual in proportion to what was measured."""
-    known = [seconds[name] / USUAL[name] for name in stages if seconds.get(name) and name in USUAL]
+    known = [
+        seconds[name] / USUAL_SECONDS[name] for name in stages if seconds.get(name) and name in USUAL_SECONDS
+    ]
     longer = statistics.median(known) if known else 1.0
-    return {name: seconds.get(name) or longer * USUAL.get(name, 1.0) for name in stages}
+    return {name: seconds.get(name) or longer * USUAL_SECONDS.get(name, 1.0) for name in stages}
 
 
-def shares(cost: Mapping[str, float], places: int) -> dict[str, int]:
+def share_out(cost: Mapping[str, float], places: int) -> dict[str, int]:
     """`places` shared out by cost, at least one each: always to the stage whose actors have most to do."""
     sizes = dict.fromkeys(cost, 1)
     for _ in range(places - len(sizes)):
@@ -118,6 +120,6 @@ def shares(cost: Mapping[str, float], places: int) -> dict[str, int]:
     return sizes
 
 
-def _down(claim: float) -> float:
+def _floor_claim(claim: float) -> float:
     """Ray counts in ten-thousandths; rounding up would make the last actor one too many."""
     return max(math.floor(claim * 10_000) / 10_000, 0.0001)

@@ -62,7 +62,7 @@ def schema(table: str) -> pa.Schema:
     return pa.schema([(name, kinds[kind]) for name, kind in TABLES[table].items()])
 
 
-class Shelf:
+class ShardStore:
     """The folder or bucket that holds the shards of one or many runs."""
 
     def __init__(self, url: str) -> None:
@@ -70,7 +70,7 @@ class Shelf:
         self.fs, self.root = filesystem(self.url)
         self.atomic = is_url(self.url) and not self.url.startswith("file://")  # object stores: all or nothing
 
-    def claim(self) -> None:
+    def create(self) -> None:
         """Make it ours; refuses a folder of somebody else's, and one in which a link leads elsewhere."""
         if not self.atomic:
             try:
@@ -155,7 +155,7 @@ class Shelf:
         self.put(f"{PARTS}/{part}", b"")
 
 
-def newest(rows: Iterable[dict[str, Any]], *key: str) -> list[dict[str, Any]]:
+def newest_rows(rows: Iterable[dict[str, Any]], *key: str) -> list[dict[str, Any]]:
     """Of the rows that agree in `key`, the one written last; of those at the same second, of one part."""
     best: dict[tuple[Any, ...], dict[str, Any]] = {}
     for row in rows:
@@ -166,35 +166,37 @@ def newest(rows: Iterable[dict[str, Any]], *key: str) -> list[dict[str, Any]]:
     return list(best.values())
 
 
-def looks(
-    shelf: Shelf, parts: set[str] | None = None, columns: Sequence[str] | None = None
+def current_looks(
+    store: ShardStore, parts: set[str] | None = None, columns: Sequence[str] | None = None
 ) -> list[dict[str, Any]]:
     """The look that counts of every expert at every video."""
     needed = None if columns is None else list(dict.fromkeys([*columns, "part", "hash", "expert", "at"]))
-    found = shelf.dataset("looks", parts).to_table(columns=needed).to_pylist()
-    return newest(found, "hash", "expert")
+    found = store.dataset("looks", parts).to_table(columns=needed).to_pylist()
+    return newest_rows(found, "hash", "expert")
 
 
-def counting(shelf: Shelf, table: str, where: Any = None, parts: set[str] | None = None) -> pa.Table:
+def current_rows(store: ShardStore, table: str, where: Any = None, parts: set[str] | None = None) -> pa.Table:
     """The rows of a table that belong to looks that count, filtered by a pyarrow expression."""
     import pyarrow as pa
 
-    parts = shelf.parts() if parts is None else parts
-    found = shelf.dataset(table, parts).to_table(filter=where)
+    parts = store.parts() if parts is None else parts
+    found = store.dataset(table, parts).to_table(filter=where)
     if not found.num_rows:
         return found
-    valid = {(row["hash"], row["expert"], row["part"]) for row in looks(shelf, parts, ())}
+    valid = {(row["hash"], row["expert"], row["part"]) for row in current_looks(store, parts, ())}
     keys = zip(*(found[name].to_pylist() for name in ("hash", "expert", "part")), strict=True)
     return found.filter(pa.array([key in valid for key in keys]))
 
 
-def vectors(shelf: Shelf, source: str, parts: set[str] | None = None) -> Iterator[dict[str, Any]]:
+def current_vectors(
+    store: ShardStore, source: str, parts: set[str] | None = None
+) -> Iterator[dict[str, Any]]:
     """Rows of `vectors` of one expert that count, file by file: hash, fingerprint, start, end, values."""
     import pyarrow.dataset as ds
 
-    parts = shelf.parts() if parts is None else parts
-    valid = {(row["hash"], row["part"]) for row in looks(shelf, parts, ()) if row["expert"] == source}
-    for batch in shelf.dataset("vectors", parts).to_batches(filter=ds.field("expert") == source):
+    parts = store.parts() if parts is None else parts
+    valid = {(row["hash"], row["part"]) for row in current_looks(store, parts, ()) if row["expert"] == source}
+    for batch in store.dataset("vectors", parts).to_batches(filter=ds.field("expert") == source):
         for row in batch.to_pylist():
             if (row["hash"], row["part"]) in valid:
                 yield row

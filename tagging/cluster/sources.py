@@ -24,17 +24,17 @@ from tagline.tagging.records import Place
 from tagline.tagging.walk import ENDINGS, Walk, content_hash, same_file
 
 PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "http": "aiohttp", "https": "aiohttp"}
-ODD = "path:"  # before a path that is not UTF-8
+PERCENT_ENCODED = "path:"  # before a path that is not UTF-8
 AT_ONCE = 4 << 20  # bytes
 LONGEST = 8192  # characters of a line in a list
 
 
-class Unfetched(Exception):
+class FetchError(Exception):
     """A source that could not be brought here. The message follows its name."""
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class VideoSource:
     """One video somewhere. `stamp` changes when it does: an ETag or a time; "" where nobody says."""
 
     url: str  # an absolute path where it lies on a file system that every node sees
@@ -55,7 +55,7 @@ class Source:
 class Listing:
     """What was named: the videos, and what could not be listed, in sentences."""
 
-    sources: list[Source]
+    sources: list[VideoSource]
     troubles: list[str]
 
 
@@ -68,13 +68,17 @@ def to_text(url: str) -> str:
     try:
         url.encode("utf-8")
     except UnicodeEncodeError:
-        return ODD + quote_from_bytes(os.fsencode(url))
+        return PERCENT_ENCODED + quote_from_bytes(os.fsencode(url))
     return url
 
 
 def from_text(text: str) -> str:
     """What `to_text` made a text of."""
-    return os.fsdecode(unquote_to_bytes(text.removeprefix(ODD))) if text.startswith(ODD) else text
+    return (
+        os.fsdecode(unquote_to_bytes(text.removeprefix(PERCENT_ENCODED)))
+        if text.startswith(PERCENT_ENCODED)
+        else text
+    )
 
 
 def filesystem(url: str) -> tuple[Any, str]:
@@ -95,7 +99,7 @@ def filesystem(url: str) -> tuple[Any, str]:
     return fs, str(path)
 
 
-def listed(named: Sequence[str]) -> Listing:
+def list_sources(named: Sequence[str]) -> Listing:
     """Every video in what was named: folders, buckets, single videos, and lists of these."""
     listing = Listing([], [])
     for name in named:
@@ -134,14 +138,14 @@ def _from_list(path: Path, listing: Listing) -> None:
 
 def _from_folder(name: str, listing: Listing) -> None:
     walk = Walk([name])
-    listing.sources += [Source(place.path, place.size, str(place.mtime_ns)) for place in walk]
+    listing.sources += [VideoSource(place.path, place.size, str(place.mtime_ns)) for place in walk]
     listing.troubles += walk.troubles
 
 
 def _from_address(url: str, listing: Listing) -> None:
     fs, path = filesystem(url)
     if url.startswith(("http://", "https://")):  # no listing to be had: each address is one video
-        listing.sources.append(Source(url))
+        listing.sources.append(VideoSource(url))
         return
     scheme = url.split("://")[0]
     try:
@@ -158,19 +162,19 @@ def _from_address(url: str, listing: Listing) -> None:
         listing.sources.append(
             _local(key)
             if scheme == "file"
-            else Source(f"{scheme}://{key}", int(info.get("size") or 0), str(stamp))
+            else VideoSource(f"{scheme}://{key}", int(info.get("size") or 0), str(stamp))
         )
     if not videos:
         listing.troubles.append(f"there are no videos at {safe(url, 120)}")
 
 
-def _local(path: str) -> Source:
+def _local(path: str) -> VideoSource:
     facts = Path(path).stat()
-    return Source(path, facts.st_size, str(facts.st_mtime_ns))
+    return VideoSource(path, facts.st_size, str(facts.st_mtime_ns))
 
 
 @contextmanager
-def fetched(source: Source, folder: str | None = None) -> Iterator[tuple[Path, str]]:
+def fetch(source: VideoSource, folder: str | None = None) -> Iterator[tuple[Path, str]]:
     """The source as a plain file here, and its content's sha256. A copy is deleted afterwards.
 
     Raises Unfetched with a reason that follows its name.
@@ -179,11 +183,11 @@ def fetched(source: Source, folder: str | None = None) -> Iterator[tuple[Path, s
         place = source.place
         assert place is not None
         if not same_file(place):
-            raise Unfetched("changed or went away since it was listed; the next run reads it again")
+            raise FetchError("changed or went away since it was listed; the next run reads it again")
         try:
             digest = content_hash(source.url)
         except OSError as error:
-            raise Unfetched(f"cannot be read ({(error.strerror or str(error)).lower()})") from error
+            raise FetchError(f"cannot be read ({(error.strerror or str(error)).lower()})") from error
         yield Path(source.url), digest
         return
     handle, name = tempfile.mkstemp(prefix="tagline-", suffix=Path(source.url).suffix[:8], dir=folder)
@@ -195,7 +199,7 @@ def fetched(source: Source, folder: str | None = None) -> Iterator[tuple[Path, s
         Path(name).unlink(missing_ok=True)
 
 
-def _copy(source: Source, path: Path) -> str:
+def _copy(source: VideoSource, path: Path) -> str:
     """Bring a source here block by block, within what the disk has; returns its sha256."""
     fs, key = filesystem(source.url)
     digest = hashlib.sha256()
@@ -208,13 +212,13 @@ def _copy(source: Source, path: Path) -> str:
             while block := there.read(AT_ONCE):
                 most -= len(block)
                 if most < 0:
-                    raise Unfetched("is larger than half of the room left on the node that reads it")
+                    raise FetchError("is larger than half of the room left on the node that reads it")
                 digest.update(block)
                 here.write(block)
-    except Unfetched:
+    except FetchError:
         raise
     except Exception as error:  # each service has errors of its own
-        raise Unfetched(f"cannot be fetched ({_in_words(error)})") from error
+        raise FetchError(f"cannot be fetched ({_in_words(error)})") from error
     return digest.hexdigest()
 
 
@@ -222,7 +226,7 @@ def _no_redirection(there: Any) -> None:
     """A web server that sends us elsewhere is not obeyed."""
     status = getattr(getattr(there, "r", None), "status", 200)
     if 300 <= status < 400:
-        raise Unfetched("is a redirection; put the address that it leads to into the list")
+        raise FetchError("is a redirection; put the address that it leads to into the list")
 
 
 def _in_words(error: Exception) -> str:

@@ -16,26 +16,26 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tagline.experts.footage import Coverage, Facts, Footage, Sampling, Sound, Unreadable, union
-from tagline.experts.panel import Failed, Panel, Seen
+from tagline.experts.footage import Coverage, Facts, Footage, Sampling, Sound, Unreadable, distinct_samplings
+from tagline.experts.panel import Failed, Panel, PanelResult
 from tagline.tagging.cluster import ClusterError
-from tagline.tagging.cluster.shards import Rows, Shelf
-from tagline.tagging.cluster.sources import Source, Unfetched, fetched, to_text
-from tagline.tagging.folder import PASSING
+from tagline.tagging.cluster.shards import Rows, ShardStore
+from tagline.tagging.cluster.sources import VideoSource, FetchError, fetch, to_text
+from tagline.tagging.folder import TRANSIENT
 from tagline.tagging.planning import decoder_version
-from tagline.tagging.records import Look, checked, coverage_to_json, facts_to_row, to_json
+from tagline.tagging.records import Look, checked, coverage_to_json, facts_to_row, canonical_json
 from tagline.tagging.settings import Settings
 from tagline.tagging.walk import same_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-COLUMN = "parcel"
+RECORD_COLUMN = "parcel"
 FACTS = ("duration", "width", "height", "fps", "codec", "rotation", "colour", "has_sound", "start")
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class RunSpec:
     """Which experts shall look, and what they must be: the same everywhere as where the run was started."""
 
     settings: Settings
@@ -49,14 +49,14 @@ class Order:
 
 
 @dataclass(slots=True)
-class Known:
+class DoneInShards:
     """What shards say has been done: {hash: {expert: fingerprint}}; "" stands for reading the file."""
 
     done: dict[str, dict[str, str]] = field(default_factory=dict)
     failed: dict[str, dict[str, str]] = field(default_factory=dict)
     places: dict[tuple[str, int, str], str] = field(default_factory=dict)  # (url, size, stamp): hash
 
-    def stale(self, digest: str, order: Order) -> tuple[str, ...]:
+    def stale(self, digest: str, order: RunSpec) -> tuple[str, ...]:
         """The experts that still have to look at this content."""
         failed = {} if order.retry else self.failed.get(digest, {})
         if failed.get("") == decoder_version():
@@ -68,19 +68,19 @@ class Known:
 
 
 @dataclass(slots=True)
-class Parcel:
+class VideoRecord:
     """One video on its way through the stages."""
 
-    source: Source
+    source: VideoSource
     digest: str | None = None
     names: tuple[str, ...] = ()  # the experts that shall look
     footage: Footage | None = None  # as much of it as the stages to come need
     facts: Facts | None = None
     coverage: Coverage = field(default_factory=Coverage)
     reason: str | None = None  # why the content cannot be read
-    trouble: str | None = None  # why the source could not be opened: nothing is known of its content
+    source_failure: str | None = None  # why the source could not be opened: nothing is known of its content
     looks: list[Look] = field(default_factory=list)
-    broken: dict[str, str] = field(default_factory=dict)  # experts that could not be loaded
+    unloadable: dict[str, str] = field(default_factory=dict)  # experts that could not be loaded
     seconds: dict[str, float] = field(default_factory=dict)  # of each stage
     cpu: dict[str, float] = field(default_factory=dict)  # CPU seconds of each stage's own work
 
@@ -98,21 +98,21 @@ def cpu_seconds() -> float:
     return total
 
 
-def pack(parcels: Iterable[Any]) -> pa.Table:
+def pack(records: Iterable[Any]) -> pa.Table:
     import pyarrow as pa
 
-    data = [pickle.dumps(parcel, protocol=5) for parcel in parcels]
-    return pa.table({COLUMN: pa.array(data, pa.large_binary())})
+    data = [pickle.dumps(record, protocol=5) for record in records]
+    return pa.table({RECORD_COLUMN: pa.array(data, pa.large_binary())})
 
 
 def unpack(batch: pa.Table) -> list[Any]:
-    return [pickle.loads(cell.as_buffer()) for cell in batch[COLUMN]]
+    return [pickle.loads(cell.as_buffer()) for cell in batch[RECORD_COLUMN]]
 
 
-class Reading:
+class ReadStage:
     """Sources to parcels with footage: fetched, hashed, and decoded once for all experts still to look."""
 
-    def __init__(self, order: Order, known: Known) -> None:
+    def __init__(self, order: RunSpec, known: DoneInShards) -> None:
         from tagline.experts.decoder import Decoder
 
         self.order, self.known = order, known
@@ -121,43 +121,43 @@ class Reading:
     def __call__(self, batch: pa.Table) -> pa.Table:
         return pack([self.read(source) for source in unpack(batch)])
 
-    def read(self, source: Source) -> Parcel:
+    def read(self, source: VideoSource) -> VideoRecord:
         """Decode one source, or say why not."""
         begun, used = time.perf_counter(), cpu_seconds()
-        parcel = Parcel(source)
+        record = VideoRecord(source)
         try:
-            with fetched(source) as (path, digest):
-                parcel.digest = digest
-                parcel.names = self.known.stale(digest, self.order)
-                if parcel.names:
-                    self._decode(path, parcel)
+            with fetch(source) as (path, digest):
+                record.digest = digest
+                record.names = self.known.stale(digest, self.order)
+                if record.names:
+                    self._decode(path, record)
                 if source.place is not None and not same_file(source.place):
-                    raise Unfetched(
+                    raise FetchError(
                         "changed or went away while it was being read; the next run reads it again"
                     )
-        except Unfetched as error:
-            parcel = Parcel(source, trouble=str(error))
-        parcel.seconds["read"] = time.perf_counter() - begun
-        parcel.cpu["read"] = cpu_seconds() - used
-        return parcel
+        except FetchError as error:
+            record = VideoRecord(source, source_failure=str(error))
+        record.seconds["read"] = time.perf_counter() - begun
+        record.cpu["read"] = cpu_seconds() - used
+        return record
 
-    def _decode(self, path: Path, parcel: Parcel) -> None:
-        samplings = union(need for name in parcel.names for need in self.order.needs[name])
+    def _decode(self, path: Path, record: VideoRecord) -> None:
+        samplings = distinct_samplings(need for name in record.names for need in self.order.needs[name])
         try:
             footage = self.decoder.read(path, samplings)
         except Unreadable as error:
-            if str(error).startswith(PASSING):
-                raise Unfetched(str(error)) from error
-            parcel.reason, parcel.names = str(error), ()
+            if str(error).startswith(TRANSIENT):
+                raise FetchError(str(error)) from error
+            record.reason, record.names = str(error), ()
             return
-        footage.path = parcel.source.url
-        parcel.footage, parcel.facts, parcel.coverage = footage, footage.facts, footage.coverage
+        footage.path = record.source.url
+        record.footage, record.facts, record.coverage = footage, footage.facts, footage.coverage
 
 
-class Looking:
+class ExpertStage:
     """One expert's stage: what the panel does with it, on parcels. `later`: the experts after it."""
 
-    def __init__(self, order: Order, name: str, batch: int, later: Sequence[str]) -> None:
+    def __init__(self, order: RunSpec, name: str, batch: int, later: Sequence[str]) -> None:
         self.order, self.name, self.later = order, name, tuple(later)
         self.expert = order.settings.build(name, collection=order.collection, allow_pickle=order.allow_pickle)
         here = self.expert.fingerprint()
@@ -171,27 +171,27 @@ class Looking:
         self.panel = Panel([self.expert], device=order.device, batch=batch)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        parcels = unpack(batch)
-        self.look([parcel for parcel in parcels if self.expert.name in parcel.names and parcel.footage])
-        for parcel in parcels:
-            self._lighten(parcel)
-        return pack(parcels)
+        records = unpack(batch)
+        self.look([record for record in records if self.expert.name in record.names and record.footage])
+        for parcel in records:
+            self._drop_unused_views(parcel)
+        return pack(records)
 
-    def look(self, parcels: Sequence[Parcel]) -> None:
+    def look(self, records: Sequence[VideoRecord]) -> None:
         """Add the expert's look to each parcel."""
-        if not parcels:
+        if not records:
             return
         begun, used = time.perf_counter(), cpu_seconds()
         name = self.expert.name
-        group = [(Seen(Path(parcel.source.url), parcel.footage), (name,)) for parcel in parcels]
-        self.panel.consult(group)
-        spent = (time.perf_counter() - begun) / len(parcels)
-        worked = (cpu_seconds() - used) / len(parcels)
-        for parcel, (seen, _) in zip(parcels, group, strict=True):
+        group = [(PanelResult(Path(record.source.url), record.footage), (name,)) for record in records]
+        self.panel.run_batch(group)
+        spent = (time.perf_counter() - begun) / len(records)
+        worked = (cpu_seconds() - used) / len(records)
+        for parcel, (seen, _) in zip(records, group, strict=True):
             parcel.seconds[name], parcel.cpu[name] = spent, worked
             said = seen.reports.get(name)
             if said is None:
-                parcel.broken[name] = self.panel.broken.get(name, "gave no report")
+                parcel.unloadable[name] = self.panel.broken.get(name, "gave no report")
                 continue
             look = Look(name, self.expert.modality, self.expert.version, self.order.fingerprints[name])
             look.coverage, look.seconds = parcel.coverage, seen.seconds.get(name)
@@ -201,14 +201,16 @@ class Looking:
                 look.report = checked(said, self.expert.modality)
             parcel.looks.append(look)
 
-    def _lighten(self, parcel: Parcel) -> None:
+    def _drop_unused_views(self, record: VideoRecord) -> None:
         """Drop the views that nobody after this stage asks for."""
-        footage = parcel.footage
+        footage = record.footage
         if footage is None:
             return
-        needed = union(n for name in self.later if name in parcel.names for n in self.order.needs[name])
+        needed = distinct_samplings(
+            n for name in self.later if name in record.names for n in self.order.needs[name]
+        )
         if not needed:
-            parcel.footage = None
+            record.footage = None
             return
         footage.views = {
             sampling: footage.views[sampling] for sampling in needed if sampling in footage.views
@@ -217,24 +219,24 @@ class Looking:
             footage.sound = None
 
 
-class Writing:
+class WriteStage:
     """Parcels to a part of the shards, and for each a line on what became of it."""
 
     def __init__(self, out: str) -> None:
-        self.shelf = Shelf(out)
+        self.store = ShardStore(out)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        parcels: list[Parcel] = unpack(batch)
+        records: list[VideoRecord] = unpack(batch)
         begun = time.perf_counter()
-        fresh = [parcel for parcel in parcels if _says(parcel)]
+        fresh = [record for record in records if _worth_writing(record)]
         if fresh:
-            self.shelf.write(part_of(fresh), rows_of(fresh))
-        spent = (time.perf_counter() - begun) / max(len(parcels), 1)
-        return pack(_line(parcel, spent) for parcel in parcels)
+            self.store.write(part_of(fresh), rows_of(fresh))
+        spent = (time.perf_counter() - begun) / max(len(records), 1)
+        return pack(_source_result(parcel, spent) for parcel in records)
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class SourceResult:
     """What became of one source, as the run that was started hears it."""
 
     url: str
@@ -246,60 +248,60 @@ class Line:
     cpu: Mapping[str, float] = field(default_factory=dict)
 
 
-def _line(parcel: Parcel, writing: float) -> Line:
-    failures = [(look.expert, look.reason or "") for look in parcel.looks if look.report is None]
-    failures += [("", reason) for reason in (parcel.reason, parcel.trouble) if reason]
-    good = [look for look in parcel.looks if look.report is not None]
-    return Line(
-        parcel.source.url,
+def _source_result(record: VideoRecord, writing: float) -> SourceResult:
+    failures = [(look.expert, look.reason or "") for look in record.looks if look.report is None]
+    failures += [("", reason) for reason in (record.reason, record.source_failure) if reason]
+    good = [look for look in record.looks if look.report is not None]
+    return SourceResult(
+        record.source.url,
         tuple(look.expert for look in good),
         {look.expert: len(look.report.tags) for look in good if look.report is not None},
         tuple(failures),
-        parcel.broken,
-        {**parcel.seconds, "write": writing},
-        parcel.cpu,
+        record.unloadable,
+        {**record.seconds, "write": writing},
+        record.cpu,
     )
 
 
-def _says(parcel: Parcel) -> bool:
+def _worth_writing(record: VideoRecord) -> bool:
     """Whether there is anything to keep: also that a known content lies at this place."""
-    return parcel.digest is not None or parcel.trouble is not None
+    return record.digest is not None or record.source_failure is not None
 
 
-def part_of(parcels: Sequence[Parcel]) -> str:
+def part_of(records: Sequence[VideoRecord]) -> str:
     """A part's name, from what is in it: written again after a loss, it takes its own place."""
-    said = sorted(
-        to_json(
+    parts = sorted(
+        canonical_json(
             [
-                parcel.source.url,
-                parcel.digest,
-                parcel.reason or parcel.trouble,
-                [[look.expert, look.fingerprint, look.reason] for look in parcel.looks],
+                record.source.url,
+                record.digest,
+                record.reason or record.source_failure,
+                [[look.expert, look.fingerprint, look.reason] for look in record.looks],
             ]
         )
-        for parcel in parcels
+        for record in records
     )
-    return hashlib.sha256("\n".join(said).encode()).hexdigest()[:32]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 
 
-def rows_of(parcels: Sequence[Parcel], now: Callable[[], str] | None = None) -> Rows:
+def rows_of(records: Sequence[VideoRecord], now: Callable[[], str] | None = None) -> Rows:
     """The rows of every table."""
     at = now() if now else datetime.now(UTC).isoformat(timespec="microseconds")
     rows: Rows = {
         name: [] for name in ("videos", "looks", "tags", "sightings", "transcripts", "vectors", "failures")
     }
     written: set[tuple[str | None, str]] = set()
-    for parcel in parcels:
-        source, digest = parcel.source, parcel.digest
+    for record in records:
+        source, digest = record.source, record.digest
         url = to_text(source.url)
         if digest is not None:
-            rows["videos"].append(_video_row(parcel, url, at))
-        if parcel.reason or parcel.trouble:
-            mark = decoder_version() if parcel.reason else ""
+            rows["videos"].append(_video_row(record, url, at))
+        if record.reason or record.source_failure:
+            fingerprint = decoder_version() if record.reason else ""
             rows["failures"].append(
-                _failure(digest, "", url, mark, parcel.reason or parcel.trouble or "", at)
+                _failure(digest, "", url, fingerprint, record.reason or record.source_failure or "", at)
             )
-        for look in parcel.looks:
+        for look in record.looks:
             if (digest, look.expert) in written:
                 continue  # another file of the same content, in the same part
             written.add((digest, look.expert))
@@ -312,12 +314,21 @@ def rows_of(parcels: Sequence[Parcel], now: Callable[[], str] | None = None) -> 
     return rows
 
 
-def _failure(digest: str | None, expert: str, url: str, mark: str, reason: str, at: str) -> dict[str, Any]:
-    return {"hash": digest, "expert": expert, "url": url, "fingerprint": mark, "reason": reason, "at": at}
+def _failure(
+    digest: str | None, expert: str, url: str, fingerprint: str, reason: str, at: str
+) -> dict[str, Any]:
+    return {
+        "hash": digest,
+        "expert": expert,
+        "url": url,
+        "fingerprint": fingerprint,
+        "reason": reason,
+        "at": at,
+    }
 
 
-def _video_row(parcel: Parcel, url: str, at: str) -> dict[str, Any]:
-    source, facts = parcel.source, parcel.facts
+def _video_row(record: VideoRecord, url: str, at: str) -> dict[str, Any]:
+    source, facts = record.source, record.facts
     row = dict(zip(FACTS, facts_to_row(facts), strict=True))
     if row["has_sound"] is not None:
         row["has_sound"] = bool(row["has_sound"])
@@ -325,7 +336,7 @@ def _video_row(parcel: Parcel, url: str, at: str) -> dict[str, Any]:
     return {
         **row,
         **named,
-        "hash": parcel.digest,
+        "hash": record.digest,
         "url": url,
         "size": source.size,
         "stamp": source.stamp,
@@ -346,8 +357,8 @@ def _look_rows(rows: Rows, digest: str, look: Look, at: str) -> None:
             "seconds": look.seconds,
             "coverage": coverage_to_json(look.coverage),
             "at": at,
-            "notes": to_json(report.notes),
-            "facts": to_json(report.facts),
+            "notes": canonical_json(report.notes),
+            "facts": canonical_json(report.facts),
         }
     )
     for t in report.tags:
@@ -363,5 +374,5 @@ def _look_rows(rows: Rows, digest: str, look: Look, at: str) -> None:
             {**key, "text": w.text, "start": w.start, "end": w.end, "probability": w.probability}
         )
     for v in report.vectors:
-        spot = {"fingerprint": look.fingerprint, "start": float(v.start), "end": float(v.end)}
-        rows["vectors"].append({**key, **spot, "values": v.values.astype("<f4")})
+        location = {"fingerprint": look.fingerprint, "start": float(v.start), "end": float(v.end)}
+        rows["vectors"].append({**key, **location, "values": v.values.astype("<f4")})

@@ -15,20 +15,20 @@ FEWEST = 20  # tags in a group
 class Calibration:
     """A rising line through points: what the model says (0..1) against the precision that was seen."""
 
-    said: tuple[float, ...] = (0.0, 1.0)
-    right: tuple[float, ...] = (0.0, 1.0)
+    scores: tuple[float, ...] = (0.0, 1.0)
+    precisions: tuple[float, ...] = (0.0, 1.0)
 
     def __call__(self, score: float) -> float:
-        return float(np.clip(np.interp(score, self.said, self.right), 0.0, 1.0))
+        return float(np.clip(np.interp(score, self.scores, self.precisions), 0.0, 1.0))
 
     def __post_init__(self) -> None:
-        if len(self.said) != len(self.right) or not self.said:
+        if len(self.scores) != len(self.precisions) or not self.scores:
             raise ValueError("a calibration needs as many precisions as scores")
-        if any(np.diff(self.said) <= 0) or any(np.diff(self.right) < 0):
+        if any(np.diff(self.scores) <= 0) or any(np.diff(self.precisions) < 0):
             raise ValueError("a calibration must rise")
 
 
-def calibrate(scores: Sequence[float], right: Sequence[bool]) -> Calibration:
+def fit_calibration(scores: Sequence[float], right: Sequence[bool]) -> Calibration:
     """Isotonic regression of precision on score.
 
     Tags are put into groups of like scores first, each with half a right and half a wrong one added, so

@@ -36,18 +36,18 @@ def tagger(
     tagline train settings --of tagger                      what can be set, and to what it is
     tagline train tagger --data ~/Videos --set use_frames=false --set epochs=40 --out models/titles
     """
-    from tagline.tagging.configuring import BadConfig, changed
-    from tagline.tagging.generator.config import preset as named
+    from tagline.tagging.configuring import BadConfig, with_settings
+    from tagline.tagging.generator.config import load_preset as named
 
     try:
-        config = changed(named(preset), settings)
+        config = with_settings(named(preset), settings)
     except BadConfig as error:
         raise click.UsageError(str(error)) from None
-    from tagline.experts.devices import pick
+    from tagline.experts.devices import choose_device
     from tagline.experts.weights import WeightsMissing
     from tagline.tagging.catalog import Catalog, CatalogError
     from tagline.tagging.generator.data import from_catalog
-    from tagline.tagging.generator.saving import install
+    from tagline.tagging.generator.saving import install_tagger
     from tagline.tagging.generator.train import train as run
     from tagline.tagging.owned import without_links
     from tagline.tagging.training import NonFinite, to_stderr
@@ -57,9 +57,9 @@ def tagger(
             assert catalog.file is not None
             own = catalog.file.parent / "models" / f"tagger-{preset}"
             folder = Path(out).expanduser() if out else without_links(own)
-            examples = from_catalog(catalog, config, pick(device or "auto"))
+            examples = from_catalog(catalog, config, choose_device(device or "auto"))
         outcome = run(config, examples, folder, device=device, say=to_stderr)
-        install(outcome.folder)
+        install_tagger(outcome.folder)
     except (BadConfig, CatalogError, NonFinite, WeightsMissing) as error:
         raise click.ClickException(str(error)) from None
     for name in ("example", "full", "rare"):

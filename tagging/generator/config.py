@@ -10,7 +10,7 @@ from tagline.tagging.configuring import (
     Schedule,
     as_dict,
     at_least,
-    changed,
+    with_settings,
     digest,
     from_dict,
     one_of,
@@ -67,7 +67,7 @@ class TaggerConfig:
 
     retrieved: int = 0  # Open-Tag: tags of similar videos that the decoder is told beside its prompts
     neighbours: int = 5  # of each source: videos whose tags are told
-    hint_words: int = 60  # words of those tags
+    retrieved_words: int = 60  # words of those tags
 
     def __post_init__(self) -> None:
         one_of("order", self.order, ORDERS)
@@ -90,7 +90,7 @@ class TaggerConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class TrainConfig(Schedule):
+class TaggerTrainConfig(Schedule):
     """How a tagger is trained, and what it is given to learn from. The paper's batch: 512 videos."""
 
     # The frozen model that embeds tags: "auto", "minilm", "clip", "letters", or a folder of BERT.
@@ -112,17 +112,17 @@ class TrainConfig(Schedule):
 
 
 @dataclass(frozen=True, slots=True)
-class Config:
+class TaggerRunConfig:
     model: TaggerConfig = field(default_factory=TaggerConfig)
-    train: TrainConfig = field(default_factory=TrainConfig)
+    train: TaggerTrainConfig = field(default_factory=TaggerTrainConfig)
 
 
-def presets() -> list[str]:
+def preset_names() -> list[str]:
     """The names of the presets that come with tagline."""
-    return configuring.presets("tagline.tagging.generator")
+    return configuring.preset_names("tagline.tagging.generator")
 
 
-def preset(name: str) -> Config:
+def load_preset(name: str) -> TaggerRunConfig:
     """A preset by its name."""
-    found: Config = configuring.preset("tagline.tagging.generator", Config, name)
+    found: TaggerRunConfig = configuring.load_preset("tagline.tagging.generator", TaggerRunConfig, name)
     return found

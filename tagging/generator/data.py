@@ -15,16 +15,19 @@ import torch
 from torch.utils.data import Dataset, Sampler
 
 from tagline.tagging.configuring import BadConfig
-from tagline.tagging.generator.config import Config, TaggerConfig
-from tagline.tagging.generator.encoder import Batch
-from tagline.tagging.generator.words import Words
+from tagline.tagging.generator.config import TaggerRunConfig, TaggerConfig
+from tagline.tagging.generator.encoder import TaggerBatch
+from tagline.tagging.generator.words import TagTokenizer
 from tagline.tagging.uploads import upload_of
 
 if TYPE_CHECKING:
-    from tagline.experts.appearance import Towers
+    from tagline.experts.appearance import ClipEncoder
     from tagline.tagging.catalog import Catalog
 
-LOOKS, SIDE = 60, 256  # frames a video, at one a second, and their shorter side, as the expert reads them
+FRAMES_PER_VIDEO, FRAME_SIDE = (
+    60,
+    256,
+)  # frames a video, at one a second, and their shorter side, as the expert reads them
 
 Frames = npt.NDArray[np.float32]  # [T, D], frame features of one video
 Said = list[tuple[str, float]]  # tags with how sure the model is, 0..1, not yet calibrated
@@ -68,9 +71,9 @@ def from_lists(
     ]
 
 
-def carve(whole: Sequence[Example], share: float, most: int, seed: int = 0) -> Examples:
+def hold_out(whole: Sequence[Example], share: float, most: int, seed: int = 0) -> Examples:
     """Split examples into train and validation by a hash of each key, so that a video stays on its side."""
-    order = sorted(range(len(whole)), key=lambda i: _hash(whole[i].key, seed))
+    order = sorted(range(len(whole)), key=lambda i: stable_hash(whole[i].key, seed))
     count = min(most, max(1, round(share * len(whole)))) if len(whole) > 1 else 0
     chosen = set(order[:count])
     kept = [one for i, one in enumerate(whole) if i not in chosen]
@@ -78,7 +81,7 @@ def carve(whole: Sequence[Example], share: float, most: int, seed: int = 0) -> E
 
 
 def from_catalog(
-    catalog: Catalog, config: Config, device: str = "cpu", *, most: int | None = None
+    catalog: Catalog, config: TaggerRunConfig, device: str = "cpu", *, most: int | None = None
 ) -> Examples:
     """The examples of a library: titles, what people said, frame vectors.
 
@@ -87,7 +90,7 @@ def from_catalog(
     most: learn from so many videos at most, chosen by a hash of what they hold.
     """
     train = config.train
-    chosen = _tagged(catalog, config, ("train", "val"), most)
+    chosen = _tagged_videos(catalog, config, ("train", "val"), most)
     if not chosen:
         raise BadConfig(
             f"{catalog.name} has no tags that people gave; add some with `tagline tags add`, "
@@ -99,27 +102,27 @@ def from_catalog(
         sides[split].append(one)
     if sides["val"]:
         return Examples(sides["train"], sides["val"], left_out, made_by)
-    carved = carve(sides["train"], train.validation, train.validation_most, train.seed)
+    carved = hold_out(sides["train"], train.validation, train.validation_most, train.seed)
     carved.left_out, carved.frames_by = left_out, made_by
     return carved
 
 
 def examples_of_test(
-    catalog: Catalog, config: Config, device: str = "cpu", *, most: int | None = None
+    catalog: Catalog, config: TaggerRunConfig, device: str = "cpu", *, most: int | None = None
 ) -> tuple[list[Example], list[tuple[str, str]]]:
     """The tagged videos of the split "test", for measuring alone, and those that could not be read."""
-    chosen = _tagged(catalog, config, ("test",), most)
+    chosen = _tagged_videos(catalog, config, ("test",), most)
     found, left_out, _ = _with_frames(catalog, config, chosen, device)
     return [one for one, _ in found], left_out
 
 
-def _tagged(
-    catalog: Catalog, config: Config, splits: Sequence[str], most: int | None
+def _tagged_videos(
+    catalog: Catalog, config: TaggerRunConfig, splits: Sequence[str], most: int | None
 ) -> dict[int, tuple[Example, str]]:
     """The tagged videos of some splits, without their frames: (example, split) by video id."""
     chosen: dict[int, tuple[Example, str]] = {}
     for video in catalog.videos():
-        split = _split(catalog, video.id)
+        split = split_of(catalog, video.id)
         said = dict.fromkeys(t.text for t in catalog.tags(video.id) if t.modality in config.train.modalities)
         if split not in splits or not said:
             continue
@@ -127,12 +130,12 @@ def _tagged(
         chosen[video.id] = (Example(name, video.hash, video.title or "", tuple(said)), split)
     if most is None or len(chosen) <= most:
         return chosen
-    kept = set(sorted(chosen, key=lambda video_id: _hash(chosen[video_id][0].key, 0))[:most])
+    kept = set(sorted(chosen, key=lambda video_id: stable_hash(chosen[video_id][0].key, 0))[:most])
     return {video_id: one for video_id, one in chosen.items() if video_id in kept}
 
 
 def _with_frames(
-    catalog: Catalog, config: Config, chosen: dict[int, tuple[Example, str]], device: str
+    catalog: Catalog, config: TaggerRunConfig, chosen: dict[int, tuple[Example, str]], device: str
 ) -> tuple[list[tuple[Example, str]], list[tuple[str, str]], str]:
     """The chosen examples with frame vectors where the model reads them; those left out; the towers' hash."""
     source, made_by = config.train.vectors, ""
@@ -140,7 +143,7 @@ def _with_frames(
     if not config.model.use_frames:
         return list(chosen.values()), [], ""
     if source == "appearance":
-        made_by, left_out = fill(catalog, list(chosen), config, device)
+        made_by, left_out = embed_missing_frames(catalog, list(chosen), config, device)
     frames = read_frames(catalog, source, set(chosen), made_by)
     known = {name for name, _ in left_out}
     found = []
@@ -152,7 +155,7 @@ def _with_frames(
     return found, left_out, made_by
 
 
-def _split(catalog: Catalog, video_id: int) -> str:
+def split_of(catalog: Catalog, video_id: int) -> str:
     """ "test" wins over "val", and that over "train": what was tested on once must not be learned from."""
     splits = {caption.split for caption in catalog.captions(video_id)}
     upload = upload_of(catalog, video_id)
@@ -173,20 +176,20 @@ def read_frames(catalog: Catalog, source: str, wanted: set[int], made_by: str = 
     return found
 
 
-def fill(
-    catalog: Catalog, wanted: Sequence[int], config: Config, device: str
+def embed_missing_frames(
+    catalog: Catalog, wanted: Sequence[int], config: TaggerRunConfig, device: str
 ) -> tuple[str, list[tuple[str, str]]]:
     """Decode and encode the frames of videos that have no vectors of these towers yet.
 
     Returns the towers' hash, and the videos that could not be read, with the reason.
     """
-    from tagline.experts.appearance import towers
+    from tagline.experts.appearance import clip_encoder
     from tagline.experts.decoder import Decoder
     from tagline.experts.footage import PerSecond, Unreadable
 
-    found = towers(config.train.towers, device, collection=config.train.collection)
+    found = clip_encoder(config.train.towers, device, collection=config.train.collection)
     have = set(catalog.vectors("appearance", fingerprint=found.fingerprint).ids.tolist())
-    sampling = PerSecond(1.0, LOOKS, SIDE)
+    sampling = PerSecond(1.0, FRAMES_PER_VIDEO, FRAME_SIDE)
     of_path: dict[Path, int] = {}
     left_out = []
     for video_id in wanted:
@@ -203,13 +206,13 @@ def fill(
                 left_out.append((str(path), str(footage)))
                 continue
             try:
-                _keep(catalog, of_path[path], footage.view(sampling), found)
+                _store_frame_vectors(catalog, of_path[path], footage.view(sampling), found)
             finally:
                 footage.close()
     return found.fingerprint, left_out
 
 
-def _keep(catalog: Catalog, video_id: int, view: object, towers: Towers) -> None:
+def _store_frame_vectors(catalog: Catalog, video_id: int, view: object, towers: ClipEncoder) -> None:
     from tagline.experts.footage import View
     from tagline.experts.tags import Embedding
 
@@ -229,14 +232,14 @@ def tag_table(examples: Sequence[Example], least: int = 1) -> tuple[list[str], l
 # -- batches -----------------------------------------------------------------------------------------
 
 
-class Turn(NamedTuple):
+class Sample(NamedTuple):
     """An example in a batch, with the seed of all chance that it meets there."""
 
     example: int
     seed: int
 
 
-class Batches(Sampler[list[Turn]]):
+class ExampleBatchSampler(Sampler[list[Sample]]):
     """Every example once in an epoch, in an order that follows from (seed, epoch) alone.
 
     batch: examples over all ranks; each rank gets its slice of the same global batch. Examples that make
@@ -256,15 +259,15 @@ class Batches(Sampler[list[Turn]]):
     def __len__(self) -> int:
         return self.count // self.batch
 
-    def __iter__(self) -> Iterator[list[Turn]]:
+    def __iter__(self) -> Iterator[list[Sample]]:
         order = np.random.default_rng([self.seed, self.epoch]).permutation(self.count)
         for number in range(len(self)):
             start = number * self.batch + self.rank * self.each
             own = order[start : start + self.each].tolist()
-            yield [Turn(i, _hash(f"{self.epoch}:{i}", self.seed) >> 1) for i in own]
+            yield [Sample(i, stable_hash(f"{self.epoch}:{i}", self.seed) >> 1) for i in own]
 
 
-class Lessons(Dataset[tuple[Example, int]]):
+class ExampleDataset(Dataset[tuple[Example, int]]):
     """Examples by turn."""
 
     def __init__(self, examples: Sequence[Example]) -> None:
@@ -273,26 +276,26 @@ class Lessons(Dataset[tuple[Example, int]]):
     def __len__(self) -> int:
         return len(self.examples)
 
-    def __getitem__(self, turn: Turn) -> tuple[Example, int]:
+    def __getitem__(self, turn: Sample) -> tuple[Example, int]:
         return self.examples[turn.example], turn.seed
 
 
-class Collator:
+class TaggerCollator:
     """Examples to one `Batch`. Tags that are not in the tagger's table are left out."""
 
-    def __init__(self, config: TaggerConfig, words: Words, tags: Sequence[str]) -> None:
+    def __init__(self, config: TaggerConfig, words: TagTokenizer, tags: Sequence[str]) -> None:
         self.config, self.words = config, words
         self.number = {tag: i for i, tag in enumerate(tags)}
 
-    def __call__(self, turns: Sequence[tuple[Example, int]]) -> dict[str, Batch]:
+    def __call__(self, turns: Sequence[tuple[Example, int]]) -> dict[str, TaggerBatch]:
         """For training: with tags and chance numbers, in the form that a trainer hands on."""
         batch = self.batch([one for one, _ in turns])
         room = max(self.config.prompts, 1)
         chance = [torch.rand(room, generator=torch.Generator().manual_seed(seed)) for _, seed in turns]
-        batch.draws = torch.stack(chance)
+        batch.shuffle_keys = torch.stack(chance)
         return {"batch": batch}
 
-    def batch(self, examples: Sequence[Example]) -> Batch:
+    def batch(self, examples: Sequence[Example]) -> TaggerBatch:
         """For reading: everything but chance numbers."""
         titles = [self.words.title(one.title, self.config.title_words) for one in examples]
         longest = max(map(len, titles))
@@ -306,7 +309,7 @@ class Collator:
             torch.tensor([self.number[t] for t in one.tags if t in self.number], dtype=torch.long)
             for one in examples
         ]
-        return Batch(frames, frame_mask, title, mask, tags, names=[one.name for one in examples])
+        return TaggerBatch(frames, frame_mask, title, mask, tags, names=[one.name for one in examples])
 
     def _frames(self, examples: Sequence[Example]) -> tuple[torch.Tensor, torch.Tensor]:
         width = self.config.frame_width
@@ -335,5 +338,5 @@ class Collator:
         return np.ascontiguousarray(found)
 
 
-def _hash(key: str, seed: int) -> int:
+def stable_hash(key: str, seed: int) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}:{key}".encode("utf-8", "replace")).digest()[:8], "big")

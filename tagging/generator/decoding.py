@@ -13,47 +13,49 @@ import torch
 from torch import Tensor
 
 from tagline.tagging.generator.drafts import Drafter
-from tagline.tagging.generator.encoder import Seen
-from tagline.tagging.generator.layers import Cache
+from tagline.tagging.generator.encoder import EncodedBatch
+from tagline.tagging.generator.layers import SelfAttentionCache
 
 if TYPE_CHECKING:
     from tagline.tagging.generator.model import Tagger
 
-LEAST = 8  # words of any draft
+SHORTEST_DRAFT = 8  # words of any draft
 
 
 @dataclass(slots=True)
-class Written:
+class DecodedTags:
     """What was written for a batch: words with their log-probabilities, the end not included."""
 
     words: list[list[int]]
     logps: list[list[float]]
     passes: int  # runs of the decoder
-    margins: list[float] = field(default_factory=list)  # smallest lead of a chosen word over the next, a row
+    smallest_margins: list[float] = field(
+        default_factory=list
+    )  # smallest lead of a chosen word over the next, a row
     work: int = 0  # rows that were in these runs, all runs together
 
 
 class Decoding(Protocol):
-    def __call__(self, tagger: Tagger, seen: Seen) -> Written: ...
+    def __call__(self, tagger: Tagger, seen: EncodedBatch) -> DecodedTags: ...
 
 
-class _Rows:
+class _DecodingRows:
     """The rows of a batch that are being written, with their memory and cache.
 
     at_once: so many at most; where one is done, one that waits takes its place, so that a row that goes on
     and on holds up nobody. None: all rows together.
     """
 
-    def __init__(self, tagger: Tagger, seen: Seen, at_once: int | None = None) -> None:
+    def __init__(self, tagger: Tagger, seen: EncodedBatch, at_once: int | None = None) -> None:
         self.decoder = tagger.decoder
-        self.every = tagger.hold(seen, kept=tagger.meant(seen.prompts))
-        self.device = self.every.mask.device
-        count = len(self.every.mask)
+        self.whole_cache = tagger.cross_attention_cache(seen, visible=tagger.labelled_prompts(seen.prompts))
+        self.device = self.whole_cache.mask.device
+        count = len(self.whole_cache.mask)
         first = min(at_once or count, count)
-        self.held = self.every
+        self.cross_cache = self.whole_cache
         if first < count:
-            self.held = self.every.select(torch.arange(first, device=self.device))
-        self.cache: Cache = self.decoder.cache()
+            self.cross_cache = self.whole_cache.select(torch.arange(first, device=self.device))
+        self.cache: SelfAttentionCache = self.decoder.cache()
         self.numbers = list(range(first))  # which row of the batch each of ours is
         self.waiting = list(range(first, count))
 
@@ -64,7 +66,7 @@ class _Rows:
 
     def logps(self, words: Tensor, places: Tensor) -> Tensor:
         """[B, S, V]"""
-        return self.decoder(words, places, self.held, self.cache).float().log_softmax(-1)
+        return self.decoder(words, places, self.cross_cache, self.cache).float().log_softmax(-1)
 
     def go_on(self, going: Sequence[int]) -> None:
         """The others are done: those that wait take their places, and a place that stays empty is closed."""
@@ -73,7 +75,7 @@ class _Rows:
             if row not in left and self.waiting:
                 # What the cache holds of the row before lies behind words that this one has yet to write.
                 self.numbers[row] = self.waiting.pop(0)
-                self.held.put(row, self.every, self.numbers[row])
+                self.cross_cache.put(row, self.whole_cache, self.numbers[row])
                 left.add(row)
         self.keep(sorted(left))
 
@@ -83,7 +85,7 @@ class _Rows:
             return
         index = torch.tensor(list(rows), dtype=torch.long, device=self.device)
         self.cache.select(index)
-        self.held = self.held.select(index)
+        self.cross_cache = self.cross_cache.select(index)
         self.numbers = [self.numbers[row] for row in rows]
 
 
@@ -94,12 +96,12 @@ class Greedy:
         self.at_once = at_once  # rows that are written together
 
     @torch.no_grad()
-    def __call__(self, tagger: Tagger, seen: Seen) -> Written:
-        rows = _Rows(tagger, seen, self.at_once)
-        written = _empty(len(seen.features))
+    def __call__(self, tagger: Tagger, seen: EncodedBatch) -> DecodedTags:
+        rows = _DecodingRows(tagger, seen, self.at_once)
+        written = _nothing_decoded(len(seen.features))
         while rows.numbers:
             so_far = [written.words[number] for number in rows.numbers]
-            last = [words[-1] if words else tagger.words.start for words in so_far]
+            last = [words[-1] if words else tagger.tokenizer.start for words in so_far]
             given = torch.tensor(last, device=rows.device)[:, None]
             places = torch.tensor([len(words) for words in so_far], device=rows.device)[:, None]
             logps, words = rows.best(given, places)
@@ -107,14 +109,14 @@ class Greedy:
             written.work += len(rows.numbers)
             going = []
             for row, number in enumerate(rows.numbers):
-                more = _note(written, number, logps[row][-1], words[row][-1][0], tagger.words.end)
+                more = _append_word(written, number, logps[row][-1], words[row][-1][0], tagger.tokenizer.end)
                 if more and len(written.words[number]) < tagger.settings.target_words:
                     going.append(row)
             rows.go_on(going)
         return written
 
 
-class Drafted:
+class Speculative:
     """Greedy decoding's own words, several a pass.
 
     The prompts know their tags: the nearest tag of each is a draft of all that remains. One pass over the
@@ -129,36 +131,40 @@ class Drafted:
         self.at_once = at_once  # rows that are written together
 
     @torch.no_grad()
-    def __call__(self, tagger: Tagger, seen: Seen) -> Written:
-        rows = _Rows(tagger, seen, self.at_once)
+    def __call__(self, tagger: Tagger, seen: EncodedBatch) -> DecodedTags:
+        rows = _DecodingRows(tagger, seen, self.at_once)
         drafter = Drafter(tagger, seen.prompts)
         count, longest = len(seen.features), tagger.settings.target_words
-        written, reach = _empty(count), [self.most] * count
+        written, reach = _nothing_decoded(count), [self.most] * count
         while rows.numbers:
             drafts = []
             for number in rows.numbers:
                 so_far = written.words[number]
                 room = longest - len(so_far) - 1
                 drafts.append(drafter.propose(number, so_far)[: min(reach[number], room)])
-            given, places = self._given(rows.numbers, drafts, written, tagger.words.start, rows.device)
+            given, places = self._decoder_input(
+                rows.numbers, drafts, written, tagger.tokenizer.start, rows.device
+            )
             logps, words = rows.best(given, places)
             written.passes += 1
             written.work += len(rows.numbers)
             going = []
             for row, number in enumerate(rows.numbers):
                 so_far = list(written.words[number])
-                more = self._accept(written, number, drafts[row], logps[row], words[row], tagger.words.end)
+                more = self._accept(
+                    written, number, drafts[row], logps[row], words[row], tagger.tokenizer.end
+                )
                 if more and len(written.words[number]) < longest:
-                    drafter.hear(number, so_far, drafts[row], [best[0] for best in words[row]])
+                    drafter.update(number, so_far, drafts[row], [best[0] for best in words[row]])
                     took = len(written.words[number]) - len(so_far)
-                    reach[number] = min(self.most, max(LEAST, 2 * took)) if so_far else self.most
+                    reach[number] = min(self.most, max(SHORTEST_DRAFT, 2 * took)) if so_far else self.most
                     going.append(row)
             rows.go_on(going)
         return written
 
     @staticmethod
-    def _given(
-        numbers: list[int], drafts: list[list[int]], written: Written, start: int, device: torch.device
+    def _decoder_input(
+        numbers: list[int], drafts: list[list[int]], written: DecodedTags, start: int, device: torch.device
     ) -> tuple[Tensor, Tensor]:
         """The last written word and the draft after it, at their places.
 
@@ -176,7 +182,7 @@ class Drafted:
 
     @staticmethod
     def _accept(
-        written: Written,
+        written: DecodedTags,
         number: int,
         draft: list[int],
         logps: list[list[float]],
@@ -185,7 +191,7 @@ class Drafted:
     ) -> bool:
         """Take the words that greedy decoding would write. False once the end was written."""
         for step, guess in enumerate([*draft, None]):
-            if not _note(written, number, logps[step], words[step][0], end):
+            if not _append_word(written, number, logps[step], words[step][0], end):
                 return False
             if words[step][0] != guess:
                 break
@@ -201,8 +207,8 @@ class Beam:
         self.width = width
 
     @torch.no_grad()
-    def __call__(self, tagger: Tagger, seen: Seen) -> Written:
-        written = Written([], [], 0)
+    def __call__(self, tagger: Tagger, seen: EncodedBatch) -> DecodedTags:
+        written = DecodedTags([], [], 0)
         for number in range(len(seen.features)):
             one = seen.row(number)
             words, logps, passes = self._search(tagger, one)
@@ -211,14 +217,14 @@ class Beam:
             written.passes += passes
         return written
 
-    def _search(self, tagger: Tagger, seen: Seen) -> tuple[list[int], list[float], int]:
-        rows = _Rows(tagger, seen)
-        end, size = tagger.words.end, len(tagger.words)
+    def _search(self, tagger: Tagger, seen: EncodedBatch) -> tuple[list[int], list[float], int]:
+        rows = _DecodingRows(tagger, seen)
+        end, size = tagger.tokenizer.end, len(tagger.tokenizer)
         beams: list[tuple[list[int], list[float]]] = [([], [])]
         done: list[tuple[list[int], list[float]]] = []
         passes = 0
         for place in range(tagger.settings.target_words):
-            last = torch.tensor([[b[0][-1] if b[0] else tagger.words.start] for b in beams])
+            last = torch.tensor([[b[0][-1] if b[0] else tagger.tokenizer.start] for b in beams])
             last = last.to(rows.device)
             logps = rows.logps(last, torch.full_like(last, place))[:, -1]
             passes += 1
@@ -244,13 +250,13 @@ class Beam:
         return words, scores[: len(words)], passes
 
 
-def _empty(rows: int) -> Written:
-    return Written([[] for _ in range(rows)], [[] for _ in range(rows)], 0, [float("inf")] * rows)
+def _nothing_decoded(rows: int) -> DecodedTags:
+    return DecodedTags([[] for _ in range(rows)], [[] for _ in range(rows)], 0, [float("inf")] * rows)
 
 
-def _note(written: Written, row: int, logps: list[float], word: int, end: int) -> bool:
+def _append_word(written: DecodedTags, row: int, logps: list[float], word: int, end: int) -> bool:
     """Write one word down; logps: of the best word and of the next. False if it is the end."""
-    written.margins[row] = min(written.margins[row], logps[0] - logps[1])
+    written.smallest_margins[row] = min(written.smallest_margins[row], logps[0] - logps[1])
     if word == end:
         return False
     written.words[row].append(word)

@@ -22,9 +22,9 @@ class Drafter:
 
     def __init__(self, tagger: Tagger, prompts: Tensor) -> None:
         """prompts: [B, N, tag_width], in the order in which the decoder sees them."""
-        self.words = tagger.words
+        self.words = tagger.tokenizer
         self.tag_words = tagger.targets.tag_words
-        meant = tagger.meant(prompts)
+        meant = tagger.labelled_prompts(prompts)
         every = list(range(prompts.shape[1]))
         # Which prompts the decoder sees, in its order.
         self.prompts = [
@@ -39,7 +39,7 @@ class Drafter:
         self.near: list[list[float]] = ordered.values[..., 0].tolist() if similarity.shape[-1] else []
         self.thresholds: list[float] = tagger.draft_threshold[: len(every)].tolist()
         # By row and piece: the words with which the decoder would begin it, and whether they are all.
-        self.heard: dict[tuple[int, int], tuple[list[int], bool]] = {}
+        self.predicted: dict[tuple[int, int], tuple[list[int], bool]] = {}
         self.by_first: dict[int, list[int]] = defaultdict(list)
         for number, words in enumerate(self.tag_words):
             if words:
@@ -47,7 +47,7 @@ class Drafter:
 
     def propose(self, row: int, so_far: list[int]) -> list[int]:
         """The words that may follow `so_far`, up to the end of the sequence."""
-        pieces = self.pieces(so_far)
+        pieces = self.split_tags(so_far)
         used = {tuple(piece) for piece in pieces[:-1]}
         draft: list[int] = []
         first = len(pieces) - 1
@@ -58,20 +58,20 @@ class Drafter:
             draft += tag if piece == first else [self.words.comma, *tag]
         return [*draft, self.words.end]
 
-    def hear(self, row: int, so_far: list[int], draft: list[int], said: list[int]) -> None:
+    def update(self, row: int, so_far: list[int], draft: list[int], predicted_words: list[int]) -> None:
         """said: what the decoder would write after `so_far` and after each word of the draft."""
         comma, piece = self.words.comma, so_far.count(self.words.comma)
         before = [so_far[-1] if so_far else comma, *draft]  # the word before each that was said
         for step, word in enumerate(before):
             piece += step > 0 and word == comma
             if word == comma:
-                self.heard[row, piece] = self._listen(draft[step:], said[step:])
+                self.predicted[row, piece] = self._tag_begin(draft[step:], predicted_words[step:])
 
-    def _listen(self, draft: list[int], said: list[int]) -> tuple[list[int], bool]:
+    def _tag_begin(self, draft: list[int], predicted_words: list[int]) -> tuple[list[int], bool]:
         """The beginning of a tag as far as the draft went along with it, and one word more."""
         ends = (self.words.comma, self.words.end)
         begin: list[int] = []
-        for word, guess in zip(said, [*draft, -1], strict=False):
+        for word, guess in zip(predicted_words, [*draft, -1], strict=False):
             if word in ends:
                 return begin, True
             begin.append(word)
@@ -79,7 +79,7 @@ class Drafter:
                 break
         return begin, begin == [self.words.pad]
 
-    def pieces(self, so_far: list[int]) -> list[list[int]]:
+    def split_tags(self, so_far: list[int]) -> list[list[int]]:
         """The tags and [PAD]s of a sequence, as word numbers."""
         pieces: list[list[int]] = [[]]
         for word in so_far:
@@ -93,7 +93,7 @@ class Drafter:
         self, row: int, piece: int, prompt: int, begun: list[int], used: set[tuple[int, ...]]
     ) -> list[int]:
         """What follows `begun`: as heard, or the nearest tag that was not written yet, or [PAD]."""
-        heard, whole = self.heard.get((row, piece), ([], False))
+        heard, whole = self.predicted.get((row, piece), ([], False))
         if heard[: len(begun)] == begun and (len(heard) > len(begun) or whole):
             return heard[len(begun) :] + ([] if whole else self._rest(row, prompt, heard, used))
         if begun:

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from tagline.experts import weights
 from tagline.experts.footage import Footage, PerSecond, Sampling
-from tagline.experts.seeing.pictures import unseen
+from tagline.experts.seeing.pictures import no_frames_note
 from tagline.experts.stock import safe
 from tagline.experts.tags import Modality, Report, Tag
 from tagline.tagging.generator.config import INSTALLED
 
 if TYPE_CHECKING:
-    from tagline.experts.appearance import Towers
-    from tagline.tagging.generator.data import Collator
-    from tagline.tagging.generator.saving import Trained
+    from tagline.experts.appearance import ClipEncoder
+    from tagline.tagging.generator.data import TaggerCollator
+    from tagline.tagging.generator.saving import SavedTagger
 
 COMMAND = "tagline train tagger --data LIBRARY"
 
@@ -59,10 +59,10 @@ class GeneratedExpert:
             raise ValueError(f"decoding must be drafted, greedy or beam, not {s.decoding!r}")
         self.sampling = PerSecond(s.rate, s.frames, s.side)
         self.needs: tuple[Sampling, ...] = (self.sampling,)
-        self.trained: Trained | None = None
-        self.towers: Towers | None = None
+        self.trained: SavedTagger | None = None
+        self.towers: ClipEncoder | None = None
 
-    def find(self) -> weights.Found:
+    def find(self) -> weights.LocalWeights:
         """The tagger's folder. Raises WeightsMissing with the sentence for people."""
         chosen = self.settings.weights
         if chosen is None and self.settings.collection != weights.PUBLIC:
@@ -76,38 +76,38 @@ class GeneratedExpert:
         """Why it cannot run here, as one sentence; None if it can."""
         try:
             config = self._config(self.find())
-            if self._sees(config):
+            if self._reads_frames(config):
                 weights.find(self._towers_of(config))
-        except (weights.WeightsMissing, safe.Unsafe) as error:
+        except (weights.WeightsMissing, safe.UnsafeWeights) as error:
             return f"not run: {error}"
         return None
 
     def fingerprint(self) -> str:
         """sha256 over name, version, settings, the tagger and the towers."""
-        told = {
+        settings = {
             k: v for k, v in asdict(self.settings).items() if k not in ("collection", "weights", "towers")
         }
-        held: list[str | None] = [None, None]
+        hashes: list[str | None] = [None, None]
         try:
             found = self.find()
-            held[0] = found.sha256
+            hashes[0] = found.sha256
             config = self._config(found)
-            held[1] = weights.find(self._towers_of(config)).sha256 if self._sees(config) else None
-        except (weights.WeightsMissing, safe.Unsafe):
+            hashes[1] = weights.find(self._towers_of(config)).sha256 if self._reads_frames(config) else None
+        except (weights.WeightsMissing, safe.UnsafeWeights):
             pass
-        text = json.dumps([self.name, self.version, told, held], sort_keys=True)
+        text = json.dumps([self.name, self.version, settings, hashes], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def load(self, device: str) -> None:
-        from tagline.experts.appearance import towers
+        from tagline.experts.appearance import clip_encoder
         from tagline.tagging.generator.saving import from_pretrained
 
         found = self.find()
         self.trained = from_pretrained(found.path, device=device)
-        self.make: Collator = self.trained.collator()
+        self.make: TaggerCollator = self.trained.collator()
         self.towers = None
         if self.trained.model.settings.use_frames:
-            self.towers = towers(self._towers_of(self._config(found)), device)
+            self.towers = clip_encoder(self._towers_of(self._config(found)), device)
             if self.trained.frames_by not in ("", self.towers.fingerprint):
                 raise weights.WeightsMissing(
                     f"the tagger was trained with other towers than {self.settings.towers or 'these'}; "
@@ -133,10 +133,10 @@ class GeneratedExpert:
             for tags, footage, view in zip(said, batch, views, strict=True)
         ]
 
-    def _tags(self, said: Sequence[tuple[str, float]], footage: Footage, times: Any) -> list[Tag]:
+    def _tags(self, predicted: Sequence[tuple[str, float]], footage: Footage, times: Any) -> list[Tag]:
         assert self.trained is not None
         end = footage.facts.duration or (float(times[-1]) if len(times) else 0.0)
-        scored = [(text, self.trained.calibration(score)) for text, score in said]
+        scored = [(text, self.trained.calibration(score)) for text, score in predicted]
         # The order of writing says nothing; the surest first, and as said among equals.
         scored.sort(key=lambda item: -item[1])
         kept = [(t, s) for t, s in scored if s >= self.settings.min_score][: self.settings.most]
@@ -145,24 +145,24 @@ class GeneratedExpert:
     def _notes(self, footage: Footage, frames: int) -> list[str]:
         assert self.trained is not None
         config = self.trained.model.settings
-        notes = unseen(frames, self.name) if config.use_frames else []
+        notes = no_frames_note(frames, self.name) if config.use_frames else []
         if config.use_title and not footage.facts.title:
             notes = [*notes, "it has no title, so tags come from its frames alone"]
         return notes
 
     def _decoding(self) -> Any:
-        from tagline.tagging.generator.decoding import Beam, Drafted, Greedy
+        from tagline.tagging.generator.decoding import Beam, Speculative, Greedy
 
-        return {"drafted": Drafted, "greedy": Greedy, "beam": Beam}[self.settings.decoding]()
+        return {"drafted": Speculative, "greedy": Greedy, "beam": Beam}[self.settings.decoding]()
 
     def _towers_of(self, config: dict[str, Any]) -> str:
         chosen = self.settings.towers or config.get("towers")
         return chosen or weights.for_expert("appearance", self.settings.collection)
 
     @staticmethod
-    def _config(found: weights.Found) -> dict[str, Any]:
+    def _config(found: weights.LocalWeights) -> dict[str, Any]:
         return safe.read_config(found.path / "config.json")
 
     @staticmethod
-    def _sees(config: dict[str, Any]) -> bool:
+    def _reads_frames(config: dict[str, Any]) -> bool:
         return bool(config.get("model", {}).get("use_frames", True))

@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from tagline.tagging.generator.calibration import Calibration, calibrate
+from tagline.tagging.generator.calibration import Calibration, fit_calibration
 from tagline.tagging.generator.data import Example, Said
-from tagline.tagging.generator.decoding import Drafted
+from tagline.tagging.generator.decoding import Speculative
 from tagline.tagging.generator.drafts import Drafter
-from tagline.tagging.generator.encoder import Seen
+from tagline.tagging.generator.encoder import EncodedBatch
 
 if TYPE_CHECKING:
     from tagline.tagging.generator.model import Tagger
 
-STEPS = 65  # thresholds to try
-PRIOR = 8  # videos
+THRESHOLDS_TRIED = 65  # thresholds to try
+PRIOR_VIDEOS = 8  # videos
 
 
 @torch.no_grad()
-def fit_drafts(tagger: Tagger, seen: Seen) -> float:
+def fit_draft_thresholds(tagger: Tagger, seen: EncodedBatch) -> float:
     """Set for each prompt how near a tag must lie for a draft to name it, from what the tagger writes.
 
     Prompts differ: some nearly always stand for [PAD], however near a tag lies. Each threshold is the one
@@ -36,28 +36,28 @@ def fit_drafts(tagger: Tagger, seen: Seen) -> float:
     drafter = Drafter(tagger, seen.prompts)
     if not drafter.near:  # there are no tags
         return 1.0
-    written = Drafted()(tagger, seen)
+    written = Speculative()(tagger, seen)
     near = np.array(drafter.near)  # [B, N]
     meant = np.full(near.shape, np.nan)  # 1: the nearest tag was written, 0: [PAD]; else it does not matter
     for row, words in enumerate(written.words):
-        for prompt, piece in zip(drafter.prompts[row], drafter.pieces(words), strict=False):
-            if piece == [tagger.words.pad]:
+        for prompt, piece in zip(drafter.prompts[row], drafter.split_tags(words), strict=False):
+            if piece == [tagger.tokenizer.pad]:
                 meant[row, prompt] = 0.0
             elif piece == drafter.tag_words[drafter.nearest[row][prompt][0]]:
                 meant[row, prompt] = 1.0
-    tried = np.unique(np.quantile(near, np.linspace(0, 1, STEPS)))
+    tried = np.unique(np.quantile(near, np.linspace(0, 1, THRESHOLDS_TRIED)))
     tried = np.append(tried, near.max() + 1.0)  # never
     named = near[..., None] >= tried  # [B, N, thresholds]
     wrong = np.where(named, meant[..., None] == 0.0, meant[..., None] == 1.0).sum(0)  # [N, thresholds]
     shared = wrong.sum(0) / max(np.isfinite(meant).sum(), 1)
-    best = (wrong + PRIOR * shared).argmin(1)
+    best = (wrong + PRIOR_VIDEOS * shared).argmin(1)
     tagger.draft_threshold.copy_(torch.from_numpy(tried[best]).to(tagger.draft_threshold))
     return 1.0 - float(wrong[np.arange(count), best].sum()) / max(int(np.isfinite(meant).sum()), 1)
 
 
-def fit_scores(said: Sequence[Said], examples: Sequence[Example]) -> Calibration:
+def fit_score_calibration(predicted: Sequence[Said], examples: Sequence[Example]) -> Calibration:
     """From how sure the model sounds to how often it is right, over all tags said on validation."""
     pairs = [
-        (score, tag in one.tags) for tags, one in zip(said, examples, strict=True) for tag, score in tags
+        (score, tag in one.tags) for tags, one in zip(predicted, examples, strict=True) for tag, score in tags
     ]
-    return calibrate([score for score, _ in pairs], [right for _, right in pairs])
+    return fit_calibration([score for score, _ in pairs], [right for _, right in pairs])

@@ -22,7 +22,7 @@ from tagline.tagging.configuring import BadConfig
 Vectors = npt.NDArray[np.float32]
 
 PAD_TEXT = "[PAD]"
-LETTERS_WIDTH = 256
+NGRAM_WIDTH = 256
 AT_ONCE = 64
 
 
@@ -34,33 +34,33 @@ class TagVectors:
     identity: str  # of the model: its kind and the hash of its weights
 
 
-_made: dict[tuple[str, tuple[str, ...]], Vectors] = {}
+_embedded: dict[tuple[str, tuple[str, ...]], Vectors] = {}
 
 
-def embed(
+def embed_tags(
     tags: Sequence[str], language: str = "auto", *, collection: str = weights.PUBLIC, device: str = "cpu"
 ) -> TagVectors:
     """The frozen embeddings of tags and of [PAD]. Raises WeightsMissing where the model is not here."""
-    model = choose(language, collection)
+    model = text_model(language, collection)
     key = (model.identity, tuple(tags))
-    if key not in _made:
+    if key not in _embedded:
         model.load(device)
         values = np.asarray(model.encode([*tags, PAD_TEXT]), np.float32)
-        if len(_made) > 1:  # the last tags and words: a table trains many taggers on the same
-            del _made[next(iter(_made))]
-        _made[key] = values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12)
-    return TagVectors(_made[key], model.identity)
+        if len(_embedded) > 1:  # the last tags and words: a table trains many taggers on the same
+            del _embedded[next(iter(_embedded))]
+        _embedded[key] = values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12)
+    return TagVectors(_embedded[key], model.identity)
 
 
-def choose(language: str, collection: str = weights.PUBLIC) -> TextModel:
+def text_model(language: str, collection: str = weights.PUBLIC) -> TextModel:
     """The model of that name, not yet loaded: "auto", "minilm", "clip", "letters", or a folder.
 
     A folder is a sentence model where it has modules.json, else a BERT of transformers.
     """
     if language == "letters":
-        return Letters()
+        return CharacterNgrams()
     if language in ("auto", "minilm", "clip"):
-        found = keywords.choose(language, collection=collection)
+        found = keywords.choose_text_model(language, collection=collection)
         if found is None:
             raise BadConfig(
                 "there is no language model here to say which tags are alike; "
@@ -77,7 +77,7 @@ class Bert:
 
     reads = 300
 
-    def __init__(self, found: weights.Found) -> None:
+    def __init__(self, found: weights.LocalWeights) -> None:
         self.found = found
         self.name = Path(found.name).name
 
@@ -98,7 +98,7 @@ class Bert:
         model = AutoModel.from_pretrained(
             folder, local_files_only=True, use_safetensors=True, trust_remote_code=False
         )
-        self.model, self.device = devices.settle(model, device), device
+        self.model, self.device = devices.prepare_model(model, device), device
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         from tagline.experts import devices
@@ -109,14 +109,14 @@ class Bert:
             tokens = self.tokenizer(
                 some, padding=True, truncation=True, max_length=64, return_tensors="pt"
             ).to(self.device)
-            with devices.computing(self.device):
+            with devices.inference(self.device):
                 states = self.model(**tokens).last_hidden_state  # [N, S, D]
                 there = tokens["attention_mask"][..., None].to(states)
                 parts.append(((states * there).sum(1) / there.sum(1).clamp(min=1)).float().cpu().numpy())
         return np.concatenate(parts) if parts else np.zeros((0, 0), np.float32)
 
 
-class Letters:
+class CharacterNgrams:
     """No model at all: tags are alike where they share letters. Works everywhere, in every script.
 
     Each run of one to four letters has a direction that follows from its hash. It knows spelling, not
@@ -125,7 +125,7 @@ class Letters:
 
     name = "letters"
     reads = 10_000
-    identity = f"letters 1 {LETTERS_WIDTH}"
+    identity = f"letters 1 {NGRAM_WIDTH}"
 
     def load(self, device: str) -> None:
         """There is nothing to load."""
@@ -136,7 +136,7 @@ class Letters:
     @staticmethod
     def _one(text: str) -> Vectors:
         marked = f" {text.lower()} "
-        total = np.zeros(LETTERS_WIDTH)
+        total = np.zeros(NGRAM_WIDTH)
         for size in range(1, 5):
             for start in range(len(marked) - size + 1):
                 total += _direction(marked[start : start + size])
@@ -145,6 +145,6 @@ class Letters:
 
 def _direction(piece: str) -> npt.NDArray[np.float64]:
     """LETTERS_WIDTH values of -1 or 1 that follow from the text."""
-    digest = hashlib.shake_128(piece.encode("utf-8", "replace")).digest(LETTERS_WIDTH // 8)
+    digest = hashlib.shake_128(piece.encode("utf-8", "replace")).digest(NGRAM_WIDTH // 8)
     bits = np.unpackbits(np.frombuffer(digest, np.uint8))
     return bits.astype(np.float64) * 2 - 1

@@ -32,9 +32,9 @@ def match_all(prompts: Tensor, tags: Tensor, pad: Tensor, counts: list[int]) -> 
     aligned = np.full((rows, count), NO_TAG, np.int64)
     if count == 0 or tags.shape[1] == 0:
         return aligned
-    near = _unit(prompts)
-    similarity = _finite(near @ _unit(tags).transpose(1, 2))  # [B, N, L]
-    to_pad = _finite(near @ _unit(pad))  # [B, N]
+    near = _normalised_rows(prompts)
+    similarity = _finite(near @ _normalised_rows(tags).transpose(1, 2))  # [B, N, L]
+    to_pad = _finite(near @ _normalised_rows(pad))  # [B, N]
     for row, own in enumerate(counts):
         aligned[row] = _assign(similarity[row, :, :own], to_pad[row])
     return aligned
@@ -61,5 +61,5 @@ def _finite(gains: Tensor) -> npt.NDArray[np.float64]:
     return np.nan_to_num(gains.double().cpu().numpy(), nan=-1.0, posinf=1.0, neginf=-1.0)
 
 
-def _unit(x: Tensor) -> Tensor:
+def _normalised_rows(x: Tensor) -> Tensor:
     return torch.nn.functional.normalize(x.float(), dim=-1)

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 import torch
 
-from tagline.tagging.generator.data import Collator, Example, Said
+from tagline.tagging.generator.data import TaggerCollator, Example, Said
 from tagline.tagging.generator.decoding import Decoding
-from tagline.tagging.generator.encoder import Batch
+from tagline.tagging.generator.encoder import TaggerBatch
 from tagline.tagging.generator.model import TaggingModel
 
 
 @torch.no_grad()
-def predict(model: TaggingModel, batch: Batch, decoding: Decoding | None = None) -> list[Said]:
+def predict(model: TaggingModel, batch: TaggerBatch, decoding: Decoding | None = None) -> list[Said]:
     """The tags of each video of a batch with a score, as the model that is not training predicts them."""
     was = model.training
     model.eval()
@@ -24,7 +24,7 @@ def predict(model: TaggingModel, batch: Batch, decoding: Decoding | None = None)
 
 def predict_all(
     model: TaggingModel,
-    make: Collator,
+    make: TaggerCollator,
     examples: Sequence[Example],
     *,
     batch: int = 64,
@@ -36,7 +36,7 @@ def predict_all(
     found: list[Said] = [[] for _ in examples]
     for start in range(0, len(order), batch):
         numbers = order[start : start + batch]
-        said = predict(model, make.batch([examples[i] for i in numbers]).to(device), decoding)
-        for number, tags in zip(numbers, said, strict=True):
+        predicted = predict(model, make.batch([examples[i] for i in numbers]).to(device), decoding)
+        for number, tags in zip(numbers, predicted, strict=True):
             found[number] = tags
     return found

@@ -12,17 +12,17 @@ from typing import Any
 import torch
 
 from tagline.experts.stock import safe
-from tagline.experts.stock.digest import hash_file, write_whole
+from tagline.experts.stock.digest import hash_file, write_atomic
 from tagline.experts.weights import weights_home
 from tagline.tagging.configuring import BadConfig, as_dict, digest, from_dict
 from tagline.tagging.generator.calibration import Calibration
 from tagline.tagging.generator.config import INSTALLED, TaggerConfig
-from tagline.tagging.generator.data import Collator
-from tagline.tagging.generator.hinting import Advisor
+from tagline.tagging.generator.data import TaggerCollator
+from tagline.tagging.generator.hinting import Retriever
 from tagline.tagging.generator.model import Tagger, TaggingModel
-from tagline.tagging.generator.words import Words
+from tagline.tagging.generator.words import TagTokenizer
 from tagline.tagging.neighbours import advising
-from tagline.tagging.neighbours.advising import Librarian
+from tagline.tagging.neighbours.advising import MemoryRetriever
 from tagline.tagging.pretrained import folder_of, load_weights, push, results_table, save_weights
 
 WEIGHTS, CONFIG, WORDS, TAGS, CARD = "model.safetensors", "config.json", "words.json", "tags.json", "card.md"
@@ -41,7 +41,7 @@ class NotATagger(BadConfig):
 
 
 @dataclass(slots=True)
-class Trained:
+class SavedTagger:
     """A tagger with everything that is known of it."""
 
     model: TaggingModel
@@ -51,21 +51,21 @@ class Trained:
     frames_by: str = ""  # and their hash; "": frames came from elsewhere, or there are none
     language: str = ""  # identity of the frozen language model
     results: dict[str, Any] = field(default_factory=dict)
-    memory: Librarian | None = None  # of the training videos, where it is told tags of similar ones
+    retriever: MemoryRetriever | None = None  # of the training videos, where it is told tags of similar ones
 
-    def collator(self, retriever: Advisor | None = None) -> Collator:
-        return self.model.collator(retriever or self.memory)
+    def collator(self, retriever: Retriever | None = None) -> TaggerCollator:
+        return self.model.collator(retriever or self.retriever)
 
 
-def save_pretrained(trained: Trained, folder: Path) -> str:
+def save_pretrained(trained: SavedTagger, folder: Path) -> str:
     """Write everything that a user needs to use or continue the tagger. Returns its fingerprint."""
     folder.mkdir(parents=True, exist_ok=True)
     model = trained.model
     save_weights(model, folder / WEIGHTS)
     model.words.save(folder / WORDS)
     _write(folder / TAGS, {"tags": model.tags, "frequency": list(trained.frequency)})
-    if trained.memory is not None:
-        trained.memory.save(folder)
+    if trained.retriever is not None:
+        trained.retriever.save(folder)
     (folder / CARD).write_text(card(trained), encoding="utf-8")
     # Last: a folder with a configuration is whole.
     _write(
@@ -101,7 +101,7 @@ def from_pretrained(
     config_class: type[TaggerConfig] = TaggerConfig,
     revision: str | None = None,
     device: str = "cpu",
-) -> Trained:
+) -> SavedTagger:
     """Load a folder, or a repository of the hub by its name, which was approved (`tagline approve`).
 
     make_model, config_class: of another model than the tagger itself, see `generator.train.train`.
@@ -122,10 +122,10 @@ def from_pretrained(
         if len(tags) != len(frequency):
             raise ValueError("as many frequencies as tags are needed")
         model_config: TaggerConfig = from_dict(config_class, config["model"])
-        words = Words.load(folder / WORDS)
-        told = config.get("calibration") or {}
-        calibration = Calibration(*(tuple(map(float, told[key])) for key in ("said", "right")))
-    except safe.Unsafe as error:
+        words = TagTokenizer.load(folder / WORDS)
+        calibration_data = config.get("calibration") or {}
+        calibration = Calibration(*(tuple(map(float, calibration_data[key])) for key in ("said", "right")))
+    except safe.UnsafeWeights as error:
         raise NotATagger(str(error)) from error
     except BadConfig:
         raise
@@ -136,10 +136,10 @@ def from_pretrained(
     load_weights(model, folder / WEIGHTS, NotATagger)
     memory = None
     if model_config.retrieved:
-        memory = Librarian.load(
+        memory = MemoryRetriever.load(
             folder, neighbours=model_config.neighbours, most=model_config.retrieved, device=device
         )
-    return Trained(
+    return SavedTagger(
         model.to(device).eval(),
         frequency,
         calibration,
@@ -157,7 +157,7 @@ def push_to_hub(folder: Path, repository: str, *, private: bool = True, token: s
     return push(folder, repository, FILES, private=private, token=token)
 
 
-def install(folder: Path) -> Path:
+def install_tagger(folder: Path) -> Path:
     """Make a saved tagger the one that `tagline tag` uses. Returns where it lies now."""
     target = weights_home() / INSTALLED
     fingerprint(folder)
@@ -176,7 +176,7 @@ def install(folder: Path) -> Path:
 def _config(folder: Path) -> dict[str, Any]:
     try:
         data = safe.read_config(folder / CONFIG, allowed=KEYS)
-    except safe.Unsafe as error:
+    except safe.UnsafeWeights as error:
         raise NotATagger(str(error)) from error
     if data.get("kind") != KIND:
         raise NotATagger(f"{folder} is no tagger; train one with `tagline train tagger`")
@@ -186,10 +186,10 @@ def _config(folder: Path) -> dict[str, Any]:
 
 
 def _write(path: Path, data: Mapping[str, Any]) -> None:
-    write_whole(path, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+    write_atomic(path, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
 
 
-def card(trained: Trained) -> str:
+def card(trained: SavedTagger) -> str:
     """The model card: what it is, what it learned from, how good it was, how to load it."""
     model, config = trained.model, trained.model.settings
     reads = [name for name, used in (("frames", config.use_frames), ("titles", config.use_title)) if used]

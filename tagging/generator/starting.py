@@ -24,26 +24,28 @@ from torch import Tensor, nn
 
 from tagline.tagging.generator import language
 from tagline.tagging.generator.data import Example
-from tagline.tagging.generator.words import Words
+from tagline.tagging.generator.words import TagTokenizer
 
 if TYPE_CHECKING:
     from tagline.tagging.generator.model import TaggingModel
 
-SOME = 1000  # videos whose frames tell what all are like
+FRAME_SAMPLE = 1000  # videos whose frames tell what all are like
 
 
-def meanings(words: Words, model: str, collection: str) -> Tensor:
+def word_meanings(words: TagTokenizer, model: str, collection: str) -> Tensor:
     """What the language model says of each word, by its number: float32 [words, D], their mean at zero."""
-    said = torch.from_numpy(language.embed(words.texts(), model, collection=collection).values[:-1])
+    said = torch.from_numpy(
+        language.embed_tags(words.vocabulary_texts(), model, collection=collection).values[:-1]
+    )
     return said - said.mean(0)
 
 
 @torch.no_grad()
-def start_words(model: TaggingModel, meant: Tensor, *, titles: bool = True) -> None:
+def init_words(model: TaggingModel, meanings: Tensor, *, titles: bool = True) -> None:
     """Let the model's words begin at their meanings, [words, D]. titles: those of its title encoder too."""
     width = model.settings.width
-    projection = nn.init.normal_(torch.empty(meant.shape[1], width), std=width**-0.5)
-    first = nn.functional.normalize(meant @ projection, dim=-1)
+    projection = nn.init.normal_(torch.empty(meanings.shape[1], width), std=width**-0.5)
+    first = nn.functional.normalize(meanings @ projection, dim=-1)
     if titles:
         bert: Any = model.encoder.title_encoder
         bert.get_input_embeddings().weight.copy_(first)
@@ -51,16 +53,16 @@ def start_words(model: TaggingModel, meant: Tensor, *, titles: bool = True) -> N
 
 
 @torch.no_grad()
-def start_frames(model: TaggingModel, examples: Sequence[Example]) -> None:
+def init_frames(model: TaggingModel, examples: Sequence[Example]) -> None:
     """Let the model's frames begin as those of the examples should: mean at zero, values of about 1."""
     if not model.settings.use_frames:
         return
-    seen = [one.frames for one in examples if one.frames is not None and len(one.frames)][:SOME]
+    seen = [one.frames for one in examples if one.frames is not None and len(one.frames)][:FRAME_SAMPLE]
     every = torch.from_numpy(np.concatenate(seen).astype(np.float32))
     every = every[torch.isfinite(every).all(1)]
     middle = every.mean(0)
     spread = float((every - middle).square().mean().sqrt())
     if not spread > 0:  # nothing differs, or there is nothing
         return
-    model.encoder.frame_in.weight.div_(spread)
-    model.encoder.frame_in.bias.copy_(-model.encoder.frame_in.weight @ middle)
+    model.encoder.frame_projection.weight.div_(spread)
+    model.encoder.frame_projection.bias.copy_(-model.encoder.frame_projection.weight @ middle)

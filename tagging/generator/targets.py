@@ -11,23 +11,23 @@ from torch import Tensor
 from tagline.tagging.generator.config import TaggerConfig
 from tagline.tagging.generator.layers import IGNORE
 from tagline.tagging.generator.matching import NO_TAG
-from tagline.tagging.generator.words import Words
+from tagline.tagging.generator.words import TagTokenizer
 
 
 @dataclass(slots=True)
 class Targets:
     """given: int [B, S], words that the decoder sees; wanted: int [B, S], the next word at each place."""
 
-    given: Tensor
-    wanted: Tensor
+    decoder_input: Tensor
+    labels: Tensor
     order: Tensor  # int [B, N], which prompt stands at each place
 
 
-class TargetWriter:
+class TargetBuilder:
     """Turns sets of tags into sequences of words."""
 
     def __init__(
-        self, config: TaggerConfig, words: Words, tags: Sequence[str], frequency: Sequence[int]
+        self, config: TaggerConfig, words: TagTokenizer, tags: Sequence[str], frequency: Sequence[int]
     ) -> None:
         self.config, self.words, self.tags, self.frequency = config, words, tags, frequency
         self.tag_words = [words.encode(tag) for tag in tags]
@@ -67,9 +67,9 @@ class TargetWriter:
                 sign = -1 if self.config.order == "frequent first" else 1
                 numbers.sort(key=lambda n: (sign * self.frequency[n], self.tags[n]))
             ordered.append(torch.tensor(numbers, dtype=torch.long, device=tags[row].device))
-        return self.as_given(ordered)
+        return self.in_given_order(ordered)
 
-    def as_given(self, tags: Sequence[Tensor]) -> Targets:
+    def in_given_order(self, tags: Sequence[Tensor]) -> Targets:
         """Targets without prompts, the tags in the order in which they come."""
         room = self.config.target_words
         sequences = [self.words.sequence([self.tag_words[n] for n in own], room) for own in _lists(tags)]

@@ -10,21 +10,21 @@ from torch import nn
 from tagline.experts import weights
 from tagline.experts.stock import safe
 from tagline.tagging.configuring import BadConfig
-from tagline.tagging.generator.words import Words
+from tagline.tagging.generator.words import TagTokenizer
 
 
-def words_of_bert(name: str) -> Words:
+def bert_tokenizer(name: str) -> TagTokenizer:
     """The tokenizer of a folder of BERT."""
     path = _folder(name) / "tokenizer.json"
     if not path.is_file():
         raise BadConfig(f"{path.parent} has no tokenizer.json; save its fast tokenizer there")
     try:
-        return Words.load(path)
+        return TagTokenizer.load(path)
     except ValueError as error:
         raise BadConfig(f"{path} does not fit a tagger: {error}") from error
 
 
-def load_bert(encoder: nn.Module, name: str) -> None:
+def load_title_bert(encoder: nn.Module, name: str) -> None:
     """Put the weights of a BERT into a title encoder that has fewer layers, words' places or both."""
     from safetensors.torch import load_file
 

@@ -11,18 +11,25 @@ from torch import Tensor, nn
 from transformers import TrainingArguments
 
 from tagline.tagging.gathering import world
-from tagline.tagging.generator.config import Config
-from tagline.tagging.generator.data import Batches, Collator, Example, Examples, Lessons, Said
-from tagline.tagging.generator.encoder import Batch
+from tagline.tagging.generator.config import TaggerRunConfig
+from tagline.tagging.generator.data import (
+    ExampleBatchSampler,
+    TaggerCollator,
+    Example,
+    Examples,
+    ExampleDataset,
+    Said,
+)
+from tagline.tagging.generator.encoder import TaggerBatch
 from tagline.tagging.generator.methods import predict_all
 from tagline.tagging.generator.model import TaggingModel
-from tagline.tagging.scoring import Score, example_based, label_based, tag_sets
-from tagline.tagging.training import HouseTrainer, NonFinite, Say
+from tagline.tagging.scoring import PrecisionRecall, example_based, label_based, tag_sets
+from tagline.tagging.training import BaseTrainer, NonFinite, Log
 
 PARTS = ("contrast", "label", "generation", "class")
 
 
-class TaggerTrainer(HouseTrainer):
+class TaggerTrainer(BaseTrainer):
     """Trainer whose batches, losses, validation and checkpoints are those of taggers."""
 
     lower = "lr"
@@ -31,15 +38,15 @@ class TaggerTrainer(HouseTrainer):
         self,
         model: TaggingModel,
         arguments: TrainingArguments,
-        config: Config,
+        config: TaggerRunConfig,
         examples: Examples,
-        make: Collator,
-        say: Say,
+        make: TaggerCollator,
+        say: Log,
     ) -> None:
         self.settings, self.examples, self.make, self.tagger = config, examples, make, model
         train = config.train
-        batches = Batches(len(examples.train), train.batch, train.seed, *world())
-        super().__init__(model, arguments, train, Lessons(examples.train), batches, make, say)
+        batches = ExampleBatchSampler(len(examples.train), train.batch, train.seed, *world())
+        super().__init__(model, arguments, train, ExampleDataset(examples.train), batches, make, say)
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """AdamW; the decay spares what is no matrix: norms, biases, the temperature."""
@@ -61,22 +68,22 @@ class TaggerTrainer(HouseTrainer):
         num_items_in_batch: Tensor | int | None = None,
     ) -> Any:
         """The sum of the losses of a batch. Stops if it is no number."""
-        batch: Batch = inputs["batch"].to(self.args.device)
+        batch: TaggerBatch = inputs["batch"].to(self.args.device)
         self.names = batch.names
         found = model(batch)
         if not self.check_finite(found["loss"]):
-            self._stop(batch)
-        self.count({part: value for part, value in found.items() if part != "loss"}, len(batch))
+            self._raise_non_finite(batch)
+        self.accumulate_losses({part: value for part, value in found.items() if part != "loss"}, len(batch))
         return (found["loss"], found) if return_outputs else found["loss"]
 
     @torch.no_grad()
-    def _stop(self, batch: Batch) -> None:
+    def _raise_non_finite(self, batch: TaggerBatch) -> None:
         """Say which video made the loss no number: what it gives the encoder, or what that makes of it."""
         self.tagger.eval()
         odd = ~torch.isfinite(batch.frames).flatten(1).all(1)
         odd = odd | ~torch.isfinite(self.tagger.see(batch).features).flatten(1).all(1)
-        guilty = self.everyone([batch.names[row] for row in odd.nonzero()[:, 0].tolist()])
-        who = ", ".join(guilty) or f"one of {', '.join(self.everyone(batch.names))}"
+        guilty = self.gather_names([batch.names[row] for row in odd.nonzero()[:, 0].tolist()])
+        who = ", ".join(guilty) or f"one of {', '.join(self.gather_names(batch.names))}"
         step = self.state.global_step + 1
         raise NonFinite(f"the loss of step {step} is no number because of {who}; look, or remove it")
 
@@ -89,7 +96,7 @@ class TaggerTrainer(HouseTrainer):
         self.tagger.fit_on_validation(self.make, held)
         rank, ranks = world()
         said = predict_all(self.tagger, self.make, held[rank::ranks], batch=self.settings.train.batch)
-        scores = score(self.examples.train, held, _together(said, len(held)))
+        scores = score_predictions(self.examples.train, held, _interleave_ranks(said, len(held)))
         figures = {"f1": scores["example"].f1, "label_f1": scores["full"].f1, "rare_f1": scores["rare"].f1}
         return {**figures, "choice": (figures["f1"] + figures["label_f1"]) / 2}
 
@@ -105,10 +112,12 @@ class TaggerTrainer(HouseTrainer):
         return ""
 
 
-def score(train: Sequence[Example], held: Sequence[Example], said: Sequence[Said]) -> dict[str, Score]:
+def score_predictions(
+    train: Sequence[Example], validation: Sequence[Example], predictions: Sequence[Said]
+) -> dict[str, PrecisionRecall]:
     """Label-based on full, rare and common, and example-based, over the tags that both sides have."""
-    sets = tag_sets([one.tags for one in train], [one.tags for one in held])
-    truth, predicted = [one.tags for one in held], [[tag for tag, _ in tags] for tags in said]
+    sets = tag_sets([one.tags for one in train], [one.tags for one in validation])
+    truth, predicted = [one.tags for one in validation], [[tag for tag, _ in tags] for tags in predictions]
     return {
         "full": label_based(truth, predicted, sets.full),
         "rare": label_based(truth, predicted, sets.rare),
@@ -117,7 +126,7 @@ def score(train: Sequence[Example], held: Sequence[Example], said: Sequence[Said
     }
 
 
-def _together(own: list[Said], count: int) -> list[Said]:
+def _interleave_ranks(own: list[Said], count: int) -> list[Said]:
     """The predictions of all ranks, of which rank r has every ranks-th from r on, in order."""
     ranks = world()[1]
     if ranks == 1:

@@ -19,7 +19,7 @@ _WIDE = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _SPLIT = re.compile(f"(?<=[{_WIDE}]) (?=[{_WIDE}])")
 
 
-class Words:
+class TagTokenizer:
     """Text to word numbers and back. Works in any script: what is not known as a word is cut into pieces.
 
     The tag [PAD] of a prompt without a tag is one word; so is the comma between tags.
@@ -30,7 +30,7 @@ class Words:
         tokenizer.no_padding()
         tokenizer.no_truncation()
         self.pad, self.unknown, self.start, self.end, self.comma = map(self._special, SPECIAL)
-        self._marks = {self.pad, self.start, self.end, self.comma}
+        self._special_ids = {self.pad, self.start, self.end, self.comma}
         self._known: dict[tuple[int, ...], str] = {}
 
     def _special(self, word: str) -> int:
@@ -40,7 +40,7 @@ class Words:
         return int(number)
 
     @classmethod
-    def learn(cls, texts: Iterable[str], size: int = 8000, tags: Iterable[str] = ()) -> Words:
+    def train(cls, texts: Iterable[str], size: int = 8000, tags: Iterable[str] = ()) -> TagTokenizer:
         """A WordPiece vocabulary of at most `size` from titles and tags.
 
         The words of `tags` are whole, the most frequent first, as far as two thirds of the size reach: a
@@ -72,7 +72,7 @@ class Words:
         return cls(tokenizer)
 
     @classmethod
-    def load(cls, path: Path) -> Words:
+    def load(cls, path: Path) -> TagTokenizer:
         return cls(Tokenizer.from_file(str(path)))
 
     def save(self, path: Path) -> None:
@@ -81,11 +81,11 @@ class Words:
     def __len__(self) -> int:
         return int(self.tokenizer.get_vocab_size())
 
-    def texts(self) -> list[str]:
+    def vocabulary_texts(self) -> list[str]:
         """Every word by its number, as it is spelt; a piece of a word without its mark."""
         return [str(self.tokenizer.id_to_token(number)).removeprefix("##") for number in range(len(self))]
 
-    def know(self, tags: Iterable[str]) -> None:
+    def remember_spelling(self, tags: Iterable[str]) -> None:
         """Remember how these tags are spelt: a tokenizer forgets spaces, as in "t-shirt"."""
         for tag in tags:
             self._known.setdefault(tuple(self.encode(tag)), tag)
@@ -94,7 +94,7 @@ class Words:
         # A comma inside a tag or title would end the tag, the word [SEP] the whole sequence; both are left
         # out, also where a normal form makes them of another letter.
         ids = self.tokenizer.encode(text, add_special_tokens=False).ids
-        return [int(word) for word in ids if word not in self._marks][:most]
+        return [int(word) for word in ids if word not in self._special_ids][:most]
 
     def title(self, text: str | None, room: int) -> list[int]:
         """A title as its encoder reads it: [CLS], words, [SEP], at most `room` in all."""
@@ -116,9 +116,9 @@ class Words:
 
     def tags(self, ids: Iterable[int]) -> list[str]:
         """Split at commas up to the end, drop [PAD] and empty pieces, each tag once, in order."""
-        return list(dict.fromkeys(text for text, _ in self.places(ids)))
+        return list(dict.fromkeys(text for text, _ in self.tag_spans(ids)))
 
-    def places(self, ids: Iterable[int]) -> list[tuple[str, slice]]:
+    def tag_spans(self, ids: Iterable[int]) -> list[tuple[str, slice]]:
         """Every tag that was written with the places of its words, [PAD] and empty pieces left out."""
         found: list[tuple[str, slice]] = []
         piece: list[int] = []

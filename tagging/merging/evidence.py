@@ -15,53 +15,55 @@ PEOPLE = frozenset({HUMAN_SOURCE, UPLOADER})  # what these say is the truth that
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class SourceScore:
     """One source's word for a tag: its best score and where."""
 
     source: str
     score: float  # 0..1, as the source counts
     start: float  # seconds
     end: float
-    neighbours: tuple[str, ...] = ()  # contents of the videos that it comes from
+    neighbour_hashes: tuple[str, ...] = ()  # contents of the videos that it comes from
 
 
 @dataclass(slots=True)
-class Candidate:
+class TagCandidate:
     """A tag that at least one source names for a video."""
 
-    form: str  # normal form: what makes two tags one
+    normal_form: str  # normal form: what makes two tags one
     text: str
-    pieces: dict[str, Piece] = field(default_factory=dict)  # by source
+    scores: dict[str, SourceScore] = field(default_factory=dict)  # by source
 
     @property
     def span(self) -> tuple[float, float]:
         """From the first to the last second of the surest piece that knows when, else of all."""
-        timed = [p for p in self.pieces.values() if not p.neighbours] or list(self.pieces.values())
+        timed = [p for p in self.scores.values() if not p.neighbour_hashes] or list(self.scores.values())
         best = max(timed, key=lambda piece: (piece.score, piece.source))
         return best.start, best.end
 
 
-def gather(tags: Iterable[Tag], carried: Mapping[str, Iterable[str]] | None = None) -> dict[str, Candidate]:
+def gather_candidates(
+    tags: Iterable[Tag], carried: Mapping[str, Iterable[str]] | None = None
+) -> dict[str, TagCandidate]:
     """Candidates by normal form from what experts say of a video; what people say is left out.
 
     carried: for a tag's text, the contents of the neighbours that it comes from.
     """
-    found: dict[str, Candidate] = {}
+    found: dict[str, TagCandidate] = {}
     for tag in tags:
         if tag.source in PEOPLE:
             continue
         form = normal(tag.text)
-        candidate = found.setdefault(form, Candidate(form, tag.text))
-        before = candidate.pieces.get(tag.source)
+        candidate = found.setdefault(form, TagCandidate(form, tag.text))
+        before = candidate.scores.get(tag.source)
         if before is None or tag.score > before.score:
             near = tuple((carried or {}).get(tag.text, ())) if tag.source == NEIGHBOURS else ()
-            candidate.pieces[tag.source] = Piece(tag.source, tag.score, tag.start, tag.end, near)
+            candidate.scores[tag.source] = SourceScore(tag.source, tag.score, tag.start, tag.end, near)
     return found
 
 
-def carriers(facts: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+def neighbour_hashes(facts: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     """Which videos' contents carry each tag, as the expert "neighbours" keeps them in its report."""
-    told = facts.get("neighbours")
-    if not isinstance(told, Mapping):
+    by_tag = facts.get("neighbours")
+    if not isinstance(by_tag, Mapping):
         return {}
-    return {str(text): tuple(map(str, why.get("videos", ()))) for text, why in told.items()}
+    return {str(text): tuple(map(str, why.get("videos", ()))) for text, why in by_tag.items()}

@@ -9,17 +9,17 @@ from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 from tagline.experts import weights
-from tagline.tagging.folder import Share
-from tagline.tagging.merging.merger import META, Fitted, Merger
+from tagline.tagging.folder import ExpertTotals
+from tagline.tagging.merging.merger import META, FusionModel, TagFusion
 from tagline.tagging.neighbours.expert import (
     NAME,
     CatalogExpert,
     NeighboursExpert,
     NeighboursSettings,
-    look_again,
+    update_catalog,
 )
-from tagline.tagging.neighbours.reading import Library, read
-from tagline.tagging.neighbours.views import Viewer
+from tagline.tagging.neighbours.reading import LibrarySnapshot, read_snapshot
+from tagline.tagging.neighbours.views import ViewEncoder
 from tagline.tagging.ranker.expert import RankedExpert
 from tagline.tagging.settings import SettingsError
 
@@ -29,19 +29,19 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Second:
+class PostProcessResult:
     """How the second look at a library ended."""
 
-    shares: dict[str, Share]
-    fitted: Fitted
+    shares: dict[str, ExpertTotals]
+    model: FusionModel
     videos: int = 0  # that have a list
     tags: float = 0.0  # tags a video in it
-    stated: float = 0.0  # the precision that the lists claim: the mean score of their tags
+    stated_precision: float = 0.0  # the precision that the lists claim: the mean score of their tags
     reachable: bool = True  # whether the precision that was asked for can be promised
 
     def lines(self) -> Iterator[str]:
         """For people."""
-        if not self.fitted.weights.judged:
+        if not self.model.weights.labelled:
             yield (
                 "one list: scores are as the experts count them, because too few tags were judged to know "
                 "how often each is right; accept and reject some with `tagline tags`"
@@ -50,30 +50,30 @@ class Second:
             yield "one list: no tag here is sure enough for that precision; only what people said is in it"
         else:
             yield (
-                f"one list: {self.tags:.1f} tags a video, of which {100 * self.stated:.0f} % should be right "
-                f"(from {self.fitted.videos} judged videos); `tagline show VIDEO --merged` says why"
+                f"one list: {self.tags:.1f} tags a video, of which {100 * self.stated_precision:.0f} % should be right "
+                f"(from {self.model.videos} judged videos); `tagline show VIDEO --merged` says why"
             )
 
     def as_data(self) -> dict[str, Any]:
         return {
-            "judged_videos": self.fitted.videos,
-            "judged_tags": self.fitted.weights.judged,
+            "judged_videos": self.model.videos,
+            "judged_tags": self.model.weights.labelled,
             "tags_a_video": round(self.tags, 2),
-            "stated_precision": round(self.stated, 4),
+            "stated_precision": round(self.stated_precision, 4),
             "reachable": self.reachable,
         }
 
 
-def second_look(
+def post_process(
     catalog: Catalog,
     chosen: Settings,
     *,
     collection: str | None = None,
     precision: float | None = None,
-) -> Second:
+) -> PostProcessResult:
     """Let the experts that read the catalog look at all of it, fit the one list, and keep what was fitted."""
-    library = read(catalog)
-    viewer = open_viewer(library, collection)
+    library = read_snapshot(catalog)
+    viewer = open_view_encoder(library, collection)
     experts: list[CatalogExpert] = [NeighboursExpert(_settings(chosen.experts.get(NAME, {})))]
     ranked = RankedExpert.installed()
     if ranked is not None:
@@ -81,44 +81,44 @@ def second_look(
     shares = {}
     for expert in experts:
         begun = time.perf_counter()
-        videos, tags = look_again(catalog, library, viewer, expert)
-        shares[expert.name] = Share(videos, tags, 0, time.perf_counter() - begun)
-    merger = Merger(catalog, library, viewer)
+        videos, tags = update_catalog(catalog, library, viewer, expert)
+        shares[expert.name] = ExpertTotals(videos, tags, 0, time.perf_counter() - begun)
+    merger = TagFusion(catalog, library, viewer)
     fitted = merger.learn()
     catalog.set_meta(META, fitted.to_json())
-    lists = [merger.tags(video_id, precision) for video_id in library.ids]
+    lists = [merger.fused_tags(video_id, precision) for video_id in library.ids]
     scores = [tag.score for own in lists for tag in own]
-    return Second(
+    return PostProcessResult(
         shares,
         fitted,
         sum(bool(own) for own in lists),
         mean(map(len, lists)) if lists else 0.0,
         mean(scores) if scores else 0.0,
-        fitted.least_for(precision) <= 1.0,
+        fitted.threshold_for(precision) <= 1.0,
     )
 
 
-def open_viewer(library: Library, collection: str | None = None) -> Viewer:
+def open_view_encoder(library: LibrarySnapshot, collection: str | None = None) -> ViewEncoder:
     """The models by which videos of this library are compared; what is not here is done without."""
     from tagline.tagging.configuring import BadConfig
 
     whose = collection or weights.PUBLIC
     try:
-        return Viewer.open("auto", _towers(library, whose), collection=whose)
+        return ViewEncoder.open("auto", _towers(library, whose), collection=whose)
     except (BadConfig, weights.WeightsMissing):
-        return Viewer.open("letters", None, collection=whose)
+        return ViewEncoder.open("letters", None, collection=whose)
 
 
-def _towers(library: Library, collection: str) -> str | None:
+def _towers(library: LibrarySnapshot, collection: str) -> str | None:
     """The towers whose texts compare with the library's frame vectors; None where that is not known."""
-    source, mark = library.frames_by
+    source, fingerprint = library.frames_by
     name = weights.for_expert("appearance", collection)
-    if source == "appearance" and weights.find(name).sha256 == mark:
+    if source == "appearance" and weights.find(name).sha256 == fingerprint:
         return name
     if source == "scene":
         from tagline.experts.scene import SceneExpert
 
-        if SceneExpert(collection=collection).fingerprint() == mark:
+        if SceneExpert(collection=collection).fingerprint() == fingerprint:
             return weights.for_expert("scene", collection, role="zero-shot")
     return None
 

@@ -21,94 +21,102 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tagline.tagging.generator.calibration import Calibration, calibrate
-from tagline.tagging.merging.evidence import Candidate
+from tagline.tagging.generator.calibration import Calibration, fit_calibration
+from tagline.tagging.merging.evidence import TagCandidate
 
 FOLDS = 5
-SMOOTHING = 4.0  # imagined tags of the usual precision, added to those seen of one tag
+PSEUDO_COUNTS = 4.0  # imagined tags of the usual precision, added to those seen of one tag
 PENALTY = 1e-3
-FEWEST = 200  # judged tags below which nothing is fitted
+LEAST_LABELLED = 200  # judged tags below which nothing is fitted
 UNFITTED = 0.5  # odds that a single source's word is worth before anything is known of it
 
 Floats = npt.NDArray[np.float64]
 
 
-class Judged(NamedTuple):
+class LabelledCandidate(NamedTuple):
     """A tag that sources named for a video, and whether people agree."""
 
     video: str
-    candidate: Candidate
+    candidate: TagCandidate
     right: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Weights:
+class SourceWeights:
     """What was learned of the sources. Without anything learned, scores count as they are."""
 
     bias: float = log(UNFITTED)
-    said: Mapping[str, float] = field(default_factory=dict)  # a, by source
-    score: Mapping[str, float] = field(default_factory=dict)  # b
-    habit: float = 0.0  # c
-    common: float = 0.0  # d
-    rates: Mapping[str, float] = field(default_factory=dict)  # log-odds that a tag is right, less the usual
-    uses: Mapping[str, int] = field(default_factory=dict)  # videos that people gave a tag to
+    source_bias: Mapping[str, float] = field(default_factory=dict)  # a, by source
+    score_weight: Mapping[str, float] = field(default_factory=dict)  # b
+    history_weight: float = 0.0  # c
+    frequency_weight: float = 0.0  # d
+    history: Mapping[str, float] = field(default_factory=dict)  # log-odds that a tag is right, less the usual
+    frequency: Mapping[str, int] = field(default_factory=dict)  # videos that people gave a tag to
     calibration: Calibration = field(default_factory=Calibration)
-    judged: int = 0  # tags that it was fitted on; 0: it was not
+    labelled: int = 0  # tags that it was fitted on; 0: it was not
 
-    def raw(self, candidate: Candidate) -> float:
+    def raw(self, candidate: TagCandidate) -> float:
         """The probability before calibration."""
-        total = self.bias + self.habit * self.rates.get(candidate.form, 0.0)
-        total += self.common * log1p(self.uses.get(candidate.form, 0))
+        total = self.bias + self.history_weight * self.history.get(candidate.normal_form, 0.0)
+        total += self.frequency_weight * log1p(self.frequency.get(candidate.normal_form, 0))
         # A source that was not there when this was fitted is worth what the least of them is.
-        unknown = min(self.score.values(), default=2.0)
-        for source, piece in candidate.pieces.items():
-            total += self.said.get(source, 0.0) + self.score.get(source, unknown) * piece.score
+        unknown = min(self.score_weight.values(), default=2.0)
+        for source, piece in candidate.scores.items():
+            total += self.source_bias.get(source, 0.0) + self.score_weight.get(source, unknown) * piece.score
         return 1 / (1 + exp(-max(min(total, 50.0), -50.0)))
 
-    def __call__(self, candidate: Candidate) -> float:
+    def __call__(self, candidate: TagCandidate) -> float:
         """How likely it is that people would agree with this tag."""
         return self.calibration(self.raw(candidate))
 
 
-def fit(judged: Sequence[Judged], uses: Mapping[str, int] | None = None) -> Weights:
+def fit_weights(judged: Sequence[LabelledCandidate], uses: Mapping[str, int] | None = None) -> SourceWeights:
     """Learn from tags whose truth is known. Too few, or all right or all wrong: scores stay as they are."""
     hits = sum(one.right for one in judged)
-    if len(judged) < FEWEST or not 0 < hits < len(judged):
-        return Weights()
+    if len(judged) < LEAST_LABELLED or not 0 < hits < len(judged):
+        return SourceWeights()
     uses = dict(uses or {})
     folds = np.array([_fold(one.video) for one in judged])
-    unseen = np.zeros(len(judged))
+    out_of_fold = np.zeros(len(judged))
     for fold in range(FOLDS):
         own = [judged[i] for i in np.flatnonzero(folds != fold).tolist()]
-        held = np.flatnonzero(folds == fold)
-        if not len(held) or not 0 < sum(one.right for one in own) < len(own):
+        held_out = np.flatnonzero(folds == fold)
+        if not len(held_out) or not 0 < sum(one.right for one in own) < len(own):
             continue
         weights = _fit(own, uses)
-        for i in held.tolist():
-            unseen[i] = weights.raw(judged[i].candidate)
+        for i in held_out.tolist():
+            out_of_fold[i] = weights.raw(judged[i].candidate)
     whole = _fit(judged, uses)
-    line = calibrate(unseen.tolist(), [one.right for one in judged])
-    return Weights(
-        whole.bias, whole.said, whole.score, whole.habit, whole.common, whole.rates, uses, line, len(judged)
+    calibration = fit_calibration(out_of_fold.tolist(), [one.right for one in judged])
+    return SourceWeights(
+        whole.bias,
+        whole.source_bias,
+        whole.score_weight,
+        whole.history_weight,
+        whole.frequency_weight,
+        whole.history,
+        uses,
+        calibration,
+        len(judged),
     )
 
 
-def _fit(judged: Sequence[Judged], uses: Mapping[str, int]) -> Weights:
+def _fit(judged: Sequence[LabelledCandidate], uses: Mapping[str, int]) -> SourceWeights:
     from scipy.optimize import minimize
 
-    sources = sorted({source for one in judged for source in one.candidate.pieces})
+    sources = sorted({source for one in judged for source in one.candidate.scores})
     right = np.array([one.right for one in judged], float)
     usual = float(right.mean())
     rates = _Rates(judged, usual)
     x = np.zeros((len(judged), 2 * len(sources) + 3))
     for row, one in enumerate(judged):
         for place, source in enumerate(sources):
-            piece = one.candidate.pieces.get(source)
+            piece = one.candidate.scores.get(source)
             if piece is not None:
                 x[row, 2 * place : 2 * place + 2] = 1.0, piece.score
         # Without this very tag, which would give its own truth away.
         x[row, -3] = rates.without(one)
-        x[row, -2] = log1p(uses.get(one.candidate.form, 0))
+        x[row, -2] = log1p(uses.get(one.candidate.normal_form, 0))
         x[row, -1] = 1.0
 
     def cost(w: Floats) -> tuple[float, Floats]:
@@ -121,38 +129,38 @@ def _fit(judged: Sequence[Judged], uses: Mapping[str, int]) -> Weights:
     start = np.zeros(x.shape[1])
     bounds = [(0.0, None)] * (x.shape[1] - 1) + [(None, None)]
     w = minimize(cost, start, jac=True, method="L-BFGS-B", bounds=bounds).x
-    return Weights(
+    return SourceWeights(
         bias=float(w[-1]),
-        said={source: float(w[2 * i]) for i, source in enumerate(sources)},
-        score={source: float(w[2 * i + 1]) for i, source in enumerate(sources)},
-        habit=float(w[-3]),
-        common=float(w[-2]),
-        rates=rates.all(),
-        uses=uses,
+        source_bias={source: float(w[2 * i]) for i, source in enumerate(sources)},
+        score_weight={source: float(w[2 * i + 1]) for i, source in enumerate(sources)},
+        history_weight=float(w[-3]),
+        frequency_weight=float(w[-2]),
+        history=rates.all(),
+        frequency=uses,
     )
 
 
 class _Rates:
     """How often each tag was right when somebody named it, drawn towards the usual."""
 
-    def __init__(self, judged: Sequence[Judged], usual: float) -> None:
+    def __init__(self, judged: Sequence[LabelledCandidate], usual: float) -> None:
         self.usual = usual
-        self.named = Counter(one.candidate.form for one in judged)
-        self.hits = Counter(one.candidate.form for one in judged if one.right)
+        self.named = Counter(one.candidate.normal_form for one in judged)
+        self.hits = Counter(one.candidate.normal_form for one in judged if one.right)
 
     def _odds(self, hits: int, named: int) -> float:
-        rate = (hits + SMOOTHING * self.usual) / (named + SMOOTHING)
+        rate = (hits + PSEUDO_COUNTS * self.usual) / (named + PSEUDO_COUNTS)
         return log(rate / (1 - rate)) - log(self.usual / (1 - self.usual))
 
     def all(self) -> dict[str, float]:
         return {form: self._odds(self.hits[form], self.named[form]) for form in self.named}
 
-    def without(self, one: Judged) -> float:
-        form = one.candidate.form
+    def without(self, one: LabelledCandidate) -> float:
+        form = one.candidate.normal_form
         return self._odds(self.hits[form] - one.right, self.named[form] - 1)
 
 
-def expected(scores: Sequence[float], precision: float) -> float:
+def threshold_for_precision(scores: Sequence[float], precision: float) -> float:
     """The lowest score from which on the mean of the scores is `precision`: a stated precision.
 
     Above 1 where no score is so high. Equal scores are said together or not at all.
@@ -170,7 +178,7 @@ def best_threshold(
     """The score of the best example-based F1, from (score by tag, true tags) of videos that have tags."""
     there = [(scores, set(truth)) for scores, truth in videos if truth]
     best, reached = 0.5, -1.0
-    for least in _levels([score for scores, _ in there for score in scores.values()]):
+    for least in _candidate_thresholds([score for scores, _ in there for score in scores.values()]):
         precisions, recalls = [], []
         for scores, truth in there:
             said = {tag for tag, score in scores.items() if score >= least}
@@ -184,7 +192,7 @@ def best_threshold(
     return best
 
 
-def _levels(scores: Sequence[float], most: int = 100) -> list[float]:
+def _candidate_thresholds(scores: Sequence[float], most: int = 100) -> list[float]:
     """Thresholds worth trying: scores that occur, at most so many of them, evenly spread."""
     every = np.unique(np.asarray(scores, float))
     if len(every) > most:

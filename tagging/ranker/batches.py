@@ -9,32 +9,32 @@ import numpy.typing as npt
 import torch
 
 from tagline.tagging.generator.data import Example
-from tagline.tagging.generator.words import Words
-from tagline.tagging.neighbours.views import told
+from tagline.tagging.generator.words import TagTokenizer
+from tagline.tagging.neighbours.views import video_text
 from tagline.tagging.ranker.config import RankerConfig
-from tagline.tagging.ranker.model import Clips
+from tagline.tagging.ranker.model import RankerBatch
 
 
-class Reader:
+class RankerCollator:
     """Makes `Clips` of examples, in the widths that the ranker was built for."""
 
-    def __init__(self, config: RankerConfig, words: Words, frame_width: int, sound_width: int) -> None:
+    def __init__(self, config: RankerConfig, words: TagTokenizer, frame_width: int, sound_width: int) -> None:
         self.config, self.words = config, words
         self.frame_width, self.sound_width = frame_width, sound_width
 
-    def __call__(self, examples: Sequence[Example]) -> Clips:
-        texts = [self.words.title(told(one), self.config.text_words) for one in examples]
+    def __call__(self, examples: Sequence[Example]) -> RankerBatch:
+        texts = [self.words.title(video_text(one), self.config.text_words) for one in examples]
         text = torch.full((len(texts), max(map(len, texts))), self.words.pad)
         mask = torch.zeros_like(text, dtype=torch.bool)
         for row, ids in enumerate(texts):
             text[row, : len(ids)] = torch.tensor(ids)
             mask[row, : len(ids)] = True
-        frames = padded([one.frames for one in examples], self.frame_width, self.config.frames)
-        sound = padded([one.sound for one in examples], self.sound_width, self.config.sounds)
-        return Clips(*frames, *sound, text, mask)
+        frames = pad_vectors([one.frames for one in examples], self.frame_width, self.config.frames)
+        sound = pad_vectors([one.sound for one in examples], self.sound_width, self.config.sounds)
+        return RankerBatch(*frames, *sound, text, mask)
 
 
-def padded(
+def pad_vectors(
     parts: Sequence[npt.NDArray[np.float32] | None], width: int, most: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Vectors of several videos side by side: float [B, T, width] and bool [B, T], at most `most`, spread."""

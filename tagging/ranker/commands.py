@@ -23,18 +23,18 @@ def ranker(library: str, settings: tuple[str, ...], out: str | None, device: str
     tagline train ranker --data ~/Videos
     tagline train ranker --data ~/Videos --set negatives=100 --set epochs=30
     """
-    from tagline.tagging.configuring import BadConfig, changed
+    from tagline.tagging.configuring import BadConfig, with_settings
     from tagline.tagging.ranker.config import RankerConfig
 
     try:
-        config = changed(RankerConfig(), settings)
+        config = with_settings(RankerConfig(), settings)
     except BadConfig as error:
         raise click.UsageError(str(error)) from None
-    from tagline.experts.devices import pick
+    from tagline.experts.devices import choose_device
     from tagline.tagging.catalog import Catalog, CatalogError
-    from tagline.tagging.neighbours.reading import read, sides
+    from tagline.tagging.neighbours.reading import read_snapshot, training_and_validation
     from tagline.tagging.owned import without_links
-    from tagline.tagging.ranker.expert import install
+    from tagline.tagging.ranker.expert import install_ranker
     from tagline.tagging.ranker.train import train
     from tagline.tagging.training import to_stderr
 
@@ -43,12 +43,12 @@ def ranker(library: str, settings: tuple[str, ...], out: str | None, device: str
             assert catalog.file is not None
             own = catalog.file.parent / "models" / "ranker"
             folder = Path(out).expanduser() if out else without_links(own)
-            learn, validation = sides(read(catalog))
-        made = train(config, learn, validation, device=pick(device or "auto"), say=to_stderr)
+            learn, validation = training_and_validation(read_snapshot(catalog))
+        made = train(config, learn, validation, device=choose_device(device or "auto"), say=to_stderr)
     except (BadConfig, CatalogError) as error:
         raise click.ClickException(str(error)) from None
     made.model.cpu()
     made.save(folder)
-    install(folder)
+    install_ranker(folder)
     click.echo(f"R-precision {100 * made.results['validation_r_precision']:.1f}  of {len(validation)} videos")
     click.echo(str(folder))

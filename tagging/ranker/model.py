@@ -19,13 +19,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tagline.tagging.generator.config import TaggerConfig
-from tagline.tagging.generator.encoder import bert
+from tagline.tagging.generator.encoder import title_bert
 from tagline.tagging.ranker.config import RankerConfig
 from tagline.tagging.ranker.nextvlad import NextVLAD
 
 
 @dataclass(slots=True)
-class Clips:
+class RankerBatch:
     """Videos as tensors; the masks are True where there is something."""
 
     frames: Tensor  # float [B, T, F]
@@ -35,7 +35,7 @@ class Clips:
     text: Tensor  # int [B, L]
     text_mask: Tensor  # bool [B, L]
 
-    def to(self, device: str | torch.device) -> Clips:
+    def to(self, device: str | torch.device) -> RankerBatch:
         moved: dict[str, Any] = {f.name: getattr(self, f.name).to(device) for f in fields(self)}
         return replace(self, **moved)
 
@@ -56,8 +56,8 @@ class Ranker(nn.Module):
         super().__init__()
         self.config, width = config, config.width
         vlad = {"clusters": config.clusters, "groups": config.groups, "dropout": config.dropout}
-        self.see = NextVLAD(frame_width, width, **vlad) if frame_width else None  # type: ignore[arg-type]
-        self.hear = NextVLAD(sound_width, width, **vlad) if sound_width else None  # type: ignore[arg-type]
+        self.frame_tower = NextVLAD(frame_width, width, **vlad) if frame_width else None  # type: ignore[arg-type]
+        self.sound_tower = NextVLAD(sound_width, width, **vlad) if sound_width else None  # type: ignore[arg-type]
         small = TaggerConfig(
             width=config.text_width,
             heads=config.heads,
@@ -65,7 +65,7 @@ class Ranker(nn.Module):
             title_words=config.text_words,
             dropout=config.dropout,
         )
-        self.read = bert(small, words)
+        self.text_tower = title_bert(small, words)
         self.from_text = nn.Linear(config.text_width, width)
         self.fuse = nn.Sequential(
             nn.LayerNorm(width), nn.Linear(width, width), nn.GELU(), nn.Dropout(config.dropout)
@@ -78,19 +78,21 @@ class Ranker(nn.Module):
         if self.outputs is not None:
             nn.init.constant_(self.outputs.bias, -4.0)  # few of many tags are right
 
-    def fused(self, clips: Clips) -> Tensor:
+    def fused(self, clips: RankerBatch) -> Tensor:
         """What is known of each video: [B, width]."""
-        states = self.read(input_ids=clips.text, attention_mask=clips.text_mask.long()).last_hidden_state
+        states = self.text_tower(
+            input_ids=clips.text, attention_mask=clips.text_mask.long()
+        ).last_hidden_state
         there = clips.text_mask[..., None].to(states)
         x = self.from_text((states * there).sum(1) / there.sum(1))  # [CLS] is always there
-        if self.see is not None and clips.frames.shape[1]:
-            x = x + self.see(clips.frames, clips.frame_mask)
-        if self.hear is not None and clips.sound.shape[1]:
-            x = x + self.hear(clips.sound, clips.sound_mask)
+        if self.frame_tower is not None and clips.frames.shape[1]:
+            x = x + self.frame_tower(clips.frames, clips.frame_mask)
+        if self.sound_tower is not None and clips.sound.shape[1]:
+            x = x + self.sound_tower(clips.sound, clips.sound_mask)
         found: Tensor = self.fuse(x)
         return found
 
-    def videos(self, clips: Clips) -> Tensor:
+    def videos(self, clips: RankerBatch) -> Tensor:
         """Videos in the common space: [B, width], each of length 1."""
         return F.normalize(self.to_space(self.fused(clips)).float(), dim=-1)
 
@@ -106,7 +108,7 @@ class Ranker(nn.Module):
     def scale(self) -> Tensor:
         return self.log_scale.exp().clamp(max=100.0)
 
-    def logits(self, clips: Clips, vectors: Tensor) -> Tensor:
+    def logits(self, clips: RankerBatch, vectors: Tensor) -> Tensor:
         """The classifier's: one output a tag plus the video-tag similarity, [B, K]."""
         assert self.outputs is not None
         fused = self.fused(clips)
@@ -115,7 +117,7 @@ class Ranker(nn.Module):
         return found
 
 
-def contrast(
+def contrastive_loss(
     video: Tensor, tags: Tensor, scale: Tensor, owners: Tensor, right: Tensor, negatives: Tensor
 ) -> Tensor:
     """Each tag of a video against the negatives of that video, by cross-entropy; the mean over all tags.
@@ -138,7 +140,7 @@ def binary(logits: Tensor, targets: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits.float(), targets.float(), reduction="none").sum(1).mean()
 
 
-def classification(logits: Tensor, owners: Tensor, right: Tensor) -> Tensor:
+def classification_loss(logits: Tensor, owners: Tensor, right: Tensor) -> Tensor:
     """Binary cross-entropy over all tags."""
     targets = torch.zeros_like(logits)
     targets[owners, right] = 1.0

@@ -14,7 +14,7 @@ import numpy.typing as npt
 Numbers = npt.NDArray[np.int64]
 
 
-class TwoHop:
+class TwoHopGraph:
     """The graph of videos and their tags, by number."""
 
     def __init__(self, tags: Sequence[Sequence[int]], count: int) -> None:
@@ -52,7 +52,9 @@ class TwoHop:
         return np.fromiter(found, np.int64, len(found))
 
 
-def draw(graph: TwoHop, video: int, number: int, rng: np.random.Generator, *, hard: float = 0.0) -> Numbers:
+def draw_negatives(
+    graph: TwoHopGraph, video: int, number: int, rng: np.random.Generator, *, hard: float = 0.0
+) -> Numbers:
     """The `number` negatives of a training video: a share `hard` of them by two hops, the rest any tags.
 
     Never one of its own tags, and each once; fewer where there are not so many tags.

@@ -13,19 +13,19 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tagline.experts.stock import safe
-from tagline.experts.stock.digest import write_whole
+from tagline.experts.stock.digest import write_atomic
 from tagline.tagging.configuring import as_dict, from_dict
 from tagline.tagging.generator.calibration import Calibration
 from tagline.tagging.generator.data import Example
-from tagline.tagging.generator.language import choose
-from tagline.tagging.generator.words import Words
+from tagline.tagging.generator.language import text_model
+from tagline.tagging.generator.words import TagTokenizer
 from tagline.tagging.nearest import Vectors, unit
-from tagline.tagging.ranker.batches import Reader
+from tagline.tagging.ranker.batches import RankerCollator
 from tagline.tagging.ranker.config import RankerConfig
 from tagline.tagging.ranker.model import Ranker
 from tagline.tagging.ranker.tagindex import TagIndex
 
-Said = list[tuple[str, float]]
+ScoredTags = list[tuple[str, float]]
 
 WEIGHTS, CONFIG, WORDS = "model.safetensors", "config.json", "words.json"
 FILES = (WEIGHTS, WORDS, CONFIG)  # the configuration last: a folder with one is whole
@@ -35,18 +35,18 @@ AT_ONCE = 128
 
 
 @dataclass(slots=True)
-class Ranking:
+class TrainedRanker:
     """A model with its words and tags. `least`: from which calibrated score on a tag is said."""
 
     model: Ranker
-    words: Words
+    tokenizer: TagTokenizer
     tags: list[str]
     tag_vectors: Vectors  # frozen, [K, tag_width]
     frequency: list[int]
     widths: tuple[int, int]  # of frame and of sound vectors
     identity: str  # of the language model that made the tag vectors
     calibration: Calibration = field(default_factory=Calibration)
-    least: float = 0.5
+    threshold: float = 0.5
     results: dict[str, float] = field(default_factory=dict)
     index: TagIndex | None = None
 
@@ -55,22 +55,22 @@ class Ranking:
         return self.model.config
 
     @property
-    def reader(self) -> Reader:
-        return Reader(self.config, self.words, *self.widths)
+    def collator(self) -> RankerCollator:
+        return RankerCollator(self.config, self.tokenizer, *self.widths)
 
     @torch.no_grad()
-    def videos(self, examples: Sequence[Example]) -> Vectors:
+    def encode_videos(self, examples: Sequence[Example]) -> Vectors:
         """Videos in the common space: [N, width], each of length 1."""
         self.model.eval()
         device = next(self.model.parameters()).device
         parts = [
-            self.model.videos(self.reader(examples[i : i + AT_ONCE]).to(device)).cpu().numpy()
+            self.model.videos(self.collator(examples[i : i + AT_ONCE]).to(device)).cpu().numpy()
             for i in range(0, len(examples), AT_ONCE)
         ]
         return np.concatenate(parts) if parts else np.zeros((0, self.config.width), np.float32)
 
     @torch.no_grad()
-    def tag_side(self, vectors: Vectors) -> Vectors:
+    def encode_tags(self, vectors: Vectors) -> Vectors:
         """Frozen tag embeddings in the common space: [K, width]."""
         self.model.eval()
         device = next(self.model.parameters()).device
@@ -84,7 +84,7 @@ class Ranking:
         device = next(self.model.parameters()).device
         vectors = torch.from_numpy(self.tag_vectors).to(device)
         parts = [
-            self.model.logits(self.reader(examples[i : i + AT_ONCE]).to(device), vectors)
+            self.model.logits(self.collator(examples[i : i + AT_ONCE]).to(device), vectors)
             .sigmoid()
             .cpu()
             .numpy()
@@ -92,20 +92,20 @@ class Ranking:
         ]
         return np.concatenate(parts)
 
-    def searchable(self) -> TagIndex:
+    def tag_index(self) -> TagIndex:
         """The index of the tags, made when first asked for."""
         if self.index is None:
-            self.index = TagIndex(self.tags, self.tag_side(self.tag_vectors))
+            self.index = TagIndex(self.tags, self.encode_tags(self.tag_vectors))
         return self.index
 
-    def know(self, tags: Sequence[str]) -> None:
+    def add_tags(self, tags: Sequence[str]) -> None:
         """New tags can be ranked from now on, with no training."""
-        index = self.searchable()
+        index = self.tag_index()
         new = [tag for tag in dict.fromkeys(tags) if tag not in index.number]
         if new:
-            model = choose(self.config.language, self.config.collection)
+            model = text_model(self.config.language, self.config.collection)
             model.load("cpu")
-            index.add(new, self.tag_side(unit(np.asarray(model.encode(new), np.float32))))
+            index.add(new, self.encode_tags(unit(np.asarray(model.encode(new), np.float32))))
 
     def rank(
         self,
@@ -113,19 +113,19 @@ class Ranking:
         candidates: Sequence[Sequence[str]] | None = None,
         *,
         most: int = 100,
-    ) -> list[Said]:
+    ) -> list[ScoredTags]:
         """Tags of each video by fit, the best first, scores in 0..1 but not calibrated.
 
         candidates: only these, what the recall channels found for each video; None: among all tags.
         """
-        index, vectors = self.searchable(), self.videos(examples)
+        index, vectors = self.tag_index(), self.encode_videos(examples)
         if candidates is None:
-            found = index.best(vectors, most)
+            found = index.nearest_tags(vectors, most)
         else:
-            found = [index.among(v, own)[:most] for v, own in zip(vectors, candidates, strict=True)]
+            found = [index.rank_candidates(v, own)[:most] for v, own in zip(vectors, candidates, strict=True)]
         return [[(tag, (1 + cosine) / 2) for tag, cosine in own] for own in found]
 
-    def classify(self, examples: Sequence[Example], *, most: int = 100) -> list[Said]:
+    def classify(self, examples: Sequence[Example], *, most: int = 100) -> list[ScoredTags]:
         """The classifier's likeliest tags of each video with their probabilities, the likeliest first."""
         found = []
         for row in self.probabilities(examples):
@@ -133,10 +133,10 @@ class Ranking:
             found.append([(self.tags[n], float(row[n])) for n in best.tolist()])
         return found
 
-    def said(self, ranked: Sequence[Said]) -> list[Said]:
+    def select(self, ranked: Sequence[ScoredTags]) -> list[ScoredTags]:
         """What is said of what was ranked: calibrated, and from `least` on."""
         scored = [[(tag, self.calibration(score)) for tag, score in own] for own in ranked]
-        return [[(tag, score) for tag, score in own if score >= self.least] for own in scored]
+        return [[(tag, score) for tag, score in own if score >= self.threshold] for own in scored]
 
     def save(self, folder: Path) -> None:
         """Write everything that is needed to rank, the configuration last."""
@@ -144,44 +144,44 @@ class Ranking:
         state = {f"model.{k}": v.detach().cpu().contiguous() for k, v in self.model.state_dict().items()}
         state["tag_vectors"] = torch.tensor(self.tag_vectors)
         save_file(state, folder / WEIGHTS, metadata={"format": "pt"})
-        self.words.save(folder / WORDS)
-        told: dict[str, Any] = {
+        self.tokenizer.save(folder / WORDS)
+        contents: dict[str, Any] = {
             "kind": KIND,
             "config": as_dict(self.config),
             "tags": self.tags,
             "frequency": self.frequency,
             "calibration": {key: list(value) for key, value in asdict(self.calibration).items()},
-            "least": self.least,
+            "least": self.threshold,
             "widths": list(self.widths),
             "identity": self.identity,
             "results": self.results,
         }
-        write_whole(folder / CONFIG, json.dumps(told, ensure_ascii=False, indent=1) + "\n")
+        write_atomic(folder / CONFIG, json.dumps(contents, ensure_ascii=False, indent=1) + "\n")
 
     @classmethod
-    def load(cls, folder: Path, device: str = "cpu") -> Ranking:
+    def load(cls, folder: Path, device: str = "cpu") -> TrainedRanker:
         """Read what `save` wrote. Raises safe.Unsafe for anything else."""
-        told = safe.read_config(folder / CONFIG, allowed=KEYS)
-        if told.get("kind") != KIND:
-            raise safe.Unsafe(f"{folder} is no ranker; train one with `tagline train ranker`")
+        contents = safe.read_config(folder / CONFIG, allowed=KEYS)
+        if contents.get("kind") != KIND:
+            raise safe.UnsafeWeights(f"{folder} is no ranker; train one with `tagline train ranker`")
         safe.check_file(folder / WEIGHTS)
         state = load_file(folder / WEIGHTS)
-        config: RankerConfig = from_dict(RankerConfig, told["config"])
-        tags, words = [str(tag) for tag in told["tags"]], Words.load(folder / WORDS)
+        config: RankerConfig = from_dict(RankerConfig, contents["config"])
+        tags, words = [str(tag) for tag in contents["tags"]], TagTokenizer.load(folder / WORDS)
         vectors = state.pop("tag_vectors").numpy()
-        frames, sounds = map(int, told["widths"])
+        frames, sounds = map(int, contents["widths"])
         model = Ranker(config, frames, sounds, len(words), vectors.shape[1], len(tags))
         model.load_state_dict({key.removeprefix("model."): value for key, value in state.items()})
-        line = told["calibration"]
+        calibration = contents["calibration"]
         return cls(
             model.to(device).eval(),
             words,
             tags,
             vectors,
-            [int(n) for n in told["frequency"]],
+            [int(n) for n in contents["frequency"]],
             (frames, sounds),
-            str(told["identity"]),
-            Calibration(*(tuple(map(float, line[key])) for key in ("said", "right"))),
-            float(told["least"]),
-            dict(told["results"]),
+            str(contents["identity"]),
+            Calibration(*(tuple(map(float, calibration[key])) for key in ("said", "right"))),
+            float(contents["least"]),
+            dict(contents["results"]),
         )

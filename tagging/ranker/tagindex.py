@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tagline.tagging.nearest import NONE, Nearest, Vectors
+from tagline.tagging.nearest import NO_ROW, VectorIndex, Vectors
 
 
 class TagIndex:
@@ -18,7 +18,7 @@ class TagIndex:
             raise ValueError(f"{len(tags)} tags but {len(vectors)} vectors")
         self.tags = list(tags)
         self.number = {tag: i for i, tag in enumerate(self.tags)}
-        self.nearest = Nearest(vectors, queries=queries)
+        self.nearest = VectorIndex(vectors, queries=queries)
 
     def __len__(self) -> int:
         return len(self.tags)
@@ -32,15 +32,15 @@ class TagIndex:
         if new:
             self.nearest.add(vectors[new])
 
-    def best(self, videos: Vectors, count: int) -> list[list[tuple[str, float]]]:
+    def nearest_tags(self, videos: Vectors, count: int) -> list[list[tuple[str, float]]]:
         """The `count` tags that fit each video best, with their cosines."""
         scores, numbers = self.nearest.search(videos, count)
         return [
-            [(self.tags[n], float(s)) for s, n in zip(own, places, strict=True) if n != NONE]
+            [(self.tags[n], float(s)) for s, n in zip(own, places, strict=True) if n != NO_ROW]
             for own, places in zip(scores.tolist(), numbers.tolist(), strict=True)
         ]
 
-    def among(self, video: Vectors, candidates: Sequence[str]) -> list[tuple[str, float]]:
+    def rank_candidates(self, video: Vectors, candidates: Sequence[str]) -> list[tuple[str, float]]:
         """Candidates by how well they fit one video [D], best first; unknown ones are left out."""
         known = [tag for tag in dict.fromkeys(candidates) if tag in self.number]
         if not known:

@@ -12,15 +12,15 @@ from torch import Tensor
 from tagline.tagging.generator.config import TaggerConfig
 from tagline.tagging.generator.data import Example
 from tagline.tagging.generator.model import Tagger, TaggingModel
-from tagline.tagging.generator.words import Words
-from tagline.tagging.rivals.classifier import Classifier
+from tagline.tagging.generator.words import TagTokenizer
+from tagline.tagging.rivals.classifier import TagClassifier
 from tagline.tagging.rivals.config import BaselineConfig
-from tagline.tagging.rivals.openbook import OpenBook, Shelf
+from tagline.tagging.rivals.openbook import OpenBook, NearestVideos
 
 
 def make_model(
     config: TaggerConfig,
-    words: Words,
+    words: TagTokenizer,
     tags: Sequence[str],
     tag_vectors: Tensor,
     frequency: Sequence[int] | None = None,
@@ -30,11 +30,11 @@ def make_model(
         return Tagger(config, words, tags, tag_vectors, frequency)
     if config.method == "open-book":
         return OpenBook(config, words, tags, tag_vectors, frequency)
-    return Classifier(config, words, tags)
+    return TagClassifier(config, words, tags)
 
 
-def retriever_of(config: TaggerConfig, train: Sequence[Example]) -> Shelf | None:
+def retriever_of(config: TaggerConfig, train: Sequence[Example]) -> NearestVideos | None:
     """Who finds similar videos among those of training, for the baseline that is told of them."""
     if isinstance(config, BaselineConfig) and config.method == "open-book":
-        return Shelf(train, config.neighbours)
+        return NearestVideos(train, config.neighbours)
     return None

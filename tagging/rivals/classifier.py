@@ -9,19 +9,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tagline.tagging.generator.data import Collator, Example, Said
+from tagline.tagging.generator.data import TaggerCollator, Example, Said
 from tagline.tagging.generator.decoding import Decoding
-from tagline.tagging.generator.encoder import Batch, HybridEncoder, Seen
-from tagline.tagging.generator.layers import start_evenly
+from tagline.tagging.generator.encoder import TaggerBatch, HybridEncoder, EncodedBatch
+from tagline.tagging.generator.layers import init_weights
 from tagline.tagging.generator.model import TaggingModel
-from tagline.tagging.generator.words import Words
+from tagline.tagging.generator.words import TagTokenizer
 from tagline.tagging.ranker.model import binary
 from tagline.tagging.rivals.config import BaselineConfig
 
 FITTED = 256  # validation videos at once, where the threshold is fitted
 
 
-def asymmetric(logits: Tensor, targets: Tensor, gamma_neg: float, gamma_pos: float, clip: float) -> Tensor:
+def asymmetric_loss(
+    logits: Tensor, targets: Tensor, gamma_neg: float, gamma_pos: float, clip: float
+) -> Tensor:
     """Asymmetric loss of Ridnik et al. (2021), summed over tags, averaged over videos.
 
     logits, targets: [B, K]. A positive of probability p costs (1-p)^gamma_pos · -log p. A negative is
@@ -37,31 +39,31 @@ def asymmetric(logits: Tensor, targets: Tensor, gamma_neg: float, gamma_pos: flo
     return -(focus * torch.where(targets > 0, positive, negative)).sum(1).mean()
 
 
-class Classifier(TaggingModel):
+class TagClassifier(TaggingModel):
     """The hybrid encoder, its feature of [CLS], and one output for each tag that was learned."""
 
     settings: BaselineConfig
     threshold: Tensor
 
-    def __init__(self, config: BaselineConfig, words: Words, tags: Sequence[str]) -> None:
+    def __init__(self, config: BaselineConfig, words: TagTokenizer, tags: Sequence[str]) -> None:
         super().__init__()
         self.settings, self.words, self.tags = config, words, list(tags)
         self.head = nn.Linear(config.width, len(self.tags))
-        self.head.apply(start_evenly)
+        self.head.apply(init_weights)
         self.encoder = HybridEncoder(config, words)
         # From which probability a tag is said; fitted after training, on validation.
         self.register_buffer("threshold", torch.tensor(0.5))
 
-    def see(self, batch: Batch) -> Seen:
+    def see(self, batch: TaggerBatch) -> EncodedBatch:
         features, mask = self.encoder(batch)
-        return Seen(features, mask, features.new_zeros(len(batch), 0, self.settings.tag_width))
+        return EncodedBatch(features, mask, features.new_zeros(len(batch), 0, self.settings.tag_width))
 
-    def probabilities(self, seen: Seen) -> Tensor:
+    def probabilities(self, seen: EncodedBatch) -> Tensor:
         """float [B, K]"""
         found: Tensor = self.head(seen.features[:, 0]).float().sigmoid()
         return found
 
-    def losses(self, batch: Batch) -> dict[str, Tensor]:
+    def losses(self, batch: TaggerBatch) -> dict[str, Tensor]:
         assert batch.tags is not None, "training needs tags"
         logits = self.head(self.see(batch).features[:, 0])
         targets = torch.zeros_like(logits)
@@ -70,10 +72,10 @@ class Classifier(TaggingModel):
         if self.settings.method == "bin":
             return {"class": binary(logits, targets)}
         c = self.settings
-        return {"class": asymmetric(logits, targets, c.gamma_neg, c.gamma_pos, c.clip)}
+        return {"class": asymmetric_loss(logits, targets, c.gamma_neg, c.gamma_pos, c.clip)}
 
     @torch.no_grad()
-    def predict(self, seen: Seen, decoding: Decoding | None = None) -> list[Said]:
+    def predict(self, seen: EncodedBatch, decoding: Decoding | None = None) -> list[Said]:
         """The tags from the threshold on with their probability, the surest first."""
         found = []
         for row in self.probabilities(seen).cpu():
@@ -83,7 +85,7 @@ class Classifier(TaggingModel):
         return found
 
     @torch.no_grad()
-    def fit_on_validation(self, make: Collator, examples: Sequence[Example]) -> None:
+    def fit_on_validation(self, make: TaggerCollator, examples: Sequence[Example]) -> None:
         """Set the probability from which a tag is said to the one of the best example-based F1."""
         was = self.training
         self.eval()

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tagline.tagging.configuring import BadConfig, as_dict, from_dict, one_of
-from tagline.tagging.generator.config import Config, TaggerConfig
+from tagline.tagging.generator.config import TaggerRunConfig, TaggerConfig
 
 # bin and asl: one yes or no a tag; open-book: words that may be copied from the tags of similar videos.
 METHODS = ("bin", "asl", "open-book")
@@ -38,7 +38,7 @@ class BaselineConfig(TaggerConfig):
 
 
 @dataclass(frozen=True, slots=True)
-class BaselineRunConfig(Config):
+class BaselineRunConfig(TaggerRunConfig):
     """A baseline and how it is trained."""
 
     model: BaselineConfig = field(default_factory=BaselineConfig)
@@ -50,6 +50,6 @@ def as_baseline(config: TaggerConfig, **changes: Any) -> BaselineConfig:
     return found
 
 
-def as_baseline_run(config: Config, **changes: Any) -> BaselineRunConfig:
+def as_baseline_run(config: TaggerRunConfig, **changes: Any) -> BaselineRunConfig:
     """The same of a whole run."""
     return BaselineRunConfig(as_baseline(config.model, **changes), config.train)

@@ -18,9 +18,9 @@ from torch import Tensor
 
 from tagline.tagging.generator.copying import CopyingDecoder
 from tagline.tagging.generator.data import Example
-from tagline.tagging.generator.encoder import Batch, Seen
-from tagline.tagging.generator.language import Letters
-from tagline.tagging.generator.layers import Held
+from tagline.tagging.generator.encoder import TaggerBatch, EncodedBatch
+from tagline.tagging.generator.language import CharacterNgrams
+from tagline.tagging.generator.layers import CrossAttentionCache
 from tagline.tagging.generator.model import Tagger
 
 Vectors = npt.NDArray[np.float32]
@@ -35,28 +35,32 @@ class OpenBook(Tagger):
     def needs_retriever(self) -> bool:
         return True
 
-    def see(self, batch: Batch) -> Seen:
-        assert batch.hints is not None, "open-book needs the tags of similar videos"
+    def see(self, batch: TaggerBatch) -> EncodedBatch:
+        assert batch.retrieved is not None, "open-book needs the tags of similar videos"
         return super().see(batch)
 
-    def hold(self, seen: Seen, order: Tensor | None = None, kept: Tensor | None = None) -> Held:
-        return replace(super().hold(seen, order, kept), hints=seen.hints, hint_mask=seen.hint_mask)
+    def hold(
+        self, seen: EncodedBatch, order: Tensor | None = None, visible: Tensor | None = None
+    ) -> CrossAttentionCache:
+        return replace(
+            super().hold(seen, order, visible), hints=seen.retrieved, hint_mask=seen.retrieved_mask
+        )
 
 
-class Shelf:
+class NearestVideos:
     """The training videos, to find those that are most like another."""
 
     def __init__(self, examples: Sequence[Example], neighbours: int = 5) -> None:
         self.neighbours = neighbours
         self.keys = [one.key for one in examples]
         self.tags = [one.tags for one in examples]
-        self.titles, self.frames = describe(examples)
+        self.titles, self.frames = comparison_vectors(examples)
 
     def nearest(self, examples: Sequence[Example], count: int) -> list[list[int]]:
         """The numbers of the `count` most similar videos of each, itself (the same key) left out."""
         if not self.keys:
             return [[] for _ in examples]
-        titles, frames = describe(examples)
+        titles, frames = comparison_vectors(examples)
         similarity = titles @ self.titles.T  # [B, M]
         if frames.shape[1] and frames.shape[1] == self.frames.shape[1]:
             similarity = similarity + frames @ self.frames.T
@@ -66,7 +70,7 @@ class Shelf:
             found.append([int(i) for i in order if self.keys[i] != one.key][:count])
         return found
 
-    def advise(self, examples: Sequence[Example]) -> list[list[tuple[str, float]]]:
+    def retrieve(self, examples: Sequence[Example]) -> list[list[tuple[str, float]]]:
         """The tags of each one's `neighbours` nearest videos, the nearest video's first."""
         found = []
         for numbers in self.nearest(examples, self.neighbours):
@@ -75,9 +79,9 @@ class Shelf:
         return found
 
 
-def describe(examples: Sequence[Example]) -> tuple[Vectors, Vectors]:
+def comparison_vectors(examples: Sequence[Example]) -> tuple[Vectors, Vectors]:
     """What videos are compared by: letters of the titles [B, D], mean frame [B, F], each of length 1 or 0."""
-    titles = Letters().encode([one.title for one in examples])
+    titles = CharacterNgrams().encode([one.title for one in examples])
     titles = titles * np.array([[bool(one.title)] for one in examples], np.float32)
     width = max((one.frames.shape[1] for one in examples if one.frames is not None), default=0)
     frames = np.zeros((len(examples), width), np.float32)

@@ -16,7 +16,7 @@ class Format:
     suffix: str  # of a sidecar; the whole file name where one file serves the whole library
     beside: bool  # one small file beside each video
     stem: bool  # "holiday.nfo" rather than "holiday.mp4.xmp"
-    line: str  # what it is, in words
+    description: str  # what it is, in words
 
     def load(self) -> ModuleType:
         return import_module(self.module)

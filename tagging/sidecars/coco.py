@@ -11,13 +11,13 @@ from typing import Any, BinaryIO
 
 from tagline.tagging.names import safe
 from tagline.tagging.sidecars import rows
-from tagline.tagging.sidecars.sheet import Found, Sheet, Unusable, compact_json, parse_json
+from tagline.tagging.sidecars.sheet import ImportedVideo, VideoExport, BadFile, compact_json, parse_json
 
 MOST_BYTES = rows.MOST_BYTES
 LISTS = ("images", "annotations", "categories", "videos")
 
 
-def write(out: BinaryIO, sheets: Iterable[Sheet], videos: frozenset[str], old: BinaryIO | None) -> None:
+def write(out: BinaryIO, sheets: Iterable[VideoExport], videos: frozenset[str], old: BinaryIO | None) -> None:
     """All boxes of `sheets`, merged into what is there: images, boxes and categories of others stay."""
     data = _others(_open(old.read()), videos) if old is not None else {name: [] for name in LISTS}
     categories = {entry.get("name"): entry["id"] for entry in data["categories"]}
@@ -64,8 +64,8 @@ def write(out: BinaryIO, sheets: Iterable[Sheet], videos: frozenset[str], old: B
     out.write(compact_json({"info": {"description": "written by tagline"}, **data}).encode())
 
 
-def read(source: BinaryIO) -> list[Found]:
-    raise Unusable("is COCO, which holds boxes and no tags; import JSON, CSV, Parquet, XMP, NFO or WebVTT")
+def read(source: BinaryIO) -> list[ImportedVideo]:
+    raise BadFile("is COCO, which holds boxes and no tags; import JSON, CSV, Parquet, XMP, NFO or WebVTT")
 
 
 def pixels(box: tuple[float, float, float, float], width: int, height: int) -> list[float]:
@@ -95,11 +95,11 @@ def _others(data: dict[str, Any], videos: frozenset[str]) -> dict[str, Any]:
 def _open(data: bytes) -> dict[str, Any]:
     content = parse_json(data)
     if not isinstance(content, dict) or not isinstance(content.get("images"), list):
-        raise Unusable("is no COCO file")
+        raise BadFile("is no COCO file")
     for name in LISTS:
         entries = content.setdefault(name, [])
         if not isinstance(entries, list) or not all(map(_numbered, entries)):
-            raise Unusable(f"is a COCO file whose {name} cannot be read")
+            raise BadFile(f"is a COCO file whose {name} cannot be read")
     return content
 
 

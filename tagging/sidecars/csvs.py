@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO
 
 from tagline.tagging.sidecars import rows
-from tagline.tagging.sidecars.sheet import Found, Sheet, Unusable
+from tagline.tagging.sidecars.sheet import ImportedVideo, VideoExport, BadFile
 
 MOST_BYTES = rows.MOST_BYTES
 
@@ -28,22 +28,22 @@ def unguard(text: str) -> str:
     return text[1:] if QUOTED.match(text) else text
 
 
-def write(out: BinaryIO, sheets: Iterable[Sheet], videos: frozenset[str], old: BinaryIO | None) -> None:
+def write(out: BinaryIO, sheets: Iterable[VideoExport], videos: frozenset[str], old: BinaryIO | None) -> None:
     """All tags of `sheets`, merged into what is there."""
     columns, before = _table(old) if old is not None else (list(rows.FIELDS), iter(()))
     columns += [name for name in rows.FIELDS if name not in columns]
     text = io.TextIOWrapper(out, "utf-8", newline="", errors="replace")
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow([guard(name) for name in columns])
-    for row in rows.merge(before, sheets, videos):
+    for row in rows.merge_rows(before, sheets, videos):
         writer.writerow([cell(row.get(name)) for name in columns])
     text.flush()
     text.detach()
 
 
-def read(source: BinaryIO) -> list[Found]:
+def read(source: BinaryIO) -> list[ImportedVideo]:
     _, found = _table(source)
-    return rows.found(found)
+    return rows.videos_in_rows(found)
 
 
 def cell(value: Any) -> str:
@@ -64,9 +64,9 @@ def _table(source: BinaryIO) -> tuple[list[str], Iterator[rows.Row]]:
         table = csv.reader(text, delimiter=separator, strict=True)
         columns = [unguard(name).strip() for name in next(table, [])]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise Unusable(f"is not CSV in UTF-8 ({error})") from None
+        raise BadFile(f"is not CSV in UTF-8 ({error})") from None
     if "text" not in columns:
-        raise Unusable("has no column called text")
+        raise BadFile("has no column called text")
     return columns, _rows(table, columns, comma=separator == ";")
 
 
@@ -80,4 +80,4 @@ def _rows(table: Any, columns: list[str], *, comma: bool) -> Iterator[rows.Row]:
             if cells:
                 yield row
     except (UnicodeDecodeError, csv.Error) as error:
-        raise Unusable(f"is not CSV in UTF-8 ({error}, line {table.line_num})") from None
+        raise BadFile(f"is not CSV in UTF-8 ({error}, line {table.line_num})") from None

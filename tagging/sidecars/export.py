@@ -12,13 +12,13 @@ from tagline.experts.tags import Modality
 from tagline.tagging.catalog import Catalog, Video
 from tagline.tagging.names import safe
 from tagline.tagging.sidecars import FORMATS, Format, files
-from tagline.tagging.sidecars.files import Refused
+from tagline.tagging.sidecars.files import FileRefused
 from tagline.tagging.sidecars.safexml import MOST_BYTES
-from tagline.tagging.sidecars.sheet import Sheet, Unusable
+from tagline.tagging.sidecars.sheet import VideoExport, BadFile
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ExportResult:
     """What became of one file. `state`: "written", "merged", "unchanged" or "failed"."""
 
     path: Path
@@ -37,7 +37,7 @@ def export(
     short: bool = False,
     dry: bool = False,
     named: Collection[Path] = (),
-) -> Iterator[Outcome]:
+) -> Iterator[ExportResult]:
     """Write the tags of `videos` (all, if None) and yield what became of each file.
 
     Sidecars go beside the videos, or into `out` under the same folders as in the library; files that serve
@@ -55,16 +55,16 @@ def export(
             yield from _sidecars(catalog, video, beside, out, bounds, modalities, short, dry)
     for form in (FORMATS[name] for name in formats if not FORMATS[name].beside):
         some = chosen if chosen is not None else catalog.videos()
-        sheets = (sheet_of(catalog, video, modalities) for video in some)
+        sheets = (video_export(catalog, video, modalities) for video in some)
         yield _library_file((out or Path()) / form.suffix, form, sheets, hashes, dry)
 
 
-def sheet_of(catalog: Catalog, video: Video, modalities: Collection[Modality] = ()) -> Sheet:
+def video_export(catalog: Catalog, video: Video, modalities: Collection[Modality] = ()) -> VideoExport:
     """All that other programs may want to know of one video."""
     wanted = frozenset(modalities or Modality)
     facts = video.facts
     senses = {run.expert: run.modality for run in catalog.runs(video.id)}
-    return Sheet(
+    return VideoExport(
         video=video.hash,
         path=_below(catalog, video.paths[0]) if video.paths else "",
         title=video.title,
@@ -94,8 +94,8 @@ def _sidecars(
     modalities: Collection[Modality],
     short: bool,
     dry: bool,
-) -> Iterator[Outcome]:
-    sheet = sheet_of(catalog, video, modalities)
+) -> Iterator[ExportResult]:
+    sheet = video_export(catalog, video, modalities)
     for text in video.paths:
         path = Path(text)
         for form in formats:
@@ -103,11 +103,11 @@ def _sidecars(
             try:
                 target = _place(catalog, path, form, out, bounds, short)
                 state = write_sidecar(target, form, sheet, dry=dry)
-            except Refused as refused:
-                yield Outcome(target, form.name, "failed", str(refused))
+            except FileRefused as refused:
+                yield ExportResult(target, form.name, "failed", str(refused))
             else:
                 if state is not None:
-                    yield Outcome(target, form.name, state)
+                    yield ExportResult(target, form.name, state)
 
 
 def _place(
@@ -117,22 +117,22 @@ def _place(
     if out is None:
         _within(video, bounds)
         if not video.parent.is_dir():
-            raise Refused(f"{safe(video.parent)} is not there now; plug it in, or use --out FOLDER")
-        return files.beside(video, form, short=short)
+            raise FileRefused(f"{safe(video.parent)} is not there now; plug it in, or use --out FOLDER")
+        return files.sidecar_path(video, form, short=short)
     inside = Path(_below(catalog, os.path.normpath(video)))
     folder = out / (inside.parent if not inside.is_absolute() else "")
     below = [folder, *folder.parents]
     for part in below[: below.index(out)]:
         if part.is_symlink():
-            raise Refused(f"{safe(part)} is a symbolic link, which is never followed; move it away")
-    brief = (form.stem or short) and files.rival(video) is None
+            raise FileRefused(f"{safe(part)} is a symbolic link, which is never followed; move it away")
+    brief = (form.stem or short) and files.same_stem_file(video) is None
     return folder / ((video.stem if brief else video.name) + form.suffix)
 
 
 def _within(video: Path, bounds: Sequence[Path]) -> None:
     """Refuse a video beside which the user has not asked for files. Where it really lies decides."""
     if not any(_real(video).is_relative_to(bound) for bound in bounds):
-        raise Refused(
+        raise FileRefused(
             f"{safe(video)} lies outside of the library's folder, so nothing is written beside it; "
             "name it or its folder, or use --out FOLDER"
         )
@@ -143,7 +143,7 @@ def _real(path: Path) -> Path:
     return Path(os.path.realpath(path)) if path.is_dir() else Path(os.path.realpath(path.parent), path.name)
 
 
-def write_sidecar(path: Path, form: Format, sheet: Sheet, *, dry: bool = False) -> str | None:
+def write_sidecar(path: Path, form: Format, sheet: VideoExport, *, dry: bool = False) -> str | None:
     """Merge one sheet into one sidecar. None: there was nothing to say, and no file that says otherwise."""
     module = form.load()
     old = files.open_old(path, MOST_BYTES)
@@ -155,13 +155,13 @@ def write_sidecar(path: Path, form: Format, sheet: Sheet, *, dry: bool = False) 
         return None
     try:
         after = module.merge(sheet, before)
-    except Unusable as error:
-        raise Refused(f"{safe(path)} {error}; it was left as it is") from None
+    except BadFile as error:
+        raise FileRefused(f"{safe(path)} {error}; it was left as it is") from None
     if after == before:
         return "unchanged"
     if not dry:
         make_folder(path.parent)
-        files.replace(path, lambda handle: _fill(handle, after), old.state if old else None)
+        files.replace_file(path, lambda handle: _fill(handle, after), old.state if old else None)
     return "written" if before is None else "merged"
 
 
@@ -170,8 +170,8 @@ def _fill(handle: BinaryIO, data: bytes) -> None:
 
 
 def _library_file(
-    path: Path, form: Format, sheets: Iterable[Sheet], hashes: frozenset[str], dry: bool
-) -> Outcome:
+    path: Path, form: Format, sheets: Iterable[VideoExport], hashes: frozenset[str], dry: bool
+) -> ExportResult:
     """Merge all sheets into one file of the whole library."""
     module = form.load()
     old = None
@@ -181,15 +181,15 @@ def _library_file(
             make_folder(path.parent)
             before = old.handle if old else None
             write: Callable[[BinaryIO], None] = lambda out: module.write(out, sheets, hashes, before)  # noqa: E731
-            files.replace(path, write, old.state if old else None)
-    except Refused as refused:
-        return Outcome(path, form.name, "failed", str(refused))
-    except Unusable as error:
-        return Outcome(path, form.name, "failed", f"{safe(path)} {error}; it was left as it is")
+            files.replace_file(path, write, old.state if old else None)
+    except FileRefused as refused:
+        return ExportResult(path, form.name, "failed", str(refused))
+    except BadFile as error:
+        return ExportResult(path, form.name, "failed", f"{safe(path)} {error}; it was left as it is")
     finally:
         if old is not None:
             old.handle.close()
-    return Outcome(path, form.name, "merged" if old else "written")
+    return ExportResult(path, form.name, "merged" if old else "written")
 
 
 def make_folder(folder: Path) -> None:
@@ -199,8 +199,8 @@ def make_folder(folder: Path) -> None:
         for part in reversed(missing):
             part.mkdir(exist_ok=True)
         if not folder.is_dir():
-            raise Refused(f"{safe(folder)} is no folder, so nothing can be written into it")
+            raise FileRefused(f"{safe(folder)} is no folder, so nothing can be written into it")
     except OSError as error:
-        raise Refused(
+        raise FileRefused(
             f"{safe(folder)} cannot be made ({(error.strerror or 'no reason given').lower()})"
         ) from None

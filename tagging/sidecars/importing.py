@@ -22,18 +22,18 @@ from tagline.experts.tags import HUMAN_SOURCE, Modality, Report, Tag
 from tagline.tagging.catalog import Catalog, Look, VerdictRow, Video
 from tagline.tagging.names import safe
 from tagline.tagging.sidecars import FORMATS, Format, files
-from tagline.tagging.sidecars.files import Refused
+from tagline.tagging.sidecars.files import FileRefused
 from tagline.tagging.sidecars.safexml import MOST_BYTES
-from tagline.tagging.sidecars.sheet import Found, Unusable
+from tagline.tagging.sidecars.sheet import ImportedVideo, BadFile
 from tagline.tagging.vocabulary import clean, normal
 
-IMPORTED = "imported"  # version and fingerprint of such a look: a real run always finds it stale
-NEAR = 0.001  # seconds by which two times may differ and still be the same
+IMPORTED_VERSION = "imported"  # version and fingerprint of such a look: a real run always finds it stale
+SAME_TIME = 0.001  # seconds by which two times may differ and still be the same
 SIDECARS = (".xmp", ".nfo", ".vtt")
 
 
 @dataclass(slots=True)
-class Taken:
+class ImportResult:
     """What one file brought."""
 
     path: Path
@@ -50,10 +50,10 @@ class Taken:
         return bool(self.tags or self.added or self.rejected)
 
 
-def take(catalog: Catalog, paths: Sequence[Path]) -> Iterator[Taken]:
+def import_files(catalog: Catalog, paths: Sequence[Path]) -> Iterator[ImportResult]:
     """Read every file, and every sidecar in every folder; one that fails costs itself."""
     for path in _all_files(paths):
-        taken = Taken(path)
+        taken = ImportResult(path)
         try:
             form = format_of(path)
             for found in read(path, form):
@@ -65,10 +65,10 @@ def take(catalog: Catalog, paths: Sequence[Path]) -> Iterator[Taken]:
                     )
                     continue
                 taken.videos += 1
-                apply(catalog, video, found, taken)
-        except Refused as refused:
+                apply_tags(catalog, video, found, taken)
+        except FileRefused as refused:
             taken.reason = str(refused)
-        except Unusable as error:
+        except BadFile as error:
             taken.reason = f"{safe(path)} {error}"
         yield taken
 
@@ -91,22 +91,24 @@ def format_of(path: Path) -> Format:
     kinds |= {".parquet": "parquet", ".pq": "parquet"}
     name = kinds.get(path.suffix.lower())
     if name is None:
-        raise Refused(f"{safe(path)} ends in none of {', '.join(kinds)}, so it is not known how to read it")
+        raise FileRefused(
+            f"{safe(path)} ends in none of {', '.join(kinds)}, so it is not known how to read it"
+        )
     return FORMATS[name]
 
 
-def read(path: Path, form: Format) -> list[Found]:
+def read(path: Path, form: Format) -> list[ImportedVideo]:
     """What a file says about videos."""
     module = form.load()
     old = files.open_old(path, MOST_BYTES if form.beside else module.MOST_BYTES)
     if old is None:
-        raise Refused(f"{safe(path)} is not there")
+        raise FileRefused(f"{safe(path)} is not there")
     with old.handle as handle:
         found = module.read(handle.read()) if form.beside else module.read(handle)
-    return [found] if isinstance(found, Found) else list(found)
+    return [found] if isinstance(found, ImportedVideo) else list(found)
 
 
-def video_of(catalog: Catalog, found: Found, sidecar: Path | None) -> Video | None:
+def video_of(catalog: Catalog, found: ImportedVideo, sidecar: Path | None) -> Video | None:
     """The video that a file speaks of: by content, by the path in it, by the sidecar's own name."""
     if found.video is not None and (known := catalog.id_of_hash(found.video)) is not None:
         return catalog.video(known)
@@ -130,30 +132,32 @@ def video_of(catalog: Catalog, found: Found, sidecar: Path | None) -> Video | No
     return catalog.video(places.pop()) if len(places) == 1 else None
 
 
-def apply(catalog: Catalog, video: Video, found: Found, taken: Taken) -> None:
+def apply_tags(catalog: Catalog, video: Video, found: ImportedVideo, taken: ImportResult) -> None:
     """Lay what a file says over what the catalog knows, in one transaction."""
     with catalog.transaction():
-        rows = _take_experts(catalog, video, found.tags, taken)
-        heard = Heard(catalog, video)
+        rows = _import_expert_tags(catalog, video, found.tags, taken)
+        heard = CurrentTags(catalog, video)
         for tag in found.tags:
-            if tag.source == HUMAN_SOURCE and heard.lacks(
+            if tag.source == HUMAN_SOURCE and heard.is_new(
                 tag.text, tag.modality, taken, (tag.start, tag.end)
             ):
                 rows.append(("add", video.id, tag.modality, clean(tag.text), None, tag.start, tag.end))
         for text, modality in found.keywords:
-            if heard.lacks(text, modality, taken, None):
+            if heard.is_new(text, modality, taken, None):
                 rows.append(("add", video.id, modality, clean(text), None, None, None))
         taken.added += sum(row[0] == "add" for row in rows)
         still = {normal(text) for text, _ in found.keywords}  # spelt otherwise is not taken out
         for text in found.removed:
-            if normal(text) not in still and heard.can_go(text, taken):
+            if normal(text) not in still and heard.can_reject(text, taken):
                 rows.append(("reject", video.id, None, clean(text), None, None, None))
                 taken.rejected += 1
         if rows:
             catalog.write_verdicts(rows)
 
 
-def _take_experts(catalog: Catalog, video: Video, tags: Sequence[Tag], taken: Taken) -> list[VerdictRow]:
+def _import_expert_tags(
+    catalog: Catalog, video: Video, tags: Sequence[Tag], taken: ImportResult
+) -> list[VerdictRow]:
     """Store what experts said elsewhere. Returns the renames by which it keeps the names it had there."""
     names: list[VerdictRow] = []
     by_expert: dict[str, list[Tag]] = defaultdict(list)
@@ -163,11 +167,13 @@ def _take_experts(catalog: Catalog, video: Video, tags: Sequence[Tag], taken: Ta
     done = catalog.done(video.id)
     for expert, said in by_expert.items():
         modality = said[0].modality  # an expert speaks for one sense only; the catalog leaves others out
-        if expert in done and done[expert][0] != IMPORTED:
+        if expert in done and done[expert][0] != IMPORTED_VERSION:
             taken.known += len(said)
             continue
         before = [tag for tag in catalog.tags(video.id, raw=True) if tag.source == expert]
-        catalog.put_look(video.id, Look(expert, modality, IMPORTED, IMPORTED, Report(tags=said)))
+        catalog.put_look(
+            video.id, Look(expert, modality, IMPORTED_VERSION, IMPORTED_VERSION, Report(tags=said))
+        )
         after = [tag for tag in catalog.tags(video.id, raw=True) if tag.source == expert]
         if after == before:
             taken.known += len(after)
@@ -181,25 +187,27 @@ def _take_experts(catalog: Catalog, video: Video, tags: Sequence[Tag], taken: Ta
     return names
 
 
-class Heard:
+class CurrentTags:
     """What holds for one video now, and what people have decided about it."""
 
     def __init__(self, catalog: Catalog, video: Video) -> None:
         self.catalog = catalog
         self.tags = catalog.tags(video.id)
-        self.said: dict[tuple[Modality | None, str], str] = {}
+        self.verdict_kinds: dict[tuple[Modality | None, str], str] = {}
         for verdict in catalog.verdicts(video.id):
-            self.said[verdict.modality, self._form(verdict.text, verdict.modality)] = verdict.kind
+            self.verdict_kinds[verdict.modality, self._form(verdict.text, verdict.modality)] = verdict.kind
 
     def _form(self, text: str, modality: Modality | None) -> str:
         return normal(self.catalog.canonical(text, modality), modality)
 
-    def lacks(self, text: str, modality: Modality, taken: Taken, span: tuple[float, float] | None) -> bool:
+    def is_new(
+        self, text: str, modality: Modality, taken: ImportResult, span: tuple[float, float] | None
+    ) -> bool:
         """Whether a person's word is new here. A word without a span is known wherever its text is."""
         form = self._form(text, modality)
         if not form:
             return False
-        verdict = self.said.get((modality, form)) or self.said.get((None, form))
+        verdict = self.verdict_kinds.get((modality, form)) or self.verdict_kinds.get((None, form))
         if verdict == "reject":
             taken.overruled += 1
             return False
@@ -209,20 +217,20 @@ class Heard:
                 known = same
             else:
                 known = same and tag.modality == modality
-                known = known and tag.start <= span[0] + NEAR and span[1] <= tag.end + NEAR
+                known = known and tag.start <= span[0] + SAME_TIME and span[1] <= tag.end + SAME_TIME
             if known:
                 taken.known += 1
                 return False
         return True
 
-    def can_go(self, text: str, taken: Taken) -> bool:
+    def can_reject(self, text: str, taken: ImportResult) -> bool:
         """Whether a keyword that somebody took out elsewhere is still a tag here that nobody vouched for."""
         forms = {
             (tag.modality, self._form(tag.text, tag.modality)) for tag in self.tags if clean(tag.text) == text
         }
         if not forms:
             return False
-        if any(self.said.get(key) in ("accept", "add") for key in forms):
+        if any(self.verdict_kinds.get(key) in ("accept", "add") for key in forms):
             taken.overruled += 1
             return False
         return True

@@ -8,14 +8,14 @@ from typing import Any, BinaryIO
 from tagline.experts.tags import Word
 from tagline.tagging.names import safe
 from tagline.tagging.sidecars import rows
-from tagline.tagging.sidecars.sheet import Found, Sheet, Unusable, compact_json, parse_json
+from tagline.tagging.sidecars.sheet import ImportedVideo, VideoExport, BadFile, compact_json, parse_json
 
 MOST_BYTES = rows.MOST_BYTES
 FORMAT = "tagline tags"
 VERSION = 1
 
 
-def write(out: BinaryIO, sheets: Iterable[Sheet], videos: frozenset[str], old: BinaryIO | None) -> None:
+def write(out: BinaryIO, sheets: Iterable[VideoExport], videos: frozenset[str], old: BinaryIO | None) -> None:
     """All of `sheets`, merged into what is there. One line a video, so that files compare well."""
     before = _open(old.read()) if old is not None else {}
     listed = {video.get("video"): video for video in before.get("videos", [])}
@@ -31,7 +31,7 @@ def write(out: BinaryIO, sheets: Iterable[Sheet], videos: frozenset[str], old: B
 
 
 def _entries(
-    listed: dict[Any, dict[str, Any]], sheets: Iterable[Sheet], videos: frozenset[str]
+    listed: dict[Any, dict[str, Any]], sheets: Iterable[VideoExport], videos: frozenset[str]
 ) -> Iterable[dict[str, Any]]:
     yield from (entry for video, entry in listed.items() if video not in videos)
     for sheet in sheets:
@@ -39,7 +39,7 @@ def _entries(
         old = [{**row, "video": sheet.video} for row in entry.get("tags", [])]
         tags = [
             {key: value for key, value in row.items() if key not in ("video", "path")}
-            for row in rows.merge(old, [sheet], videos)
+            for row in rows.merge_rows(old, [sheet], videos)
         ]
         yield {
             **entry,
@@ -54,9 +54,9 @@ def _entries(
         }
 
 
-def read(source: BinaryIO) -> list[Found]:
+def read(source: BinaryIO) -> list[ImportedVideo]:
     videos = _open(source.read()).get("videos", [])
-    return rows.found(
+    return rows.videos_in_rows(
         {**row, "video": video.get("video"), "path": video.get("path")}
         for video in videos
         for row in [{}, *video.get("tags", [])]
@@ -72,16 +72,16 @@ def _open(data: bytes) -> dict[str, Any]:
     """The content of a file of ours, looked at far enough that nothing in it can surprise."""
     content = parse_json(data)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise Unusable("is JSON, but no file of tags of this program")
+        raise BadFile("is JSON, but no file of tags of this program")
     if not isinstance(content.get("version"), int) or content["version"] > VERSION:
-        raise Unusable("was written by a newer tagline; install the newer version to use it")
+        raise BadFile("was written by a newer tagline; install the newer version to use it")
     videos = content.get("videos", [])
     if not isinstance(videos, list) or not all(isinstance(video, dict) for video in videos):
-        raise Unusable("holds videos that are none")
+        raise BadFile("holds videos that are none")
     for video in videos:
         tags = video.get("tags", [])
         if not isinstance(video.get("video"), str | None) or not isinstance(tags, list):
-            raise Unusable("holds videos that are none")
+            raise BadFile("holds videos that are none")
         if not all(isinstance(tag, dict) for tag in tags):
-            raise Unusable("holds tags that are none")
+            raise BadFile("holds tags that are none")
     return content

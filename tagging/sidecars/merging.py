@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Merged:
+class KeywordChanges:
     """A keyword list after merging: what to take out, what to append, and what to remember as ours."""
 
     drop: frozenset[str]
@@ -15,7 +15,7 @@ class Merged:
     ours: tuple[str, ...]
 
 
-def merge_keywords(present: Sequence[str], written: Sequence[str], wanted: Sequence[str]) -> Merged:
+def merge_keywords(present: Sequence[str], written: Sequence[str], wanted: Sequence[str]) -> KeywordChanges:
     """Put `wanted` into the list `present`, of which `written` came from us the last time.
 
     - A keyword that was there before us is never ours: it is neither repeated nor ever taken out.
@@ -27,14 +27,14 @@ def merge_keywords(present: Sequence[str], written: Sequence[str], wanted: Seque
     here, before = set(present), set(written)
     theirs = here - before
     ours = tuple(dict.fromkeys(text for text in wanted if text not in theirs))
-    return Merged(
+    return KeywordChanges(
         drop=frozenset((here & before) - set(ours)),
         append=tuple(text for text in ours if text not in here and text not in before),
         ours=ours,
     )
 
 
-def taken_out(present: Sequence[str], written: Sequence[str]) -> list[str]:
+def removed_keywords(present: Sequence[str], written: Sequence[str]) -> list[str]:
     """What came from us and is there no more."""
     here = set(present)
     return [text for text in dict.fromkeys(written) if text not in here]

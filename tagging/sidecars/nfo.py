@@ -12,16 +12,16 @@ from pathlib import PurePath
 from tagline.experts.tags import Modality
 from tagline.tagging.names import safe
 from tagline.tagging.sidecars import safexml
-from tagline.tagging.sidecars.merging import merge_keywords, taken_out
-from tagline.tagging.sidecars.safexml import Document, Element
-from tagline.tagging.sidecars.sheet import Found, Sheet, Unusable, compact_json, parse_json
+from tagline.tagging.sidecars.merging import merge_keywords, removed_keywords
+from tagline.tagging.sidecars.safexml import XmlDocument, XmlElement
+from tagline.tagging.sidecars.sheet import ImportedVideo, VideoExport, BadFile, compact_json, parse_json
 from tagline.tagging.vocabulary import clean
 
 OURS = "urn:x-tagline:tags:1.0/"
 ROOTS = frozenset({"movie", "musicvideo", "episodedetails", "tvshow", "video"})
 
 
-def merge(sheet: Sheet, old: bytes | None) -> bytes:
+def merge(sheet: VideoExport, old: bytes | None) -> bytes:
     """The sidecar of one video: `old` with our tags brought up to date, or a new one."""
     document, rest = _open(old) if old is not None else (_empty(sheet), b"")
     root = document.root
@@ -36,48 +36,48 @@ def merge(sheet: Sheet, old: bytes | None) -> bytes:
     return data.rstrip(b"\n") + rest if rest else data
 
 
-def read(data: bytes) -> Found:
+def read(data: bytes) -> ImportedVideo:
     """What a sidecar says: the tags that others put there, and ours that somebody has taken out."""
     root = _open(data)[0].root
     note = root.find(OURS, "wrote")
-    found = Found(video=dict(note.attributes).get("video") if note is not None else None)
+    found = ImportedVideo(video=dict(note.attributes).get("video") if note is not None else None)
     ours = set(_written(root))
     found.keywords = [(text, Modality.HUMAN) for text in dict.fromkeys(_tags(root)) if text not in ours]
-    found.removed = taken_out(_tags(root), _written(root))
+    found.removed = removed_keywords(_tags(root), _written(root))
     return found
 
 
-def _open(data: bytes) -> tuple[Document, bytes]:
+def _open(data: bytes) -> tuple[XmlDocument, bytes]:
     """The XML, and what may follow it: Kodi lets an address stand under it, and that stays."""
     end = safexml.end_of_root(data)
     document = safexml.read(data if end is None else data[:end])
     if document.root.name not in ROOTS:
-        raise Unusable(f"is not an NFO of a video (it begins with <{safe(document.root.name, 40)}>)")
+        raise BadFile(f"is not an NFO of a video (it begins with <{safe(document.root.name, 40)}>)")
     return document, b"" if end is None else data[end:]
 
 
-def _empty(sheet: Sheet) -> Document:
+def _empty(sheet: VideoExport) -> XmlDocument:
     root = safexml.new("movie")
     title = clean(sheet.title or "") or clean(PurePath(sheet.path).stem) or "video"
     root.add("title", title)
-    return Document(root)
+    return XmlDocument(root)
 
 
-def _tags(root: Element) -> list[str]:
+def _tags(root: XmlElement) -> list[str]:
     return [text for element in root if element.name == "tag" and (text := element.text.strip())]
 
 
-def _written(root: Element) -> list[str]:
+def _written(root: XmlElement) -> list[str]:
     note = root.find(OURS, "wrote")
     if note is None:
         return []
     texts = parse_json(note.text or "[]")
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-        raise Unusable("holds a note of tagline that somebody has changed")
+        raise BadFile("holds a note of tagline that somebody has changed")
     return texts
 
 
-def _note(root: Element, texts: list[str], video: str) -> None:
+def _note(root: XmlElement, texts: list[str], video: str) -> None:
     """Which tags came from us, for the next time."""
     note = root.find(OURS, "wrote")
     if note is None:

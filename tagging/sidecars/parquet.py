@@ -7,7 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from tagline.tagging.sidecars import rows
-from tagline.tagging.sidecars.sheet import Found, Sheet, Unusable
+from tagline.tagging.sidecars.sheet import ImportedVideo, VideoExport, BadFile
 
 if TYPE_CHECKING:
     import pyarrow
@@ -18,7 +18,7 @@ AT_ONCE = 20_000  # rows in memory
 NUMBERS = ("score", "start", "end", "best")
 
 
-def write(out: BinaryIO, sheets: Iterable[Sheet], videos: frozenset[str], old: BinaryIO | None) -> None:
+def write(out: BinaryIO, sheets: Iterable[VideoExport], videos: frozenset[str], old: BinaryIO | None) -> None:
     """All tags of `sheets`, merged into what is there; further columns keep their types."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -30,14 +30,14 @@ def write(out: BinaryIO, sheets: Iterable[Sheet], videos: frozenset[str], old: B
         theirs = [field for field in file.schema_arrow if field.name not in schema.names]
         schema = pa.schema([*schema, *theirs], metadata=file.schema_arrow.metadata)
         before = _rows(file)
-    merged = rows.merge(before, sheets, videos)
+    merged = rows.merge_rows(before, sheets, videos)
     with pq.ParquetWriter(out, schema, compression="zstd") as writer:
         while chunk := list(islice(merged, AT_ONCE)):
             writer.write_table(pa.Table.from_pylist(chunk, schema=schema))
 
 
-def read(source: BinaryIO) -> list[Found]:
-    return rows.found(_rows(_open(source)))
+def read(source: BinaryIO) -> list[ImportedVideo]:
+    return rows.videos_in_rows(_rows(_open(source)))
 
 
 def _open(source: BinaryIO) -> Any:
@@ -47,12 +47,12 @@ def _open(source: BinaryIO) -> Any:
     try:
         file = pq.ParquetFile(source)
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise Unusable(f"is not Parquet ({str(error).splitlines()[0][:100]})") from None
+        raise BadFile(f"is not Parquet ({str(error).splitlines()[0][:100]})") from None
     if "text" not in file.schema_arrow.names:
-        raise Unusable("has no column called text")
+        raise BadFile("has no column called text")
     unpacked = sum(file.metadata.row_group(i).total_byte_size for i in range(file.metadata.num_row_groups))
     if file.metadata.num_rows > MOST_ROWS or unpacked > 4 * MOST_BYTES:
-        raise Unusable(f"holds {file.metadata.num_rows} rows, more than can be read safely")
+        raise BadFile(f"holds {file.metadata.num_rows} rows, more than can be read safely")
     return file
 
 
@@ -64,4 +64,4 @@ def _rows(file: Any) -> Iterator[rows.Row]:
         for batch in file.iter_batches(batch_size=AT_ONCE):
             yield from batch.to_pylist()
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise Unusable(f"is broken ({str(error).splitlines()[0][:100]})") from None
+        raise BadFile(f"is broken ({str(error).splitlines()[0][:100]})") from None

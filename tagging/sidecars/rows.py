@@ -12,32 +12,39 @@ from typing import Any
 
 from tagline.experts.tags import HUMAN_SOURCE
 from tagline.tagging.names import safe
-from tagline.tagging.sidecars.sheet import Found, Sheet, Unusable, seal, tag_from_dict, tag_to_dict
+from tagline.tagging.sidecars.sheet import (
+    ImportedVideo,
+    VideoExport,
+    BadFile,
+    checksum,
+    tag_from_dict,
+    tag_to_dict,
+)
 
 FIELDS = ("video", "path", "text", "modality", "score", "start", "end", "best", "source", "seal")
 MOST_BYTES = 512 * 1024 * 1024
 Row = dict[str, Any]
 
 
-def of(sheet: Sheet) -> Iterator[Row]:
+def rows_of_video(sheet: VideoExport) -> Iterator[Row]:
     """The rows of one video as we write them."""
     for tag in sheet.tags:
         row = {"video": sheet.video, "path": safe(sheet.path), **tag_to_dict(tag)}
-        yield {**row, "seal": seal(sheet.video, tag)}
+        yield {**row, "seal": checksum(sheet.video, tag)}
 
 
 def is_ours(row: Mapping[str, Any]) -> bool:
     """Whether a row is as we wrote it."""
-    mark = row.get("seal")
-    if not mark:
+    checksum = row.get("seal")
+    if not checksum:
         return False
     try:
-        return bool(mark == seal(row.get("video"), tag_from_dict(row)))
-    except Unusable:
+        return bool(checksum == checksum(row.get("video"), tag_from_dict(row)))
+    except BadFile:
         return False
 
 
-def merge(old: Iterable[Row], sheets: Iterable[Sheet], videos: frozenset[str]) -> Iterator[Row]:
+def merge_rows(old: Iterable[Row], sheets: Iterable[VideoExport], videos: frozenset[str]) -> Iterator[Row]:
     """The rows of a file brought up to date.
 
     Rows of other videos stay. Of the `videos` that `sheets` are about, rows of others stay and ours are
@@ -58,27 +65,31 @@ def merge(old: Iterable[Row], sheets: Iterable[Sheet], videos: frozenset[str]) -
     for sheet in sheets:
         kept = theirs.get(sheet.video, [])
         yield from kept
-        said = {seal_of(row) for row in kept}
-        yield from ({**row, **extras.get(row["seal"], {})} for row in of(sheet) if row["seal"] not in said)
+        present = {checksum_of(row) for row in kept}
+        yield from (
+            {**row, **extras.get(row["seal"], {})}
+            for row in rows_of_video(sheet)
+            if row["seal"] not in present
+        )
 
 
-def seal_of(row: Mapping[str, Any]) -> str | None:
+def checksum_of(row: Mapping[str, Any]) -> str | None:
     try:
-        return seal(row.get("video"), tag_from_dict(row))
-    except Unusable:
+        return checksum(row.get("video"), tag_from_dict(row))
+    except BadFile:
         return None
 
 
-def found(rows: Iterable[Row]) -> list[Found]:
+def videos_in_rows(rows: Iterable[Row]) -> list[ImportedVideo]:
     """Rows by the video that they are about, in the order of the file."""
-    videos: dict[tuple[str, str], Found] = {}
+    videos: dict[tuple[str, str], ImportedVideo] = {}
     for row in rows:
         video, path = row.get("video") or "", row.get("path") or ""
         if not isinstance(video, str) or not isinstance(path, str):
-            raise Unusable("names a video by something that is no text")
+            raise BadFile("names a video by something that is no text")
         key = (video, "" if video else path)
         if key not in videos:
-            videos[key] = Found(video or None, path or None)
+            videos[key] = ImportedVideo(video or None, path or None)
         if row.get("text") in (None, ""):
             continue
         if is_ours(row):

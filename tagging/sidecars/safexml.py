@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from xml.parsers import expat
 
-from tagline.tagging.sidecars.sheet import Unusable
+from tagline.tagging.sidecars.sheet import BadFile
 
 MOST_BYTES = 16 * 1024 * 1024
 MOST_DEPTH = 200
@@ -22,19 +22,19 @@ FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
 @dataclass(slots=True)
-class Other:
+class OtherNode:
     """A comment or a processing instruction, written back as it was."""
 
     text: str
 
 
 @dataclass(slots=True, eq=False)
-class Element:
+class XmlElement:
     """One element. `name` is written as the file has it; `uri` and `local` are what it means."""
 
     name: str
     attributes: list[tuple[str, str]] = field(default_factory=list)
-    children: list[Element | Other | str] = field(default_factory=list)
+    children: list[XmlElement | OtherNode | str] = field(default_factory=list)
     scope: dict[str, str] = field(default_factory=dict)  # prefix: namespace; shared where nothing is declared
     depth: int = 0
 
@@ -50,14 +50,14 @@ class Element:
     def text(self) -> str:
         return "".join(child for child in self.children if isinstance(child, str))
 
-    def __iter__(self) -> Iterator[Element]:
-        return (child for child in self.children if isinstance(child, Element))
+    def __iter__(self) -> Iterator[XmlElement]:
+        return (child for child in self.children if isinstance(child, XmlElement))
 
-    def find(self, uri: str, local: str) -> Element | None:
+    def find(self, uri: str, local: str) -> XmlElement | None:
         """The first child of this meaning."""
         return next((child for child in self if child.local == local and child.uri == uri), None)
 
-    def walk(self) -> Iterator[Element]:
+    def walk(self) -> Iterator[XmlElement]:
         """This element and everything under it, in the order of the file."""
         todo = [self]
         while todo:
@@ -65,9 +65,9 @@ class Element:
             yield element
             todo.extend(reversed(list(element)))
 
-    def add(self, local: str, text: str = "", *, uri: str | None = None, prefix: str = "") -> Element:
+    def add(self, local: str, text: str = "", *, uri: str | None = None, prefix: str = "") -> XmlElement:
         """Append a child on a line of its own; its namespace is declared where it is not yet."""
-        child = Element(local, scope=self.scope, depth=self.depth + 1)
+        child = XmlElement(local, scope=self.scope, depth=self.depth + 1)
         if uri is not None:
             child.name, declared = _qualified(self.scope, uri, prefix, local)
             if declared:
@@ -87,7 +87,7 @@ class Element:
             self.children.append(lead[:-2] or "\n")
         return child
 
-    def remove(self, child: Element) -> None:
+    def remove(self, child: XmlElement) -> None:
         """Take a child out, with the white space before it."""
         at = next(i for i, c in enumerate(self.children) if c is child)
         before = self.children[at - 1] if at else None
@@ -97,7 +97,7 @@ class Element:
     def _lead(self) -> str:
         """The line break and indentation before a child: as its siblings have it, else two deeper."""
         for before, child in pairwise(self.children):
-            if not isinstance(child, Element) or not isinstance(before, str):
+            if not isinstance(child, XmlElement) or not isinstance(before, str):
                 continue
             if "\n" in before and not before.strip():
                 return before[before.rfind("\n") :]
@@ -105,41 +105,41 @@ class Element:
 
 
 @dataclass(slots=True)
-class Document:
-    root: Element
-    before: list[Other] = field(default_factory=list)
-    after: list[Other] = field(default_factory=list)
+class XmlDocument:
+    root: XmlElement
+    before: list[OtherNode] = field(default_factory=list)
+    after: list[OtherNode] = field(default_factory=list)
     declared: bool = True  # has an <?xml …?> line
 
 
-def new(name: str, namespaces: dict[str, str] | None = None) -> Element:
+def new(name: str, namespaces: dict[str, str] | None = None) -> XmlElement:
     """A root element that declares `namespaces` (prefix: uri)."""
     scope = dict(namespaces or {})
-    return Element(name, [(f"xmlns:{p}", uri) for p, uri in scope.items()], scope=scope)
+    return XmlElement(name, [(f"xmlns:{p}", uri) for p, uri in scope.items()], scope=scope)
 
 
-def read(data: bytes) -> Document:
+def read(data: bytes) -> XmlDocument:
     """Parse, or raise Unusable: over 16 MB, nested over 200 deep, any DOCTYPE, not well-formed."""
     if len(data) > MOST_BYTES:
-        raise Unusable(f"is larger than {MOST_BYTES // 2**20} MB")
-    reader = _Reader()
+        raise BadFile(f"is larger than {MOST_BYTES // 2**20} MB")
+    reader = _Handler()
     try:
         reader.parser.Parse(data, True)
     except expat.ExpatError as error:
         what = expat.ErrorString(error.code)
-        raise Unusable(f"is not well-formed XML ({what}, line {error.lineno})") from None
+        raise BadFile(f"is not well-formed XML ({what}, line {error.lineno})") from None
     except (LookupError, ValueError) as error:  # an encoding that there is not
-        if isinstance(error, Unusable):
+        if isinstance(error, BadFile):
             raise
-        raise Unusable(f"is not readable as XML ({error})") from None
+        raise BadFile(f"is not readable as XML ({error})") from None
     if reader.root is None:
-        raise Unusable("is not well-formed XML (no element found)")
-    return Document(reader.root, reader.before, reader.after, reader.declared)
+        raise BadFile("is not well-formed XML (no element found)")
+    return XmlDocument(reader.root, reader.before, reader.after, reader.declared)
 
 
 def end_of_root(data: bytes) -> int | None:
     """Where the XML ends, in bytes, if something that is no XML follows it; else None."""
-    reader = _Reader()
+    reader = _Handler()
     try:
         reader.parser.Parse(data, True)
     except expat.ExpatError:
@@ -150,7 +150,7 @@ def end_of_root(data: bytes) -> int | None:
     return None
 
 
-def write(document: Document) -> bytes:
+def write(document: XmlDocument) -> bytes:
     """The document as UTF-8."""
     parts = ['<?xml version="1.0" encoding="UTF-8"?>\n'] if document.declared else []
     parts += [f"{other.text}\n" for other in document.before]
@@ -160,7 +160,7 @@ def write(document: Document) -> bytes:
     return "".join(parts).encode("utf-8", "replace")
 
 
-def _write_element(element: Element, parts: list[str]) -> None:
+def _write_element(element: XmlElement, parts: list[str]) -> None:
     parts.append(f"<{element.name}")
     parts += [f' {name}="{_escape(value, attribute=True)}"' for name, value in element.attributes]
     if not element.children:
@@ -168,10 +168,10 @@ def _write_element(element: Element, parts: list[str]) -> None:
         return
     parts.append(">")
     for child in element.children:
-        if isinstance(child, Element):
+        if isinstance(child, XmlElement):
             _write_element(child, parts)
         else:
-            parts.append(child.text if isinstance(child, Other) else _escape(child))
+            parts.append(child.text if isinstance(child, OtherNode) else _escape(child))
     parts.append(f"</{element.name}>")
 
 
@@ -193,16 +193,16 @@ def _qualified(scope: dict[str, str], uri: str, prefix: str, local: str) -> tupl
     return f"{prefix}:{local}", prefix
 
 
-class _Reader:
+class _Handler:
     """Expat's handlers. Whatever could reach outside the file or blow it up is refused where it begins."""
 
     def __init__(self) -> None:
-        self.root: Element | None = None
-        self.before: list[Other] = []
-        self.after: list[Other] = []
+        self.root: XmlElement | None = None
+        self.before: list[OtherNode] = []
+        self.after: list[OtherNode] = []
         self.declared = False
         self.closed: int | None = None  # the byte at which the root's end begins
-        self.open: list[Element] = []
+        self.open: list[XmlElement] = []
         self.parser = expat.ParserCreate()
         self.parser.ordered_attributes = True
         self.parser.buffer_text = True
@@ -221,17 +221,17 @@ class _Reader:
         self.declared = True
 
     def _doctype(self, *_: object) -> int:
-        raise Unusable("declares a DOCTYPE or entities, which are refused")
+        raise BadFile("declares a DOCTYPE or entities, which are refused")
 
     def _start(self, name: str, attributes: list[str]) -> None:
         if len(self.open) >= MOST_DEPTH:
-            raise Unusable(f"is nested more than {MOST_DEPTH} deep")
+            raise BadFile(f"is nested more than {MOST_DEPTH} deep")
         pairs = list(zip(attributes[::2], attributes[1::2], strict=True))
         scope = self.open[-1].scope if self.open else {}
         declared = {key[6:]: value for key, value in pairs if key == "xmlns" or key.startswith("xmlns:")}
         if declared:
             scope = {**scope, **declared}
-        element = Element(name, pairs, scope=scope, depth=len(self.open))
+        element = XmlElement(name, pairs, scope=scope, depth=len(self.open))
         if self.open:
             self.open[-1].children.append(element)
         else:
@@ -254,4 +254,4 @@ class _Reader:
 
     def _other(self, text: str) -> None:
         place = self.open[-1].children if self.open else (self.after if self.root else self.before)
-        place.append(Other(text))
+        place.append(OtherNode(text))

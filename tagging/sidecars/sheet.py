@@ -15,19 +15,19 @@ from tagline.experts.tags import HUMAN_SOURCE, Modality, Sighting, Tag, Word
 LONGEST_TEXT = 1000  # characters; the catalog caps again, at its own length
 
 # Markup, controls, ends of lines as some readers see them, surrogates, and what is no character at all.
-ODD = re.compile(
+NEEDS_ESCAPE = re.compile(
     "[<>&\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff"
     + "".join(f"{chr(plane << 16 | 0xFFFE)}{chr(plane << 16 | 0xFFFF)}" for plane in range(17))
     + "]"
 )
 
 
-class Unusable(ValueError):
+class BadFile(ValueError):
     """A file that is not what it should be. The message says why, in words that follow the file's name."""
 
 
 @dataclass(frozen=True, slots=True)
-class Sheet:
+class VideoExport:
     """Everything about one video that other programs may want."""
 
     video: str  # the hash of its content
@@ -42,7 +42,7 @@ class Sheet:
 
 
 @dataclass(slots=True)
-class Found:
+class ImportedVideo:
     """What a file says about one video."""
 
     video: str | None = None  # the hash of its content, where the file knows it
@@ -68,23 +68,23 @@ def tag_from_dict(values: Mapping[str, Any]) -> Tag:
     """A tag out of what stands in a file. Absent fields mean: a person says so, at no time in particular."""
     text = values.get("text")
     if not isinstance(text, str) or not text.strip():
-        raise Unusable("holds a tag without a text")
+        raise BadFile("holds a tag without a text")
     if len(text) > LONGEST_TEXT:
-        raise Unusable(f"holds a tag of {len(text)} characters")
+        raise BadFile(f"holds a tag of {len(text)} characters")
     start = number(values, "start", 0.0)
     end = number(values, "end", start)
     score = number(values, "score", 1.0)
     if start < 0 or end < start:
-        raise Unusable(f"says that {text[:40]!r} lasts from {start:g} to {end:g} seconds")
+        raise BadFile(f"says that {text[:40]!r} lasts from {start:g} to {end:g} seconds")
     if not 0 <= score <= 1:
-        raise Unusable(f"gives {text[:40]!r} the score {score:g}; scores lie between 0 and 1")
+        raise BadFile(f"gives {text[:40]!r} the score {score:g}; scores lie between 0 and 1")
     try:
         modality = Modality(values.get("modality") or Modality.HUMAN)
     except ValueError:
-        raise Unusable(f"names a modality {values.get('modality')!r}, which there is not") from None
+        raise BadFile(f"names a modality {values.get('modality')!r}, which there is not") from None
     source = values.get("source") or HUMAN_SOURCE
     if not isinstance(source, str):
-        raise Unusable("holds a tag whose source is no text")
+        raise BadFile("holds a tag whose source is no text")
     best = None if values.get("best") in (None, "") else number(values, "best", 0.0)
     return Tag(text, modality, score, start, end, source[:LONGEST_TEXT], best)
 
@@ -99,13 +99,13 @@ def number(values: Mapping[str, Any], name: str, default: float) -> float:
             raise TypeError
         result = float(value)
     except (TypeError, ValueError, OverflowError):
-        raise Unusable(f"holds {str(value)[:40]!r} where the {name} of a tag should be") from None
+        raise BadFile(f"holds {str(value)[:40]!r} where the {name} of a tag should be") from None
     if not math.isfinite(result):
-        raise Unusable(f"holds {value!r} where the {name} of a tag should be")
+        raise BadFile(f"holds {value!r} where the {name} of a tag should be")
     return result
 
 
-def seal(video: str | None, tag: Tag) -> str:
+def checksum(video: str | None, tag: Tag) -> str:
     """A short mark over a row, so that rows which somebody has written or changed are told from ours.
 
     It is made of the values, not of their spelling: a spreadsheet that turns 0.50 into 0.5 breaks no seal.
@@ -119,7 +119,7 @@ def seal(video: str | None, tag: Tag) -> str:
 def compact_json(value: Any) -> str:
     """JSON on one line that XML, WebVTT and a page take as it is: no markup, no controls, no surrogates."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return ODD.sub(lambda found: unicode_escape(found.group()), text)
+    return NEEDS_ESCAPE.sub(lambda found: unicode_escape(found.group()), text)
 
 
 def unicode_escape(c: str) -> str:
@@ -136,12 +136,12 @@ def parse_json(text: str | bytes) -> Any:
     try:
         return json.loads(text, parse_constant=_refuse_constant)
     except RecursionError:
-        raise Unusable("is nested too deeply") from None
+        raise BadFile("is nested too deeply") from None
     except (ValueError, UnicodeDecodeError) as error:
-        if isinstance(error, Unusable):
+        if isinstance(error, BadFile):
             raise
-        raise Unusable(f"is not JSON ({error})") from None
+        raise BadFile(f"is not JSON ({error})") from None
 
 
 def _refuse_constant(name: str) -> float:
-    raise Unusable(f"is not JSON (it holds {name})")
+    raise BadFile(f"is not JSON (it holds {name})")

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from tagline.experts.tags import Word
-from tagline.tagging.sidecars.sheet import Found, Sheet
-from tagline.tagging.sidecars.webvtt import Cue, Track, cue, parse, replace_ours, serialise, timestamp
+from tagline.tagging.sidecars.sheet import ImportedVideo, VideoExport
+from tagline.tagging.sidecars.webvtt import Cue, Track, cue, parse, replace_ours, to_bytes, timestamp
 from tagline.tagging.vocabulary import clean
 
 LONGEST = 6.0  # seconds that a cue stays
@@ -18,20 +18,20 @@ WIDEST = 74  # characters: two lines on a screen
 PAUSE = 0.8  # seconds of silence that end a cue
 
 
-def merge(sheet: Sheet, old: bytes | None) -> bytes:
+def merge(sheet: VideoExport, old: bytes | None) -> bytes:
     """The transcript of a video, laid between the cues that somebody else has written."""
     track = parse(old) if old is not None else Track()
     theirs = sorted((c.start, c.end) for c in track.cues if not c.ours)
-    ours = [_cue(group) for group in lines(sheet.words)]
-    return serialise(replace_ours(track, [c for c in ours if not _meets(c, theirs)], sheet.video))
+    ours = [_cue(group) for group in caption_lines(sheet.words)]
+    return to_bytes(replace_ours(track, [c for c in ours if not _overlaps(c, theirs)], sheet.video))
 
 
-def read(data: bytes) -> Found:
+def read(data: bytes) -> ImportedVideo:
     """A transcript holds no tags; reading it says which video it belongs to, and that it is sound."""
-    return Found(video=parse(data).video)
+    return ImportedVideo(video=parse(data).video)
 
 
-def lines(words: Sequence[Word]) -> Iterator[list[Word]]:
+def caption_lines(words: Sequence[Word]) -> Iterator[list[Word]]:
     """Words in groups that are read at one glance: they end at a pause, a full line, or after six seconds."""
     group: list[Word] = []
     for word in words:
@@ -49,7 +49,7 @@ def lines(words: Sequence[Word]) -> Iterator[list[Word]]:
         yield group
 
 
-def spoken(group: Sequence[Word]) -> str:
+def line_text(group: Sequence[Word]) -> str:
     """The words of a line as text."""
     return " ".join(clean(word.text) for word in group)
 
@@ -70,5 +70,5 @@ def _escape(text: str) -> str:
     return clean(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _meets(ours: Cue, theirs: Sequence[tuple[float, float]]) -> bool:
+def _overlaps(ours: Cue, theirs: Sequence[tuple[float, float]]) -> bool:
     return any(start < ours.end and ours.start < end for start, end in theirs)

@@ -15,9 +15,9 @@ from itertools import pairwise
 from tagline.experts.tags import HUMAN_SOURCE, Tag
 from tagline.tagging.sidecars.safexml import MOST_BYTES
 from tagline.tagging.sidecars.sheet import (
-    Found,
-    Sheet,
-    Unusable,
+    ImportedVideo,
+    VideoExport,
+    BadFile,
     compact_json,
     parse_json,
     tag_from_dict,
@@ -59,7 +59,7 @@ class Track:
     after: list[str] = field(default_factory=list)  # blocks behind the last cue
 
 
-def merge(sheet: Sheet, old: bytes | None) -> bytes:
+def merge(sheet: VideoExport, old: bytes | None) -> bytes:
     """The tags of a video as cues; cues of others stay, in the order of time."""
     track = parse(old) if old is not None else Track()
     theirs = [cue for cue in track.cues if not cue.ours]
@@ -69,21 +69,21 @@ def merge(sheet: Sheet, old: bytes | None) -> bytes:
         for tag in sheet.tags
         if replace(tag, source=HUMAN_SOURCE) not in kept
     ]
-    return serialise(replace_ours(track, ours, sheet.video))
+    return to_bytes(replace_ours(track, ours, sheet.video))
 
 
-def read(data: bytes) -> Found:
+def read(data: bytes) -> ImportedVideo:
     """Tags as they went out. A cue that somebody wrote or changed is what a person says."""
     track = parse(data)
     tags = [tag for cue in track.cues if (tag := _tag(cue)) is not None]
-    return Found(video=track.video, tags=tags)
+    return ImportedVideo(video=track.video, tags=tags)
 
 
 def _tag(cue: Cue) -> Tag | None:
     """The tag in a cue, or None where the cue holds something else."""
     try:
         values = parse_json(cue.payload)
-    except Unusable:
+    except BadFile:
         return None
     if not isinstance(values, dict) or "text" not in values:
         return None
@@ -95,15 +95,15 @@ def _tag(cue: Cue) -> Tag | None:
 def parse(data: bytes) -> Track:
     """A track out of the bytes of a file; raises Unusable where it is none."""
     if len(data) > MOST_BYTES:
-        raise Unusable(f"is larger than {MOST_BYTES // 2**20} MB")
+        raise BadFile(f"is larger than {MOST_BYTES // 2**20} MB")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise Unusable("is not UTF-8, so it is no WebVTT") from None
+        raise BadFile("is not UTF-8, so it is no WebVTT") from None
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "\ufffd")
     header, *blocks = [block for block in re.split(r"\n{2,}", text.strip("\n")) if block] or [""]
     if not re.match(r"WEBVTT(?:[ \t\n]|$)", header):
-        raise Unusable("does not begin with WEBVTT")
+        raise BadFile("does not begin with WEBVTT")
     track = Track(header)
     waiting: list[str] = []
     for block in blocks:
@@ -123,7 +123,7 @@ def parse(data: bytes) -> Track:
 def _video(block: str) -> str | None:
     try:
         values = parse_json(block[len(NOTE) :])
-    except Unusable:
+    except BadFile:
         return None
     video = values.get("video") if isinstance(values, dict) else None
     return video if isinstance(video, str) else None
@@ -176,7 +176,7 @@ def _ordered(cues: Sequence[Cue]) -> bool:
     return all(a.start <= b.start for a, b in pairwise(cues))
 
 
-def serialise(track: Track) -> bytes:
+def to_bytes(track: Track) -> bytes:
     blocks = [track.header]
     # Style and region blocks may only stand before the first cue, and so does our note.
     blocks.append(NOTE + compact_json({"video": track.video}))

@@ -17,12 +17,12 @@ from collections.abc import Callable, Iterator, Sequence
 
 from tagline.experts.tags import Modality, Tag
 from tagline.tagging.sidecars import safexml
-from tagline.tagging.sidecars.merging import merge_keywords, taken_out
-from tagline.tagging.sidecars.safexml import Document, Element, Other
+from tagline.tagging.sidecars.merging import merge_keywords, removed_keywords
+from tagline.tagging.sidecars.safexml import XmlDocument, XmlElement, OtherNode
 from tagline.tagging.sidecars.sheet import (
-    Found,
-    Sheet,
-    Unusable,
+    ImportedVideo,
+    VideoExport,
+    BadFile,
     compact_json,
     parse_json,
     tag_from_dict,
@@ -59,7 +59,7 @@ LISTS: tuple[tuple[str, str, str, str, str, Callable[[Tag], str], str], ...] = (
 )
 
 
-def merge(sheet: Sheet, old: bytes | None) -> bytes:
+def merge(sheet: VideoExport, old: bytes | None) -> bytes:
     """The sidecar of one video: `old` with our part brought up to date, or a new one."""
     document = safexml.read(old) if old is not None else _empty()
     packet = Packet(document)
@@ -73,14 +73,14 @@ def merge(sheet: Sheet, old: bytes | None) -> bytes:
     return safexml.write(document)
 
 
-def read(data: bytes) -> Found:
+def read(data: bytes) -> ImportedVideo:
     """What a sidecar says: our tags as they went out, keywords of others, and ours that were taken out."""
     packet = Packet(safexml.read(data))
-    found = Found(video=packet.text("video") or None)
+    found = ImportedVideo(video=packet.text("video") or None)
     for item in packet.items(OURS, "tags"):
         values = parse_json(item)
         if not isinstance(values, dict):
-            raise Unusable("holds tagline:tags that are no tags")
+            raise BadFile("holds tagline:tags that are no tags")
         found.tags.append(tag_from_dict(values))
 
     # Hierarchies first: they say what kind of thing a keyword is.
@@ -92,7 +92,7 @@ def read(data: bytes) -> Found:
             if item not in written and text and text not in taken:
                 taken.add(text)
                 found.keywords.append((text, _modality(groups)))
-    found.removed = taken_out(packet.items(DC, "subject"), packet.items(OURS, "wroteSubject"))
+    found.removed = removed_keywords(packet.items(DC, "subject"), packet.items(OURS, "wroteSubject"))
     return found
 
 
@@ -102,24 +102,24 @@ def _modality(groups: Sequence[str]) -> Modality:
     return Modality(named) if named in set(Modality) else Modality.HUMAN
 
 
-def _empty() -> Document:
+def _empty() -> XmlDocument:
     root = safexml.new("x:xmpmeta", {"x": X})
     about = root.add("RDF", uri=RDF, prefix="rdf").add("Description", uri=RDF)
     spaces = {**{prefix: uri for uri, prefix, *_ in LISTS}, "tagline": OURS}
     about.attributes += [("rdf:about", ""), *((f"xmlns:{prefix}", uri) for prefix, uri in spaces.items())]
     about.scope = {**about.scope, **spaces}
     # The identifier is XMP's own: programs that scan a file for a packet look for it.
-    opening = Other('<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>')
-    return Document(root, [opening], [Other('<?xpacket end="w"?>')], declared=False)
+    opening = OtherNode('<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>')
+    return XmlDocument(root, [opening], [OtherNode('<?xpacket end="w"?>')], declared=False)
 
 
 class Packet:
     """The properties of an XMP document, wherever in it they stand."""
 
-    def __init__(self, document: Document) -> None:
+    def __init__(self, document: XmlDocument) -> None:
         rdf = next((e for e in document.root.walk() if e.local == "RDF" and e.uri == RDF), None)
         if rdf is None:
-            raise Unusable("is XML, but not XMP")
+            raise BadFile("is XML, but not XMP")
         self.about = [e for e in rdf if e.local == "Description" and e.uri == RDF]
         if not self.about:
             self.about = [rdf.add("Description", uri=RDF)]
@@ -188,14 +188,14 @@ class Packet:
         else:
             found.children[:] = [text]
 
-    def _find(self, uri: str, name: str) -> tuple[Element, Element | None]:
+    def _find(self, uri: str, name: str) -> tuple[XmlElement, XmlElement | None]:
         """The property and the description that it stands in; the first one where it stands in none."""
         for about in self.about:
             if (found := about.find(uri, name)) is not None:
                 return about, found
         return self.about[0], None
 
-    def _attributes(self, name: str) -> Iterator[tuple[Element, int]]:
+    def _attributes(self, name: str) -> Iterator[tuple[XmlElement, int]]:
         for about in self.about:
             for at, (key, _) in enumerate(about.attributes):
                 prefix, _, local = key.rpartition(":")
@@ -203,5 +203,5 @@ class Packet:
                     yield about, at
 
 
-def _list_in(found: Element) -> Element | None:
+def _list_in(found: XmlElement) -> XmlElement | None:
     return next((e for e in found if e.uri == RDF and e.local in ("Bag", "Seq", "Alt")), None)

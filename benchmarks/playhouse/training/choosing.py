@@ -15,32 +15,32 @@ from tagline.benchmarks.playhouse.scenario import SPLIT_BASES, scenario
 from tagline.benchmarks.playhouse.training import material
 
 VIDEOS = 160
-MARKS = np.round(np.arange(0.06, 0.9, 0.02), 2)
+THRESHOLDS = np.round(np.arange(0.06, 0.9, 0.02), 2)
 Counts = npt.NDArray[np.int64]  # [classes, MARKS]
 
 
-def marks(folder: Path, persons: bool, videos: int = VIDEOS) -> tuple[list[float], float]:
+def choose_thresholds(folder: Path, persons: bool, videos: int = VIDEOS) -> tuple[list[float], float]:
     """From which score on each class is believed, so that F1 of a video's tags is best on validation
     videos, and that F1. One mark serves all things: most of them are too rare to have their own."""
     from tagline.experts.seeing.yolo import Detector
 
     detector = Detector.open(folder, "cpu")
     names = [detector.names[number] for number in range(len(detector.names))]
-    right, wrong, missed = (np.zeros((len(names), len(MARKS)), np.int64) for _ in range(3))
+    right, wrong, missed = (np.zeros((len(names), len(THRESHOLDS)), np.int64) for _ in range(3))
     for seed in range(SPLIT_BASES["val"], SPLIT_BASES["val"] + videos):
-        plain = sighted.sighted(seed, persons)
+        plain = sighted.visible_things(seed, persons)
         best = _scores(detector, seed)
         for row, name in enumerate(names):
             scores = np.array(best.get(name, ()), float)
-            said = (scores[:, None] >= MARKS).sum(0) >= 2
-            right[row] += said & (name in plain.must)
-            wrong[row] += said & (name not in plain.may)
-            missed[row] += ~said & (name in plain.must)
-    chosen, f1 = best_marks(right, wrong, missed, each=persons)
-    return [float(MARKS[place]) for place in chosen], f1
+            scores_found = (scores[:, None] >= THRESHOLDS).sum(0) >= 2
+            right[row] += scores_found & (name in plain.must)
+            wrong[row] += scores_found & (name not in plain.may)
+            missed[row] += ~scores_found & (name in plain.must)
+    chosen, f1 = best_thresholds(right, wrong, missed, each=persons)
+    return [float(THRESHOLDS[place]) for place in chosen], f1
 
 
-def best_marks(right: Counts, wrong: Counts, missed: Counts, *, each: bool) -> tuple[list[int], float]:
+def best_thresholds(right: Counts, wrong: Counts, missed: Counts, *, each: bool) -> tuple[list[int], float]:
     """Places in MARKS, one a class, with the best F1 over all classes; the same place unless `each`."""
     rows = np.arange(len(right))
 
@@ -73,7 +73,7 @@ def _scores(detector: object, seed: int) -> dict[str, list[float]]:
     return best
 
 
-def shift(chosen: float, wanted: float) -> float:
+def logit_shift(chosen: float, wanted: float) -> float:
     """What to add to a score's logit so that `chosen` becomes `wanted`."""
 
     def logit(p: float) -> float:

@@ -16,8 +16,16 @@ from typing import Any
 import numpy as np
 
 from tagline.benchmarks.playhouse.training import material
-from tagline.benchmarks.playhouse.training.loop import Course, Mean, Tell, descend, device, lower, optimiser
-from tagline.benchmarks.playhouse.training.material import Frame
+from tagline.benchmarks.playhouse.training.loop import (
+    TrainingSchedule,
+    WeightAverage,
+    Log,
+    optimiser_step,
+    device,
+    autocast,
+    adamw,
+)
+from tagline.benchmarks.playhouse.training.material import TrainingFrame
 
 BATCH = 16
 STEPS = 10_000
@@ -26,7 +34,7 @@ THRESHOLD = 0.4  # of the detector experts
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class InputSize:
     """How large pictures are shown. A processor's kernels are made for each shape anew, so there are few."""
 
     longer: int  # pixels of the longer side, before pictures are made larger and smaller at random
@@ -35,14 +43,14 @@ class Sight:
     imgsz: int  # when it works
 
 
-WHOLE = Sight(256, (160, 256), (224, 224), 320)
+WHOLE_VIEW = InputSize(256, (160, 256), (224, 224), 320)
 # What tells a boy from a man is a few pixels at that size: persons are learned a second time, closer.
-CLOSE = Sight(320, (192, 320), (288, 288), 384)
+CLOSE_VIEW = InputSize(320, (192, 320), (288, 288), 384)
 CLOSE_STEPS, CLOSE_RATE = 5000, 1e-3
 
 # YOLOv8 with narrow layers; boxes of a picture this small need no sixteen steps to tell an edge.
 YAML: dict[str, Any] = {
-    "nc": len(material.THINGS),
+    "nc": len(material.DETECTOR_CLASSES),
     "reg_max": 8,
     "scales": {"t": [0.33, 0.16, 1024]},
     "scale": "t",
@@ -76,13 +84,13 @@ YAML: dict[str, Any] = {
 }
 
 
-def learn(
-    crowds: Sequence[Frame],
-    frames: Sequence[Frame],
-    course: Course,
+def train_detector(
+    crowds: Sequence[TrainingFrame],
+    frames: Sequence[TrainingFrame],
+    course: TrainingSchedule,
     seed: int,
-    tell: Tell,
-    sight: Sight = WHOLE,
+    log: Log,
+    sight: InputSize = WHOLE_VIEW,
     start: Any = None,
 ) -> Any:
     """A DetectionModel that knows all THINGS; `start` is one to go on from, which may know others."""
@@ -93,11 +101,11 @@ def learn(
 
     torch.manual_seed(seed)
     where = device()
-    model = start or build_yolo(YAML, len(material.THINGS))
+    model = start or build_yolo(YAML, len(material.DETECTOR_CLASSES))
     model = model.to(where, memory_format=torch.channels_last).train()
     model.args = SimpleNamespace(box=7.5, cls=0.5, dfl=1.5)
     measure = v8DetectionLoss(model)
-    optim, mean = optimiser(model, course.rate, 0.02), Mean(model)
+    optim, mean = adamw(model, course.rate, 0.02), WeightAverage(model)
     rng = np.random.default_rng(seed)
     many, few = _batches(crowds, sight, rng), _batches(frames, sight, rng)
     lately: list[float] = []
@@ -106,15 +114,15 @@ def learn(
         usual = rng.random() < (0.2 if course.share < 0.6 else 0.5)
         pictures, boxes = next(few if usual else many)
         pictures = pictures.to(where, memory_format=torch.channels_last)
-        with lower(where):
+        with autocast(where):
             found = model(pictures)
         found = {key: _whole(value) for key, value in found.items()}
         loss, _ = measure(found, {key: value.to(where) for key, value in boxes.items()})
-        descend(optim, loss.sum() / len(pictures), model, rate)
+        optimiser_step(optim, loss.sum() / len(pictures), model, rate)
         mean.take(model)
         lately.append(loss.sum().item() / len(pictures))
         if course.step % 100 == 99:
-            tell(f"step {course.step + 1}, {course.share:.0%}, {course.seconds:.0f} s: {np.mean(lately):.3f}")
+            log(f"step {course.step + 1}, {course.share:.0%}, {course.seconds:.0f} s: {np.mean(lately):.3f}")
             lately.clear()
     return mean.model
 
@@ -125,24 +133,24 @@ def _whole(value: Any) -> Any:
     return value.float()
 
 
-def only(frames: Sequence[Frame], kinds: Sequence[int]) -> list[Frame]:
+def only_classes(frames: Sequence[TrainingFrame], kinds: Sequence[int]) -> list[TrainingFrame]:
     """The frames with boxes of these classes alone, numbered anew in their order."""
     number = {kind: place for place, kind in enumerate(kinds)}
-    kept = []
+    frames_kept = []
     for frame in frames:
         boxes = frame.boxes[np.isin(frame.boxes[:, 0], kinds)].copy()
         boxes[:, 0] = [number[int(kind)] for kind in boxes[:, 0]]
-        kept.append(replace(frame, boxes=boxes))
-    return kept
+        frames_kept.append(replace(frame, boxes=boxes))
+    return frames_kept
 
 
 def _batches(
-    frames: Sequence[Frame], sight: Sight, rng: np.random.Generator
+    frames: Sequence[TrainingFrame], sight: InputSize, rng: np.random.Generator
 ) -> Iterator[tuple[Any, dict[str, Any]]]:
     """Batches of pictures of one shape. What each shape has of the frames it has of the batches."""
     import torch
 
-    shapes: dict[tuple[int, ...], list[Frame]] = defaultdict(list)
+    shapes: dict[tuple[int, ...], list[TrainingFrame]] = defaultdict(list)
     for frame in frames:
         shapes[frame.picture.shape[:2]].append(frame)
     kinds = list(shapes)
@@ -151,11 +159,11 @@ def _batches(
         members = shapes[kinds[rng.choice(len(kinds), p=odds / odds.sum())]]
         picked = [members[i] for i in rng.integers(0, len(members), BATCH)]
         stacked = torch.from_numpy(np.stack([frame.picture for frame in picked])).permute(0, 3, 1, 2)
-        yield _varied(stacked, [frame.boxes for frame in picked], sight, rng)
+        yield _augment(stacked, [frame.boxes for frame in picked], sight, rng)
 
 
-def _varied(
-    pictures: Any, boxes: Sequence[Any], sight: Sight, rng: np.random.Generator
+def _augment(
+    pictures: Any, boxes: Sequence[Any], sight: InputSize, rng: np.random.Generator
 ) -> tuple[Any, dict[str, Any]]:
     """Larger or smaller, moved, mirrored, lighter or darker. pictures: uint8 [N, 3, h, w]."""
     import torch
@@ -203,7 +211,7 @@ def _varied(
     return seen, joined
 
 
-def part(model: Any, keep: Sequence[int], shifts: Sequence[float] | None = None) -> Any:
+def split_classes(model: Any, keep: Sequence[int], shifts: Sequence[float] | None = None) -> Any:
     """The detector of some of the classes: the rows of the last layer that belong to them.
 
     `shifts` are added to what the last layer says of each class, so that the experts' threshold is the

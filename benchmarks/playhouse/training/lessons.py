@@ -15,8 +15,8 @@ from tagline.benchmarks.playhouse.looks import PERSONS
 from tagline.benchmarks.playhouse.props import OBJECTS
 from tagline.benchmarks.playhouse.training import choosing, detectors, material, motions, scenes, towers
 from tagline.benchmarks.playhouse.training import shipping as ships
-from tagline.benchmarks.playhouse.training.loop import Course, Tell
-from tagline.benchmarks.playhouse.training.material import Frame
+from tagline.benchmarks.playhouse.training.loop import TrainingSchedule, Log
+from tagline.benchmarks.playhouse.training.material import TrainingFrame
 from tagline.experts import weights
 from tagline.experts.seeing.pictures import Preparation
 
@@ -25,7 +25,7 @@ VAL_FRAMES, VAL_WINDOWS = 500, 250  # val seeds
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
+class Recipe:
     """What `tagline bench playhouse experts` can be asked for."""
 
     makes: tuple[str, ...]  # folders of weights
@@ -33,7 +33,7 @@ class Lesson:
     steps: int
     cost: float  # seconds of one core a step
     material: float  # seconds of one core to draw what it learns from
-    teach: Callable[[Path, int, float, Tell], None]  # shelf, seed, minutes, tell
+    train: Callable[[Path, int, float, Log], None]  # shelf, seed, minutes, tell
 
     def expected(self) -> float:
         """Minutes on this machine's cores, as fast as the one where the costs were measured."""
@@ -41,171 +41,187 @@ class Lesson:
         return (self.steps * self.cost / (1 + 0.7 * (cores - 1)) + self.material / cores) / 60
 
 
-def lessons() -> tuple[Lesson, ...]:
+def recipes() -> tuple[Recipe, ...]:
     return (
-        Lesson(
+        Recipe(
             ("object", "person"),
             "YOLO of ultralytics",
             detectors.STEPS + detectors.CLOSE_STEPS,
             0.26,
             230,
-            teach_detectors,
+            train_detectors,
         ),
-        Lesson(("scene",), "ViT of transformers", scenes.STEPS, 0.18, 95, teach_scenes),
-        Lesson(("motion",), "X3D of pytorchvideo", motions.STEPS, 0.40, 640, teach_motions),
-        Lesson(("clip",), "CLIP of open_clip", towers.STEPS, 0.85, 95, teach_towers),
+        Recipe(("scene",), "ViT of transformers", scenes.STEPS, 0.18, 95, train_scenes),
+        Recipe(("motion",), "X3D of pytorchvideo", motions.STEPS, 0.40, 640, train_motions),
+        Recipe(("clip",), "CLIP of open_clip", towers.STEPS, 0.85, 95, train_towers),
     )
 
 
-def chosen(only: str | None) -> tuple[Lesson, ...]:
+def chosen_recipes(only: str | None) -> tuple[Recipe, ...]:
     """The lessons that make the folders named, by comma. Raises ValueError."""
-    offered = lessons()
+    offered = recipes()
     if only is None:
         return offered
     wanted = {name.strip() for name in only.split(",")}
-    known = [name for lesson in offered for name in lesson.makes]
-    if unknown := wanted.difference(known):
-        raise ValueError(f"there is no playhouse expert {sorted(unknown)[0]!r}; there are {', '.join(known)}")
+    names = [name for recipe in offered for name in recipe.makes]
+    if unknown := wanted.difference(names):
+        raise ValueError(f"there is no playhouse expert {sorted(unknown)[0]!r}; there are {', '.join(names)}")
     return tuple(lesson for lesson in offered if wanted & set(lesson.makes))
 
 
-def shelf(out: Path | None = None) -> Path:
+def weights_folder(out: Path | None = None) -> Path:
     return out or weights.PLAYHOUSE_FOLDER
 
 
-def teach_detectors(out: Path, seed: int, minutes: float, tell: Tell) -> None:
-    crowds, frames = material.crowds("train", CROWDS), material.frames("train", FRAMES)
-    course = Course(detectors.STEPS, detectors.RATE, minutes)
-    model = detectors.learn(crowds, frames, course, seed, tell)
-    said = f"{len(crowds):,} crowded frames and {len(frames):,} frames of train seeds"
-    things, persons = (tuple(material.THINGS.index(name) for name in names) for names in (OBJECTS, PERSONS))
-    kept = ships.Course(seed, said, course.step, detectors.BATCH, course.seconds)
-    keep_detector(detectors.part(model, things), "object", OBJECTS, detectors.WHOLE, out, kept, tell)
-    start = detectors.part(model, persons)
-    close = Course(detectors.CLOSE_STEPS, detectors.CLOSE_RATE, minutes)
-    teach_persons(start, crowds, frames, close, seed, out, kept, tell)
+def train_detectors(out: Path, seed: int, minutes: float, log: Log) -> None:
+    crowds, frames = material.crowded_frames("train", CROWDS), material.frames("train", FRAMES)
+    course = TrainingSchedule(detectors.STEPS, detectors.RATE, minutes)
+    model = detectors.train_detector(crowds, frames, course, seed, log)
+    trained_on = f"{len(crowds):,} crowded frames and {len(frames):,} frames of train seeds"
+    things, persons = (
+        tuple(material.DETECTOR_CLASSES.index(name) for name in names) for names in (OBJECTS, PERSONS)
+    )
+    facts = ships.TrainingFacts(seed, trained_on, course.step, detectors.BATCH, course.seconds)
+    export_detector(
+        detectors.split_classes(model, things), "object", OBJECTS, detectors.WHOLE_VIEW, out, facts, log
+    )
+    start = detectors.split_classes(model, persons)
+    close = TrainingSchedule(detectors.CLOSE_STEPS, detectors.CLOSE_RATE, minutes)
+    train_persons(start, crowds, frames, close, seed, out, facts, log)
 
 
-def teach_persons(
+def train_persons(
     start: Any,
-    crowds: Sequence[Frame],
-    frames: Sequence[Frame],
-    course: Course,
+    crowds: Sequence[TrainingFrame],
+    frames: Sequence[TrainingFrame],
+    course: TrainingSchedule,
     seed: int,
     out: Path,
-    before: ships.Course,
-    tell: Tell,
+    before: ships.TrainingFacts,
+    log: Log,
 ) -> None:
     """Persons once more, alone and closer. `before` is the course that `start` comes from."""
-    kinds = [material.THINGS.index(name) for name in PERSONS]
-    shown = detectors.only(crowds, kinds), detectors.only(frames, kinds)
-    model = detectors.learn(*shown, course, seed, tell, detectors.CLOSE, start)
-    kept = replace(before, steps=before.steps + course.step, seconds=before.seconds + course.seconds)
-    keep_detector(model.eval(), "person", PERSONS, detectors.CLOSE, out, kept, tell)
+    kinds = [material.DETECTOR_CLASSES.index(name) for name in PERSONS]
+    shown = detectors.only_classes(crowds, kinds), detectors.only_classes(frames, kinds)
+    model = detectors.train_detector(*shown, course, seed, log, detectors.CLOSE_VIEW, start)
+    facts = replace(before, steps=before.steps + course.step, seconds=before.seconds + course.seconds)
+    export_detector(model.eval(), "person", PERSONS, detectors.CLOSE_VIEW, out, facts, log)
 
 
-def keep_detector(
+def export_detector(
     model: Any,
     name: str,
     classes: Sequence[str],
-    sight: detectors.Sight,
+    sight: detectors.InputSize,
     out: Path,
-    course: ships.Course,
-    tell: Tell,
+    course: ships.TrainingFacts,
+    log: Log,
 ) -> None:
     from tagline.experts.seeing.yolo import save_yolo
 
-    folder, every = emptied(out / name), range(len(classes))
+    folder, every = empty_folder(out / name), range(len(classes))
     save_yolo(model, folder, names=classes, imgsz=sight.imgsz, half=True)
-    marks, f1 = choosing.marks(folder, name == "person")
-    tell(f"{name}: best F1 {f1:.3f} from scores {sorted(set(marks))}")
-    moved = detectors.part(model, every, [choosing.shift(mark, detectors.THRESHOLD) for mark in marks])
+    thresholds, f1 = choosing.choose_thresholds(folder, name == "person")
+    log(f"{name}: best F1 {f1:.3f} from scores {sorted(set(thresholds))}")
+    moved = detectors.split_classes(
+        model, every, [choosing.logit_shift(threshold, detectors.THRESHOLD) for threshold in thresholds]
+    )
     save_yolo(moved, folder, names=classes, imgsz=sight.imgsz, half=True)
     note = (
         "One network learned things and persons together; this is its part for these classes"
         f"{', which then learned alone and closer' if name == 'person' else ''}. Its scores"
-        f" are shifted so that {' and '.join(map(str, sorted(set(marks))))}, best on those seeds, become the"
+        f" are shifted so that {' and '.join(map(str, sorted(set(thresholds))))}, best on those seeds, become the"
         f" expert's {detectors.THRESHOLD}; the figure is of the same videos, so it is a little kind."
     )
     figures = {f"F1 of a video's tags ({choosing.VIDEOS} videos)": round(f1, 3)}
     title = "Persons of the playhouse" if name == "person" else "Things of the playhouse"
-    ships.ship(folder, title, [f"{name}/detector"], ships.AGPL, course, figures, note)
+    ships.export_weights(folder, title, [f"{name}/detector"], ships.AGPL, course, figures, note)
 
 
-def teach_scenes(out: Path, seed: int, minutes: float, tell: Tell) -> None:
+def train_scenes(out: Path, seed: int, minutes: float, log: Log) -> None:
     frames = material.frames("train", FRAMES)
-    course = Course(scenes.STEPS, scenes.RATE, minutes)
-    model = scenes.learn(frames, course, seed, tell)
-    said = f"{len(frames):,} frames of train seeds"
-    keep_scenes(model, out, ships.Course(seed, said, course.step, scenes.BATCH, course.seconds), tell)
+    course = TrainingSchedule(scenes.STEPS, scenes.RATE, minutes)
+    model = scenes.train_scene_model(frames, course, seed, log)
+    trained_on = f"{len(frames):,} frames of train seeds"
+    export_scenes(
+        model, out, ships.TrainingFacts(seed, trained_on, course.step, scenes.BATCH, course.seconds), log
+    )
 
 
-def keep_scenes(model: Any, out: Path, course: ships.Course, tell: Tell) -> None:
+def export_scenes(model: Any, out: Path, course: ships.TrainingFacts, log: Log) -> None:
     from tagline.experts.scene import save_classifier
 
     frames = material.frames("val", VAL_FRAMES)
-    answers = scenes.answers(model, frames)
+    answers = scenes.predictions(model, frames)
     figure = choosing.accuracy(answers.argmax(1), [frame.scene for frame in frames])
-    tell(f"scene: {figure} of {len(frames)} frames")
-    folder = emptied(out / "scene")
+    log(f"scene: {figure} of {len(frames)} frames")
+    folder = empty_folder(out / "scene")
     side = scenes.SIDE
     save_classifier(
-        ships.halved(model), folder, Preparation((side, side), None, scenes.MEAN, scenes.STD, "bilinear")
+        ships.half_precision(model),
+        folder,
+        Preparation((side, side), None, scenes.MEAN, scenes.STD, "bilinear"),
     )
     figures = {f"accuracy of single frames ({len(frames)})": figure}
-    ships.ship(folder, "Scenes of the playhouse", ["scene/classifier"], ships.OURS, course, figures)
+    ships.export_weights(
+        folder, "Scenes of the playhouse", ["scene/classifier"], ships.APACHE, course, figures
+    )
 
 
-def teach_motions(out: Path, seed: int, minutes: float, tell: Tell) -> None:
+def train_motions(out: Path, seed: int, minutes: float, log: Log) -> None:
     windows = material.windows("train", WINDOWS)
-    course = Course(motions.STEPS, motions.RATE, minutes)
-    model = motions.learn(windows, course, seed, tell)
-    said = f"{len(windows.pictures):,} windows of train seeds"
-    keep_motions(model, out, ships.Course(seed, said, course.step, motions.BATCH, course.seconds), tell)
+    course = TrainingSchedule(motions.STEPS, motions.RATE, minutes)
+    model = motions.train_motion_model(windows, course, seed, log)
+    trained_on = f"{len(windows.pictures):,} windows of train seeds"
+    export_motions(
+        model, out, ships.TrainingFacts(seed, trained_on, course.step, motions.BATCH, course.seconds), log
+    )
 
 
-def keep_motions(model: Any, out: Path, course: ships.Course, tell: Tell) -> None:
+def export_motions(model: Any, out: Path, course: ships.TrainingFacts, log: Log) -> None:
     from tagline.experts.motion import Window, save_motion
 
     windows = material.windows("val", VAL_WINDOWS)
     moving = windows.shares.sum(1) > 0
-    best = motions.answers(model, windows)[moving].argmax(1)
+    best = motions.predictions(model, windows)[moving].argmax(1)
     figure = round(float(np.mean(windows.shares[moving][np.arange(len(best)), best] > 0)), 3)
-    tell(f"motion: {figure} of {len(best)} windows")
-    folder, side = emptied(out / "motion"), material.SIDE
+    log(f"motion: {figure} of {len(best)} windows")
+    folder, side = empty_folder(out / "motion"), material.SIDE
     save_motion(
         model,
         folder,
         motions.ARCH,
         arguments=motions.ARGUMENTS,
-        labels=material.DEEDS,
+        labels=material.MOTION_NAMES,
         preparation=Preparation((side, side), None, motions.MEAN, motions.STD),
         window=Window(material.LENGTH, material.STEP),
         half=True,
     )
     figures = {f"first answer is one of the motions seen ({len(best)} windows)": figure}
-    ships.ship(folder, "Motions of the playhouse", ["motion/classifier"], ships.OURS, course, figures)
+    ships.export_weights(
+        folder, "Motions of the playhouse", ["motion/classifier"], ships.APACHE, course, figures
+    )
 
 
-def teach_towers(out: Path, seed: int, minutes: float, tell: Tell) -> None:
+def train_towers(out: Path, seed: int, minutes: float, log: Log) -> None:
     frames = material.frames("train", FRAMES)
-    words = towers.tokenizer(
+    words = towers.train_tokenizer(
         [text for frame in frames for text in (*frame.texts, *towers.texts_of(frame))],
         material.folder() / "tokenizer.json",
     )
-    course = Course(towers.STEPS, towers.RATE, minutes)
-    model = towers.learn(frames, words, course, seed, tell)
-    said = f"{len(frames):,} frames of train seeds and what people wrote about them"
-    course_run = ships.Course(seed, said, course.step, towers.BATCH, course.seconds)
-    keep_towers(model, words, out, course_run, tell)
+    course = TrainingSchedule(towers.STEPS, towers.RATE, minutes)
+    model = towers.train_clip(frames, words, course, seed, log)
+    trained_on = f"{len(frames):,} frames of train seeds and what people wrote about them"
+    course_run = ships.TrainingFacts(seed, trained_on, course.step, towers.BATCH, course.seconds)
+    export_towers(model, words, out, course_run, log)
 
 
-def keep_towers(model: Any, words: Path, out: Path, course: ships.Course, tell: Tell) -> None:
-    from tagline.experts.appearance import forget, save_towers
-    from tagline.experts.appearance import towers as open_towers
+def export_towers(model: Any, words: Path, out: Path, course: ships.TrainingFacts, log: Log) -> None:
+    from tagline.experts.appearance import unload_all, save_clip
+    from tagline.experts.appearance import clip_encoder as open_towers
 
-    folder = emptied(out / "clip")
-    save_towers(
+    folder = empty_folder(out / "clip")
+    save_clip(
         model,
         folder,
         towers.architecture(words),
@@ -213,23 +229,23 @@ def keep_towers(model: Any, words: Path, out: Path, course: ships.Course, tell: 
         tokenizer=words,
         half=True,
     )
-    forget()
+    unload_all()
     frames = material.frames("val", VAL_FRAMES)
     looking = open_towers(str(folder))
     figures: dict[str, float] = {
         f"{name} of {len(frames)} frames by a sentence": figure
         for name, figure in towers.recall(looking, frames).items()
     }
-    names = looking.encode_texts([f"a photo of a {place}." for place in material.PLACES])
+    names = looking.encode_texts([f"a photo of a {place}." for place in material.SCENE_NAMES])
     seen = np.concatenate([looking.encode_frames(frame.picture[None]) for frame in frames])
     best = (seen @ names.T).argmax(1)
     figures["scene by its name"] = choosing.accuracy(best, [frame.scene for frame in frames])
-    tell(f"clip: {figures}")
+    log(f"clip: {figures}")
     uses = ["appearance/tower", "scene/zero-shot"]
-    ships.ship(folder, "CLIP of the playhouse", uses, ships.OURS, course, figures)
+    ships.export_weights(folder, "CLIP of the playhouse", uses, ships.APACHE, course, figures)
 
 
-def emptied(folder: Path) -> Path:
+def empty_folder(folder: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     return folder

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-Tell = Callable[[str], None]  # a line for whoever watches
+Log = Callable[[str], None]  # a line for whoever watches
 
 
 @dataclass
-class Course:
+class TrainingSchedule:
     """So many steps, or so many minutes if those are over sooner; the learning rate knows how far it is.
 
     A rise over the first part, then a cosine down to nearly nothing.
@@ -48,7 +48,7 @@ class Course:
         return time.monotonic() - self.began
 
 
-class Mean:
+class WeightAverage:
     """A running mean of a model's weights: less noisy than any of them."""
 
     def __init__(self, model: Any, reach: float = 400.0) -> None:
@@ -68,7 +68,7 @@ class Mean:
                     own.copy_(new)
 
 
-def optimiser(model: Any, rate: float, decay: float = 0.05) -> Any:
+def adamw(model: Any, rate: float, decay: float = 0.05) -> Any:
     """AdamW; what is no matrix is not pulled to zero."""
     import torch
 
@@ -78,7 +78,7 @@ def optimiser(model: Any, rate: float, decay: float = 0.05) -> Any:
     return torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98))
 
 
-def descend(optim: Any, loss: Any, model: Any, rate: float, clip: float = 10.0) -> None:
+def optimiser_step(optim: Any, loss: Any, model: Any, rate: float, clip: float = 10.0) -> None:
     """One step down."""
     import torch
 
@@ -90,7 +90,7 @@ def descend(optim: Any, loss: Any, model: Any, rate: float, clip: float = 10.0) 
     optim.step()
 
 
-def endless(count: int, size: int, rng: np.random.Generator) -> Iterator[npt.NDArray[np.int64]]:
+def endless_batches(count: int, size: int, rng: np.random.Generator) -> Iterator[npt.NDArray[np.int64]]:
     """Batches of numbers below `count`, shuffled anew each time all were there."""
     waiting = np.empty(0, np.int64)
     while True:
@@ -106,7 +106,7 @@ def device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def lower(where: str) -> Any:
+def autocast(where: str) -> Any:
     """Half of the bits in matrix products, on processors that are faster so."""
     import torch
 

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tagline.benchmarks.playhouse import language, stage
-from tagline.benchmarks.playhouse.cast import held_out
+from tagline.benchmarks.playhouse.cast import in_test_only
 from tagline.benchmarks.playhouse.looks import PERSONS
 from tagline.benchmarks.playhouse.motions import MOTIONS
 from tagline.benchmarks.playhouse.props import OBJECTS, OUTDOOR_ONLY
@@ -30,9 +30,9 @@ from tagline.benchmarks.playhouse.scenes import SCENES
 from tagline.benchmarks.playhouse.sets import VERSION
 from tagline.experts.stock.digest import cache_home
 
-THINGS = (*OBJECTS, *PERSONS)  # what a detector is asked for, persons last
-PLACES = tuple(SCENES)
-DEEDS = tuple(MOTIONS)
+DETECTOR_CLASSES = (*OBJECTS, *PERSONS)  # what a detector is asked for, persons last
+SCENE_NAMES = tuple(SCENES)
+MOTION_NAMES = tuple(MOTIONS)
 VISIBLE = 0.3  # share of a thing that must show before a detector is asked for it
 LONGER = 320  # pixels of the longer side of the frames
 SIDE = 80  # pixels of either side of the windows' frames
@@ -40,13 +40,13 @@ LENGTH, STEP = 8, 0.25  # frames of a window, seconds between them
 SHARD = 250  # seeds of one file
 
 # Sentences about what one picture can show. What is said or written is nobody's to see in it.
-LOOKED_AT = frozenset(("motion", "full", "scene", "object", "clothes", "pair"))
+VISUAL_FOCUS = frozenset(("motion", "full", "scene", "object", "clothes", "pair"))
 
 Pictures = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class TrainingFrame:
     """One picture, uint8 [h, w, 3], and what is in it."""
 
     picture: Pictures
@@ -56,7 +56,7 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
-class Windows:
+class MotionWindows:
     """pictures: uint8 [N, LENGTH, SIDE, SIDE, 3]; shares: float32 [N, K], of the motions seen; rows
     without any motion are all zeros. middles: float32 [N, 2], x and y of somebody who moves, in shares of
     the picture; NaN where nobody does."""
@@ -66,24 +66,24 @@ class Windows:
     middles: npt.NDArray[np.float32]
 
 
-def frames(split: str, seeds: int, jobs: int | None = None) -> list[Frame]:
+def frames(split: str, seeds: int, jobs: int | None = None) -> list[TrainingFrame]:
     """A frame of every shot of the first so many seeds of a split."""
     return list(_read_frames(_shards("frames", split, seeds, _draw_frames, jobs)))
 
 
-def crowds(split: str, seeds: int, jobs: int | None = None) -> list[Frame]:
+def crowded_frames(split: str, seeds: int, jobs: int | None = None) -> list[TrainingFrame]:
     """A frame of each seed with many more persons and things than a video has: a detector learns from
     each of them, so it learns sooner. Who never meets in training videos never meets here."""
     return list(_read_frames(_shards("crowds", split, seeds, _draw_crowds, jobs)))
 
 
-def windows(split: str, seeds: int, jobs: int | None = None) -> Windows:
+def windows(split: str, seeds: int, jobs: int | None = None) -> MotionWindows:
     """Two windows of every one of the first so many seeds of a split."""
     shards = []
     for path in _shards("windows", split, seeds, _draw_windows, jobs):
         with np.load(path, allow_pickle=False) as shard:
             shards.append((shard["pictures"], shard["shares"], shard["middles"]))
-    return Windows(*map(np.concatenate, zip(*shards, strict=True)))
+    return MotionWindows(*map(np.concatenate, zip(*shards, strict=True)))
 
 
 def folder() -> Path:
@@ -116,24 +116,26 @@ def _shards(
     return paths
 
 
-def _read_frames(paths: Iterable[Path]) -> Iterator[Frame]:
+def _read_frames(paths: Iterable[Path]) -> Iterator[TrainingFrame]:
     for path in paths:
         with np.load(path, allow_pickle=False) as shard:
             groups = {key: shard[key] for key in shard.files}
         for row in json.loads(groups.pop("labels").tobytes().decode()):
             picture = groups[row["group"]][row["at"]]
             boxes = np.array(row["boxes"], np.float32).reshape(-1, 5)
-            yield Frame(picture, boxes, row["scene"], tuple(row["texts"]))
+            yield TrainingFrame(picture, boxes, row["scene"], tuple(row["texts"]))
 
 
-class _Frames:
+class _FrameWriter:
     """Frames on their way into a file: pictures of one shape together, labels as text."""
 
     def __init__(self) -> None:
         self.groups: dict[str, list[Pictures]] = {}
         self.labels: list[dict[str, Any]] = []
 
-    def add(self, world: Scenario, shot: Shot, rng: Random, captions: Sequence[language.Caption]) -> None:
+    def add(
+        self, world: Scenario, shot: Shot, rng: Random, captions: Sequence[language.WrittenCaption]
+    ) -> None:
         """The picture at a random moment of a shot of the world."""
         number = round(rng.uniform(shot.start, shot.end) * world.fps - 0.5)
         time = min(max(number / world.fps, shot.start), shot.end - 1e-6)
@@ -141,13 +143,13 @@ class _Frames:
         picture = _fitted(next(compressed([drawn], world, rng)), LONGER)
         name = f"pictures-{picture.shape[0]}x{picture.shape[1]}"
         group = self.groups.setdefault(name, [])
-        texts = [c.text for c in captions if c.focus in LOOKED_AT and c.start <= time < c.end]
+        texts = [c.text for c in captions if c.focus in VISUAL_FOCUS and c.start <= time < c.end]
         self.labels.append(
             {
                 "group": name,
                 "at": len(group),
                 "boxes": _boxes(world, time),
-                "scene": PLACES.index(shot.scene),
+                "scene": SCENE_NAMES.index(shot.scene),
                 "texts": list(dict.fromkeys(texts)),
             }
         )
@@ -159,7 +161,7 @@ class _Frames:
 
 
 def _draw_frames(seeds: Sequence[int], path: Path) -> None:
-    made = _Frames()
+    made = _FrameWriter()
     for seed in seeds:
         world, rng = scenario(seed), Random(f"frames {seed}")
         captions = language.captions(seed)
@@ -169,7 +171,7 @@ def _draw_frames(seeds: Sequence[int], path: Path) -> None:
 
 
 def _draw_crowds(seeds: Sequence[int], path: Path) -> None:
-    made = _Frames()
+    made = _FrameWriter()
     for seed in seeds:
         rng = Random(f"crowd {seed}")
         world = scenario(seed)
@@ -185,7 +187,7 @@ def _crowded(shot: Shot, rng: Random) -> Shot:
     taken = [actor.x for actor in crowd]
     for name in rng.sample(OBJECTS, 12):
         unfit = name in OUTDOOR_ONLY and SCENES[shot.scene].indoors
-        if unfit or any(held_out("person object", actor.kind, name) for actor in crowd):
+        if unfit or any(in_test_only("person object", actor.kind, name) for actor in crowd):
             continue
         places = [rng.uniform(0.06, 0.94) for _ in range(5)]
         taken.append(max(places, key=lambda x: min((abs(x - other) for other in taken), default=1.0)))
@@ -196,7 +198,7 @@ def _crowded(shot: Shot, rng: Random) -> Shot:
 def _boxes(world: Scenario, time: float) -> list[list[float]]:
     return [
         [
-            THINGS.index(box.name),
+            DETECTOR_CLASSES.index(box.name),
             *(round(v, 4) for v in (box.x + box.width / 2, box.y + box.height / 2, box.width, box.height)),
         ]
         for box in stage.boxes(world, time)
@@ -214,7 +216,7 @@ def _draw_windows(seeds: Sequence[int], path: Path) -> None:
             numbers = [int((start + i * STEP) * world.fps) for i in range(LENGTH)]
             drawn = [np.asarray(stage.picture(world, number / world.fps, number)) for number in numbers]
             seen = [_squeezed(picture) for picture in compressed(drawn, world, rng)]
-            share, middle = moving(world, [number / world.fps for number in numbers[1::2]])
+            share, middle = motion_shares(world, [number / world.fps for number in numbers[1::2]])
             pictures.append(np.stack(seen))
             shares.append(share)
             middles.append(middle)
@@ -226,18 +228,18 @@ def _halved(world: Scenario) -> Scenario:
     return replace(world, width=world.width // 2, height=world.height // 2)
 
 
-def moving(
+def motion_shares(
     world: Scenario, times: Sequence[float]
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """How much of what moves at these times is each motion, float32 [K] that sums to 1, or zeros; and
     about where the first who moves is, float32 [2], or NaN."""
-    found = np.zeros(len(DEEDS), np.float32)
+    found = np.zeros(len(MOTION_NAMES), np.float32)
     places: list[tuple[float, float]] = []
     for time in times:
         seen = {box.name: box for box in stage.boxes(world, time) if box.person and box.visible >= VISIBLE}
-        movers = [a for a in world.shot_at(time).actors if a.kind in seen and a.motion in DEEDS]
+        movers = [a for a in world.shot_at(time).actors if a.kind in seen and a.motion in MOTION_NAMES]
         for actor in movers:
-            found[DEEDS.index(actor.motion)] += 1
+            found[MOTION_NAMES.index(actor.motion)] += 1
         for box in [seen[actor.kind] for actor in movers[:1]]:
             places.append((box.x + box.width / 2, box.y + box.height / 2))
     middle = np.mean(places, 0) if places else np.full(2, np.nan)

@@ -8,12 +8,20 @@ import numpy as np
 import numpy.typing as npt
 
 from tagline.benchmarks.playhouse.training import material
-from tagline.benchmarks.playhouse.training.loop import Course, Mean, Tell, descend, device, endless, optimiser
-from tagline.benchmarks.playhouse.training.material import DEEDS, Windows
+from tagline.benchmarks.playhouse.training.loop import (
+    TrainingSchedule,
+    WeightAverage,
+    Log,
+    optimiser_step,
+    device,
+    endless_batches,
+    adamw,
+)
+from tagline.benchmarks.playhouse.training.material import MOTION_NAMES, MotionWindows
 
 ARCH = "x3d_s"
 ARGUMENTS: dict[str, Any] = {
-    "model_num_class": len(DEEDS),
+    "model_num_class": len(MOTION_NAMES),
     "input_clip_length": material.LENGTH,
     "input_crop_size": material.SIDE,
     "width_factor": 1.0,
@@ -29,11 +37,11 @@ RATE = 3e-3
 # Height and width of what is shown around somebody who moves, growing to the whole frame: who is to be
 # learned about fills the picture first. On whole frames alone nothing was learned for thousands of steps.
 WHOLE = (material.SIDE, material.SIDE)
-SHOWN = ((48, 64), (48, 64), (48, 64), (56, 64), (64, 72), (72, 80), WHOLE, WHOLE, WHOLE, WHOLE)
-ALONE = 0.3  # share of the course in which only windows with one kind of motion are shown
+CROP_SIZES = ((48, 64), (48, 64), (48, 64), (56, 64), (64, 72), (72, 80), WHOLE, WHOLE, WHOLE, WHOLE)
+ONE_MOTION_SHARE = 0.3  # share of the course in which only windows with one kind of motion are shown
 
 
-def learn(windows: Windows, course: Course, seed: int, tell: Tell) -> Any:
+def train_motion_model(windows: MotionWindows, course: TrainingSchedule, seed: int, log: Log) -> Any:
     import torch
 
     from tagline.experts.motion import build_motion
@@ -42,41 +50,41 @@ def learn(windows: Windows, course: Course, seed: int, tell: Tell) -> Any:
     rng = np.random.default_rng(seed)
     where = device()
     model: Any = build_motion(ARCH, ARGUMENTS)
-    _see_change(model.blocks[0].conv.conv_xy.weight)
+    _temporal_filters(model.blocks[0].conv.conv_xy.weight)
     head = model.blocks[-1]
     made = head.pool.pool, head.activation
     # While it learns, pictures have several sizes, and the loss wants logits.
     head.pool.pool, head.activation = torch.nn.AdaptiveAvgPool3d(1), None
     model = model.to(where, memory_format=torch.channels_last_3d).train()
-    optim, mean = optimiser(model, RATE, 0.02), Mean(model, reach=150.0)
+    optim, mean = adamw(model, RATE, 0.02), WeightAverage(model, reach=150.0)
     plain = np.flatnonzero(windows.shares.max(1) > 0.99)
-    few, every = endless(len(plain), BATCH, rng), endless(len(windows.pictures), BATCH, rng)
-    mirrored = [DEEDS.index(_mirror(deed)) for deed in DEEDS]
+    few, every = endless_batches(len(plain), BATCH, rng), endless_batches(len(windows.pictures), BATCH, rng)
+    mirrored = [MOTION_NAMES.index(_mirror(deed)) for deed in MOTION_NAMES]
     lately: list[float] = []
     for rate in course:
-        chosen = plain[next(few)] if course.share < ALONE else next(every)
+        chosen = plain[next(few)] if course.share < ONE_MOTION_SHARE else next(every)
         shares = windows.shares[chosen]
         flip = rng.random(BATCH) < 0.5
         shares = np.where(flip[:, None], shares[:, mirrored], shares)
         # Where nothing moves, any motion is as unlikely as the other: none passes the expert's threshold.
         nothing = shares.sum(1, keepdims=True) == 0
-        shares = np.where(nothing, 1 / len(DEEDS), shares).astype(np.float32)
-        stage = min(int(course.share * len(SHOWN)), len(SHOWN) - 1)
-        shown = SHOWN[max(stage - int(rng.integers(2)), 0)]  # some of the stage before
-        pictures = _varied(windows.pictures[chosen], windows.middles[chosen], shown, flip, rng)
+        shares = np.where(nothing, 1 / len(MOTION_NAMES), shares).astype(np.float32)
+        stage = min(int(course.share * len(CROP_SIZES)), len(CROP_SIZES) - 1)
+        shown = CROP_SIZES[max(stage - int(rng.integers(2)), 0)]  # some of the stage before
+        pictures = _augment(windows.pictures[chosen], windows.middles[chosen], shown, flip, rng)
         answers = model(pictures.to(where, memory_format=torch.channels_last_3d))  # [N, K]
         loss = -(torch.from_numpy(shares).to(where) * answers.log_softmax(1)).sum(1).mean()
-        descend(optim, loss, model, rate, clip=5.0)
+        optimiser_step(optim, loss, model, rate, clip=5.0)
         mean.take(model)
         lately.append(loss.item())
         if course.step % 50 == 49:
-            tell(f"step {course.step + 1}, {course.share:.0%}, {course.seconds:.0f} s: {np.mean(lately):.3f}")
+            log(f"step {course.step + 1}, {course.share:.0%}, {course.seconds:.0f} s: {np.mean(lately):.3f}")
             lately.clear()
     mean.model.blocks[-1].pool.pool, mean.model.blocks[-1].activation = made
     return mean.model
 
 
-def _see_change(over_time: Any) -> None:
+def _temporal_filters(over_time: Any) -> None:
     """Begin with filters over time of which three in four see only what changes. [C, 1, 5, 1, 1]"""
     import torch
 
@@ -92,7 +100,7 @@ def _mirror(deed: str) -> str:
     return " ".join(swapped.get(word, word) for word in deed.split())
 
 
-def _varied(
+def _augment(
     pictures: npt.NDArray[np.uint8],
     middles: npt.NDArray[np.float32],
     shown: tuple[int, int],
@@ -126,7 +134,7 @@ def _varied(
     return (seen - mean) / std
 
 
-def answers(model: Any, windows: Windows) -> npt.NDArray[np.float32]:
+def predictions(model: Any, windows: MotionWindows) -> npt.NDArray[np.float32]:
     """What the model says of windows as they are: float32 [N, K]."""
     import torch
 

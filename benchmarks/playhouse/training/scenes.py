@@ -8,8 +8,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tagline.benchmarks.playhouse.training.loop import Course, Mean, Tell, descend, device, endless, optimiser
-from tagline.benchmarks.playhouse.training.material import PLACES, Frame
+from tagline.benchmarks.playhouse.training.loop import (
+    TrainingSchedule,
+    WeightAverage,
+    Log,
+    optimiser_step,
+    device,
+    endless_batches,
+    adamw,
+)
+from tagline.benchmarks.playhouse.training.material import SCENE_NAMES, TrainingFrame
 
 SIDE = 96
 BATCH = 64
@@ -18,7 +26,7 @@ RATE = 1.5e-3
 MEAN = STD = (0.5, 0.5, 0.5)
 
 
-def squeezed(frames: Sequence[Frame], side: int) -> npt.NDArray[np.uint8]:
+def as_squares(frames: Sequence[TrainingFrame], side: int) -> npt.NDArray[np.uint8]:
     """All pictures as squares: uint8 [N, side, side, 3]."""
     from PIL import Image
 
@@ -26,7 +34,7 @@ def squeezed(frames: Sequence[Frame], side: int) -> npt.NDArray[np.uint8]:
     return np.stack([np.asarray(Image.fromarray(frame.picture).resize(size, how)) for frame in frames])
 
 
-def learn(frames: Sequence[Frame], course: Course, seed: int, tell: Tell) -> Any:
+def train_scene_model(frames: Sequence[TrainingFrame], course: TrainingSchedule, seed: int, log: Log) -> Any:
     import torch
     from torch.nn import functional as F
     from transformers import ViTConfig, ViTForImageClassification
@@ -41,30 +49,30 @@ def learn(frames: Sequence[Frame], course: Course, seed: int, tell: Tell) -> Any
         intermediate_size=256,
         image_size=SIDE,
         patch_size=16,
-        id2label=dict(enumerate(PLACES)),
-        label2id={name: number for number, name in enumerate(PLACES)},
+        id2label=dict(enumerate(SCENE_NAMES)),
+        label2id={name: number for number, name in enumerate(SCENE_NAMES)},
     )
     model: Any = ViTForImageClassification(config)
     model = model.to(where).train()
-    optim, mean = optimiser(model, RATE), Mean(model, reach=200.0)
-    pictures, scenes = squeezed(frames, SIDE), np.array([frame.scene for frame in frames])
-    order = endless(len(frames), BATCH, rng)
+    optim, mean = adamw(model, RATE), WeightAverage(model, reach=200.0)
+    pictures, scenes = as_squares(frames, SIDE), np.array([frame.scene for frame in frames])
+    order = endless_batches(len(frames), BATCH, rng)
     lately: list[float] = []
     for rate in course:
         chosen = next(order)
-        seen = varied(pictures[chosen], rng, MEAN, STD).to(where)
+        seen = augment(pictures[chosen], rng, MEAN, STD).to(where)
         truth = torch.from_numpy(scenes[chosen]).to(where)
         loss = F.cross_entropy(model(pixel_values=seen).logits, truth, label_smoothing=0.05)
-        descend(optim, loss, model, rate, clip=1.0)
+        optimiser_step(optim, loss, model, rate, clip=1.0)
         mean.take(model)
         lately.append(loss.item())
         if course.step % 100 == 99:
-            tell(f"step {course.step + 1}, {course.share:.0%}, {course.seconds:.0f} s: {np.mean(lately):.3f}")
+            log(f"step {course.step + 1}, {course.share:.0%}, {course.seconds:.0f} s: {np.mean(lately):.3f}")
             lately.clear()
     return mean.model
 
 
-def varied(
+def augment(
     pictures: npt.NDArray[np.uint8], rng: np.random.Generator, mean: Sequence[float], std: Sequence[float]
 ) -> Any:
     """Mirrored, cut a little, lighter or darker. uint8 [N, h, w, 3] to normalised float32 [N, 3, h, w]."""
@@ -86,12 +94,12 @@ def varied(
     return (seen - torch.tensor(mean).view(1, 3, 1, 1)) / torch.tensor(std).view(1, 3, 1, 1)
 
 
-def answers(model: Any, frames: Sequence[Frame]) -> npt.NDArray[np.float32]:
+def predictions(model: Any, frames: Sequence[TrainingFrame]) -> npt.NDArray[np.float32]:
     """Shares of belief: float32 [N, K]."""
     import torch
 
     where = next(model.parameters()).device
-    pictures = torch.from_numpy(squeezed(frames, SIDE)).permute(0, 3, 1, 2)
+    pictures = torch.from_numpy(as_squares(frames, SIDE)).permute(0, 3, 1, 2)
     found = []
     with torch.inference_mode():
         for start in range(0, len(pictures), BATCH):

@@ -11,12 +11,12 @@ from typing import Any
 from tagline.benchmarks import records
 from tagline.experts.stock import digest
 
-OURS = "Apache-2.0"
+APACHE = "Apache-2.0"
 AGPL = "AGPL-3.0"  # as everything made with ultralytics
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
+class TrainingFacts:
     """How a model came about, for its card."""
 
     seed: int
@@ -26,12 +26,12 @@ class Course:
     seconds: float  # of wall time
 
 
-def ship(
+def export_weights(
     folder: Path,
     title: str,
     uses: Sequence[str],
     licence: str,
-    course: Course,
+    course: TrainingFacts,
     figures: Mapping[str, float],
     notes: str = "",
 ) -> None:
@@ -51,7 +51,7 @@ def _card(
     title: str,
     uses: Sequence[str],
     licence: str,
-    course: Course,
+    course: TrainingFacts,
     figures: Mapping[str, float],
     notes: str,
 ) -> str:
@@ -76,7 +76,7 @@ def _card(
     return "\n".join(lines) + "\n"
 
 
-def halved(model: Any) -> Any:
+def half_precision(model: Any) -> Any:
     """A copy in half precision, its whole numbers as they are."""
     import copy
 

@@ -11,17 +11,17 @@ import numpy as np
 import numpy.typing as npt
 
 from tagline.benchmarks.playhouse.training.loop import (
-    Course,
-    Mean,
-    Tell,
-    descend,
+    TrainingSchedule,
+    WeightAverage,
+    Log,
+    optimiser_step,
     device,
-    endless,
-    lower,
-    optimiser,
+    endless_batches,
+    autocast,
+    adamw,
 )
-from tagline.benchmarks.playhouse.training.material import PLACES, THINGS, Frame
-from tagline.benchmarks.playhouse.training.scenes import squeezed, varied
+from tagline.benchmarks.playhouse.training.material import SCENE_NAMES, DETECTOR_CLASSES, TrainingFrame
+from tagline.benchmarks.playhouse.training.scenes import as_squares, augment
 
 SIDE = 96
 BATCH = 96
@@ -49,10 +49,10 @@ _PLACE = ("a photo of a {}.", "a video frame of a {}.", "{}", "in the {}", "the 
 _THING = ("a photo of a {}.", "{}", "a {}", "there is a {}")
 
 
-def texts_of(frame: Frame) -> list[str]:
+def texts_of(frame: TrainingFrame) -> list[str]:
     """What somebody could write about the picture in a word or two, from what is known of it."""
-    place = PLACES[frame.scene]
-    names = list(dict.fromkeys(THINGS[int(kind)] for kind in frame.boxes[:, 0]))
+    place = SCENE_NAMES[frame.scene]
+    names = list(dict.fromkeys(DETECTOR_CLASSES[int(kind)] for kind in frame.boxes[:, 0]))
     texts = [form.format(place) for form in _PLACE]
     texts += [form.format(name) for name in names for form in _THING]
     if names:
@@ -60,7 +60,7 @@ def texts_of(frame: Frame) -> list[str]:
     return texts
 
 
-def tokenizer(texts: Sequence[str], path: Path) -> Path:
+def train_tokenizer(texts: Sequence[str], path: Path) -> Path:
     """Byte pairs learned from the texts; the end token has the highest number, as open_clip expects."""
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
@@ -89,57 +89,61 @@ def architecture(path: Path) -> dict[str, Any]:
     return {**MODEL, "text_cfg": {**MODEL["text_cfg"], "vocab_size": words}}
 
 
-def learn(frames: Sequence[Frame], words: Path, course: Course, seed: int, tell: Tell) -> Any:
+def train_clip(
+    frames: Sequence[TrainingFrame], words: Path, course: TrainingSchedule, seed: int, log: Log
+) -> Any:
     """The towers. `words` is where the tokenizer was written."""
     import torch
     from torch.nn import functional as F
 
-    from tagline.experts.appearance import _own_tokenizer, build_towers, encode_text
+    from tagline.experts.appearance import tokenizer_from_file, build_clip, encode_text
 
     torch.manual_seed(seed)
     rng, choose = np.random.default_rng(seed), Random(seed)
     where = device()
-    model: Any = build_towers(architecture(words)).to(where).train()
-    optim, mean = optimiser(model, RATE, 0.1), Mean(model, reach=200.0)
-    tokenize = _own_tokenizer(words, LENGTH, 0)
+    model: Any = build_clip(architecture(words)).to(where).train()
+    optim, mean = adamw(model, RATE, 0.1), WeightAverage(model, reach=200.0)
+    tokenize = tokenizer_from_file(words, LENGTH, 0)
     frames = [frame for frame in frames if frame.texts]
-    pictures = squeezed(frames, SIDE)
-    order = endless(len(frames), BATCH, rng)
+    pictures = as_squares(frames, SIDE)
+    order = endless_batches(len(frames), BATCH, rng)
     lately: list[float] = []
     for rate in course:
         chosen = next(order)
-        said = [
+        text_features = [
             choose.choice(frames[i].texts if choose.random() < 0.7 else texts_of(frames[i])) for i in chosen
         ]
-        seen = varied(pictures[chosen], rng, MEAN, STD).to(where)
-        tokens = tokenize(said).to(where)
-        with lower(where):
-            looks, words_of = model.encode_image(seen), encode_text(model, tokens)
-        a, b = F.normalize(looks.float(), dim=-1), F.normalize(words_of.float(), dim=-1)
-        alike = model.logit_scale.exp() * a @ b.T
+        seen = augment(pictures[chosen], rng, MEAN, STD).to(where)
+        tokens = tokenize(text_features).to(where)
+        with autocast(where):
+            image_features, words_of = model.encode_image(seen), encode_text(model, tokens)
+        a, b = F.normalize(image_features.float(), dim=-1), F.normalize(words_of.float(), dim=-1)
+        logits = model.logit_scale.exp() * a @ b.T
         # Who wrote the same words meant the same: neither picture is wrong for them.
-        same = torch.tensor([[one == other for other in said] for one in said], device=where).float()
+        same = torch.tensor(
+            [[one == other for other in text_features] for one in text_features], device=where
+        ).float()
         goal = same / same.sum(1, keepdim=True)
-        loss = (F.cross_entropy(alike, goal) + F.cross_entropy(alike.T, goal)) / 2
-        descend(optim, loss, model, rate, clip=1.0)
+        loss = (F.cross_entropy(logits, goal) + F.cross_entropy(logits.T, goal)) / 2
+        optimiser_step(optim, loss, model, rate, clip=1.0)
         with torch.no_grad():
             model.logit_scale.clamp_(0, np.log(100))
         mean.take(model)
         lately.append(loss.item())
         if course.step % 50 == 49:
-            tell(f"step {course.step + 1}, {course.share:.0%}, {course.seconds:.0f} s: {np.mean(lately):.3f}")
+            log(f"step {course.step + 1}, {course.share:.0%}, {course.seconds:.0f} s: {np.mean(lately):.3f}")
             lately.clear()
     return mean.model
 
 
-def recall(towers: Any, frames: Sequence[Frame], seed: int = 0) -> dict[str, float]:
+def recall(towers: Any, frames: Sequence[TrainingFrame], seed: int = 0) -> dict[str, float]:
     """How often the right picture is among the first 1, 5, 10 for a sentence about it."""
     choose = Random(seed)
     frames = [frame for frame in frames if frame.texts]
-    said = [choose.choice(frame.texts) for frame in frames]
-    looks: npt.NDArray[np.float32] = np.concatenate(
+    text_features = [choose.choice(frame.texts) for frame in frames]
+    image_features: npt.NDArray[np.float32] = np.concatenate(
         [towers.encode_frames(frame.picture[None]) for frame in frames]
     )
-    alike = towers.encode_texts(said) @ looks.T
-    rank = (alike > np.diag(alike)[:, None]).sum(1)
+    similarities = towers.encode_texts(text_features) @ image_features.T
+    rank = (similarities > np.diag(similarities)[:, None]).sum(1)
     return {f"recall_at_{k}": round(float((rank < k).mean()), 3) for k in (1, 5, 10)}
