@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tagline.benchmarks import aims, records
+from tagline.benchmarks.registry import measurements, record as records
 from tagline.benchmarks.papers import pages
 from tagline.benchmarks.papers.studies import STUDIES
 
@@ -62,7 +62,7 @@ def write(path: Path = PAGE) -> bool:
     path.write_text(text, encoding="utf-8")
     growth = (records.read("speed") or {}).get("details", {}).get("growth")
     if growth and before != text:
-        from tagline.benchmarks.speed.growth import draw
+        from tagline.benchmarks.speed.stages import draw
 
         draw(growth, path.parent / GROWTH)
     return before != text
@@ -77,7 +77,7 @@ def _contents(by_name: Mapping[str, Record], names: Sequence[str]) -> list[str]:
     found = ["| measurement | what | aims met | measured |", "|---|---|---|---|"]
     for name in names:
         record = by_name[name]
-        set_aims = {key: aim for key, aim in aims.AIMS.get(name, {}).items() if key in record["values"]}
+        set_aims = {key: aim for key, aim in measurements.AIMS.get(name, {}).items() if key in record["values"]}
         met = sum(aim.met(record["values"][key]) for key, aim in set_aims.items())
         aims_met = f"{met} of {len(set_aims)}" if set_aims else ""
         found.append(f"| [{name}](#{name}) | {_description(name)} | {aims_met} | {record['date'][:10]} |")
@@ -91,15 +91,15 @@ def section(record: Record) -> list[str]:
     """A measurement with its figures."""
     name, values = record["name"], record["values"]
     found = [f"## {name}", "", f"{_description(name)[:1].upper()}{_description(name)[1:]}.", ""]
-    if name in aims.NOTES:
-        found += [aims.NOTES[name], ""]
+    if name in measurements.NOTES:
+        found += [measurements.NOTES[name], ""]
     shown = {key: value for key, value in values.items() if not _is_edge(key, values)}
     grid = _grid(shown) if len(shown) > FEW else None
     found += _figure_list(record, shown) if grid is None else _figure_grid(record, *grid)
     found += _stages(record.get("details", {}))
     missed = [
         f"`{key}` {_figure(values[key])}, aim {aim}"
-        for key, aim in aims.AIMS.get(name, {}).items()
+        for key, aim in measurements.AIMS.get(name, {}).items()
         if key in values and not aim.met(values[key])
     ]
     if missed:
@@ -108,7 +108,7 @@ def section(record: Record) -> list[str]:
 
 
 def _figure_list(record: Record, shown: Mapping[str, Any]) -> list[str]:
-    own = aims.AIMS.get(record["name"], {})
+    own = measurements.AIMS.get(record["name"], {})
     has_aims = any(key in own for key in shown)
     has_limits = any(interval(record, key) for key in shown)
     head = ["figure", "value", *["95 % interval"] * has_limits, *["aim"] * has_aims]

@@ -24,12 +24,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from tagline.experts import devices, weights
+from tagline.experts import devices
+from tagline.experts.weights import registry
 from tagline.experts.footage import Footage, Sampling, View, Windows
-from tagline.experts.seeing.pictures import Preparation, batched, top_classes, no_frames_note, end_with_video
-from tagline.experts.stock import safe
+from tagline.experts.vision.frames import Preparation, batched, top_classes, no_frames_note, end_with_video
+from tagline.experts.weights import check
 from tagline.experts.tags import Modality, Report, Sighting, to_spans
-from tagline.experts.weighed import BaseExpert, labels
+from tagline.experts.base import BaseExpert, labels
 
 if TYPE_CHECKING:
     import torch
@@ -104,7 +105,7 @@ class MotionSettings:
     """What can be set of the motion expert."""
 
     collection: str = "public"
-    weights: str | None = None
+    registry: str | None = None
     windows: int = 4  # looked at in each video
     confidence: float = 0.3
     tags: int = 2  # motions a window at most
@@ -127,7 +128,7 @@ class MotionExpert(BaseExpert):
         super().__init__(**settings)
         try:
             self.config = read_motion_config(self.find("classifier"))
-        except weights.WeightsMissing:
+        except registry.WeightsMissing:
             self.config = MotionConfig.published(DEFAULT_ARCHITECTURE)
         window, side = self.config.window, self.config.preparation.side
         self.sampling = Windows(self.settings.windows, window.length, window.step, side)
@@ -195,13 +196,13 @@ def motion_architecture(name: str) -> Architecture:
     return ARCHITECTURES[name]
 
 
-def read_motion_config(found: weights.LocalWeights | Path) -> MotionConfig:
+def read_motion_config(found: registry.LocalWeights | Path) -> MotionConfig:
     """Read a folder's config.json. Raises WeightsMissing if it describes no model that we know."""
     path = found if isinstance(found, Path) else found.path
     folder = path if path.is_dir() else path.parent
     file = folder / "config.json"
     try:
-        config = safe.read_config(file)
+        config = check.read_config(file)
         # A converted public checkpoint says only which one it was.
         plan = MotionConfig.published(config.get("arch") or str(config.get("name", "")).replace("-", "_"))
         plain = all(_is_plain(value) for value in config.get("arguments", {}).values())
@@ -214,8 +215,8 @@ def read_motion_config(found: weights.LocalWeights | Path) -> MotionConfig:
             Preparation.of(config["preparation"]) if "preparation" in config else plan.preparation,
             Window(**config["window"]) if "window" in config else plan.window,
         )
-    except (safe.UnsafeWeights, TypeError, ValueError, AttributeError) as error:
-        raise weights.WeightsMissing(f"{file} describes no motion model ({error})") from error
+    except (check.UnsafeWeights, TypeError, ValueError, AttributeError) as error:
+        raise registry.WeightsMissing(f"{file} describes no motion model ({error})") from error
 
 
 def build_motion(arch: str, arguments: Mapping[str, Any] | None = None) -> torch.nn.Module:
@@ -274,7 +275,7 @@ def save_motion(
     return folder
 
 
-def load_motion(found: weights.LocalWeights) -> tuple[torch.nn.Module, MotionConfig]:
+def load_motion(found: registry.LocalWeights) -> tuple[torch.nn.Module, MotionConfig]:
     """The model in float32 and what its folder says of it."""
     from safetensors.torch import load_file
 
@@ -296,7 +297,7 @@ class VideoClassifier:
         self.bfloat16 = devices.use_bfloat16(device, precision)
 
     @classmethod
-    def open(cls, found: weights.LocalWeights, device: str, precision: str = "auto") -> VideoClassifier:
+    def open(cls, found: registry.LocalWeights, device: str, precision: str = "auto") -> VideoClassifier:
         model, plan = load_motion(found)
         return cls(model, plan, device, precision)
 

@@ -6,12 +6,14 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
-
 from tagline.experts import devices
 from tagline.experts.footage import Footage, PerSecond, Sampling, View
-from tagline.experts.seeing.pictures import batched, frame_spans, no_frames_note
+from tagline.experts.vision.frames import batched, frame_spans, no_frames_note
 from tagline.experts.tags import Modality, Report, Sighting
-from tagline.experts.weighed import BaseExpert
+from tagline.experts.base import BaseExpert
+from typing import ClassVar
+from tagline.experts.tags import Modality
+from tagline.experts.base import labels
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class DetectorExpert(BaseExpert):
         self.needs: tuple[Sampling, ...] = (self.sampling,)
 
     def load(self, device: str) -> None:
-        from tagline.experts.seeing.yolo import Detector
+        from tagline.experts.vision.yolo import Detector
 
         self.detector = Detector.open(self.find("detector").path, device, imgsz=self.settings.imgsz)
         self.wanted = [self._wants(name) for name in self.detector.names]
@@ -114,3 +116,24 @@ class ObjectExpert(DetectorExpert):
 
     name: ClassVar[str] = "object"
     modality: ClassVar[Modality] = Modality.OBJECT
+
+
+# The Open Images classes that say who a person is; the detector knows some 600, the rest is left out.
+PERSON_CLASSES = tuple(labels("persons"))
+
+
+@dataclass(frozen=True)
+class PersonSettings(DetectorSettings):
+    """As of any detector. Its samplings are those of the object expert, so frames are decoded once."""
+
+    only: tuple[str, ...] = PERSON_CLASSES
+
+
+class PersonExpert(DetectorExpert):
+    """Persons. One who is taken for a man in one frame and a boy in the next gives both tags: the
+    number of frames and the scores say which is likelier.
+    """
+
+    name: ClassVar[str] = "person"
+    modality: ClassVar[Modality] = Modality.PERSON
+    Settings: ClassVar[type] = PersonSettings

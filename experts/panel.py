@@ -19,7 +19,7 @@ ENTRY_POINTS = "tagline.experts"
 # Named here, imported when asked for: `tagline --help` must not load a model library.
 BUILT_IN = {
     "object": "tagline.experts.objects:ObjectExpert",
-    "person": "tagline.experts.persons:PersonExpert",
+    "person": "tagline.experts.objects:PersonExpert",
     "scene": "tagline.experts.scene:SceneExpert",
     "motion": "tagline.experts.motion:MotionExpert",
     "speech": "tagline.experts.speech:SpeechExpert",
@@ -141,7 +141,7 @@ class Panel:
 
         One bad file, one expert that raises, one decoder that dies costs that file or that report.
         """
-        from tagline.experts.decoder import Decoder
+        from tagline.experts.decode.decoder import Decoder
 
         by_name = {expert.name: expert for expert in self.experts}
         self.timing = PanelTiming()

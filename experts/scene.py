@@ -26,13 +26,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from tagline.experts import devices, weights
-from tagline.experts.appearance import ClipEncoder, clip_encoder
+from tagline.experts import devices
+from tagline.experts.weights import registry
+from tagline.experts.clip import ClipEncoder, clip_encoder
 from tagline.experts.footage import Footage, PerSecond, Sampling, View
-from tagline.experts.seeing.pictures import Preparation, batched, frame_spans, frame_interval, no_frames_note
-from tagline.experts.stock import safe
+from tagline.experts.vision.frames import Preparation, batched, frame_spans, frame_interval, no_frames_note
+from tagline.experts.weights import check
 from tagline.experts.tags import Embedding, Modality, Report, Sighting
-from tagline.experts.weighed import BaseExpert, labels
+from tagline.experts.base import BaseExpert, labels
 
 if TYPE_CHECKING:
     import torch
@@ -92,7 +93,7 @@ class SceneExpert(BaseExpert):
         if not self._why_not("classifier"):
             self.classifier = ImageClassifier.open(self.find("classifier").path, device, s.precision)
         if not self._why_not("zero-shot"):
-            chosen = s.clip or weights.for_expert(self.name, s.collection, role="zero-shot")
+            chosen = s.clip or registry.for_expert(self.name, s.collection, role="zero-shot")
             self.clip = clip_encoder(
                 chosen,
                 device,
@@ -181,7 +182,7 @@ class SceneExpert(BaseExpert):
     def _why_not(self, role: str) -> str | None:
         try:
             self.find(role)
-        except weights.WeightsMissing as error:
+        except registry.WeightsMissing as error:
             return str(error)
         return None
 
@@ -267,7 +268,7 @@ class ImageClassifier:
         from transformers.utils.logging import disable_progress_bar
 
         folder = path if path.is_dir() else path.parent
-        safe.read_config(folder / "config.json")
+        check.read_config(folder / "config.json")
         disable_progress_bar()  # loading takes a moment only, and the command line shows progress itself
         model = AutoModelForImageClassification.from_pretrained(
             folder, local_files_only=True, use_safetensors=True, trust_remote_code=False, dtype=torch.float32
@@ -311,7 +312,7 @@ def save_classifier(model: Any, folder: Path, preparation: Preparation) -> Path:
 def classifier_preparation(folder: Path) -> Preparation:
     """What preprocessor_config.json says; without one, what ViT models usually want."""
     path = folder / "preprocessor_config.json"
-    config = safe.read_config(path) if path.is_file() else {}
+    config = check.read_config(path) if path.is_file() else {}
     size = config.get("size", 224)
     shorter: int | None = None
     if isinstance(size, dict) and "shortest_edge" in size:

@@ -22,10 +22,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tagline.experts.footage import Footage, PerSecond, Pictures, Sampling, View
-from tagline.experts.seeing.pictures import frame_spans, no_frames_note
-from tagline.experts.stock import digest
+from tagline.experts.vision.frames import frame_spans, no_frames_note
+from tagline.experts import storage
 from tagline.experts.tags import Modality, Report, Sighting
-from tagline.experts.weighed import BaseExpert
+from tagline.experts.base import BaseExpert
 
 Box = tuple[float, float, float, float]  # x, y, width, height as shares of the picture
 
@@ -142,7 +142,7 @@ class ScreenExpert(BaseExpert):
 
     def fingerprint(self) -> str:
         values = {key: value for key, value in asdict(self.settings).items() if key != "collection"}
-        hashes = [digest.hash_file(path) for _, path in sorted(model_files().items())]
+        hashes = [storage.hash_file(path) for _, path in sorted(model_files().items())]
         text = json.dumps([self.name, self.version, values, hashes, _release()], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 

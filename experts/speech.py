@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from tagline.experts import weights
+from tagline.experts.weights import registry
 from tagline.experts.footage import SOUND_RATE, Footage, Sampling, Sound
-from tagline.experts.hearing import keywords, listeners
-from tagline.experts.hearing.keywords import Keyword, Keywords
-from tagline.experts.hearing.listeners import Transcript, AsrBackend
-from tagline.experts.hearing.voice import Samples, Segment, VoiceActivity, join_segments, finite_only
+from tagline.experts.asr import keywords, backends
+from tagline.experts.asr.keywords import Keyword, Keywords
+from tagline.experts.asr.backends import Transcript, AsrBackend
+from tagline.experts.asr.vad import Samples, Segment, VoiceActivity, join_segments, finite_only
 from tagline.experts.tags import Modality, Report, Tag, Word
-from tagline.experts.weighed import BaseExpert
+from tagline.experts.base import BaseExpert
 
 PAUSE = 0.6  # seconds; speech with shorter pauses is heard as one stretch
 
@@ -26,7 +26,7 @@ class SpeechSettings:
 
     collection: str = "public"  # or "playhouse": which weights are used where none are named
     backend: str = "auto"  # "whisper", "pocketsphinx", or Whisper if its weights are here
-    weights: str | None = None  # of Whisper: a name of the weights table, or a folder of `save_whisper`
+    registry: str | None = None  # of Whisper: a name of the weights table, or a folder of `save_whisper`
     language: str | None = None  # what is spoken, as a code ("en"); None: Whisper finds out
     embedder: str = "auto"  # for keywords: "minilm", "clip", "none", a folder, or the best that is here
     keywords: int = 6  # of about a minute of speech, at most
@@ -52,7 +52,7 @@ class SpeechExpert(BaseExpert):
     def missing(self) -> str | None:
         try:
             self._choose_models()
-        except (weights.WeightsMissing, ValueError) as error:
+        except (registry.WeightsMissing, ValueError) as error:
             return f"not run: {error}"
         return None
 
@@ -63,7 +63,7 @@ class SpeechExpert(BaseExpert):
         try:
             backend, model = self._choose_models()
             hashes = [backend.identity, model.identity if model is not None else None]
-        except (weights.WeightsMissing, ValueError):
+        except (registry.WeightsMissing, ValueError):
             hashes = []
         text = json.dumps([self.name, self.version, values, VoiceActivity(s.voice).identity, hashes])
         return hashlib.sha256(text.encode()).hexdigest()
@@ -90,7 +90,7 @@ class SpeechExpert(BaseExpert):
     def _choose_models(self) -> tuple[AsrBackend, keywords.TextModel | None]:
         """The listener and the text model that would be used now. Raises weights.WeightsMissing."""
         s = self.settings
-        backend, self._instead_of = listeners.choose_backend(
+        backend, self._instead_of = backends.choose_backend(
             s.listener,
             s.weights,
             collection=s.collection,

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tagline.experts.tags import Modality, Tag
-from tagline.retrieval.embed import NAME, Encoder, Vectors, search_model_of
-from tagline.retrieval.embedders import SearchModel
-from tagline.retrieval.index import Index, open_index, unpack
-from tagline.tagging import embeddings
-from tagline.tagging.names import safe
-from tagline.tagging.schema import CatalogError
+from tagline.retrieval.embed.encode import NAME, Encoder, Vectors, search_model_of
+from tagline.retrieval.embed.embedders import SearchModel
+from tagline.retrieval.index.update import Index, open_index, unpack
+from tagline.tagging.catalog import vectors
+from tagline.tagging.printable import safe
+from tagline.tagging.catalog.schema import CatalogError
 
 if TYPE_CHECKING:
-    from tagline.tagging.catalog import Catalog
-    from tagline.tagging.records import Video
+    from tagline.tagging.catalog.write import Catalog
+    from tagline.tagging.catalog.records import Video
 
 MAX_NAMED = 4  # of each sense in a sentence
 MAX_TEXTS = 400  # sentences that are tried
@@ -53,7 +53,7 @@ def vector_of(catalog: Catalog, video: Video) -> Vectors:
     choice = SearchModel.of_catalog(catalog)
     if choice is None:
         raise NotEmbedded(f"{catalog.name} has no vectors yet; run `tagline index`")
-    page = next(embeddings.vector_pages(catalog, embeddings.VIDEO, choice.fingerprint, [video.id]), None)
+    page = next(vectors.vector_pages(catalog, vectors.VIDEO, choice.fingerprint, [video.id]), None)
     if page is not None:
         return page.values[0]
     failed = [failure.reason for failure in catalog.failures(video.id) if failure.expert in ("", NAME)]
@@ -63,7 +63,7 @@ def vector_of(catalog: Catalog, video: Video) -> Vectors:
 
 def vector_of_file(catalog: Catalog, path: Path) -> Vectors:
     """The vector of a video that is not in the library, [D], without tags. Raises Unreadable."""
-    from tagline.experts.decoder import Decoder
+    from tagline.experts.decode.decoder import Decoder
 
     choice = SearchModel.of_catalog(catalog)
     if choice is None:
@@ -100,7 +100,7 @@ def similar(
 
 
 def _best_span(catalog: Catalog, fingerprint: str, video: Video, vector: Vectors) -> tuple[float, float]:
-    page = next(embeddings.vector_pages(catalog, embeddings.SPAN, fingerprint, [video.id]), None)
+    page = next(vectors.vector_pages(catalog, vectors.SPAN, fingerprint, [video.id]), None)
     if page is None:
         return 0.0, video.duration or 0.0
     start, end = page.spans[int(np.argmax(page.values @ vector))].tolist()
@@ -109,9 +109,9 @@ def _best_span(catalog: Catalog, fingerprint: str, video: Video, vector: Vectors
 
 def fitting_texts(catalog: Catalog, encoder: Encoder, video: Video, count: int = 5) -> list[FittingText]:
     """The sentences of the library that fit a video best: its captions, or such as are written from tags."""
-    from tagline.retrieval import background
+    from tagline.retrieval.tune import probe_queries
 
-    queries = background.caption_queries(catalog, MAX_TEXTS) or background.tag_queries(catalog, MAX_TEXTS)
+    queries = probe_queries.caption_queries(catalog, MAX_TEXTS) or probe_queries.tag_queries(catalog, MAX_TEXTS)
     own = [caption.text for caption in catalog.captions(video.id) if caption.split != "test" and caption.text]
     about = {query.text: query.video == video.id for query in queries} | dict.fromkeys(own, True)
     if not about:

@@ -6,17 +6,8 @@ from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any
 
 from tagline.experts.tags import Modality
-from tagline.tagging import configuring
-from tagline.tagging.configuring import (
-    BadConfig,
-    Schedule,
-    as_dict,
-    at_least,
-    with_settings,
-    digest,
-    from_dict,
-    one_of,
-)
+from tagline.tagging.ml import config as configuring
+from tagline.tagging.ml.config import BadConfig, Schedule, as_dict, at_least, with_settings, digest, from_dict, one_of
 
 __all__ = [
     "BadConfig",

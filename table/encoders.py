@@ -12,8 +12,8 @@ from open_clip.transformer import TextTransformer
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from tagline.experts.appearance import model_config
-from tagline.experts.weights import WeightsRefused
+from tagline.experts.clip import model_config
+from tagline.experts.weights.registry import WeightsRefused
 from tagline.table.config import BadConfig
 
 # What makes a library fetch something, which building a network from a saved configuration must not.

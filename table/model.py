@@ -14,9 +14,9 @@ from tagline.table import objective
 from tagline.table.config import ModelConfig
 from tagline.table.encoders import TextEncoder, build_towers, load_towers, normalise_frames
 from tagline.table.fusion import TagGuidingEncoder, mean_over
-from tagline.table.heads import MatchHead, WordHead
-from tagline.table.negatives import draw_negatives
-from tagline.tagging.gathering import gather, mean_of_all, world
+from tagline.table.fusion import MatchHead, WordHead
+from tagline.table.objective import draw_negatives
+from tagline.tagging.ml.distributed import gather, mean_of_all, world
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from tagline.table.batches import Tokenizer, pad_frames
+from tagline.table.data import Tokenizer, pad_frames
 from tagline.table.config import BadConfig
-from tagline.table.frames import Frames
+from tagline.table.frame_cache import Frames
 from tagline.table.model import Table, token_mask
 
 Heat = npt.NDArray[np.float32]

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tagline.experts.stock import safe
-from tagline.experts.stock.digest import hash_file, write_atomic
+from tagline.experts.weights import check
+from tagline.experts.storage import hash_file, write_atomic
 from tagline.table.config import BadConfig, ModelConfig, as_dict, digest, from_dict
 from tagline.table.model import Table
-from tagline.table.tokens import CLIP_VOCABULARY, OWN_TOKENIZER, Tokenizer
-from tagline.tagging.pretrained import folder_of, load_weights, push, results_table, save_weights
+from tagline.table.tokenizer import CLIP_VOCABULARY, OWN_TOKENIZER, Tokenizer
+from tagline.tagging.ml.hub import folder_of, load_weights, push, results_table, save_weights
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 TOKENIZER, PREPARATION, CARD = "tokenizer_config.json", "preprocessor_config.json", "README.md"
@@ -71,7 +71,7 @@ def save_pretrained(
 
 def fingerprint(folder: Path) -> str:
     """sha256 over the configuration, the choice of tags in it, and the weights."""
-    config = safe.read_config(folder / CONFIG, allowed=KEYS)
+    config = check.read_config(folder / CONFIG, allowed=KEYS)
     words = folder / (OWN_TOKENIZER if (folder / OWN_TOKENIZER).is_file() else CLIP_VOCABULARY)
     return digest(config["model"], hash_file(folder / WEIGHTS), hash_file(words))
 
@@ -80,9 +80,9 @@ def from_pretrained(name: str | Path, *, revision: str | None = None, device: st
     """Load a folder, or a repository of the hub by its name, which was approved (`tagline approve`)."""
     folder = folder_of(name, revision, FILES, "tagline train table", NotAModel, needed=(WEIGHTS, CONFIG))
     try:
-        data = safe.read_config(folder / CONFIG, allowed=KEYS)
-        safe.check_file(folder / WEIGHTS)
-    except safe.UnsafeWeights as error:
+        data = check.read_config(folder / CONFIG, allowed=KEYS)
+        check.check_file(folder / WEIGHTS)
+    except check.UnsafeWeights as error:
         raise NotAModel(str(error)) from error
     if data.get("kind") != KIND:
         raise NotAModel(f"{folder} is no TABLE model; train one with `tagline train table`")

@@ -12,9 +12,9 @@ import json
 import os
 from pathlib import Path
 
-from tagline.experts.stock.digest import write_atomic
-from tagline.tagging.names import safe
-from tagline.tagging.schema import CatalogError
+from tagline.experts.storage import write_atomic
+from tagline.tagging.printable import safe
+from tagline.tagging.catalog.schema import CatalogError
 
 FILE = "approved.json"
 MOST = 1000  # characters of a name

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from tagline.tagging.generator.data import Example
-from tagline.tagging.generator.methods import predict_all
+from tagline.tagging.generator.predict import predict_all
 
 
 def learn_by_heart(

@@ -5,26 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from tagline.tagging.cluster import job, sources
-from tagline.tagging.cluster.shards import ShardStore
-from tagline.tagging.cluster.stages import (
-    DoneInShards,
-    SourceResult,
-    ExpertStage,
-    RunSpec,
-    ReadStage,
-    WriteStage,
-    pack,
-    unpack,
-)
-from tagline.tagging.settings import Settings
+from tagline.tagging.ray import run, sources
+from tagline.tagging.ray.shards import ShardStore
+from tagline.tagging.ray.stages import DoneInShards, SourceResult, ExpertStage, RunSpec, ReadStage, WriteStage, pack, unpack
+from tagline.tagging.pipeline.settings import Settings
 
 NAMES = ("object", "scene", "speech", "screen")
 
 
 def order(names: Sequence[str] = NAMES, settings: Settings | None = None, retry: bool = False) -> RunSpec:
     chosen = settings or Settings(expert_names=tuple(names))
-    return job.run_spec(chosen, chosen.panel(names)[0], names, retry=retry)
+    return run.run_spec(chosen, chosen.panel(names)[0], names, retry=retry)
 
 
 def walk_through(
@@ -38,11 +29,11 @@ def walk_through(
     """What job.run does, stage by stage."""
     shelf = ShardStore(str(out))
     shelf.create()
-    before = known if known is not None else job.read_done(shelf)[0]
+    before = known if known is not None else run.read_done(shelf)[0]
     read = ReadStage(how, before)
     lookers = [ExpertStage(how, name, batch, how.names[i + 1 :]) for i, name in enumerate(how.names)]
     lines: list[SourceResult] = []
-    left = job.to_do(found, before, how)
+    left = run.to_do(found, before, how)
     for start in range(0, len(left), batch):
         table = read(pack(left[start : start + batch]))
         for looker in lookers:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from fakes import FakeDecoder
     from hub import Place
 
-    from tagline.tagging.catalog import Catalog
+    from tagline.tagging.catalog.write import Catalog
 
 # Two test processes share two cores; before torch and OpenMP are loaded.
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -28,22 +28,22 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 NUMERIC = (
     "torch",
     "table",
-    "tagline.experts.appearance",
-    "tagline.experts.hearing.soundprint",
+    "tagline.experts.clip",
+    "tagline.experts.sound",
     "tagline.experts.scene",
-    "tagline.retrieval.bank",
-    "tagline.retrieval.embed",
-    "tagline.retrieval.explain",
-    "tagline.retrieval.faiss_index",
-    "tagline.retrieval.index",
-    "tagline.retrieval.reader",
-    "tagline.retrieval.searcher",
+    "tagline.retrieval.query.qb_norm",
+    "tagline.retrieval.embed.encode",
+    "tagline.retrieval.query.explain",
+    "tagline.retrieval.index.faiss_index",
+    "tagline.retrieval.index.update",
+    "tagline.retrieval.embed.text_tower",
+    "tagline.retrieval.query.candidates",
     "tagline.tagging.generator",
-    "tagline.tagging.merging",
-    "tagline.tagging.nearest",
+    "tagline.tagging.fusion",
+    "tagline.tagging.ml.ann",
     "tagline.tagging.neighbours",
     "tagline.tagging.ranker",
-    "tagline.tagging.rivals",
+    "tagline.benchmarks.baselines",
     "embedding",
     "shaking",
     "table_world",
@@ -117,7 +117,7 @@ def films(tmp_path: Path) -> Path:
 @pytest.fixture
 def catalog(tmp_path: Path) -> Iterator[Catalog]:
     """An empty catalog of the test's folder."""
-    from tagline.tagging.catalog import Catalog
+    from tagline.tagging.catalog.write import Catalog
 
     with Catalog.open(tmp_path) as opened:
         yield opened

@@ -14,9 +14,9 @@ from shaking import shaken
 
 from tagline.experts.footage import Footage, Pictures, Uniform
 from tagline.experts.tags import Embedding, Tag
-from tagline.retrieval.embedders import SearchModel, VideoVectors
-from tagline.retrieval.reader import Floats, NotPortable, TextTowerWeights
-from tagline.tagging.configuring import digest
+from tagline.retrieval.embed.embedders import SearchModel, VideoVectors
+from tagline.retrieval.embed.text_tower import Floats, NotPortable, TextTowerWeights
+from tagline.tagging.ml.config import digest
 
 SIZE = 64
 
@@ -78,7 +78,7 @@ def use_fake_embedder(monkeypatch: pytest.MonkeyPatch, cache: Path) -> type[Fake
 
     fakes.use_fakes(monkeypatch)
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
-    monkeypatch.setattr("tagline.retrieval.embedders.load", load)
-    monkeypatch.setattr("tagline.retrieval.embed.load", load)
+    monkeypatch.setattr("tagline.retrieval.embed.embedders.load", load)
+    monkeypatch.setattr("tagline.retrieval.embed.encode.load", load)
     monkeypatch.setattr(FakeEmbedder, "seen", [])
     return FakeEmbedder

@@ -19,19 +19,9 @@ from typing import Any
 import numpy as np
 from shaking import shaken
 
-from tagline.experts.footage import (
-    Coverage,
-    Facts,
-    Footage,
-    Sampling,
-    Sound,
-    Uniform,
-    Unreadable,
-    View,
-    Windows,
-)
+from tagline.experts.footage import Coverage, Facts, Footage, Sampling, Sound, Uniform, Unreadable, View, Windows
 from tagline.experts.tags import Embedding, Modality, Report, Sighting, Tag, Word
-from tagline.tagging.catalog import Catalog, Look, Place
+from tagline.tagging.catalog.write import Catalog, Look, Place
 
 FIRST_LINE = "a stand-in for a video\n"
 DURATION = 10.0  # seconds
@@ -203,10 +193,10 @@ def use_fakes(monkeypatch: Any) -> type[FakeDecoder]:
     """Put the stand-ins in the place of the decoder and of the built-in experts, for one test."""
     import tagline.experts.panel
 
-    stand_in = types.ModuleType("tagline.experts.decoder")
+    stand_in = types.ModuleType("tagline.experts.decode.decoder")
     stand_in.Decoder = FakeDecoder  # type: ignore[attr-defined]
     stand_in.VERSION = FakeDecoder.VERSION  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "tagline.experts.decoder", stand_in)
+    monkeypatch.setitem(sys.modules, "tagline.experts.decode.decoder", stand_in)
     monkeypatch.setattr(tagline.experts.panel, "BUILT_IN", dict(EXPERTS))
     monkeypatch.setattr(tagline.experts.panel, "entry_points", lambda group: ())
     monkeypatch.setattr(FakeDecoder, "read_paths", [])

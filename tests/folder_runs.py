@@ -10,10 +10,10 @@ from typing import Any
 import fakes
 
 from tagline.experts.panel import Panel
-from tagline.tagging.catalog import Catalog
-from tagline.tagging.dump import dump_lines
-from tagline.tagging.folder import RunResult, only_writer, run
-from tagline.tagging.planning import Plan, plan
+from tagline.tagging.catalog.write import Catalog
+from tagline.tagging.catalog.read import dump_lines
+from tagline.tagging.pipeline.run import RunResult, only_writer, run
+from tagline.tagging.pipeline.plan import Plan, plan
 
 
 def write(folder: Path, count: int, **content: Any) -> list[Path]:

@@ -19,11 +19,11 @@ from tagline.experts.footage import Coverage, Footage, Sampling, Uniform
 from tagline.experts.panel import Panel
 from tagline.experts.tags import Modality, Report, Sighting, Tag, Word
 from tagline.retrieval.web.app import build
-from tagline.retrieval.web.desk import AppState
-from tagline.retrieval.web.doors import auth_settings
-from tagline.tagging.catalog import Catalog, Look, Place
-from tagline.tagging.folder import plan, run
-from tagline.tagging.places import catalog_home
+from tagline.retrieval.web.api.state import AppState
+from tagline.retrieval.web.auth import auth_settings
+from tagline.tagging.catalog.write import Catalog, Look, Place
+from tagline.tagging.pipeline.run import plan, run
+from tagline.tagging.catalog.location import catalog_home
 
 TOKEN = "a token for the tests"
 VIDEOS = {

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from tagline.benchmarks import random_weights
+from tagline.benchmarks.fixtures import random_weights
 from tagline.experts.footage import Facts, Footage, Pictures, View, Windows
-from tagline.experts.seeing.pictures import Preparation
+from tagline.experts.vision.frames import Preparation
 
 SMALL_CLIP: dict[str, Any] = {
     "embed_dim": 32,

@@ -24,17 +24,17 @@ SIZE = 1e-6
 # What gives vectors: arrays whose last axis is a vector, lists or dictionaries of such arrays. In the order
 # of their imports, so that whoever imports a function by its name gets the shaken one.
 ENCODERS = (
-    ("tagline.experts.appearance", "Towers.encode_videos"),
-    ("tagline.experts.appearance", "Towers.encode_texts"),
-    ("tagline.experts.hearing.keywords", "SentenceModel.encode"),
-    ("tagline.experts.hearing.soundprint", "soundprint"),
-    ("tagline.tagging.generator.language", "Bert.encode"),
-    ("tagline.tagging.generator.language", "Letters.encode"),
+    ("tagline.experts.clip", "Towers.encode_videos"),
+    ("tagline.experts.clip", "Towers.encode_texts"),
+    ("tagline.experts.asr.keywords", "SentenceModel.encode"),
+    ("tagline.experts.sound", "soundprint"),
+    ("tagline.tagging.ml.text_embedding", "Bert.encode"),
+    ("tagline.tagging.ml.text_embedding", "Letters.encode"),
     ("tagline.tagging.neighbours.memory", "Memory.fit"),
-    ("tagline.table.evaluation", "embed_videos"),
-    ("tagline.table.evaluation", "embed_texts"),
-    ("tagline.retrieval.reader", "Reader.__call__"),
-    ("tagline.retrieval.embedders", "Aligned._fuse"),
+    ("tagline.table.evaluate", "embed_videos"),
+    ("tagline.table.evaluate", "embed_texts"),
+    ("tagline.retrieval.embed.text_tower", "Reader.__call__"),
+    ("tagline.retrieval.embed.embedders", "Aligned._fuse"),
 )
 
 Vectors = TypeVar("Vectors", bound=npt.NDArray[Any])

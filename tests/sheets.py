@@ -9,17 +9,8 @@ from typing import Any
 from hypothesis import strategies as st
 
 from tagline.experts.tags import Modality, Tag
-from tagline.tagging.sidecars import (
-    coco,
-    csvs,
-    jsons,
-    nfo,
-    parquet,
-    transcript,
-    webvtt,
-    xmp,
-)
-from tagline.tagging.sidecars.sheet import VideoExport
+from tagline.tagging.formats import coco, csvs, jsons, nfo, parquet, transcript, webvtt, xmp
+from tagline.tagging.formats.sheet import VideoExport
 
 HASH = "ab" * 32
 seconds = st.floats(0, 90_000, allow_nan=False)

@@ -14,9 +14,9 @@ import numpy as np
 from processes import die_at, logged, write_losses
 from shaking import install
 
-from tagline.table.batches import Row
+from tagline.table.data import Row
 from tagline.table.config import TableConfig, TableTrainConfig
-from tagline.table.frames import FramesInMemory
+from tagline.table.frame_cache import FramesInMemory
 from tagline.table.train import TrainingData, TrainedTable, train
 
 COLOURS = {"red": (220, 30, 30), "green": (30, 200, 30), "blue": (30, 30, 220), "white": (230, 230, 230)}
@@ -81,7 +81,7 @@ if __name__ == "__main__":
     install()
     sys.path.insert(0, str(Path(__file__).parent))
     if len(sys.argv) > 2:
-        from tagline.table.trainer import TableTrainer
+        from tagline.table.train import TableTrainer
 
         die_at(int(sys.argv[2].partition("=")[2]), TableTrainer)
     outcome = run(Path(sys.argv[1]))

@@ -70,7 +70,7 @@ if __name__ == "__main__":
     install()
     changes: dict[str, object] = {}
     if len(sys.argv) > 2 and sys.argv[2].startswith("die="):
-        from tagline.tagging.generator.trainer import TaggerTrainer
+        from tagline.tagging.generator.train import TaggerTrainer
 
         die_at(int(sys.argv[2].partition("=")[2]), TaggerTrainer)
     elif len(sys.argv) > 2:  # chance differs between processes: dropout must be off to compare them

@@ -13,8 +13,9 @@ import seeing
 import torch
 from PIL import Image
 
-from tagline.benchmarks import random_weights
-from tagline.experts import appearance, weights
+from tagline.benchmarks.fixtures import random_weights
+from tagline.experts import clip
+from tagline.experts.weights import registry
 
 
 @pytest.fixture(scope="module")
@@ -23,12 +24,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def towers(folder: Path) -> appearance.ClipEncoder:
-    return appearance.clip_encoder(str(folder))
+def towers(folder: Path) -> clip.ClipEncoder:
+    return clip.clip_encoder(str(folder))
 
 
 def test_frames_and_texts_have_the_vectors_that_open_clip_gives_them(
-    towers: appearance.ClipEncoder, folder: Path
+    towers: clip.ClipEncoder, folder: Path
 ) -> None:
     model, _, prepare = open_clip.create_model_and_transforms(f"local-dir:{folder}", pretrained_text=False)
     tokenize = open_clip.get_tokenizer(f"local-dir:{folder}")
@@ -43,19 +44,19 @@ def test_frames_and_texts_have_the_vectors_that_open_clip_gives_them(
 
 
 def test_texts_of_any_length_in_any_order_have_the_vectors_of_the_long_way(
-    towers: appearance.ClipEncoder,
+    towers: clip.ClipEncoder,
 ) -> None:
     texts = ["a dog", "", "a very long text about two dogs that run and run and run until the end", "cat"] * 3
     tokens = towers.tokenize(texts)
     with torch.no_grad():
         theirs = towers.model.encode_text(tokens, normalize=True).numpy()
         np.testing.assert_allclose(towers.encode_texts(texts), theirs, atol=1e-5)
-        short = appearance.encode_text(towers.model, tokens)
+        short = clip.encode_text(towers.model, tokens)
         long = towers.model.encode_text(tokens)
     torch.testing.assert_close(short, long, atol=1e-5, rtol=1e-4)
 
 
-def test_vectors_have_length_one_and_do_not_depend_on_company(towers: appearance.ClipEncoder) -> None:
+def test_vectors_have_length_one_and_do_not_depend_on_company(towers: clip.ClipEncoder) -> None:
     videos = [seeing.frames(n, shape, n) for n, shape in ((5, (90, 160)), (0, (9, 9)), (9, (70, 50)))]
     together = towers.encode_videos(videos)
     assert [len(vectors) for vectors in together] == [5, 0, 9]
@@ -69,31 +70,31 @@ def test_vectors_have_length_one_and_do_not_depend_on_company(towers: appearance
 
 
 def test_towers_are_loaded_once_for_everybody(folder: Path, tmp_path: Path) -> None:
-    first = appearance.clip_encoder(str(folder))
-    assert appearance.clip_encoder(str(folder / ".." / folder.name)) is first
+    first = clip.clip_encoder(str(folder))
+    assert clip.clip_encoder(str(folder / ".." / folder.name)) is first
     copied = tmp_path / "elsewhere"
     copied.mkdir()
     for file in folder.iterdir():
         (copied / file.name).write_bytes(file.read_bytes())
-    assert appearance.clip_encoder(str(copied)) is first  # the same weights are the same towers
-    assert first.fingerprint == weights.find(str(folder)).sha256
-    appearance.unload_all()
-    assert appearance.clip_encoder(str(folder)) is not first
+    assert clip.clip_encoder(str(copied)) is first  # the same weights are the same towers
+    assert first.fingerprint == registry.find(str(folder)).sha256
+    clip.unload_all()
+    assert clip.clip_encoder(str(folder)) is not first
 
 
 def test_a_named_architecture_takes_a_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, "small", json.loads(json.dumps(seeing.SMALL_CLIP)))
-    by_file = appearance.clip_encoder(str(folder / "open_clip_model.safetensors"), architecture="small")
-    by_folder = appearance.clip_encoder(str(folder))
+    by_file = clip.clip_encoder(str(folder / "open_clip_model.safetensors"), architecture="small")
+    by_folder = clip.clip_encoder(str(folder))
     frames = seeing.frames(2, (64, 64))
     np.testing.assert_allclose(by_file.encode_frames(frames), by_folder.encode_frames(frames), atol=1e-5)
 
 
 def test_half_precision_and_settings_survive_the_folder(tmp_path: Path) -> None:
-    model = appearance.build_clip(seeing.SMALL_CLIP)
+    model = clip.build_clip(seeing.SMALL_CLIP)
     wants = {"mean": [0.1, 0.2, 0.3], "std": [0.5, 0.5, 0.5], "resize_mode": "squash"}
-    saved = appearance.save_clip(model, tmp_path, seeing.SMALL_CLIP, preprocess_cfg=wants, half=True)
-    again, _, preparation = appearance.load_clip(saved)
+    saved = clip.save_clip(model, tmp_path, seeing.SMALL_CLIP, preprocess_cfg=wants, half=True)
+    again, _, preparation = clip.load_clip(saved)
     assert (preparation.mean, preparation.scale, preparation.size) == ((0.1, 0.2, 0.3), None, (64, 64))
     assert again.visual.conv1.weight.dtype == torch.float32
     torch.testing.assert_close(again.visual.conv1.weight, model.visual.conv1.weight, atol=1e-3, rtol=1e-3)
@@ -111,19 +112,19 @@ def test_a_tokenizer_of_ones_own_is_used_and_the_end_is_kept(tmp_path: Path) -> 
     own.save(str(tmp_path / "own.json"))
     config: dict[str, Any] = json.loads(json.dumps(seeing.SMALL_CLIP))
     config["text_cfg"] |= {"vocab_size": len(words), "context_length": 5}
-    model = appearance.build_clip(config)
-    saved = appearance.save_clip(model, tmp_path / "clip", config, tokenizer=tmp_path / "own.json")
-    _, tokenize, _ = appearance.load_clip(saved)
+    model = clip.build_clip(config)
+    saved = clip.save_clip(model, tmp_path / "clip", config, tokenizer=tmp_path / "own.json")
+    _, tokenize, _ = clip.load_clip(saved)
     assert tokenize(["a dog", "a dog runs a dog"]).tolist() == [[4, 1, 2, 5, 0], [4, 1, 2, 3, 5]]
-    texts = appearance.clip_encoder(str(saved)).encode_texts(["a dog", "runs"])
+    texts = clip.clip_encoder(str(saved)).encode_texts(["a dog", "runs"])
     assert texts.shape == (2, 32)
 
 
 def test_a_pickle_is_refused_and_absence_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.save({}, tmp_path / "clip.pt")
-    with pytest.raises(weights.WeightsRefused, match="--allow-pickle"):
-        appearance.clip_encoder(str(tmp_path / "clip.pt"), architecture="ViT-B-32")
+    with pytest.raises(registry.WeightsRefused, match="--allow-pickle"):
+        clip.clip_encoder(str(tmp_path / "clip.pt"), architecture="ViT-B-32")
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setenv("TAGLINE_WEIGHTS", str(tmp_path))
-    with pytest.raises(weights.WeightsMissing, match="tagline models pull appearance"):
-        appearance.clip_encoder()
+    with pytest.raises(registry.WeightsMissing, match="tagline models pull appearance"):
+        clip.clip_encoder()

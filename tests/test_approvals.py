@@ -21,9 +21,9 @@ from click.testing import CliRunner, Result
 from embedding import use_fake_embedder
 from safetensors.numpy import save_file
 
-from tagline.retrieval.cli import cli
-from tagline.retrieval.embedders import CHOICE, SearchModel
-from tagline.tagging.catalog import Catalog
+from tagline.retrieval.cli.main import cli
+from tagline.retrieval.embed.embedders import CHOICE, SearchModel
+from tagline.tagging.catalog.write import Catalog
 
 ROOT = Path(__file__).parent.parent
 MODEL = "someone/table-model"
@@ -53,7 +53,7 @@ def online(place: hub.Place, tmp_path: Path) -> Any:
     }
 
     def command(*arguments: object) -> str:
-        line = [sys.executable, "-m", "tagline.retrieval.cli", *map(str, arguments)]
+        line = [sys.executable, "-m", "tagline.retrieval.cli.main", *map(str, arguments)]
         done = subprocess.run(line, cwd=ROOT, env=env, capture_output=True, text=True, timeout=240)
         assert "Traceback" not in done.stderr, done.stderr
         return done.stdout + done.stderr
@@ -109,7 +109,7 @@ def test_what_open_clip_would_fetch_for_an_architecture_is_not_fetched(
 ) -> None:
     from huggingface_hub import constants
 
-    from tagline.experts.appearance import build_clip
+    from tagline.experts.clip import build_clip
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "ENDPOINT", place.url)
@@ -124,8 +124,8 @@ def test_what_is_in_the_cache_is_used_without_the_network(
 ) -> None:
     from huggingface_hub import constants
 
-    from tagline.tagging.configuring import BadConfig
-    from tagline.tagging.pretrained import folder_of
+    from tagline.tagging.ml.config import BadConfig
+    from tagline.tagging.ml.hub import folder_of
 
     def unreachable(*_: object) -> None:
         raise AssertionError("the network was touched")
@@ -222,9 +222,9 @@ def test_a_server_that_only_an_index_names_sees_no_connection(
 
 
 def test_a_bucket_that_only_an_index_in_pieces_names_is_not_asked(listener: Listener) -> None:
-    from tagline.retrieval.cluster.commands import _rows
-    from tagline.retrieval.cluster.pieces import ShardedIndex
-    from tagline.tagging.cluster import ClusterError
+    from tagline.retrieval.cli.ray import _rows
+    from tagline.retrieval.ray.index_shard import ShardedIndex
+    from tagline.tagging.ray import ClusterError
 
     url = f"http://127.0.0.1:{listener.port}/shards"
     with pytest.raises(ClusterError, match=f"tagline approve {url}"):

@@ -7,17 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tagline.benchmarks import query_bank
-from tagline.retrieval.bank import (
-    QB_NORM_METHODS,
-    PLAIN,
-    QBNorm,
-    fit_qb_norm,
-    probe_potentials,
-    hubness,
-    normalise,
-    hubness_leaving_one_out,
-)
+from tagline.benchmarks.quality import similarity_matrix
+from tagline.retrieval.query.qb_norm import QB_NORM_METHODS, PLAIN, QBNorm, fit_qb_norm, probe_potentials, hubness, normalise, hubness_leaving_one_out
 
 
 def scores(seed: int, queries: int, candidates: int) -> np.ndarray:
@@ -140,10 +131,10 @@ def test_the_measurement_never_looks_at_the_live_half(tmp_path: object) -> None:
     whole = world(13, queries=60)
     bank, live = np.arange(30), np.arange(30, 60)
     fixed = {"inverted": QBNorm()}
-    found, setting = query_bank.one_half(whole, bank, live, fixed)
+    found, setting = similarity_matrix.one_half(whole, bank, live, fixed)
     turned = whole.copy()
     turned[30:] = turned[30:, ::-1]
-    again, same = query_bank.one_half(turned, bank, live, fixed)
+    again, same = similarity_matrix.one_half(turned, bank, live, fixed)
     assert setting == same
     assert found["plain"] != again["plain"]
 
@@ -153,10 +144,10 @@ def test_the_measurement_reads_any_square_matrix(tmp_path: object) -> None:
 
     path = Path(str(tmp_path)) / "m.npy"
     np.save(path, world(14, queries=80).astype(np.float32))
-    measured = query_bank.measure_qb_norm({"matrix": str(path), "halves": "3"})
+    measured = similarity_matrix.measure_qb_norm({"matrix": str(path), "halves": "3"})
     assert measured["values"]["gain"] > 5
     assert {"plain_r1", "gain_dynamic", "gain_balanced", "gain_strangers"} <= measured["values"].keys()
-    assert measured == query_bank.measure_qb_norm({"matrix": str(path), "halves": "3"})
+    assert measured == similarity_matrix.measure_qb_norm({"matrix": str(path), "halves": "3"})
     np.save(path, np.zeros((3, 4)))
     with pytest.raises(ValueError, match="square"):
-        query_bank.measure_qb_norm({"matrix": str(path)})
+        similarity_matrix.measure_qb_norm({"matrix": str(path)})

@@ -17,16 +17,18 @@ import pytest
 from click.testing import CliRunner
 from safetensors.numpy import save, save_file
 
-from tagline.experts import commands, weights
-from tagline.experts.stock import bundles, digest, fetch
-from tagline.experts.weights import WeightsEntry
+from tagline.experts import cli
+from tagline.experts.weights import registry
+from tagline.experts.weights import bundles, fetch
+from tagline.experts import storage
+from tagline.experts.weights.registry import WeightsEntry
 
 FILES = ("config.json", "model.safetensors")
 
 
 def entry(name: str, **facts: Any) -> WeightsEntry:
     facts = {"form": "safetensors", "files": FILES, "url": f"https://x.example/{name}.pt", **facts}
-    return WeightsEntry(name, (("object", "only"),), weights.PUBLIC, "MIT", 1000, **facts)
+    return WeightsEntry(name, (("object", "only"),), registry.PUBLIC, "MIT", 1000, **facts)
 
 
 EYE = entry("eye", form="state")
@@ -44,9 +46,9 @@ def fill(folder: Path, chosen: WeightsEntry) -> None:
 
 
 def write_lock(folder: Path, chosen: WeightsEntry, **more: Any) -> None:
-    line = {"files": {name: digest.hash_file(folder / name) for name in chosen.files}, **more}
-    digest.write_atomic(
-        weights.weights_home() / "lock.json", json.dumps({**weights.read_lock(), chosen.name: line})
+    line = {"files": {name: storage.hash_file(folder / name) for name in chosen.files}, **more}
+    storage.write_atomic(
+        registry.weights_home() / "lock.json", json.dumps({**registry.read_lock(), chosen.name: line})
     )
 
 
@@ -67,15 +69,15 @@ def machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machines:
     for variable in ("TAGLINE_WEIGHTS", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setattr(weights, "_public", lambda: (EYE, EAR))
+    monkeypatch.setattr(registry, "_public", lambda: (EYE, EAR))
     both = Machines(tmp_path, monkeypatch)
     both.be("near")
-    folder = weights.weights_home() / "eye"
+    folder = registry.weights_home() / "eye"
     fill(folder, EYE)
     write_lock(folder, EYE, published={"eye.pt": "e" * 64})
-    snapshot = weights.hub_cache() / "models--some--ear" / "snapshots" / ("f" * 40)
+    snapshot = registry.hub_cache() / "models--some--ear" / "snapshots" / ("f" * 40)
     fill(snapshot, EAR)
-    digest.write_atomic(snapshot.parents[1] / "refs" / "main", "f" * 40)
+    storage.write_atomic(snapshot.parents[1] / "refs" / "main", "f" * 40)
     write_lock(snapshot, EAR, revision="f" * 40)
     return both
 
@@ -86,24 +88,24 @@ def everything(folder: Path) -> list[str]:
 
 
 def test_what_comes_out_is_what_went_in(machines: Machines, tmp_path: Path) -> None:
-    near = {name: weights.find(name).sha256 for name in ("eye", "ear")}
+    near = {name: registry.find(name).sha256 for name in ("eye", "ear")}
     out = tmp_path / "w.tar"
     bundles.bundle(out, ["eye", "ear"])
     machines.be("far")
-    assert weights.local_folder(EYE) is None
+    assert registry.local_folder(EYE) is None
     assert [taken.name for taken in bundles.import_bundle(out)] == ["eye", "ear"]
-    assert {name: weights.find(name).sha256 for name in ("eye", "ear")} == near
-    assert weights.check_hashes(EAR, weights.find("ear").path, fresh=True)
-    assert weights.read_lock("eye")["published"] == {"eye.pt": "e" * 64}
+    assert {name: registry.find(name).sha256 for name in ("eye", "ear")} == near
+    assert registry.check_hashes(EAR, registry.find("ear").path, fresh=True)
+    assert registry.read_lock("eye")["published"] == {"eye.pt": "e" * 64}
     # Again changes nothing, and nothing is left lying about.
     bundles.import_bundle(out)
-    left = {path.name for path in weights.weights_home().iterdir() if path.suffix != ".turn"}
+    left = {path.name for path in registry.weights_home().iterdir() if path.suffix != ".turn"}
     assert left == {"lock.json", "eye", "ear"}
 
 
 def test_the_same_weights_make_the_same_bundle(machines: Machines, tmp_path: Path) -> None:
     bundles.bundle(tmp_path / "a.tar", ["eye", "ear", "eye"])
-    os.utime(weights.find("eye").path / "config.json", ns=(1, 1))
+    os.utime(registry.find("eye").path / "config.json", ns=(1, 1))
     bundles.bundle(tmp_path / "b.tar", ["eye", "ear"])
     assert (tmp_path / "a.tar").read_bytes() == (tmp_path / "b.tar").read_bytes()
     # Any tar program can look into it.
@@ -112,7 +114,7 @@ def test_the_same_weights_make_the_same_bundle(machines: Machines, tmp_path: Pat
 
 
 def test_only_whole_and_unchanged_weights_are_carried(machines: Machines, tmp_path: Path) -> None:
-    (weights.find("eye").path / "config.json").write_text("{ }")
+    (registry.find("eye").path / "config.json").write_text("{ }")
     with pytest.raises(bundles.BundleFailed, match="not what was pulled"):
         bundles.bundle(tmp_path / "w.tar", ["ear", "eye"])
     machines.be("far")
@@ -259,8 +261,8 @@ def test_a_bundle_cut_short_or_absent_is_said(machines: Machines, tmp_path: Path
         out.write_bytes(raw[:length])
         with pytest.raises(bundles.BundleFailed):
             bundles.import_bundle(out)
-        assert not weights.local_folder(EYE)
-        assert not weights.local_folder(EAR)
+        assert not registry.local_folder(EYE)
+        assert not registry.local_folder(EAR)
     with pytest.raises(bundles.BundleFailed, match=r"there is no .*gone\.tar"):
         bundles.import_bundle(tmp_path / "gone.tar")
 
@@ -271,16 +273,16 @@ def test_a_bundle_does_not_overrule_what_is_known(machines: Machines, tmp_path: 
     bundles.bundle(out, ["eye", "ear"])
     far = machines.be("far")
     known = entry("ear", **{**facts_of(EAR), "sha256": {"model.safetensors": "0" * 64}})
-    monkeypatch.setattr(weights, "_public", lambda: (EYE, known))
+    monkeypatch.setattr(registry, "_public", lambda: (EYE, known))
     with pytest.raises(bundles.BundleFailed, match="the table"):
         bundles.import_bundle(out)
     known = entry("eye", form="state", sha256={"eye.pt": "0" * 64})
-    monkeypatch.setattr(weights, "_public", lambda: (known, EAR))
+    monkeypatch.setattr(registry, "_public", lambda: (known, EAR))
     with pytest.raises(bundles.BundleFailed, match=r"another eye\.pt"):
         bundles.import_bundle(out)
-    monkeypatch.setattr(weights, "_public", lambda: (EYE, EAR))
-    digest.write_atomic(
-        weights.weights_home() / "lock.json", json.dumps({"ear": {"files": {"config.json": "0" * 64}}})
+    monkeypatch.setattr(registry, "_public", lambda: (EYE, EAR))
+    storage.write_atomic(
+        registry.weights_home() / "lock.json", json.dumps({"ear": {"files": {"config.json": "0" * 64}}})
     )
     with pytest.raises(bundles.BundleFailed, match="the first pull"):
         bundles.import_bundle(out)
@@ -293,19 +295,19 @@ def facts_of(chosen: WeightsEntry) -> dict[str, Any]:
 
 def test_the_commands(machines: Machines, tmp_path: Path) -> None:
     out = tmp_path / "w.tar"
-    result = CliRunner().invoke(commands.models, ["bundle", str(out)])
+    result = CliRunner().invoke(cli.models, ["bundle", str(out)])
     assert result.exit_code == 0, result.output
     assert "holds eye (0.0 MB, MIT), ear (0.0 MB, MIT)" in result.output
     machines.be("far")
-    result = CliRunner().invoke(commands.models, ["import", str(out)])
+    result = CliRunner().invoke(cli.models, ["import", str(out)])
     assert (result.exit_code, result.output.splitlines()) == (
         0,
         ["eye (0.0 MB, MIT) is here", "ear (0.0 MB, MIT) is here"],
     )
-    assert CliRunner().invoke(commands.models, ["verify"]).exit_code == 0
+    assert CliRunner().invoke(cli.models, ["verify"]).exit_code == 0
     machines.be("empty")
-    result = CliRunner().invoke(commands.models, ["bundle", str(out)])
+    result = CliRunner().invoke(cli.models, ["bundle", str(out)])
     assert (result.exit_code, "no weights are here" in result.output) == (1, True)
     out.write_text("hello")
-    result = CliRunner().invoke(commands.models, ["import", str(out)])
+    result = CliRunner().invoke(cli.models, ["import", str(out)])
     assert (result.exit_code, "is no bundle" in result.output) == (1, True)

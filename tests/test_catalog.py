@@ -14,9 +14,9 @@ from looks import FACTS, OBJECT, SCREEN, look, tag, texts, video
 
 from tagline.experts.footage import Coverage
 from tagline.experts.tags import Embedding, Report, Sighting, Tag, Word
-from tagline.tagging import records
-from tagline.tagging.catalog import Caption, Catalog, Look, MixedVectors, Place
-from tagline.tagging.dump import dump_lines
+from tagline.tagging.catalog import records
+from tagline.tagging.catalog.write import Caption, Catalog, Look, MixedVectors, Place
+from tagline.tagging.catalog.read import dump_lines
 
 # ---- what goes in comes out
 

@@ -10,9 +10,9 @@ import fakes
 import pytest
 from looks import look, tag, texts, video
 
-from tagline.tagging import places, schema
-from tagline.tagging.catalog import Catalog, CatalogError, CatalogFull, CatalogTooNew, NoCatalog, NotACatalog
-from tagline.tagging.dump import dump_lines
+from tagline.tagging.catalog import location, schema
+from tagline.tagging.catalog.write import Catalog, CatalogError, CatalogFull, CatalogTooNew, NoCatalog, NotACatalog
+from tagline.tagging.catalog.read import dump_lines
 
 # ---- opening, and what must not be opened
 
@@ -163,8 +163,8 @@ user@host: /mnt/ssh fuse.sshfs rw 0 0
 def test_network_file_systems_are_known_by_their_mount(tmp_path: Path, folder: str, kind: str) -> None:
     mounts = tmp_path / "mounts"
     mounts.write_text(MOUNTS, encoding="utf-8")
-    assert places.file_system(Path(folder), str(mounts)) == kind
-    assert places.file_system(Path(folder), str(tmp_path / "none")) == ""
+    assert location.file_system(Path(folder), str(mounts)) == kind
+    assert location.file_system(Path(folder), str(tmp_path / "none")) == ""
 
 
 def test_on_a_network_the_catalog_moves_to_this_machine_and_says_so(
@@ -172,14 +172,14 @@ def test_on_a_network_the_catalog_moves_to_this_machine_and_says_so(
 ) -> None:
     films, data = tmp_path / "films", tmp_path / "data"
     monkeypatch.setenv("XDG_DATA_HOME", str(data))
-    monkeypatch.setattr(places, "file_system", lambda path: "nfs4")
+    monkeypatch.setattr(location, "file_system", lambda path: "nfs4")
     with fakes.library(films, {"a.mp4": {}}) as catalog:
         assert catalog.file is not None
         assert data in catalog.file.parents
         assert "network file system (nfs4), so its catalog is" in (catalog.notice or "")
         file = catalog.file
     assert not (films / ".tagline").exists()
-    assert places.find_catalog_home([films]).file == places.find_catalog_home([films / "sub"]).file == file
+    assert location.find_catalog_home([films]).file == location.find_catalog_home([films / "sub"]).file == file
     with Catalog.open(file) as catalog:
         assert [v.paths for v in catalog.videos()] == [[str(films / "a.mp4")]]
 
@@ -191,17 +191,17 @@ def test_the_nearest_catalog_is_found_as_git_finds_its_own(
     a, b = tmp_path / "a", tmp_path / "b"
     for folder in (a / "deep" / "er", b):
         folder.mkdir(parents=True)
-    with pytest.raises(places.Undecided, match="--library"):
-        places.find_catalog_home([a, b])
-    assert places.find_catalog_home([a, b], library=tmp_path).file == tmp_path / ".tagline" / "catalog.sqlite"
+    with pytest.raises(location.Undecided, match="--library"):
+        location.find_catalog_home([a, b])
+    assert location.find_catalog_home([a, b], library=tmp_path).file == tmp_path / ".tagline" / "catalog.sqlite"
     monkeypatch.setenv("TAGLINE_LIBRARY", str(b))
-    assert places.find_catalog_home([a]).root == b
+    assert location.find_catalog_home([a]).root == b
     monkeypatch.delenv("TAGLINE_LIBRARY")
     Catalog.open(a).close()
-    assert places.find_catalog_home([a / "deep" / "er"]).root == a
-    assert places.find_catalog_home([a, a / "deep"]).root == a
+    assert location.find_catalog_home([a / "deep" / "er"]).root == a
+    assert location.find_catalog_home([a, a / "deep"]).root == a
     monkeypatch.chdir(a / "deep")
-    assert places.find_catalog_home().root == a
+    assert location.find_catalog_home().root == a
     monkeypatch.chdir(b)
     with pytest.raises(NoCatalog, match="tagline tag FOLDER"):
-        places.find_catalog_home()
+        location.find_catalog_home()

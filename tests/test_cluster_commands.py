@@ -14,11 +14,11 @@ import pytest
 from click.testing import CliRunner, Result
 from cluster_world import order, walk_through
 
-from tagline.retrieval.cli import cli
-from tagline.tagging import cluster
-from tagline.tagging.catalog import Catalog
-from tagline.tagging.cluster import joining
-from tagline.tagging.cluster.sources import list_sources
+from tagline.retrieval.cli.main import cli
+from tagline.tagging import ray
+from tagline.tagging.catalog.write import Catalog
+from tagline.tagging.ray import connection
+from tagline.tagging.ray.sources import list_sources
 
 
 def tagline(*words: str) -> Result:
@@ -28,7 +28,7 @@ def tagline(*words: str) -> Result:
 @pytest.fixture
 def films(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     fakes.use_fakes(monkeypatch)
-    monkeypatch.setattr(cluster, "find_spec", lambda name: True)  # nothing here needs Ray itself
+    monkeypatch.setattr(ray, "find_spec", lambda name: True)  # nothing here needs Ray itself
     folder = tmp_path / "films"
     for n in range(3):
         fakes.write_video(folder / f"{n}.mp4", tags={"object": ["dog"], "scene": [f"room {n}"]}, salt=n)
@@ -45,7 +45,7 @@ def shards(films: Path) -> str:
 def test_without_ray_one_is_told_what_to_install(
     films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cluster, "find_spec", lambda name: None)
+    monkeypatch.setattr(ray, "find_spec", lambda name: None)
     Catalog.open(films).close()
     for words in (
         ("tag", str(films), "--cluster", "auto"),
@@ -116,16 +116,16 @@ def test_a_sentence_is_asked_of_a_served_index(
 ) -> None:
     from test_cluster_index import Local, built
 
-    from tagline.retrieval.cluster import serving
-    from tagline.retrieval.cluster.pieces import ShardedIndex, IndexShard
-    from tagline.tagging.cluster.shards import ShardStore
+    from tagline.retrieval.ray import serving
+    from tagline.retrieval.ray.index_shard import ShardedIndex, IndexShard
+    from tagline.tagging.ray.shards import ShardStore
 
     out, head = built(ShardStore(shards), tmp_path / "index")
     replace(head, shards=shards).write(out)
     monkeypatch.setattr(
         serving, "_handle", lambda name: Local(IndexShard(out / name, ShardedIndex.read(out)))
     )
-    monkeypatch.setattr(joining, "connected", lambda address: nullcontext([]))
+    monkeypatch.setattr(connection, "connected", lambda address: nullcontext([]))
     words = ("catalog", "ask", str(out), "a", "dog", "--cluster", "auto", "--json", "-k", "2")
     refused = tagline(*words)
     assert refused.exit_code == 1

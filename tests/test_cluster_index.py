@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from shaking import shaken
 
-from tagline.retrieval.cluster import building, pieces
-from tagline.retrieval.cluster.pieces import ShardedIndex, IndexShard, Location, top_k, merge_top_k
-from tagline.retrieval.cluster.serving import ServedIndex
-from tagline.retrieval.rows import BadIndex
-from tagline.tagging.cluster import ClusterError
-from tagline.tagging.cluster.shards import ShardStore
+from tagline.retrieval.ray import build, index_shard
+from tagline.retrieval.ray.index_shard import ShardedIndex, IndexShard, Location, top_k, merge_top_k
+from tagline.retrieval.ray.serving import ServedIndex
+from tagline.retrieval.index.base import BadIndex
+from tagline.tagging.ray import ClusterError
+from tagline.tagging.ray.shards import ShardStore
 
 D = 16
 rng = np.random.default_rng(3)
@@ -23,7 +23,7 @@ CENTRES = rng.standard_normal((20, D))
 
 def vectors(count: int, seed: int) -> np.ndarray[Any, Any]:
     draw = np.random.default_rng(seed)
-    return shaken(pieces.unit(CENTRES[draw.integers(0, 20, count)] + 0.3 * draw.standard_normal((count, D))))
+    return shaken(index_shard.unit(CENTRES[draw.integers(0, 20, count)] + 0.3 * draw.standard_normal((count, D))))
 
 
 def shelf_of(folder: Path, parts: int = 6, each: int = 50) -> tuple[ShardStore, np.ndarray[Any, Any]]:
@@ -72,14 +72,14 @@ def index(tmp_path: Path) -> tuple[Path, ShardedIndex, np.ndarray[Any, Any]]:
 def built(shelf: ShardStore, out: Path) -> tuple[Path, ShardedIndex]:
     import faiss
 
-    mark, groups, rows = building.plan_shards(shelf, shelf.parts(), "scene", None, 400)
+    mark, groups, rows = build.plan_shards(shelf, shelf.parts(), "scene", None, 400)
     out.mkdir(exist_ok=True)
-    learnt = building._train(shelf.url, groups, "scene", mark, rows)
-    faiss.write_index(faiss.deserialize_index(learnt), str(out / pieces.TRAINED))
+    learnt = build._train(shelf.url, groups, "scene", mark, rows)
+    faiss.write_index(faiss.deserialize_index(learnt), str(out / index_shard.TRAINED))
     names = [f"piece-{n:05d}" for n in range(len(groups))]
-    counts = [building._build_shard(shelf.url, g, "scene", mark, str(out / n)) for n, g in zip(names, groups)]
-    size = int(faiss.read_index(str(out / pieces.TRAINED)).d)
-    head = building._tune_probes(
+    counts = [build._build_shard(shelf.url, g, "scene", mark, str(out / n)) for n, g in zip(names, groups)]
+    size = int(faiss.read_index(str(out / index_shard.TRAINED)).d)
+    head = build._tune_probes(
         out, ShardedIndex(mark, "scene", size, sum(counts), 1, tuple(names)), lambda text: None
     )
     head.write(out)
@@ -148,13 +148,13 @@ def test_a_lost_answer_is_asked_for_again_and_nothing_changes(index: tuple[Path,
 def test_what_is_there_is_not_built_again(index: tuple[Path, ShardedIndex, Any], tmp_path: Path) -> None:
     out, head, _ = index
     shelf = ShardStore(str(tmp_path / "shards"))
-    mark, groups, _ = building.plan_shards(shelf, shelf.parts(), "scene", None, 400)
+    mark, groups, _ = build.plan_shards(shelf, shelf.parts(), "scene", None, 400)
     before = (out / "piece-00001" / "index.faiss").stat().st_mtime_ns
     for group, name in zip(groups, head.shards, strict=True):
-        building._build_shard(shelf.url, group, "scene", mark, str(out / name))
+        build._build_shard(shelf.url, group, "scene", mark, str(out / name))
     assert (out / "piece-00001" / "index.faiss").stat().st_mtime_ns == before
-    (out / "piece-00001" / pieces.DONE_FILE).unlink()  # as if its node had been lost while it wrote
-    building._build_shard(shelf.url, groups[1], "scene", mark, str(out / "piece-00001"))
+    (out / "piece-00001" / index_shard.DONE_FILE).unlink()  # as if its node had been lost while it wrote
+    build._build_shard(shelf.url, groups[1], "scene", mark, str(out / "piece-00001"))
     assert (out / "piece-00001" / "index.faiss").stat().st_mtime_ns > before
 
 
@@ -162,7 +162,7 @@ def test_pieces_merge_on_disk_into_one_index(index: tuple[Path, ShardedIndex, An
     import faiss
 
     out, head, _ = index
-    whole: Any = faiss.read_index(str(pieces.merge_on_disk(out, head)))
+    whole: Any = faiss.read_index(str(index_shard.merge_on_disk(out, head)))
     assert whole.ntotal == head.rows
     queries = vectors(8, 5)
     whole.nprobe = whole.nlist
@@ -195,10 +195,10 @@ def test_vectors_of_two_models_are_not_mixed(tmp_path: Path) -> None:
     key = {"hash": "x", "expert": "scene", "fingerprint": "other"}
     shelf.write("e" * 32, {"vectors": [{**key, "start": 0.0, "end": 1.0, "values": [1.0] * D}]})
     with pytest.raises(ClusterError, match="2 different models"):
-        building.plan_shards(shelf, shelf.parts(), "scene", None, 400)
-    assert building.plan_shards(shelf, shelf.parts(), "scene", "other", 400)[2] == 1
+        build.plan_shards(shelf, shelf.parts(), "scene", None, 400)
+    assert build.plan_shards(shelf, shelf.parts(), "scene", "other", 400)[2] == 1
     with pytest.raises(ClusterError, match="no vectors of 'speech'"):
-        building.plan_shards(shelf, shelf.parts(), "speech", None, 400)
+        build.plan_shards(shelf, shelf.parts(), "speech", None, 400)
 
 
 def test_best_breaks_ties_by_id_and_fills_up() -> None:
@@ -209,8 +209,8 @@ def test_best_breaks_ties_by_id_and_fills_up() -> None:
 
 def test_spots_are_what_was_written(tmp_path: Path) -> None:
     sample = vectors(200, 1)
-    trained = pieces.train(sample, 200)
+    trained = index_shard.train(sample, 200)
     spots = [Location(f"{n}", float(n), n + 0.5) for n in range(200)]
-    pieces.write_shard(tmp_path / "piece-00007", trained, sample, spots)
+    index_shard.write_shard(tmp_path / "piece-00007", trained, sample, spots)
     piece = IndexShard(tmp_path / "piece-00007", ShardedIndex("f", "scene", D, 200, 1, ("piece-00007",)))
-    assert piece.locations(np.array([7 * pieces.MAX_ROWS + 3, 7 * pieces.MAX_ROWS])) == [spots[3], spots[0]]
+    assert piece.locations(np.array([7 * index_shard.MAX_ROWS + 3, 7 * index_shard.MAX_ROWS])) == [spots[3], spots[0]]

@@ -18,11 +18,12 @@ import pytest
 if find_spec("ray") is None:
     pytest.skip("a cluster needs tagline[cluster]", allow_module_level=True)
 
-from tagline.benchmarks import cluster_serving, kill9, light
-from tagline.tagging.catalog import Catalog
-from tagline.tagging.cluster import importing
-from tagline.tagging.cluster.local import LocalCluster, local_cluster
-from tagline.tagging.dump import dump_lines
+from tagline.benchmarks.robustness import cluster_serving, kill9
+from tagline.benchmarks.fixtures import stub_experts
+from tagline.tagging.catalog.write import Catalog
+from tagline.tagging.ray import importer
+from tagline.tagging.ray.local import LocalCluster, local_cluster
+from tagline.tagging.catalog.read import dump_lines
 
 HERE = Path(__file__).parent
 pytestmark = [
@@ -34,7 +35,7 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
     """Two CPUs, every process on them with the light experts on its path."""
-    packages = light.install(tmp_path_factory.mktemp("packages"))
+    packages = stub_experts.install(tmp_path_factory.mktemp("packages"))
     path = os.pathsep.join([str(HERE.parent), str(HERE), str(packages)])
     with local_cluster([2], environment={"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}) as local:
         yield local
@@ -42,7 +43,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
 
 def tagline(cluster: LocalCluster, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "tagline.retrieval.cli", *words],
+        [sys.executable, "-m", "tagline.retrieval.cli.main", *words],
         env=dict(cluster.environment),
         capture_output=True,
         text=True,
@@ -58,7 +59,7 @@ def rows(library: Path) -> list[str]:
 def test_a_folder_tagged_on_a_cluster_equals_one_machine(cluster: LocalCluster, tmp_path: Path) -> None:
     videos = tmp_path / "videos"
     kill9.make_videos(videos, 16)
-    names = ", ".join(f'"{expert.name}"' for expert in light.EXPERTS)
+    names = ", ".join(f'"{expert.name}"' for expert in stub_experts.EXPERTS)
     config = tmp_path / "light.toml"
     config.write_text(f'[tag]\nexperts = [{names}]\ndevice = "cpu"\n')
     how = ("--config", str(config), "--json")
@@ -70,7 +71,7 @@ def test_a_folder_tagged_on_a_cluster_equals_one_machine(cluster: LocalCluster, 
     many = tagline(cluster, "tag", str(videos), "--cluster", cluster.address, "--shards", str(out), *how)
     assert many.returncode == 3, many.stderr
     with Catalog.open(tmp_path / "many" / "catalog.sqlite") as catalog:
-        for _ in importing.import_shards(catalog, str(out)):
+        for _ in importer.import_shards(catalog, str(out)):
             pass
     assert rows(tmp_path / "many" / "catalog.sqlite") == rows(tmp_path / "one" / "catalog.sqlite")
     again = tagline(cluster, "tag", str(videos), "--cluster", cluster.address, "--shards", str(out), *how)
@@ -78,12 +79,12 @@ def test_a_folder_tagged_on_a_cluster_equals_one_machine(cluster: LocalCluster, 
 
 
 def test_a_served_index_loses_a_replica_and_no_answer(cluster: LocalCluster, tmp_path: Path) -> None:
-    from tagline.retrieval.cluster import building, serving
-    from tagline.tagging.cluster.joining import connected
+    from tagline.retrieval.ray import build, serving
+    from tagline.tagging.ray.connection import connected
 
     asked = cluster_serving.write_shards(tmp_path / "shards", 12)
     with connected(cluster.address):
-        head = building.build_sharded_index(
+        head = build.build_sharded_index(
             str(tmp_path / "shards"), tmp_path / "index", "scene", cluster.address, rows_per_shard=4000
         )
         assert (len(head.shards), head.rows) == (2, 8000)
@@ -102,7 +103,7 @@ def test_a_served_index_loses_a_replica_and_no_answer(cluster: LocalCluster, tmp
 def test_training_on_a_cluster_is_training_here(cluster: LocalCluster, tmp_path: Path) -> None:
     import table_world
 
-    from tagline.table.launch import on_cluster
+    from tagline.table.ray import on_cluster
 
     whole = table_world.losses(table_world.run(tmp_path / "here", {"epochs": 1}).history)
     told = on_cluster(

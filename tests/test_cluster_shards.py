@@ -12,24 +12,15 @@ import pytest
 from cluster_world import NAMES, order, walk_through
 
 from tagline.experts.panel import Panel
-from tagline.tagging.catalog import Catalog
-from tagline.tagging.cluster import ClusterError, asking, importing, job, shards
-from tagline.tagging.cluster.shards import ShardStore
-from tagline.tagging.cluster.sources import VideoSource, list_sources
-from tagline.tagging.cluster.stages import (
-    DoneInShards,
-    ExpertStage,
-    VideoRecord,
-    ReadStage,
-    pack,
-    part_of,
-    rows_of,
-    unpack,
-)
-from tagline.tagging.dump import dump_lines
-from tagline.tagging.folder import run
-from tagline.tagging.planning import plan
-from tagline.tagging.settings import Settings
+from tagline.tagging.catalog.write import Catalog
+from tagline.tagging.ray import ClusterError, query, importer, run as job, shards
+from tagline.tagging.ray.shards import ShardStore
+from tagline.tagging.ray.sources import VideoSource, list_sources
+from tagline.tagging.ray.stages import DoneInShards, ExpertStage, VideoRecord, ReadStage, pack, part_of, rows_of, unpack
+from tagline.tagging.catalog.read import dump_lines
+from tagline.tagging.pipeline.run import run
+from tagline.tagging.pipeline.plan import plan
+from tagline.tagging.pipeline.settings import Settings
 
 
 @pytest.fixture
@@ -56,7 +47,7 @@ def one_machine(films: Path, library: Path) -> list[str]:
 
 def brought(out: Path, library: Path) -> list[str]:
     with Catalog.open(library) as catalog:
-        for _ in importing.import_shards(catalog, str(out)):
+        for _ in importer.import_shards(catalog, str(out)):
             pass
         return list(dump_lines(catalog))
 
@@ -119,7 +110,7 @@ def test_another_version_of_an_expert_looks_again_and_its_look_counts(films: Pat
     newer = Settings(expert_names=NAMES, experts={"object": {"version": "2", "confidence": 0.5}})
     lines = walk_through(found, out, order(settings=newer))
     assert {name for line in lines for name in line.looked} == {"object"}
-    kept = asking.tag_counts(str(out), modality="object")
+    kept = query.tag_counts(str(out), modality="object")
     assert {row["text"]: row["videos"] for row in kept}["Red Cars"] == 4  # only scores from 0.5
 
 
@@ -177,13 +168,13 @@ def test_what_could_be_read_later_is_looked_at_like_everything_else(
 def test_questions_to_shards(films: Path, tmp_path: Path) -> None:
     out = str(tmp_path / "shards")
     walk_through(list_sources([str(films)]).sources, tmp_path / "shards", order())
-    hits = list(asking.find_tags(out, "red car", least=0.4))
+    hits = list(query.find_tags(out, "red car", least=0.4))
     scores = [hit["score"] for hit in hits]
     assert scores == sorted(scores, reverse=True)
     assert {hit["text"] for hit in hits} == {"Red Cars"}
     assert all(hit["score"] >= 0.4 and hit["url"].endswith(".mp4") for hit in hits)
-    assert list(asking.find_tags(out, "zebra")) == []
-    facts = asking.row_counts(out)
+    assert list(query.find_tags(out, "zebra")) == []
+    facts = query.row_counts(out)
     assert facts["videos"] == 12
     assert facts["vectors"] == 11
 
@@ -216,7 +207,7 @@ def test_an_address_becomes_the_title_of_a_video_without_a_file(films: Path, tmp
     shelf.create()
     shelf.write(part_of([parcel]), rows_of([parcel]))
     with Catalog.open(library(tmp_path, "many")) as catalog:
-        for _ in importing.import_shards(catalog, shelf.url):
+        for _ in importer.import_shards(catalog, shelf.url):
             pass
         [video] = catalog.videos()
         assert (video.title, video.paths, video.gone) == ("s3://bucket/a.mp4", [], False)

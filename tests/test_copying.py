@@ -11,14 +11,14 @@ from by_heart import learn_by_heart
 from test_generator import SMALL
 
 from tagline.tagging.generator.config import TaggerConfig
-from tagline.tagging.generator.copying import CopyingDecoder
+from tagline.tagging.generator.layers import CopyingDecoder
 from tagline.tagging.generator.data import TaggerCollator, Example
 from tagline.tagging.generator.decoding import Speculative, Greedy
-from tagline.tagging.generator.language import embed_tags
+from tagline.tagging.ml.text_embedding import embed_tags
 from tagline.tagging.generator.layers import IGNORE, CrossAttentionCache, WordDecoder
 from tagline.tagging.generator.model import Tagger
-from tagline.tagging.generator.starting import word_meanings, init_words
-from tagline.tagging.generator.words import TagTokenizer
+from tagline.tagging.generator.init import word_meanings, init_words
+from tagline.tagging.ml.tokenizer import TagTokenizer
 
 NAMES = ["".join(np.random.default_rng(n).choice(list("abcdefgh"), 4)) for n in range(40)]
 KNOWN, NEW = NAMES[:32], NAMES[32:]

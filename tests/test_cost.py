@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tagline.benchmarks import cost
-from tagline.tagging.configuring import BadConfig
+from tagline.benchmarks.speed import cost
+from tagline.tagging.ml.config import BadConfig
 
 PROGRAM = """
 import json

@@ -10,19 +10,10 @@ from annotations import CSV, JSFUSION, by_key, filmed, texts, videodatainfo
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tagline.benchmarks.datasets import (
-    create,
-    didemo,
-    lsmdc,
-    msrvtt,
-    msvd,
-    pexel,
-    plain,
-    playhouse,
-)
+from tagline.benchmarks.datasets import create_pexel, didemo, lsmdc, msrvtt, msvd, plain, playhouse
 from tagline.benchmarks.datasets.importer import import_dataset
-from tagline.benchmarks.datasets.shared import BadAnnotations, PublishedCount
-from tagline.tagging.catalog import Caption, Catalog
+from tagline.benchmarks.datasets.dataset import BadAnnotations, PublishedCount
+from tagline.tagging.catalog.write import Caption, Catalog
 
 
 def test_msrvtt_asks_with_the_lists_sentence_and_learns_from_all(vtt: Path) -> None:
@@ -255,7 +246,7 @@ def test_the_form_of_creates_sample(tmp_path: Path) -> None:
         "url": "https://v.example/x/page/m3230z5ynl3.html",
     }
     (tmp_path / "demo.json").write_text(f"getJson({json.dumps({'宠物': [row]}, indent=1)})\n", "utf-8")
-    (item,) = create.read_create(tmp_path).items
+    (item,) = create_pexel.read_create(tmp_path).items
     assert (item.key, item.title, item.category) == ("m3230z5ynl3", "看，狗！", "宠物")
     assert item.tags == ("宠物", "狗")
     assert item.captions == (Caption("一只狗在跑"),)
@@ -265,7 +256,7 @@ def test_lists_of_create_have_their_split_in_the_name(tmp_path: Path) -> None:
     for split, tags in {"train": ["狗", "猫"], "test": ["狗"]}.items():
         row = {"caption": "x", "ann_title": "t", "tag": tags, "class": ["a"], "url": f"u/{split}1.html"}
         (tmp_path / f"create_{split}.jsonl").write_text(json.dumps(row, ensure_ascii=False) + "\n", "utf-8")
-    made = create.read_create(tmp_path)
+    made = create_pexel.read_create(tmp_path)
     assert {item.key: item.split for item in made.items} == {"train1": "train", "test1": "test"}
     found = {count.what: count.found for count in made.counts}
     assert (found["unique tags in either"], found["unique tags in both"]) == (2, 1)
@@ -275,11 +266,11 @@ def test_lists_of_create_have_their_split_in_the_name(tmp_path: Path) -> None:
     ("name", "split"), [("create_test.json", "test"), ("latest.json", ""), ("Training.csv", "train")]
 )
 def test_the_split_that_a_files_name_tells(name: str, split: str) -> None:
-    assert create.split_of_file(name) == split
+    assert create_pexel.split_of_file(name) == split
 
 
 def test_genuine_sample_of_create(data: Path) -> None:
-    made = create.read_create(data / "annotations/create")
+    made = create_pexel.read_create(data / "annotations/create")
     assert (made.counts[0].found, made.counts[1].found) == (240, 12)
     assert all(item.title and item.captions and item.tags and item.category for item in made.items)
 
@@ -289,7 +280,7 @@ def test_pexel_is_pictures_with_titles_and_tags(tmp_path: Path, catalog: Catalog
         '{"image": "1005.jpeg", "title": "woman playing", "tags": ["tennis", "tennis court"]}\n'
     )
     (tmp_path / "test.csv").write_text('image,title,tags\n7.png,a dress,"dress, young"\n')
-    made = pexel.read_pexel(tmp_path)
+    made = create_pexel.read_pexel(tmp_path)
     items = by_key(made)
     assert items["1005.jpeg"].tags == ("tennis", "tennis court")
     assert items["1005.jpeg"].captions == ()
@@ -384,8 +375,8 @@ def test_whatever_stands_in_a_json_file_is_read_or_refused_in_a_sentence(
     said = []
     for name, reader in {
         "captions.json": plain,
-        "train.json": create,
-        "test.json": pexel,
+        "train.json": create_pexel,
+        "test.json": create_pexel,
         "test_data.json": didemo,
         "MSRVTT_data.json": msrvtt,
         "captions_msvd.json": msvd,

@@ -16,8 +16,8 @@ import psutil
 import pytest
 from filming import ALL, Film, shoot
 
-from tagline.experts.decoder import Decoder, Limits
-from tagline.experts.decoding.hostile import bad_child
+from tagline.experts.decode.decoder import Decoder, Limits
+from tagline.experts.decode.hostile import bad_child
 from tagline.experts.footage import Footage, Sampling, Sound, Uniform, Unreadable
 
 
@@ -120,7 +120,7 @@ def test_a_child_that_dies_or_hangs_costs_one_file(tmp_path: Path) -> None:
 def test_why_a_child_failed_is_said_in_words(tmp_path: Path, deed: str, reason: str) -> None:
     child = tmp_path / "child.py"
     child.write_text(
-        "from tagline.experts.decoding import guard, watching\n"
+        "from tagline.experts.decode import guard, watching\n"
         f"watching.watch = lambda *_: {deed}\nguard.main()\n"
     )
     path = shoot(tmp_path / "film", Film(count=5))
@@ -150,7 +150,7 @@ def test_a_child_is_not_believed(tmp_path: Path, answer: str) -> None:
     child = tmp_path / "child.py"
     child.write_text(
         "import json, os, socket, sys\n"
-        "from tagline.experts.decoding import canvas, guard\n"
+        "from tagline.experts.decode import canvas, guard\n"
         "channel = socket.socket(fileno=int(sys.argv[1]))\n"
         "while guard.receive(channel) is not None:\n"
         "    store = canvas.Store()\n"
@@ -181,7 +181,7 @@ def test_children_die_with_their_parent_and_not_of_ctrl_c(tmp_path: Path) -> Non
     program = (
         "import sys, time, signal\n"
         "from pathlib import Path\n"
-        "from tagline.experts.decoder import Decoder\n"
+        "from tagline.experts.decode.decoder import Decoder\n"
         "from tagline.experts.footage import Uniform\n"
         f"decoder = Decoder(jobs=1, child=Path({str(bad_child(tmp_path / 'child.py'))!r}))\n"
         "signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
@@ -216,7 +216,7 @@ def test_the_child_loads_no_model_library(tmp_path: Path) -> None:
     child = tmp_path / "child.py"
     child.write_text(
         "import sys\n"
-        "from tagline.experts.decoding import guard, watching\n"
+        "from tagline.experts.decode import guard, watching\n"
         "from tagline.experts.footage import Unreadable\n"
         "def watch(*_):\n"
         "    raise Unreadable(' '.join(sorted({'av', 'torch', 'transformers'} & set(sys.modules))))\n"

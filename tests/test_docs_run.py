@@ -16,8 +16,8 @@ from annotations import filmed, small_vtt
 from click.testing import CliRunner
 from test_docs import PAGES, shown_commands, words_of
 
-from tagline.retrieval.cli import cli
-from tagline.tagging.catalog import Caption
+from tagline.retrieval.cli.main import cli
+from tagline.tagging.catalog.write import Caption
 
 # The beginning of a command, or an option in it: where it is run instead.
 ELSEWHERE = {

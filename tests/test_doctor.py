@@ -16,9 +16,9 @@ import fakes
 import pytest
 from click.testing import CliRunner
 
-from tagline.tagging import doctor
-from tagline.tagging.doctor import BROKEN, NOTE, OK, Check
-from tagline.tagging.doctor_commands import doctor as command
+from tagline.tagging.pipeline import doctor
+from tagline.tagging.pipeline.doctor import BROKEN, NOTE, OK, Check
+from tagline.tagging.cli.doctor import doctor as command
 
 
 def states(checks: Iterable[Check]) -> dict[str, str]:
@@ -72,7 +72,7 @@ def test_this_process_loads_no_heavy_library() -> None:
         "import sys\nfrom tagging.doctor import examine\nexamine()\n"
         "print(sorted(set(sys.modules) & {'torch', 'av', 'transformers', 'ultralytics', 'whisper'}))"
     )
-    quiet = "import tagline.tagging.doctor as d\nd.ask = lambda program: 'not asked'\n"
+    quiet = "import tagline.tagging.pipeline.doctor as d\nd.ask = lambda program: 'not asked'\n"
     done = subprocess.run([sys.executable, "-c", quiet + code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
@@ -219,7 +219,7 @@ def test_sizes(count: int, text: str) -> None:
 
 
 def test_what_the_kernel_keeps_a_decoder_from(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tagline.experts.decoding import landlock, sandbox, syscalls
+    from tagline.experts.decode import landlock, sandbox, syscalls
 
     monkeypatch.setattr(syscalls, "offered", lambda: True)
     monkeypatch.setattr(landlock, "version", lambda: 7)

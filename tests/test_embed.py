@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 
 from tagline.experts.footage import Footage, View
 from tagline.experts.tags import Embedding, Modality, Tag
-from tagline.retrieval import reader
-from tagline.retrieval.embed import BadImage, EncoderMissing, embed, open_encoder, read_image, sample_queries
-from tagline.retrieval.embedders import TableEmbedder, SearchModel
-from tagline.retrieval.spans import MOST, RATE, WINDOW, spans
-from tagline.tagging import embeddings
-from tagline.tagging.catalog import Catalog
+from tagline.retrieval.embed import text_tower
+from tagline.retrieval.embed.encode import BadImage, EncoderMissing, embed, open_encoder, read_image, sample_queries
+from tagline.retrieval.embed.embedders import TableEmbedder, SearchModel
+from tagline.retrieval.embed.spans import MOST, RATE, WINDOW, spans
+from tagline.tagging.catalog import vectors as embeddings
+from tagline.tagging.catalog.write import Catalog
 
 # -- where videos are cut ------------------------------------------------------------------------------
 
@@ -179,7 +179,7 @@ def test_the_encoder_is_that_of_the_vectors_or_says_what_to_do(
     assert encoder is not None
     assert encoder.fingerprint == FakeEmbedder().choice.fingerprint
     assert encoder.texts(["dog ball"])[0] @ vectors(catalog, "dog.mp4")[0] == pytest.approx(1.0)
-    monkeypatch.setattr("tagline.retrieval.embed.load", lambda *_: FakeEmbedder(version="changed"))
+    monkeypatch.setattr("tagline.retrieval.embed.encode.load", lambda *_: FakeEmbedder(version="changed"))
     with pytest.raises(EncoderMissing, match="tagline index"):
         open_encoder(catalog)
 
@@ -207,7 +207,7 @@ def test_an_index_is_tuned_by_what_people_wrote_or_else_by_tags(catalog: Catalog
 
 @pytest.fixture(scope="module")
 def aligned(tmp_path_factory: pytest.TempPathFactory) -> TableEmbedder:
-    from tagline.table.batches import Tokenizer
+    from tagline.table.data import Tokenizer
     from tagline.table.saving import save_pretrained
 
     folder = tmp_path_factory.mktemp("model")
@@ -234,9 +234,9 @@ def tag(text: str, start: float, end: float) -> Tag:
 
 
 def test_a_video_is_embedded_as_it_is_in_an_evaluation(aligned: TableEmbedder) -> None:
-    from tagline.table.batches import Row
-    from tagline.table.evaluation import embed_videos
-    from tagline.table.frames import FramesInMemory
+    from tagline.table.data import Row
+    from tagline.table.evaluate import embed_videos
+    from tagline.table.frame_cache import FramesInMemory
 
     shown = footage(aligned)
     tags = [tag("dog", 0, 3), tag("ball", 7, 9)]
@@ -271,29 +271,29 @@ TEXTS = [
 def test_the_reader_equals_the_model_and_survives_the_disk(aligned: TableEmbedder, tmp_path: Path) -> None:
     truth = aligned.texts(TEXTS)
     tower = aligned.text_tower()
-    assert reader.NumpyTextTower(tower)(TEXTS) == pytest.approx(truth, abs=1e-5)
+    assert text_tower.NumpyTextTower(tower)(TEXTS) == pytest.approx(truth, abs=1e-5)
     path = tmp_path / "reader.safetensors"
-    reader.write(tower, path)
-    again = reader.read(path)
+    text_tower.write(tower, path)
+    again = text_tower.read(path)
     assert again is not None
     assert again(TEXTS) == pytest.approx(truth, abs=1e-5)
     assert again([]).shape == (0, truth.shape[1])
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(bytes(data))
-    assert reader.read(path) is None, "a damaged one is made again, never used"
-    assert reader.read(tmp_path / "none") is None
+    assert text_tower.read(path) is None, "a damaged one is made again, never used"
+    assert text_tower.read(tmp_path / "none") is None
 
 
 def test_a_tower_that_computes_something_else_is_not_kept(
     aligned: TableEmbedder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    with pytest.raises(reader.NotPortable):
-        reader.store_checked(aligned.text_tower(), -aligned.texts(reader.CHECK_TEXTS), "f")
-    assert not reader.cache_path("f").exists()
-    reader.store_checked(aligned.text_tower(), aligned.texts(reader.CHECK_TEXTS), "f")
-    assert reader.cache_path("f").exists()
+    with pytest.raises(text_tower.NotPortable):
+        text_tower.store_checked(aligned.text_tower(), -aligned.texts(text_tower.CHECK_TEXTS), "f")
+    assert not text_tower.cache_path("f").exists()
+    text_tower.store_checked(aligned.text_tower(), aligned.texts(text_tower.CHECK_TEXTS), "f")
+    assert text_tower.cache_path("f").exists()
 
 
 @given(value=st.floats(-8, 8))
@@ -301,7 +301,7 @@ def test_gelu_is_what_it_is(value: float) -> None:
     import math
 
     truth = value * 0.5 * (1 + math.erf(value / math.sqrt(2)))
-    assert reader.gelu(np.array([value], np.float32))[0] == pytest.approx(truth, abs=2e-6)
+    assert text_tower.gelu(np.array([value], np.float32))[0] == pytest.approx(truth, abs=2e-6)
 
 
 def test_vectors_of_the_catalog_come_in_pages_with_whole_videos(tmp_path: Path) -> None:

@@ -14,11 +14,11 @@ from click.testing import CliRunner, Result
 from sentences import assert_a_sentence
 from table_fakes import tiny
 
-from tagline.retrieval import evaluating
-from tagline.retrieval.cli import cli
+from tagline.retrieval import evaluate
+from tagline.retrieval.cli.main import cli
 from tagline.table.config import TableConfig, TableTrainConfig
 from tagline.table.ranking import metrics
-from tagline.tagging.catalog import Caption, Catalog
+from tagline.tagging.catalog.write import Caption, Catalog
 
 THINGS = ("dog", "cat", "horse", "bird", "fish", "bear", "train", "boat")
 
@@ -54,22 +54,22 @@ def test_questions_of_a_csv_and_search_by_words(catalog: Catalog, tmp_path: Path
 
 
 def test_questions_are_written_from_captions_and_tests_go_first(catalog: Catalog) -> None:
-    assert evaluating.queries_of_library(catalog).origin == "8 captions"
+    assert evaluate.queries_of_library(catalog).origin == "8 captions"
     video = catalog.find("3.mp4")
     assert video is not None
     catalog.put_captions(video.id, [Caption("up in the air", split="test")])
-    found = evaluating.queries_of_library(catalog)
+    found = evaluate.queries_of_library(catalog)
     assert (found.texts, found.videos) == (("up in the air",), (video.id,))
     assert found.origin == "1 captions of the split test"
 
 
 def test_what_training_kept_back_is_asked_and_nothing_that_it_learnt(catalog: Catalog) -> None:
-    from tagline.table.batches import split_validation, rows
+    from tagline.table.data import split_validation, rows
     from tagline.table.config import TagChoice
 
     run = TableConfig(tiny(), TableTrainConfig(weights=None, validation=0.25, seed=3))
     learnt, kept = split_validation(rows(catalog, TagChoice(()), "train"), 0.25, 1000, 3)
-    found = evaluating.queries_of_library(catalog, run)
+    found = evaluate.queries_of_library(catalog, run)
     assert set(found.texts) == {row.texts[0] for row in kept}
     assert not set(found.texts) & {text for row in learnt for text in row.texts}
     assert "chose the model's checkpoint" in found.notes[0]
@@ -84,7 +84,7 @@ def test_without_captions_people_s_tags_ask_and_search_by_words_is_left_out(tmp_
         video = catalog.find(name)
         assert video is not None
         catalog.decide.add(video.id, tag)
-    found = evaluating.queries_of_library(catalog)
+    found = evaluate.queries_of_library(catalog)
     assert found.texts == ("holiday", "work")
     assert not found.by_words
 
@@ -107,24 +107,24 @@ def test_a_csv_that_cannot_be_used_is_refused_in_words(
     assert why in answer.output
 
 
-def result(**ways: list[float]) -> evaluating.SearchEvaluation:
-    names = {"in_use": evaluating.IN_USE, "before": evaluating.UNTRAINED, "after": evaluating.TRAINED}
+def result(**ways: list[float]) -> evaluate.SearchEvaluation:
+    names = {"in_use": evaluate.IN_USE, "before": evaluate.UNTRAINED, "after": evaluate.TRAINED}
     made = [
-        evaluating.SearchSystem(names[name], metrics(np.array(places)), np.array(places))
+        evaluate.SearchSystem(names[name], metrics(np.array(places)), np.array(places))
         for name, places in ways.items()
     ]
-    return evaluating.SearchEvaluation(evaluating.EvalQueries(("x",) * 4, (1, 2, 3, 4), "x"), tuple(made), 4)
+    return evaluate.SearchEvaluation(evaluate.EvalQueries(("x",) * 4, (1, 2, 3, 4), "x"), tuple(made), 4)
 
 
 def test_a_worse_model_does_not_take_the_place_of_a_better_one() -> None:
     good, bad = [1.0, 1.0, 2.0, 3.0], [20.0, 1.0, 30.0, 40.0]
-    assert evaluating.may_replace(result(in_use=bad, after=good))[0]
-    assert evaluating.may_replace(result(in_use=good, after=good))[0]
-    refused, why = evaluating.may_replace(result(before=bad, in_use=good, after=bad))
+    assert evaluate.may_replace(result(in_use=bad, after=good))[0]
+    assert evaluate.may_replace(result(in_use=good, after=good))[0]
+    refused, why = evaluate.may_replace(result(before=bad, in_use=good, after=bad))
     assert not refused
     assert "those of the model in use to 250.0" in why
-    assert not evaluating.may_replace(result(before=good, after=bad))[0]
-    found = result(in_use=bad, after=good).difference(evaluating.IN_USE, evaluating.TRAINED)
+    assert not evaluate.may_replace(result(before=good, after=bad))[0]
+    found = result(in_use=bad, after=good).difference(evaluate.IN_USE, evaluate.TRAINED)
     assert found is not None
     assert found.value == pytest.approx(25.0)
 
@@ -150,7 +150,7 @@ def test_a_model_before_and_after_training_and_then_in_use(
     assert [row["way"] for row in listed] == ["words", "before training", "after training"]
     assert {(row["questions"], row["videos"]) for row in listed} == {(2, 8)}
 
-    monkeypatch.setattr(evaluating, "may_replace", lambda result: (False, "it is worse"))
+    monkeypatch.setattr(evaluate, "may_replace", lambda result: (False, "it is worse"))
     refused = ask(catalog, str(trained), "--use")
     assert refused.exit_code == 1
     assert "not put to use: it is worse; with --force" in refused.output

@@ -12,15 +12,15 @@ import table_fakes
 from click.testing import CliRunner
 from test_searcher import catalog, searcher  # noqa: F401 (a fixture)
 
-from tagline.retrieval import explain as explaining
-from tagline.retrieval.cli import cli
-from tagline.retrieval.explain import explain
-from tagline.retrieval.rerank import blend, late_interaction
-from tagline.retrieval.search import search
-from tagline.retrieval.words import lexical_hit, evidence_of, index_evidence, idf
-from tagline.table.batches import Tokenizer
+from tagline.retrieval.query import explain as explaining
+from tagline.retrieval.cli.main import cli
+from tagline.retrieval.query.explain import explain
+from tagline.retrieval.query.rerank import blend, late_interaction
+from tagline.retrieval.query.search import search
+from tagline.retrieval.query.lexical import lexical_hit, evidence_of, index_evidence, idf
+from tagline.table.data import Tokenizer
 from tagline.table.saving import PretrainedTable
-from tagline.tagging.catalog import Catalog
+from tagline.tagging.catalog.write import Catalog
 
 BEACH = {
     "tags": {
@@ -91,7 +91,7 @@ def test_with_vectors_the_picture_counts(catalog: Catalog) -> None:  # noqa: F81
 def test_with_a_table_model_attention_and_tags_count(
     library: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tagline.retrieval import rerank
+    from tagline.retrieval.query import rerank
 
     model = table_fakes.model(modalities=("object",))
     saved = PretrainedTable(model, Tokenizer(), "", {})
@@ -125,7 +125,7 @@ def test_with_a_table_model_attention_and_tags_count(
 def test_a_video_is_seen_once_and_the_oldest_is_forgotten(
     head: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tagline.retrieval import rerank
+    from tagline.retrieval.query import rerank
 
     model = table_fakes.model(modalities=("object",), vtm=head)
     looker = rerank.JointScorer(PretrainedTable(model, Tokenizer(), "", {}))
@@ -186,7 +186,7 @@ def test_the_command(library: Catalog, tmp_path: Path) -> None:
 def test_the_picture(library: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from PIL import Image
 
-    from tagline.table import frames as cached
+    from tagline.table import frame_cache as cached
 
     grey = np.full((12, 3, 32, 32), 200, np.uint8)
     monkeypatch.setattr(cached.FrameCache, "fill", lambda self, work: [(k, p, None) for k, p in work])

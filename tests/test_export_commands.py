@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 from sentences import assert_a_sentence
 
 from tagline.experts.tags import Modality, Report, Tag
-from tagline.tagging.catalog import Catalog, Look, Place
-from tagline.tagging.dump import dump_lines
-from tagline.tagging.export_commands import export, import_
-from tagline.tagging.sidecars.export import export as write
-from tagline.tagging.sidecars.importing import import_files
+from tagline.tagging.catalog.write import Catalog, Look, Place
+from tagline.tagging.catalog.read import dump_lines
+from tagline.tagging.cli.exchange import export, import_
+from tagline.tagging.formats.export import export as write
+from tagline.tagging.formats.importer import import_files
 from tagline.tagging.vocabulary import normal
 
 Run = Callable[..., Result]

@@ -14,12 +14,12 @@ from folder_runs import look, undisturbed, write
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tagline.tagging import folder as folders
-from tagline.tagging import walk
-from tagline.tagging.catalog import Catalog
-from tagline.tagging.dump import dump_lines
-from tagline.tagging.planning import Plan, describe, duration, plan
-from tagline.tagging.walk import Walk
+from tagline.tagging.pipeline import run as folders
+from tagline.tagging.pipeline import walk
+from tagline.tagging.catalog.write import Catalog
+from tagline.tagging.catalog.read import dump_lines
+from tagline.tagging.pipeline.plan import Plan, describe, duration, plan
+from tagline.tagging.pipeline.walk import Walk
 
 
 def reasons(made: Plan) -> dict[tuple[str, str], int]:
@@ -66,7 +66,7 @@ def test_planning_changes_nothing_and_opens_no_new_file(
     look(films)
     fakes.write_video(films / "new.mp4", tags={"object": ["a longer tag, so that its size is new"]})
     monkeypatch.setattr(
-        "tagline.tagging.planning.content_hash", lambda path: pytest.fail(f"{path} was hashed")
+        "tagline.tagging.pipeline.plan.content_hash", lambda path: pytest.fail(f"{path} was hashed")
     )
     with Catalog.open(films) as catalog:
         before = list(dump_lines(catalog))
@@ -186,8 +186,8 @@ def test_a_bad_file_costs_itself_and_is_not_tried_again_in_vain(
     made, _, _ = look(films, retry=True)
     assert set(decoder.read_paths) == {bad, odd}
     assert Counter(name for name, _ in fakes.FakeExpert.looked) == {"scene": 1}
-    monkeypatch.setattr("tagline.tagging.planning.decoder_version", lambda: "another")
-    monkeypatch.setattr("tagline.tagging.folder.decoder_version", lambda: "another")
+    monkeypatch.setattr("tagline.tagging.pipeline.plan.decoder_version", lambda: "another")
+    monkeypatch.setattr("tagline.tagging.pipeline.run.decoder_version", lambda: "another")
     look(films)
     assert decoder.read_paths == [bad], "another decoder may read it"
     fakes.write_video(bad, tags={"object": ["dog"]})

@@ -10,9 +10,9 @@ import fakes
 import pytest
 from folder_runs import look, write
 
-from tagline.tagging.catalog import Catalog
-from tagline.tagging.dump import dump_lines
-from tagline.tagging.planning import describe
+from tagline.tagging.catalog.write import Catalog
+from tagline.tagging.catalog.read import dump_lines
+from tagline.tagging.pipeline.plan import describe
 
 
 def unmount(films: Path, how: str, monkeypatch: pytest.MonkeyPatch) -> None:

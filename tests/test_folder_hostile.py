@@ -18,11 +18,11 @@ import pytest
 from folder_runs import look, undisturbed, write
 
 from tagline.experts.panel import Panel
-from tagline.tagging.catalog import Catalog, CatalogFull
-from tagline.tagging.dump import dump_lines
-from tagline.tagging.folder import CatalogBusy, only_writer, run
-from tagline.tagging.planning import plan
-from tagline.tagging.walk import Walk
+from tagline.tagging.catalog.write import Catalog, CatalogFull
+from tagline.tagging.catalog.read import dump_lines
+from tagline.tagging.pipeline.run import CatalogBusy, only_writer, run
+from tagline.tagging.pipeline.plan import plan
+from tagline.tagging.pipeline.walk import Walk
 
 ROOT = Path(__file__).parent.parent
 
@@ -198,8 +198,8 @@ def test_a_second_run_is_refused_in_a_sentence_and_a_dead_one_holds_nothing(
     films: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     holds = (
-        "import sys, time; from tagline.tagging.catalog import Catalog\n"
-        "from tagline.tagging.folder import only_writer\n"
+        "import sys, time; from tagline.tagging.catalog.write import Catalog\n"
+        "from tagline.tagging.pipeline.run import only_writer\n"
         "with Catalog.open(sys.argv[1]) as catalog, only_writer(catalog):\n"
         "    print('held', flush=True); time.sleep(60)"
     )
@@ -228,7 +228,7 @@ def test_a_second_run_is_refused_in_a_sentence_and_a_dead_one_holds_nothing(
 @pytest.mark.timeout(240)
 def test_kill_9_at_random_moments_loses_and_doubles_nothing(tmp_path: Path) -> None:
     """The measurement `kill9` in small: real files, the real decoder, the real command."""
-    from tagline.benchmarks.kill9 import KillRuns
+    from tagline.benchmarks.robustness.kill9 import KillRuns
 
     bench = KillRuns(tmp_path, 24)
     undisturbed = Counter(bench.finish("undisturbed"))

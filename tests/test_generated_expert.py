@@ -11,18 +11,18 @@ import pytest
 import seeing
 from click.testing import CliRunner
 
-from tagline.benchmarks import random_weights
+from tagline.benchmarks.fixtures import random_weights
 from tagline.experts.footage import Footage
 from tagline.experts.panel import Panel
 from tagline.experts.tags import Modality, Report, Tag
-from tagline.table.commands import train
-from tagline.tagging.catalog import Caption, Catalog, Look, Place
-from tagline.tagging.folder import plan, run
+from tagline.table.cli import train
+from tagline.tagging.catalog.write import Caption, Catalog, Look, Place
+from tagline.tagging.pipeline.run import plan, run
 from tagline.tagging.generator.config import with_settings, load_preset, preset_names
 from tagline.tagging.generator.data import from_catalog
 from tagline.tagging.generator.expert import GeneratedExpert
 from tagline.tagging.generator.saving import from_pretrained
-from tagline.tagging.walk import content_hash
+from tagline.tagging.pipeline.walk import content_hash
 
 TINY = {"width": 16, "heads": 2, "title_layers": 1, "hybrid_layers": 1, "prompt_layers": 1,
         "decoder_layers": 1, "prompts": 4, "frames": 4, "bf16": "false", "language": "letters", "batch": 8,

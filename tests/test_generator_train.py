@@ -12,14 +12,14 @@ from by_heart import assert_learns_by_heart
 from processes import pair, program, read_losses
 from tagger_world import config, examples, losses, run, world
 
-from tagline.tagging.configuring import BadConfig
+from tagline.tagging.ml.config import BadConfig
 from tagline.tagging.generator import saving
 from tagline.tagging.generator.data import ExampleBatchSampler, Examples, hold_out, from_lists
 from tagline.tagging.generator.decoding import Greedy
-from tagline.tagging.generator.methods import predict_all
+from tagline.tagging.generator.predict import predict_all
 from tagline.tagging.generator.train import TaggerTrainingResult, train
-from tagline.tagging.neighbours import advising
-from tagline.tagging.training import COMPLETE, NonFinite
+from tagline.tagging.neighbours import retriever
+from tagline.tagging.ml.trainer import COMPLETE, NonFinite
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> TaggerTrainingResult:
 def test_a_run_leaves_a_folder_that_loads_and_says_the_same(whole: TaggerTrainingResult) -> None:
     folder = whole.folder.parent
     # It was told no tags of similar videos, so it keeps none.
-    assert {p.name for p in whole.folder.iterdir()} == set(saving.FILES) - set(advising.FILES)
+    assert {p.name for p in whole.folder.iterdir()} == set(saving.FILES) - set(retriever.FILES)
     assert (folder / "curve.png").stat().st_size > 5000
     loaded = saving.from_pretrained(whole.folder)
     assert loaded.calibration == whole.trained.calibration

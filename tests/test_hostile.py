@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tagline.experts import selftest
+from tagline.experts.decode import selftest
 
 
 @pytest.mark.parametrize(

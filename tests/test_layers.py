@@ -100,7 +100,7 @@ def test_nothing_heavy_is_imported_for_an_answer_in_words(arguments: list[str]) 
     program = (
         "import sys\n"
         f"sys.argv = ['tagline', *{arguments!r}]\n"
-        "from tagline.retrieval.cli import main\n"
+        "from tagline.retrieval.cli.main import main\n"
         "try:\n    main()\n"
         "except SystemExit as stop:\n    assert not stop.code, stop.code\n"
         f"loaded = set(sys.modules) & {HEAVY!r}\n"

@@ -9,17 +9,9 @@ import numpy as np
 import pytest
 from sounds import music, noise, read_sound, tone, words_right
 
-from tagline.experts import weights
+from tagline.experts.weights import registry
 from tagline.experts.footage import SOUND_RATE
-from tagline.experts.hearing.listeners import (
-    SphinxBackend,
-    WhisperThresholds,
-    WhisperBackend,
-    align,
-    choose_backend,
-    load_whisper,
-    save_whisper,
-)
+from tagline.experts.asr.backends import SphinxBackend, WhisperThresholds, WhisperBackend, align, choose_backend, load_whisper, save_whisper
 
 WIDTH = 64
 SCRIPT = " the quick brown fox jumps over the lazy dog"
@@ -60,8 +52,8 @@ def scripted_whisper(text: str = SCRIPT) -> Any:
     return model
 
 
-def saved(model: Any, folder: Path, name: str | None = None) -> weights.LocalWeights:
-    return weights.find(str(save_whisper(model, folder, name)))
+def saved(model: Any, folder: Path, name: str | None = None) -> registry.LocalWeights:
+    return registry.find(str(save_whisper(model, folder, name)))
 
 
 @pytest.fixture(scope="module")
@@ -195,11 +187,11 @@ def test_pocketsphinx_steps_in_where_whisper_has_no_weights(tmp_path):
     assert "whisper-base" in str(reason)
     assert "tagline models pull speech" in str(reason)
     assert choose_backend("pocketsphinx")[1] is None
-    with pytest.raises(weights.WeightsMissing, match="tagline models pull speech"):
+    with pytest.raises(registry.WeightsMissing, match="tagline models pull speech"):
         choose_backend("whisper")
-    with pytest.raises(weights.WeightsMissing, match="whisper-small"):
+    with pytest.raises(registry.WeightsMissing, match="whisper-small"):
         choose_backend("auto", "whisper-small")
-    with pytest.raises(weights.WeightsMissing, match="English only"):
+    with pytest.raises(registry.WeightsMissing, match="English only"):
         choose_backend("auto", language="fr")
     with pytest.raises(ValueError, match="no listener 'parrot'"):
         choose_backend("parrot")

@@ -13,21 +13,15 @@ from hypothesis import strategies as st
 from shaking import shaken
 
 from tagline.experts.tags import Embedding, Modality, Report, Tag
-from tagline.tagging.catalog import Catalog, Look
-from tagline.tagging.generator.language import CharacterNgrams
-from tagline.tagging.merging.evidence import TagCandidate, SourceScore, neighbour_hashes, gather_candidates
-from tagline.tagging.merging.merger import FusionModel, TagFusion, fit_fusion, rejection_penalties
-from tagline.tagging.merging.weighing import (
-    LEAST_LABELLED,
-    LabelledCandidate,
-    SourceWeights,
-    threshold_for_precision,
-    fit_weights,
-)
+from tagline.tagging.catalog.write import Catalog, Look
+from tagline.tagging.ml.text_embedding import CharacterNgrams
+from tagline.tagging.fusion.weighing import TagCandidate, SourceScore, neighbour_hashes, gather_candidates
+from tagline.tagging.fusion.fuse import FusionModel, TagFusion, fit_fusion, rejection_penalties
+from tagline.tagging.fusion.weighing import LEAST_LABELLED, LabelledCandidate, SourceWeights, threshold_for_precision, fit_weights
 from tagline.tagging.neighbours.expert import NeighboursExpert, update_catalog
-from tagline.tagging.neighbours.reading import read_snapshot
+from tagline.tagging.neighbours.snapshot import read_snapshot
 from tagline.tagging.neighbours.views import ViewEncoder
-from tagline.tagging.uploads import Upload, put_upload
+from tagline.tagging.catalog.uploads import Upload, put_upload
 
 
 def candidate(form: str, **scores: float) -> TagCandidate:

@@ -14,18 +14,18 @@ import numpy as np
 import pytest
 from shaking import shaken
 
-from tagline.retrieval.rows import BadIndex, Index
+from tagline.retrieval.index.base import BadIndex, Index
 
 pytest.importorskip("pymilvus", reason="an index in Milvus needs tagline[milvus]")
 pytest.importorskip("milvus_lite", reason="an index in a Milvus file needs tagline[milvus]")
 
 from tagline.experts.tags import Embedding
-from tagline.retrieval.embedders import CHOICE, SearchModel
-from tagline.retrieval.index import Level, open_index, update, update_in_milvus
-from tagline.retrieval.milvus import MilvusIndex
-from tagline.tagging import embeddings
+from tagline.retrieval.embed.embedders import CHOICE, SearchModel
+from tagline.retrieval.index.update import Level, open_index, update, update_in_milvus
+from tagline.retrieval.index.milvus import MilvusIndex
+from tagline.tagging.catalog import vectors
 from tagline.tagging.approvals import approve
-from tagline.tagging.catalog import Catalog
+from tagline.tagging.catalog.write import Catalog
 
 D = 12
 MODEL = "f" * 64
@@ -34,7 +34,7 @@ MODEL = "f" * 64
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server in a process of its own, spoken to over the network."""
-    from tagline.tagging.cluster.local import free_ports
+    from tagline.tagging.ray.local import free_ports
 
     port = free_ports(1)[0]
     folder = tmp_path_factory.mktemp("milvus")
@@ -155,7 +155,7 @@ def test_a_library_is_searched_in_milvus_as_in_faiss(address: str, tmp_path: Pat
             catalog.put_video(f"{number:064x}")
             whole, *spans = unit(4, number)
             found = [Embedding(float(i), i + 1.0, vector) for i, vector in enumerate(spans)]
-            embeddings.put_embeddings(catalog, number, MODEL, "", Embedding(0.0, 9.0, whole), found)
+            vectors.put_embeddings(catalog, number, MODEL, "", Embedding(0.0, 9.0, whole), found)
         catalog.set_meta(CHOICE, SearchModel("appearance", "x", MODEL).as_json())
         for level in Level:
             update(catalog, level, MODEL)
@@ -177,7 +177,7 @@ def test_a_library_is_searched_in_milvus_as_in_faiss(address: str, tmp_path: Pat
 
 
 def test_a_server_that_is_not_there_is_a_sentence() -> None:
-    from tagline.tagging.cluster.local import free_ports
+    from tagline.tagging.ray.local import free_ports
 
     with pytest.raises(BadIndex, match="is it running"):
         MilvusIndex(f"http://127.0.0.1:{free_ports(1)[0]}", MODEL, D)

@@ -12,20 +12,11 @@ import pytest
 import seeing
 import torch
 
-from tagline.experts import weights
+from tagline.experts.weights import registry
 from tagline.experts.footage import View
-from tagline.experts.motion import (
-    ARCHITECTURES,
-    MotionExpert,
-    MotionConfig,
-    VideoClassifier,
-    Window,
-    build_motion,
-    read_motion_config,
-    save_motion,
-)
-from tagline.experts.seeing.pictures import Preparation
-from tagline.experts.weighed import labels
+from tagline.experts.motion import ARCHITECTURES, MotionExpert, MotionConfig, VideoClassifier, Window, build_motion, read_motion_config, save_motion
+from tagline.experts.vision.frames import Preparation
+from tagline.experts.base import labels
 
 
 @pytest.fixture(scope="module")
@@ -174,7 +165,7 @@ def test_a_folder_that_is_no_motion_model_is_refused_in_a_sentence(
     config: dict[str, Any], tmp_path: Path
 ) -> None:
     (tmp_path / "config.json").write_text(json.dumps(config))
-    with pytest.raises(weights.WeightsMissing, match="describes no motion model"):
+    with pytest.raises(registry.WeightsMissing, match="describes no motion model"):
         read_motion_config(tmp_path)
 
 

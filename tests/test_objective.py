@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tagline.table import objective
-from tagline.table.negatives import draw_negatives
+from tagline.table.objective import draw_negatives
 
 
 def test_contrastive_is_equations_1_to_3() -> None:

@@ -11,12 +11,12 @@ from click.testing import CliRunner, Result
 from embedding import use_fake_embedder
 from folder_runs import write
 
-from tagline.retrieval.cli import cli
-from tagline.retrieval.web.desk import AppState
-from tagline.tagging.catalog import Catalog, CatalogError
-from tagline.tagging.folder import only_writer
-from tagline.tagging.places import NoCatalog, find_catalog_home, catalog_home
-from tagline.tagging.sidecars.export import export
+from tagline.retrieval.cli.main import cli
+from tagline.retrieval.web.api.state import AppState
+from tagline.tagging.catalog.write import Catalog, CatalogError
+from tagline.tagging.pipeline.run import only_writer
+from tagline.tagging.catalog.location import NoCatalog, find_catalog_home, catalog_home
+from tagline.tagging.formats.export import export
 
 SOMEBODY = 54_321  # a user who is neither root nor the one who runs the tests
 
@@ -239,8 +239,8 @@ def test_a_model_is_not_trained_into_a_link(films: Path, tmp_path: Path) -> None
 
 
 def test_shards_are_not_written_through_a_link(films: Path, tmp_path: Path) -> None:
-    from tagline.tagging.cluster import ClusterError
-    from tagline.tagging.cluster.shards import ShardStore
+    from tagline.tagging.ray import ClusterError
+    from tagline.tagging.ray.shards import ShardStore
 
     (tmp_path / "elsewhere").mkdir()
     (films / ".tagline").mkdir()

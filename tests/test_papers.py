@@ -14,13 +14,13 @@ import pytest
 from click.testing import CliRunner, Result
 from table_fakes import TINY
 
-from tagline.benchmarks.commands import STUDIES as NAMED
+from tagline.benchmarks.cli.bench import STUDIES as NAMED
 from tagline.benchmarks.datasets.msrvtt import TEST_LIST, TRAIN_LIST
 from tagline.benchmarks.papers import summary
 from tagline.benchmarks.papers.published import heading, paper_table
 from tagline.benchmarks.papers.studies import OURS, STUDIES, VARIANTS, plan_study
-from tagline.retrieval.cli import cli
-from tagline.tagging.configuring import BadConfig
+from tagline.retrieval.cli.main import cli
+from tagline.tagging.ml.config import BadConfig
 
 EVERY = [*(f"table-{n}" for n in range(1, 6)), *(f"op-tsg-{n}" for n in range(1, 9))]
 

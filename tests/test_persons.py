@@ -9,7 +9,7 @@ import pytest
 import seeing
 
 from tagline.experts.objects import ObjectExpert
-from tagline.experts.persons import PERSON_CLASSES, PersonExpert
+from tagline.experts.objects import PERSON_CLASSES, PersonExpert
 from tagline.experts.tags import Modality
 
 # Looked for, not imported: it must be imported the careful way.

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from torchvision.transforms._presets import VideoClassification
 
-from tagline.experts.seeing.pictures import Preparation, as_tensor, batched, frame_spans, end_with_video
+from tagline.experts.vision.frames import Preparation, as_tensor, batched, frame_spans, end_with_video
 from tagline.experts.tags import Modality, Sighting, Tag
 
 

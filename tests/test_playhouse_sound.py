@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tagline.benchmarks.playhouse import sound, voices
-from tagline.benchmarks.playhouse.scenario import scenario
-from tagline.benchmarks.playhouse.sentences import TOPICS, sentences
+from tagline.benchmarks.playhouse.render import sound
+from tagline.benchmarks.playhouse.world import voices
+from tagline.benchmarks.playhouse.world.scenario import scenario
+from tagline.benchmarks.playhouse.world.sentences import TOPICS, sentences
 
 
 def test_the_bank_is_small_and_complete() -> None:

@@ -10,42 +10,42 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from tagline.benchmarks import playhouse_experts
-from tagline.benchmarks.playhouse.commands import playhouse
-from tagline.benchmarks.playhouse.render import render_video, video_spec
-from tagline.benchmarks.playhouse.scenario import SPLIT_BASES, scenario
-from tagline.benchmarks.playhouse.sighted import visible_things
-from tagline.benchmarks.playhouse.training import choosing, lessons, loop, material
-from tagline.experts import weights
+from tagline.benchmarks.quality import experts
+from tagline.benchmarks.cli.playhouse import playhouse
+from tagline.benchmarks.playhouse.render.video import render_video, video_spec
+from tagline.benchmarks.playhouse.world.scenario import SPLIT_BASES, scenario
+from tagline.benchmarks.playhouse.truth.truth import visible_things
+from tagline.benchmarks.playhouse.train import thresholds, recipes, loop, dataset
+from tagline.experts.weights import registry
 from tagline.experts.panel import Panel, build_expert
-from tagline.experts.stock import digest
+from tagline.experts import storage
 from tagline.experts.tags import Modality, Report, Tag
 
 HELD_OUT = SPLIT_BASES["test"] + 700_000
-FOLDERS = sorted(path.parent.name for path in weights.PLAYHOUSE_FOLDER.glob("*/entry.json"))
+FOLDERS = sorted(path.parent.name for path in registry.PLAYHOUSE_FOLDER.glob("*/entry.json"))
 
 
 def test_every_folder_is_what_some_lesson_makes() -> None:
-    made = {name for lesson in lessons.recipes() for name in lesson.makes}
+    made = {name for lesson in recipes.recipes() for name in lesson.makes}
     assert {"object", "person", "scene", "clip"} <= set(FOLDERS) <= made
 
 
 @pytest.mark.parametrize("name", FOLDERS)
 def test_a_folder_is_what_its_entry_says(name: str) -> None:
-    folder = weights.PLAYHOUSE_FOLDER / name
+    folder = registry.PLAYHOUSE_FOLDER / name
     entry = json.loads((folder / "entry.json").read_text())
     for file, expected in entry["sha256"].items():
-        assert digest.hash_file(folder / file, fresh=True) == expected
+        assert storage.hash_file(folder / file, fresh=True) == expected
     inside = {path.name for path in folder.iterdir()}
     assert inside == {*entry["sha256"], "entry.json", "card.md"}
-    assert weights.find(f"playhouse-{name}").path == folder
+    assert registry.find(f"playhouse-{name}").path == folder
     card = (folder / "card.md").read_text()
     assert f"experts --only {name} --seed" in card
     assert entry["licence"] in card
 
 
 def test_all_of_them_are_small() -> None:
-    size = sum(path.stat().st_size for path in weights.PLAYHOUSE_FOLDER.rglob("*") if path.is_file())
+    size = sum(path.stat().st_size for path in registry.PLAYHOUSE_FOLDER.rglob("*") if path.is_file())
     assert size < 40e6
 
 
@@ -77,9 +77,9 @@ def test_what_is_plainly_visible_is_also_visible() -> None:
 
 
 def test_spans_overlap_as_sets() -> None:
-    assert playhouse_experts.overlap([(0, 4)], [(2, 6)]) == pytest.approx(2 / 6)
-    assert playhouse_experts.overlap([(0, 1), (2, 3)], [(0, 3)]) == pytest.approx(2 / 3)
-    assert playhouse_experts.overlap([], [(0, 3)]) == 0.0
+    assert experts.overlap([(0, 4)], [(2, 6)]) == pytest.approx(2 / 6)
+    assert experts.overlap([(0, 1), (2, 3)], [(0, 3)]) == pytest.approx(2 / 3)
+    assert experts.overlap([], [(0, 3)]) == 0.0
 
 
 def test_reports_that_say_the_truth_score_one_and_silence_scores_none() -> None:
@@ -95,14 +95,14 @@ def test_reports_that_say_the_truth_score_one_and_silence_scores_none() -> None:
         shown = [Tag(s.text, Modality.SCREEN, 0.9, s.start, s.end, "screen") for s in world.screen_texts]
         perfect[seed] = {"object": Report(things), "scene": Report(scene), "screen": Report(shown)}
         silent[seed] = {name: Report() for name in perfect[seed]}
-    values, _ = playhouse_experts.score(perfect)
+    values, _ = experts.score(perfect)
     assert values == {"object_f1": 1.0, "scene_accuracy": 1.0, "screen_recall": 1.0}
-    values, _ = playhouse_experts.score(silent)
+    values, _ = experts.score(silent)
     assert values == {"object_f1": 0.0, "scene_accuracy": 0.0, "screen_recall": 0.0}
 
 
 def test_a_shift_moves_the_threshold() -> None:
-    moved = choosing.logit_shift(0.2, 0.4)
+    moved = thresholds.logit_shift(0.2, 0.4)
     logit = math.log(0.2 / 0.8) + moved
     assert 1 / (1 + math.exp(-logit)) == pytest.approx(0.4)
 
@@ -122,7 +122,7 @@ def test_every_number_comes_once_a_round() -> None:
 
 def test_nothing_is_drawn_of_test_seeds_for_training() -> None:
     with pytest.raises(ValueError, match="test seeds"):
-        material.frames("test", 10)
+        dataset.frames("test", 10)
 
 
 def test_the_command_names_the_experts_that_there_are() -> None:
@@ -140,9 +140,9 @@ def test_marks_of_classes_against_trying_them_all() -> None:
         r, w, m = (sum(int(c[row, place]) for row, place in enumerate(places)) for c in counted)
         return 2 * r / (2 * r + w + m)
 
-    one, common = choosing.best_thresholds(right, wrong, missed, each=False)
+    one, common = thresholds.best_thresholds(right, wrong, missed, each=False)
     assert len(set(one)) == 1
     assert common == pytest.approx(max(f1((place, place)) for place in range(4)))
-    several, best = choosing.best_thresholds(right, wrong, missed, each=True)
+    several, best = thresholds.best_thresholds(right, wrong, missed, each=True)
     assert best == pytest.approx(f1(tuple(several)))
     assert best == pytest.approx(max(f1((a, b)) for a in range(4) for b in range(4)))

@@ -11,12 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tagline.benchmarks.playhouse import cast, props, render, scenario, sets, stage
-from tagline.benchmarks.playhouse.drawing import Sketch
-from tagline.benchmarks.playhouse.figures import Pose, figure
-from tagline.benchmarks.playhouse.looks import PERSONS
-from tagline.benchmarks.playhouse.motions import MOTIONS, STILL, body_state
-from tagline.benchmarks.playhouse.scenes import SCENES, backdrop
+from tagline.benchmarks.playhouse.world import characters, scenario
+from tagline.benchmarks.playhouse.draw import inventory
+from tagline.benchmarks.playhouse.render import video, renderer
+from tagline.benchmarks.playhouse.truth import sets
+from tagline.benchmarks.playhouse.draw.drawing import Sketch
+from tagline.benchmarks.playhouse.draw.figures import Pose, figure
+from tagline.benchmarks.playhouse.draw.appearance import PERSONS
+from tagline.benchmarks.playhouse.draw.motions import MOTIONS, STILL, body_state
+from tagline.benchmarks.playhouse.draw.inventory import SCENES, backdrop
 
 SEEDS = range(300)
 # Version of the world, then the frames, the sound and the texts of seed 7.
@@ -25,12 +28,12 @@ GOLDEN = (2, "a1cd3fdcd00c", "8c5a06eb490e", "27289e969df3")
 
 def test_the_world_is_as_rich_as_promised() -> None:
     assert len(SCENES) >= 12
-    assert len(props.OBJECTS) >= 30
+    assert len(inventory.OBJECTS) >= 30
     assert len(MOTIONS) >= 12
     assert set(PERSONS) == {"man", "woman", "boy", "girl"}
-    assert set(cast.USUAL) == set(SCENES)
-    usual = {name.replace("-", " ") for names in cast.USUAL.values() for name in names.split()}
-    assert usual <= set(props.OBJECTS)
+    assert set(characters.USUAL) == set(SCENES)
+    usual = {name.replace("-", " ") for names in characters.USUAL.values() for name in names.split()}
+    assert usual <= set(inventory.OBJECTS)
 
 
 @pytest.mark.parametrize("scene", SCENES)
@@ -53,22 +56,22 @@ def test_light_does_not_move_the_furniture() -> None:
     assert np.array_equal(day.outlines[-1], night.outlines[-1])
 
 
-@pytest.mark.parametrize("name", props.OBJECTS)
+@pytest.mark.parametrize("name", inventory.OBJECTS)
 def test_every_object_stands_on_its_spot_and_can_look_the_other_way(name: str) -> None:
-    left, top, right, bottom = props.sketch(name, "blue").extent()
+    left, top, right, bottom = inventory.sketch(name, "blue").extent()
     assert 0.1 < right - left < 1.7
     assert 0.1 < bottom - top < 1.8
     assert abs(bottom) < 0.06
-    mirrored = props.sketch(name, "blue", True).extent()
+    mirrored = inventory.sketch(name, "blue", True).extent()
     assert mirrored == pytest.approx((-right, top, -left, bottom))
-    reds = props.sketch(name, "red").colours
-    assert (name in props.COLOURED) <= (reds != props.sketch(name, "blue").colours)
+    reds = inventory.sketch(name, "red").colours
+    assert (name in inventory.COLOURED) <= (reds != inventory.sketch(name, "blue").colours)
 
 
 def test_grown_ups_are_taller_and_feet_are_on_the_ground() -> None:
     height = {}
     for kind in PERSONS:
-        drawn, _ = figure(replace(cast.characters(kind)[0].appearance, hat=None, size=1.0), Pose())
+        drawn, _ = figure(replace(characters.characters(kind)[0].appearance, hat=None, size=1.0), Pose())
         _, top, _, bottom = drawn.extent()
         assert bottom == pytest.approx(0.0, abs=1e-9)
         height[kind] = -top
@@ -116,21 +119,21 @@ def _pairs(seeds: range) -> set[tuple[str, str]]:
 
 def test_some_compositions_places_and_characters_appear_in_test_only() -> None:
     test = range(20_000_000, 20_000_300)
-    held = {pair for pair in _pairs(test) if cast.in_test_only("scene motion", *pair)}
+    held = {pair for pair in _pairs(test) if characters.in_test_only("scene motion", *pair)}
     assert len(held) > 10
-    assert not {pair for pair in _pairs(SEEDS) if cast.in_test_only("scene motion", *pair)}
+    assert not {pair for pair in _pairs(SEEDS) if characters.in_test_only("scene motion", *pair)}
     for seeds, allowed in ((SEEDS, False), (range(10_000_000, 10_000_100), False), (test, True)):
         shots = [shot for seed in seeds for shot in scenario.scenario(seed).shots]
         shy = {
-            character.name for kind in PERSONS for character in cast.characters(kind) if character.test_only
+            character.name for kind in PERSONS for character in characters.characters(kind) if character.test_only
         }
-        assert any(cast.test_only_place(shot.place) for shot in shots) == allowed
+        assert any(characters.test_only_place(shot.place) for shot in shots) == allowed
         assert bool({actor.name for shot in shots for actor in shot.actors} & shy) == allowed
 
 
 def test_names_of_places_and_characters_are_unique() -> None:
-    places = [cast.place_name(scene, place) for scene in SCENES for place in range(cast.PLACES_PER_SCENE)]
-    people = [character.name for kind in PERSONS for character in cast.characters(kind)]
+    places = [characters.place_name(scene, place) for scene in SCENES for place in range(characters.PLACES_PER_SCENE)]
+    people = [character.name for kind in PERSONS for character in characters.characters(kind)]
     assert len(set(places)) == len(places)
     assert len(set(people)) == len(people)
 
@@ -152,18 +155,18 @@ def test_splits_of_all_sets_and_seeds_are_disjoint() -> None:
 def test_boxes_enclose_exactly_what_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Oracle: take a thing out of the world and see where the picture changes."""
     checked = 0
-    monkeypatch.setattr(stage, "_shadow", lambda *_: None)
+    monkeypatch.setattr(renderer, "_shadow", lambda *_: None)
     for seed in range(40):
         world = replace(scenario.scenario(seed), grain=0, vignette=False, shown=(), said=())
         shot = replace(world.shots[0], occluder=None, weather="clear", light="day", clutter=0)
         if not shot.props or len(shot.props) > 2 or len(shot.actors) > 1:
             continue
         world = replace(world, shots=(shot,), duration=shot.end)
-        before = np.asarray(stage.picture(world, 0.5, 0)).astype(int)
+        before = np.asarray(renderer.picture(world, 0.5, 0)).astype(int)
         without = replace(world, shots=(replace(shot, props=shot.props[1:]),))
-        after = np.asarray(stage.picture(without, 0.5, 0)).astype(int)
+        after = np.asarray(renderer.picture(without, 0.5, 0)).astype(int)
         changed = np.argwhere(np.abs(before - after).max(axis=2) > 4)
-        box = next((box for box in stage.boxes(world, 0.5) if box.name == shot.props[0].name), None)
+        box = next((box for box in renderer.boxes(world, 0.5) if box.name == shot.props[0].name), None)
         if not len(changed) or box is None or box.visible < 0.95:
             continue
         top, left = changed.min(axis=0)
@@ -177,12 +180,12 @@ def test_boxes_enclose_exactly_what_is_drawn(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_what_is_covered_counts_as_less_visible() -> None:
     plate = Sketch().box(0, 0, 1, 1, (0, 0, 0))
-    own = stage._parts(plate, 0, 0)
+    own = renderer._parts(plate, 0, 0)
     everything = (-5.0, -5.0, 5.0, 5.0)
-    assert stage._visible(own, [], everything) == 1.0
-    assert stage._visible(own, [stage._parts(plate, 0.5, 0)], everything) == pytest.approx(0.5)
-    assert stage._visible(own, [stage._parts(plate, 0, 0)], everything) == 0.0
-    assert stage._visible(own, [], (0.5, -1.0, 2.0, 2.0)) == pytest.approx(0.5)
+    assert renderer._visible(own, [], everything) == 1.0
+    assert renderer._visible(own, [renderer._parts(plate, 0.5, 0)], everything) == pytest.approx(0.5)
+    assert renderer._visible(own, [renderer._parts(plate, 0, 0)], everything) == 0.0
+    assert renderer._visible(own, [], (0.5, -1.0, 2.0, 2.0)) == pytest.approx(0.5)
 
 
 _PRINT = """
@@ -216,7 +219,7 @@ def test_a_seed_gives_the_same_frames_sound_and_texts_on_every_machine() -> None
 
 def test_frames_for_training_are_the_frames_of_the_scenario() -> None:
     seed = next(seed for seed in SEEDS if scenario.scenario(seed).duration * scenario.scenario(seed).fps < 75)
-    frames, times = render.frames(seed)
+    frames, times = video.frames(seed)
     world = scenario.scenario(seed)
     assert frames.shape == (len(times), world.height, world.width, 3)
     assert frames.dtype == np.uint8

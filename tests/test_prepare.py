@@ -12,18 +12,13 @@ import pytest
 from annotations import CSV, filmed, texts
 from click.testing import CliRunner
 
-from tagline.benchmarks.datasets import (
-    msrvtt,
-    playhouse,
-    standin,
-    webdataset,
-)
+from tagline.benchmarks.datasets import msrvtt, playhouse, playhouse as standin, webdataset
 from tagline.benchmarks.datasets.importer import import_dataset, prepared
-from tagline.benchmarks.datasets.shared import BadAnnotations, Dataset, Item
+from tagline.benchmarks.datasets.dataset import BadAnnotations, Dataset, Item
 from tagline.experts.tags import Modality
-from tagline.retrieval.cli import cli
-from tagline.tagging.catalog import Caption, Catalog
-from tagline.tagging.uploads import UPLOADER, upload_of, uploads
+from tagline.retrieval.cli.main import cli
+from tagline.tagging.catalog.write import Caption, Catalog
+from tagline.tagging.catalog.uploads import UPLOADER, upload_of, uploads
 
 # -- shards ----------------------------------------------------------------------------------------------
 
@@ -235,8 +230,8 @@ def test_an_uploaders_tags_are_learnt_from_and_a_person_overrules_them(
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The playhouse's smallest set with its real truth; the files are called like its videos."""
-    from tagline.benchmarks.playhouse import sets
-    from tagline.benchmarks.playhouse.truth import to_json, truth
+    from tagline.benchmarks.playhouse.truth import sets
+    from tagline.benchmarks.playhouse.truth.truth import to_json, truth
 
     specs = sets.videos("tiny")
     videos = [to_json(truth(spec.seed)) for spec in specs]
@@ -263,7 +258,7 @@ def test_the_playhouse_brings_what_people_write_and_never_the_truth(tiny: Path, 
 def test_a_stand_in_for_msrvtt_goes_the_whole_way_to_what_training_reads(
     tiny: Path, tmp_path: Path, catalog: Catalog
 ) -> None:
-    from tagline.table.batches import rows
+    from tagline.table.data import rows
     from tagline.table.config import TagChoice
 
     annotations, videos = standin.write_msrvtt_standin(tiny, tmp_path / "vtt")
@@ -279,7 +274,7 @@ def test_a_stand_in_for_msrvtt_goes_the_whole_way_to_what_training_reads(
 
 
 def test_tagging_takes_an_imported_file_for_known(vtt: Path, tmp_path: Path, catalog: Catalog) -> None:
-    from tagline.tagging.planning import plan
+    from tagline.tagging.pipeline.plan import plan
 
     folder = filmed(tmp_path / "videos", "video0.mp4", "video3.mp4")
     import_dataset(catalog, msrvtt.read(vtt), folder)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from filming import Film, picture, shoot
 
-from tagline.experts.decoder import Decoder
+from tagline.experts.decode.decoder import Decoder
 from tagline.experts.footage import Unreadable
 
 

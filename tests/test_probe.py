@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from filming import Film, shoot
 
-from tagline.experts.decoder import Decoder
-from tagline.experts.decoding import landlock, probe, sandbox, syscalls
+from tagline.experts.decode.decoder import Decoder
+from tagline.experts.decode import landlock, probe, sandbox, syscalls
 from tagline.experts.footage import Sound, Uniform
 
 HERE = Path(__file__).parents[1]
@@ -206,7 +206,7 @@ for deed in (lambda: open(path), lambda: open(path, "w"), lambda: os.remove(path
     ],
 )
 def test_a_system_that_has_less_decodes_and_says_so(tmp_path: Path, lost: str, says: str) -> None:
-    prepared = f"from tagline.experts.decoding import guard, landlock, sandbox, syscalls\n{lost}\n"
+    prepared = f"from tagline.experts.decode import guard, landlock, sandbox, syscalls\n{lost}\n"
     assert says in run(prepared + "print(sandbox.lacking())")
     child = tmp_path / "child.py"
     child.write_text(prepared + "guard.main()\n")

@@ -10,14 +10,14 @@ import pytest
 import torch
 from tagger_world import world
 
-from tagline.experts.stock import safe
+from tagline.experts.weights import check
 from tagline.tagging.ranker import train as training
 from tagline.tagging.ranker.config import RankerConfig
 from tagline.tagging.ranker.model import contrastive_loss
-from tagline.tagging.ranker.negatives import TwoHopGraph, draw_negatives
-from tagline.tagging.ranker.nextvlad import NextVLAD
+from tagline.tagging.ranker.data import TwoHopGraph, draw_negatives
+from tagline.tagging.ranker.model import NextVLAD
 from tagline.tagging.ranker.ranking import TrainedRanker
-from tagline.tagging.ranker.tagindex import TagIndex
+from tagline.tagging.ranker.ranking import TagIndex
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
@@ -176,7 +176,7 @@ def test_the_same_seed_gives_the_same_ranker_and_a_saved_one_ranks_alike(
     assert again.results == ranker.results
     (tmp_path / "no").mkdir()
     (tmp_path / "no" / "config.json").write_text('{"kind": "else"}')
-    with pytest.raises(safe.UnsafeWeights, match="is no ranker"):
+    with pytest.raises(check.UnsafeWeights, match="is no ranker"):
         TrainedRanker.load(tmp_path / "no")
 
 

@@ -12,16 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tagline.table.ranking import (
-    DualSoftmax,
-    Matrix,
-    Product,
-    evaluate,
-    intervals,
-    metrics,
-    paired,
-    ranks,
-)
+from tagline.table.ranking import DualSoftmax, Matrix, Product, evaluate, intervals, metrics, paired, ranks
 
 
 def oracle(row: list[float], right: int) -> float:
@@ -214,7 +205,7 @@ def test_the_published_figures_of_a_real_matrix() -> None:
 
 
 def test_the_measurement_gives_its_fixed_keys() -> None:
-    from tagline.benchmarks.evaluation import measure_evaluation
+    from tagline.benchmarks.quality.similarity_matrix import measure_evaluation
 
     begun = time.perf_counter()
     found = measure_evaluation({"runs": "1"})

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from filming import Film, plain, shoot
 
-from tagline.experts.decoding import packets, reader
-from tagline.experts.decoding.reader import File, VideoReader, Rules
-from tagline.experts.decoding.sampling import ticks_of
+from tagline.experts.decode import packets, reader
+from tagline.experts.decode.reader import File, VideoReader, Rules
+from tagline.experts.decode.sampling import ticks_of
 from tagline.experts.footage import Uniform
 
 

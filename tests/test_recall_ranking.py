@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from tagger_world import world
 
-from tagline.benchmarks import recall_ranking
-from tagline.benchmarks.one_tagger import precision, scores, with_frames
-from tagline.benchmarks.taggers import TaggerData
+from tagline.benchmarks.quality import recall_ranking
+from tagline.benchmarks.quality.fused_tags import precision, scores, with_frames
+from tagline.benchmarks.quality.taggers import TaggerData
 from tagline.tagging.generator.data import Example
-from tagline.tagging.generator.language import CharacterNgrams
+from tagline.tagging.ml.text_embedding import CharacterNgrams
 from tagline.tagging.neighbours.memory import TaggedVideo
-from tagline.tagging.neighbours.reading import LibrarySnapshot
+from tagline.tagging.neighbours.snapshot import LibrarySnapshot
 from tagline.tagging.neighbours.views import ViewEncoder
 from tagline.tagging.ranker.config import RankerConfig
 

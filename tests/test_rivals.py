@@ -13,22 +13,22 @@ from by_heart import assert_learns_by_heart
 from tagger_world import config, examples, world
 
 import tagging
-from tagline.tagging.configuring import BadConfig, with_settings
-from tagline.tagging.generator.calibration import Calibration, fit_calibration
+from tagline.tagging.ml.config import BadConfig, with_settings
+from tagline.tagging.ml.calibration import Calibration, fit_calibration
 from tagline.tagging.generator.config import TaggerConfig
 from tagline.tagging.generator.data import from_lists
-from tagline.tagging.generator.language import CharacterNgrams, embed_tags
-from tagline.tagging.generator.methods import predict, predict_all
+from tagline.tagging.ml.text_embedding import CharacterNgrams, embed_tags
+from tagline.tagging.generator.predict import predict, predict_all
 from tagline.tagging.generator.model import Tagger
-from tagline.tagging.generator.ordering import learned_order
+from tagline.tagging.generator.targets import learned_order
 from tagline.tagging.generator.saving import NotATagger, from_pretrained
 from tagline.tagging.generator.train import train
-from tagline.tagging.generator.words import TagTokenizer
+from tagline.tagging.ml.tokenizer import TagTokenizer
 from tagline.tagging.ranker.model import binary
-from tagline.tagging.rivals import make_model, retriever_of
-from tagline.tagging.rivals.classifier import asymmetric_loss, best_threshold
-from tagline.tagging.rivals.config import BaselineConfig, as_baseline, as_baseline_run
-from tagline.tagging.rivals.openbook import NearestVideos
+from tagline.benchmarks.baselines import make_model, retriever_of
+from tagline.benchmarks.baselines.classifier import asymmetric_loss, best_threshold
+from tagline.benchmarks.baselines.config import BaselineConfig, as_baseline, as_baseline_run
+from tagline.benchmarks.baselines.openbook import NearestVideos
 
 SIZES = {"frame_width": 4, "tag_width": 256, "width": 16, "heads": 2, "title_layers": 1, "hybrid_layers": 1,
          "prompt_layers": 1, "decoder_layers": 1, "dropout": 0.0, "prompts": 4, "target_words": 24,

@@ -9,19 +9,10 @@ import numpy as np
 import pytest
 import seeing
 
-from tagline.benchmarks import random_weights
-from tagline.experts.scene import (
-    ImageClassifier,
-    SceneExpert,
-    SceneSettings,
-    joint_scores,
-    classifier_preparation,
-    label_matrix,
-    readable_label,
-    save_classifier,
-)
-from tagline.experts.seeing.pictures import Preparation
-from tagline.experts.weighed import labels
+from tagline.benchmarks.fixtures import random_weights
+from tagline.experts.scene import ImageClassifier, SceneExpert, SceneSettings, joint_scores, classifier_preparation, label_matrix, readable_label, save_classifier
+from tagline.experts.vision.frames import Preparation
+from tagline.experts.base import labels
 
 
 @pytest.fixture(scope="module")

@@ -267,7 +267,7 @@ def test_squares_are_means():
 
 
 def look(expert: ScreenExpert, path: Path) -> Any:
-    from tagline.experts.decoder import Decoder
+    from tagline.experts.decode.decoder import Decoder
 
     with Decoder(jobs=1) as decoder:
         return expert([decoder.read(path, expert.needs)])[0]

@@ -11,9 +11,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tagline.experts.tags import Modality
-from tagline.retrieval.cli import cli
-from tagline.retrieval.search import Filters, query_words, search
-from tagline.tagging.catalog import Catalog
+from tagline.retrieval.cli.main import cli
+from tagline.retrieval.query.search import Filters, query_words, search
+from tagline.tagging.catalog.write import Catalog
 
 VIDEOS: dict[str, dict[str, Any]] = {
     "beach.mp4": {

@@ -9,11 +9,11 @@ import fakes
 import pytest
 from test_searcher import searcher, world
 
-from tagline.benchmarks import search_quality as measured
-from tagline.benchmarks.playhouse import synonyms
-from tagline.benchmarks.playhouse.sentences import TOPICS
-from tagline.retrieval.hits import Hit
-from tagline.tagging.catalog import Caption
+from tagline.benchmarks.quality import search as measured
+from tagline.benchmarks.playhouse.world import synonyms
+from tagline.benchmarks.playhouse.world.sentences import TOPICS
+from tagline.retrieval.query.hits import Hit
+from tagline.tagging.catalog.write import Caption
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_figures_on_a_small_world(tmp_path: Path) -> None:
     asked = world(tmp_path / "test", videos=12, written=False)
     for video in list(asked.videos()):
         asked.put_captions(video.id, [Caption("a dog in the forest", 0.0, 5.0, split="test")])
-    from tagline.retrieval.learning import tune
+    from tagline.retrieval.tune.tune import tune
 
     learnt = tune(known, searcher(known))
     ready = searcher(asked, learnt)

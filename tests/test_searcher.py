@@ -13,16 +13,16 @@ import pytest
 from shaking import shaken
 
 from tagline.experts.tags import Embedding, Modality
-from tagline.retrieval import learning
-from tagline.retrieval.asking import parse
-from tagline.retrieval.background import caption_queries, tag_queries, unanswerable_queries
-from tagline.retrieval.hits import Filters
-from tagline.retrieval.index import Level, pack
-from tagline.retrieval.learnt import FEATURES, SearchParams, defaults, read, write
-from tagline.retrieval.search import answer, search
-from tagline.retrieval.searcher import Searcher
-from tagline.tagging import embeddings
-from tagline.tagging.catalog import Caption, Catalog
+from tagline.retrieval.tune import tune
+from tagline.retrieval.query.parse import parse
+from tagline.retrieval.tune.probe_queries import caption_queries, tag_queries, unanswerable_queries
+from tagline.retrieval.query.hits import Filters
+from tagline.retrieval.index.update import Level, pack
+from tagline.retrieval.query.params import FEATURES, SearchParams, defaults, read, write
+from tagline.retrieval.query.search import answer, search
+from tagline.retrieval.query.candidates import Searcher
+from tagline.tagging.catalog import vectors as embeddings
+from tagline.tagging.catalog.write import Caption, Catalog
 
 DIMENSIONS = 64
 ALIKE = {"puppy": "dog", "seaside": "beach"}  # what the stand-in knows beyond the letters
@@ -138,7 +138,7 @@ def test_words_and_pictures_together_beat_each_alone(catalog: Catalog) -> None:
 
 def test_a_tag_of_the_same_meaning_counts(catalog: Catalog) -> None:
     ready = searcher(catalog)
-    learning.embed_tags(catalog, ready)
+    tune.embed_tags(catalog, ready)
     found = answer(catalog, "puppy", 1, searcher=ready, signals=("tags",)).hits
     assert names(found) == ["beach.mp4"]
     assert "dog" in {one.text for one in found[0].why}
@@ -259,7 +259,7 @@ def test_background_queries(tmp_path: Path) -> None:
 def test_learning_tells_answers_from_nothing(tmp_path: Path) -> None:
     made = world(tmp_path)
     ready = searcher(made)
-    learnt = learning.tune(made, ready)
+    learnt = tune.tune(made, ready)
     assert learnt.weights is not None
     assert learnt.calibration is not None
     asked = [f"{t} close to the {s}" for t in ("dog", "robot", "kite") for s in ("beach", "stage")]
@@ -275,7 +275,7 @@ def test_learning_tells_answers_from_nothing(tmp_path: Path) -> None:
 
 def test_what_was_learnt_is_kept_and_belongs_to_its_model(tmp_path: Path) -> None:
     made = world(tmp_path)
-    learnt = learning.tune(made, searcher(made))
+    learnt = tune.tune(made, searcher(made))
     again = read(made, "stand-in")
     assert again.weights == learnt.weights
     assert again.calibration == learnt.calibration
@@ -291,7 +291,7 @@ def test_what_was_learnt_is_kept_and_belongs_to_its_model(tmp_path: Path) -> Non
 
 def test_without_captions_weights_are_the_defaults(tmp_path: Path) -> None:
     made = world(tmp_path, written=False)
-    learnt = learning.tune(made, searcher(made))
+    learnt = tune.tune(made, searcher(made))
     assert learnt.weights is None
     assert learnt.probe_queries > 5
     usual = defaults().calibration
@@ -300,7 +300,7 @@ def test_without_captions_weights_are_the_defaults(tmp_path: Path) -> None:
 
 def test_rejected_tags_do_not_come_back_by_their_meaning(catalog: Catalog) -> None:
     ready = searcher(catalog)
-    learning.embed_tags(catalog, ready)
+    tune.embed_tags(catalog, ready)
     video = catalog.find("beach.mp4")
     assert video is not None
 
@@ -334,27 +334,27 @@ def test_warming_up_ends_when_it_is_told_to(catalog: Catalog) -> None:
 
 def test_the_bank_is_left_out_where_it_finds_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = world(tmp_path)
-    monkeypatch.setattr(learning, "qb_norm_helps", lambda *_: False)
+    monkeypatch.setattr(tune, "qb_norm_helps", lambda *_: False)
     told: list[str] = []
-    learnt = learning.tune(made, searcher(made), say=told.append)
+    learnt = tune.tune(made, searcher(made), say=told.append)
     assert not learnt.row_hubness
     assert any("query bank is left out" in line for line in told)
-    monkeypatch.setattr(learning, "qb_norm_helps", lambda *_: True)
-    assert set(learning.tune(made, searcher(made)).row_hubness) == {Level.VIDEO, Level.SPAN}
+    monkeypatch.setattr(tune, "qb_norm_helps", lambda *_: True)
+    assert set(tune.tune(made, searcher(made)).row_hubness) == {Level.VIDEO, Level.SPAN}
 
 
 def test_a_bank_helps_if_videos_are_found_sooner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = world(tmp_path)
     queries = caption_queries(made)[:8]
     monkeypatch.setattr(
-        learning, "candidates_of", lambda catalog, searcher, queries, hubs: [hubs] * len(queries)
+        tune, "candidates_of", lambda catalog, searcher, queries, hubs: [hubs] * len(queries)
     )
-    monkeypatch.setattr(learning, "fit_weights", lambda looked, queries: None)
+    monkeypatch.setattr(tune, "fit_weights", lambda looked, queries: None)
     for better, told in ((0.9, True), (0.5, False)):
         monkeypatch.setattr(
-            learning, "_reciprocal_rank", lambda hubs, query, weights, to=better: to if hubs else 0.5
+            tune, "_reciprocal_rank", lambda hubs, query, weights, to=better: to if hubs else 0.5
         )
-        assert learning.qb_norm_helps(made, searcher(made), queries) is told
+        assert tune.qb_norm_helps(made, searcher(made), queries) is told
 
 
 def test_a_word_that_nobody_used_tells_only_where_somebody_wrote(catalog: Catalog) -> None:

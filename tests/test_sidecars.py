@@ -17,17 +17,8 @@ from hypothesis import strategies as st
 from sheets import ANNA, CAT, DOG, EVERY, HASH, LOSSLESS, nasty, one, sheet, sheets, texts
 
 from tagline.experts.tags import Modality, Sighting, Tag, Word
-from tagline.tagging.sidecars import (
-    coco,
-    csvs,
-    jsons,
-    merging,
-    nfo,
-    parquet,
-    transcript,
-    webvtt,
-)
-from tagline.tagging.sidecars.sheet import VideoExport, BadFile
+from tagline.tagging.formats import coco, csvs, jsons, merging, nfo, parquet, transcript, webvtt
+from tagline.tagging.formats.sheet import VideoExport, BadFile
 from tagline.tagging.vocabulary import clean
 
 

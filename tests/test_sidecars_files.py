@@ -10,11 +10,7 @@ from typing import Any
 
 import pytest
 
-from tagline.tagging.sidecars import (
-    FORMATS,
-    files,
-    rows,
-)
+from tagline.tagging.formats import FORMATS, files, merging
 
 # ---- files (A28)
 
@@ -113,4 +109,4 @@ def test_every_format_has_what_the_table_says() -> None:
         module = form.load()
         assert callable(module.read)
         assert callable(module.merge if form.beside else module.write)
-    assert rows.FIELDS[0] == "video"
+    assert merging.FIELDS[0] == "video"

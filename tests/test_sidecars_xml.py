@@ -14,15 +14,8 @@ from hypothesis import strategies as st
 from sheets import ANNA, CAT, DOG, HASH, one, sheet, sheets
 
 from tagline.experts.tags import Modality
-from tagline.tagging.sidecars import (
-    csvs,
-    jsons,
-    nfo,
-    safexml,
-    webvtt,
-    xmp,
-)
-from tagline.tagging.sidecars.sheet import VideoExport, BadFile
+from tagline.tagging.formats import csvs, jsons, nfo, safexml, webvtt, xmp
+from tagline.tagging.formats.sheet import VideoExport, BadFile
 
 # ---- XMP
 

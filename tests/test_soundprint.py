@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tagline.experts.footage import Footage
-from tagline.experts.hearing.soundprint import BANDS, VECTOR_SIZE, SoundExpert, log_mel, describe_sound
+from tagline.experts.sound import BANDS, VECTOR_SIZE, SoundExpert, log_mel, describe_sound
 from tagline.experts.panel import Expert
 
 RATE = 16_000

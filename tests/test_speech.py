@@ -12,13 +12,13 @@ from sounds import footage, music, noise, read_sound, silence, tone, words_right
 
 from tagline.experts import speech
 from tagline.experts.footage import SOUND_RATE
-from tagline.experts.hearing import listeners
-from tagline.experts.hearing.listeners import Transcript
-from tagline.experts.hearing.voice import Segment, finite_only
+from tagline.experts.asr import backends
+from tagline.experts.asr.backends import Transcript
+from tagline.experts.asr.vad import Segment, finite_only
 from tagline.experts.panel import Expert, build_expert
 from tagline.experts.speech import SpeechExpert
 from tagline.experts.tags import Modality, Word
-from tagline.experts.weighed import UnknownSetting
+from tagline.experts.base import UnknownSetting
 
 
 @pytest.fixture(autouse=True)
@@ -75,7 +75,7 @@ class Parrot:
 @pytest.fixture
 def parrot(monkeypatch) -> Parrot:
     one = Parrot()
-    monkeypatch.setattr(listeners, "choose_backend", lambda *_, **__: (one, None))
+    monkeypatch.setattr(backends, "choose_backend", lambda *_, **__: (one, None))
     monkeypatch.setattr(speech, "VoiceActivity", LoudIsSpeech)
     return one
 

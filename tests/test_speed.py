@@ -10,9 +10,9 @@ from click.testing import CliRunner
 
 from tagline.benchmarks import report
 from tagline.benchmarks.speed import floors
-from tagline.benchmarks.speed.growth import draw
+from tagline.benchmarks.speed.stages import draw
 from tagline.benchmarks.speed.parts import StageTiming
-from tagline.retrieval.cli import cli
+from tagline.retrieval.cli.main import cli
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sounds import music, silence
 
-from tagline.experts.hearing import sphinx
+from tagline.experts.asr import sphinx
 
 # A child that repeats how many samples it got; 13 samples kill it, 14 make it hang.
 REPEATS = """
@@ -62,7 +62,7 @@ def test_children_end_with_the_pool():
 
 
 def test_a_recogniser_that_cannot_start_says_why():
-    program = f"import sys; sys.path.insert(0, {sphinx.ROOT!r}); from tagline.experts.hearing import sphinx\n"
+    program = f"import sys; sys.path.insert(0, {sphinx.ROOT!r}); from tagline.experts.asr import sphinx\n"
     program += "def broken(): raise OSError('no model')\nsphinx.recogniser = broken\nsphinx.main()"
     made = pool(1, program)
     with pytest.raises(RuntimeError, match="pocketsphinx did not start: OSError: no model"):

@@ -13,12 +13,12 @@ from test_generator import SMALL, TAGS
 
 from tagline.tagging.generator.config import TaggerConfig
 from tagline.tagging.generator.data import TaggerCollator, Example
-from tagline.tagging.generator.language import embed_tags
+from tagline.tagging.ml.text_embedding import embed_tags
 from tagline.tagging.generator.model import Tagger, TaggingModel
-from tagline.tagging.generator.starting import word_meanings, init_frames, init_words
-from tagline.tagging.generator.words import TagTokenizer
-from tagline.tagging.rivals.classifier import TagClassifier
-from tagline.tagging.rivals.config import as_baseline
+from tagline.tagging.generator.init import word_meanings, init_frames, init_words
+from tagline.tagging.ml.tokenizer import TagTokenizer
+from tagline.benchmarks.baselines.classifier import TagClassifier
+from tagline.benchmarks.baselines.config import as_baseline
 
 NAMES = ["dog", "beach", "guitar", "kitchen", "mountain", "football", "singer", "automobile"]
 
@@ -79,7 +79,7 @@ def test_baselines_read_titles_with_the_same_words() -> None:
 
 def test_the_same_texts_make_the_same_words_in_another_process() -> None:
     texts = ["abcd abce", "bcda", "dabc ecba", "cabd"]
-    program = f"from tagline.tagging.generator.words import Words; print(Words.learn({texts!r}, 60).texts())"
+    program = f"from tagline.tagging.ml.tokenizer import Words; print(Words.learn({texts!r}, 60).texts())"
     runs = {
         subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
         for _ in range(3)

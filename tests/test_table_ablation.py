@@ -12,15 +12,17 @@ import numpy as np
 import pytest
 import seeing
 
-from tagline.benchmarks import benchset, random_weights, table_ablation, table_training
-from tagline.benchmarks.playhouse.render import video_spec
-from tagline.benchmarks.playhouse.truth import Truth, truth
-from tagline.benchmarks.table_ablation import ROWS, measure
+from tagline.benchmarks.fixtures import playhouse_set, random_weights
+from tagline.benchmarks.quality import table_ablation
+from tagline.benchmarks.speed import table_training
+from tagline.benchmarks.playhouse.render.video import video_spec
+from tagline.benchmarks.playhouse.truth.truth import Truth, truth
+from tagline.benchmarks.quality.table_ablation import ROWS, measure
 from tagline.experts.tags import Modality, Report, Tag
 from tagline.table.model import Table
 from tagline.table.saving import from_pretrained
 from tagline.table.train import initial_weights
-from tagline.tagging.catalog import Catalog, Look, Place
+from tagline.tagging.catalog.write import Catalog, Look, Place
 
 SEEDS = {"train": range(6), "val": range(10_000_000, 10_000_002), "test": range(20_000_000, 20_000_004)}
 
@@ -34,7 +36,7 @@ def tags_of(known: Truth) -> dict[str, list[str]]:
 def options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """A rendered and tagged set, but for what is in the files."""
     fakes.use_fakes(monkeypatch)
-    monkeypatch.setattr("tagline.benchmarks.kept.cache_home", lambda: tmp_path / "cache")
+    monkeypatch.setattr("tagline.benchmarks.registry.cache.cache_home", lambda: tmp_path / "cache")
     folder = tmp_path / "bench"
     known = [truth(seed) for seeds in SEEDS.values() for seed in seeds]
     with Catalog.open(folder) as catalog:
@@ -108,7 +110,7 @@ def test_videos_that_were_not_tagged_name_the_command(options: dict[str, str], t
 
 
 def test_the_sizes_fit_the_clip_of_the_playhouse() -> None:
-    eyes = benchset.clip_towers({})
+    eyes = playhouse_set.clip_towers({})
     folder = table_ablation.towers_folder({})
     config = table_ablation.base({}, eyes, folder)
     assert config.train.batch % config.train.share == 0

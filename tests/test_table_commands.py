@@ -12,13 +12,13 @@ from click.testing import CliRunner
 from table_fakes import TINY
 from table_world import world
 
-import tagline.experts.decoder
+import tagline.experts.decode.decoder
 from tagline.experts.footage import Coverage, Facts, Footage, Unreadable, View
 from tagline.experts.tags import Modality, Report, Tag
-from tagline.table.commands import train
-from tagline.table.evaluation import evaluate_library
+from tagline.table.cli import train
+from tagline.table.evaluate import evaluate_library
 from tagline.table.saving import from_pretrained
-from tagline.tagging.catalog import Caption, Catalog, Look, Place
+from tagline.tagging.catalog.write import Caption, Catalog, Look, Place
 
 SMALL = {
     "weights": "null",
@@ -63,7 +63,7 @@ class Decoder:
 
 @pytest.fixture
 def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(tagline.experts.decoder, "Decoder", Decoder)
+    monkeypatch.setattr(tagline.experts.decode.decoder, "Decoder", Decoder)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     folder = tmp_path / "videos"
     folder.mkdir()

@@ -7,16 +7,7 @@ import json
 import pytest
 
 from tagline.table import config
-from tagline.table.config import (
-    BadConfig,
-    TableConfig,
-    ModelConfig,
-    TagChoice,
-    as_dict,
-    with_settings,
-    from_dict,
-    preset,
-)
+from tagline.table.config import BadConfig, TableConfig, ModelConfig, TagChoice, as_dict, with_settings, from_dict, preset
 
 
 @pytest.mark.parametrize("name", config.presets())
@@ -27,7 +18,7 @@ def test_a_preset_survives_being_written_down(name: str) -> None:
 
 @pytest.mark.parametrize("name", config.presets())
 def test_the_weights_of_a_preset_can_be_pulled(name: str) -> None:
-    from tagline.experts.weights import entries
+    from tagline.experts.weights.registry import entries
 
     found = preset(name).train.weights
     assert found is None or found in entries()

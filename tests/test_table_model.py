@@ -15,7 +15,7 @@ from table_fakes import EOS, TINY, batch, model, pictures, sentences, tiny
 from tagline.table import objective
 from tagline.table.config import TagChoice
 from tagline.table.model import Table, token_mask
-from tagline.table.negatives import draw_negatives
+from tagline.table.objective import draw_negatives
 
 Array = np.ndarray[Any, Any]
 

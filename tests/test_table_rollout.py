@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from table_fakes import model, pictures
 
-from tagline.table.batches import Tokenizer
+from tagline.table.data import Tokenizer
 from tagline.table.config import BadConfig
 from tagline.table.rollout import Rollout, draw_strip, rollout
 

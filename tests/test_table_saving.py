@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from table_fakes import model, pictures
 
-from tagline.experts.stock import safe
+from tagline.experts.weights import check
 from tagline.table import saving
-from tagline.table.batches import Tokenizer
+from tagline.table.data import Tokenizer
 from tagline.table.config import BadConfig, TagChoice
 from tagline.table.saving import NotAModel, from_pretrained, save_pretrained
 
@@ -50,7 +50,7 @@ def test_the_card_says_what_it_reads_and_how_good_it_is(folder: Path) -> None:
 
 
 def test_the_folder_passes_the_same_checks_as_foreign_weights(folder: Path) -> None:
-    safe.check_path(folder)
+    check.check_path(folder)
 
 
 def test_the_fingerprint_knows_weights_and_choice_of_tags(tmp_path: Path) -> None:
@@ -129,5 +129,5 @@ def test_pushing_sends_what_the_folder_holds_and_makes_the_repository_private(
     # Either of the two tokenizers may be there.
     other = {saving.CLIP_VOCABULARY, saving.OWN_TOKENIZER} - {p.name for p in folder.iterdir()}
     assert set(calls["upload"]["allow_patterns"]) - other == {p.name for p in folder.iterdir()}
-    with pytest.raises(safe.UnsafeWeights):
+    with pytest.raises(check.UnsafeWeights):
         saving.push_to_hub(folder.parent, "me/mine")

@@ -8,10 +8,10 @@ import pytest
 import torch
 from table_fakes import model, pictures
 
-from tagline.benchmarks.playhouse.training.towers import train_tokenizer as learn
+from tagline.benchmarks.playhouse.train.towers import train_tokenizer as learn
 from tagline.table.config import BadConfig
 from tagline.table.saving import from_pretrained, save_pretrained
-from tagline.table.tokens import Tokenizer
+from tagline.table.tokenizer import Tokenizer
 
 TEXTS = ["a dog runs on the beach", "two dogs", "a girl is jumping"] * 3
 

@@ -16,13 +16,13 @@ from table_world import TOPICS, config, data, losses, run, world
 
 from tagline.table import saving
 from tagline.table.config import BadConfig, without_tags
-from tagline.table.evaluation import embed_videos, evaluate_model
-from tagline.table.frames import FramesInMemory
+from tagline.table.evaluate import embed_videos, evaluate_model
+from tagline.table.frame_cache import FramesInMemory
 from tagline.table.model import Table
 from tagline.table.objective import contrastive
-from tagline.table.tokens import Tokenizer
+from tagline.table.tokenizer import Tokenizer
 from tagline.table.train import TrainingData, TrainedTable, load_training_data, train
-from tagline.table.trainer import COMPLETE, NonFinite
+from tagline.table.train import COMPLETE, NonFinite
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +152,7 @@ def test_a_gradient_that_is_no_number_stops_before_the_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "tagline.tagging.training.Trainer._clip_grad_norm", lambda *_: torch.tensor(float("inf"))
+        "tagline.tagging.ml.trainer.Trainer._clip_grad_norm", lambda *_: torch.tensor(float("inf"))
     )
     with pytest.raises(NonFinite, match="gradient of step 1 is no number; it came from /videos/"):
         run(tmp_path / "run")
@@ -182,10 +182,10 @@ def test_a_batch_larger_than_the_library_still_trains(tmp_path: Path) -> None:
 
 
 def test_a_catalog_is_loaded_without_its_test_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import tagline.experts.decoder
+    import tagline.experts.decode.decoder
     from tagline.experts.footage import Unreadable
-    from tagline.table.frames import FrameCache
-    from tagline.tagging.catalog import Caption, Catalog, Place
+    from tagline.table.frame_cache import FrameCache
+    from tagline.tagging.catalog.write import Caption, Catalog, Place
 
     class Decoder:
         def __init__(self, jobs: int | None = None) -> None:
@@ -200,7 +200,7 @@ def test_a_catalog_is_loaded_without_its_test_split(tmp_path: Path, monkeypatch:
         def read_all(self, orders: Any) -> Any:
             yield from ((path, Unreadable("cut off")) for path, _ in orders)
 
-    monkeypatch.setattr(tagline.experts.decoder, "Decoder", Decoder)
+    monkeypatch.setattr(tagline.experts.decode.decoder, "Decoder", Decoder)
     cache = FrameCache(3, 16, tmp_path / "cache")
     with Catalog.in_memory(tmp_path) as catalog:
         with pytest.raises(BadConfig, match="no captions"):

@@ -19,13 +19,13 @@ from click.testing import CliRunner, Result
 from rich.console import Console
 from sentences import assert_a_sentence
 
-from tagline.benchmarks import light
-from tagline.benchmarks.kill9 import make_video
-from tagline.retrieval.cli import cli
-from tagline.tagging import progress as shown
-from tagline.tagging.catalog import Catalog
-from tagline.tagging.folder import Progress
-from tagline.tagging.names import safe
+from tagline.benchmarks.fixtures import stub_experts
+from tagline.benchmarks.robustness.kill9 import make_video
+from tagline.retrieval.cli.main import cli
+from tagline.tagging.cli import progress as shown
+from tagline.tagging.catalog.write import Catalog
+from tagline.tagging.pipeline.run import Progress
+from tagline.tagging.printable import safe
 
 ROOT = Path(__file__).parent.parent
 
@@ -35,7 +35,7 @@ def fake_world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     fakes.use_fakes(monkeypatch)
     monkeypatch.delenv("TAGLINE_LIBRARY", raising=False)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    monkeypatch.setattr("tagline.tagging.commands._device", lambda *_: "cpu")
+    monkeypatch.setattr("tagline.tagging.cli.tag._device", lambda *_: "cpu")
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_a_first_and_a_second_run(films: Path) -> None:
 def test_a_run_says_first_that_the_decoder_is_not_locked_in(
     films: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tagline.experts.decoding import sandbox
+    from tagline.experts.decode import sandbox
 
     monkeypatch.setattr(sandbox, "lacking", lambda: sandbox.NO_FILTER)
     assert tagline("tag", films).output.splitlines()[0] == f"note: {sandbox.NO_FILTER}"
@@ -313,7 +313,7 @@ def test_ctrl_c_once_finishes_what_is_in_hand_and_twice_stops(tmp_path: Path, ti
     films.mkdir()
     for number in range(6):
         make_video(films / f"{number}.mp4", number)
-    packages = light.install(tmp_path / "packages")
+    packages = stub_experts.install(tmp_path / "packages")
     (packages / "slow.py").write_text(
         "import time\nfrom benchmarks.light import ChangeExpert\n"
         "class Slow(ChangeExpert):\n    name = 'slow'\n    def look(self, footage):\n"
@@ -326,7 +326,7 @@ def test_ctrl_c_once_finishes_what_is_in_hand_and_twice_stops(tmp_path: Path, ti
         [
             sys.executable,
             "-m",
-            "tagline.retrieval.cli",
+            "tagline.retrieval.cli.main",
             "tag",
             str(films),
             "--only",

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import seeing
 
-from tagline.benchmarks import benchset, imagined, random_weights, taggers
-from tagline.benchmarks.playhouse import render
-from tagline.benchmarks.tagger_table import ABLATIONS, ablation, measure
+from tagline.benchmarks.fixtures import playhouse_set, rendered_frames, random_weights
+from tagline.benchmarks.quality import taggers
+from tagline.benchmarks.playhouse.render import video
+from tagline.benchmarks.quality.tagger_table import ABLATIONS, ablation, measure
 from tagline.tagging.generator.config import BadConfig, load_preset
 from tagline.tagging.generator.data import Example
 
@@ -20,7 +21,7 @@ TINY = {"width": 16, "heads": 2, "title_layers": 1, "hybrid_layers": 1, "prompt_
 
 @pytest.fixture
 def options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    monkeypatch.setattr("tagline.benchmarks.kept.cache_home", lambda: tmp_path / "cache")
+    monkeypatch.setattr("tagline.benchmarks.registry.cache.cache_home", lambda: tmp_path / "cache")
     towers = random_weights.towers(tmp_path / "clip", seeing.SMALL_CLIP)
     tiny = {f"set.{key}": str(value) for key, value in TINY.items()}
     return {"set": "tiny", "towers": str(towers), "epochs": "1", "seeds": "0", **tiny}
@@ -41,7 +42,7 @@ def test_every_method_has_its_columns_and_is_trained_once(
     assert (values["train_videos"], values["test_videos"]) == (4, 2)
 
     monkeypatch.setattr(taggers, "run", lambda *_: pytest.fail("trained again"))
-    monkeypatch.setattr(imagined, "draw_frames", lambda *_: pytest.fail("drawn again"))
+    monkeypatch.setattr(rendered_frames, "draw_frames", lambda *_: pytest.fail("drawn again"))
     assert measure(options) == found
 
 
@@ -76,20 +77,20 @@ def test_a_wrong_option_is_a_sentence(wrong: str, options: dict[str, str]) -> No
 def test_what_is_imagined_is_what_the_files_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from tagline.experts.footage import PerSecond
 
-    monkeypatch.setattr("tagline.benchmarks.kept.cache_home", lambda: tmp_path / "cache")
-    one = imagined.read_drawn_set({"set": "tiny"})["val"][0]
-    eyes = benchset.clip_towers({})
-    made = imagined.drawn_frame_vectors([one], eyes)[one.name]
-    render.render_video(render.video_spec(one.truth.seed), tmp_path)
-    file = benchset.PlayhouseVideo(tmp_path / one.name, one.truth)
-    seen = benchset.frame_vectors([file], PerSecond(1.0, 60, 256), eyes, lambda _: None)[one.name]
+    monkeypatch.setattr("tagline.benchmarks.registry.cache.cache_home", lambda: tmp_path / "cache")
+    one = rendered_frames.read_drawn_set({"set": "tiny"})["val"][0]
+    eyes = playhouse_set.clip_towers({})
+    made = rendered_frames.drawn_frame_vectors([one], eyes)[one.name]
+    video.render_video(video.video_spec(one.truth.seed), tmp_path)
+    file = playhouse_set.PlayhouseVideo(tmp_path / one.name, one.truth)
+    seen = playhouse_set.frame_vectors([file], PerSecond(1.0, 60, 256), eyes, lambda _: None)[one.name]
     assert made.shape == seen.shape
     assert float((made * seen).sum(1).min()) > 0.97
-    sound = imagined.drawn_sound_vectors([one])[one.name]
+    sound = rendered_frames.drawn_sound_vectors([one])[one.name]
     assert len(sound) > 0
     assert np.isfinite(sound).all()
 
 
 def test_a_set_that_is_not_there_names_the_command(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="tagline bench playhouse render bench"):
-        benchset.read_set({"folder": str(tmp_path)})
+        playhouse_set.read_set({"folder": str(tmp_path)})

@@ -9,18 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tagline.experts.tags import HUMAN_SOURCE, Modality, Tag
-from tagline.tagging.timeline import (
-    PLAIN,
-    Lane,
-    TimelineSymbols,
-    axis,
-    bars,
-    display_width,
-    clock,
-    fit_width,
-    lanes,
-    timeline,
-)
+from tagline.tagging.cli.timeline import PLAIN, Lane, TimelineSymbols, axis, bars, display_width, clock, fit_width, lanes, timeline
 
 DOG = Tag("dog", Modality.OBJECT, 0.9, 10.0, 20.0, "object", 12.0)
 signs = TimelineSymbols()
@@ -130,7 +119,7 @@ def test_the_axis_begins_at_zero_and_ends_at_the_end(end: float, width: int) -> 
 
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"])), st.integers(1, 40))
 def test_fitting_gives_exactly_the_width(text: str, width: int) -> None:
-    from tagline.tagging.names import safe
+    from tagline.tagging.printable import safe
 
     shown = fit_width(safe(text), width)
     assert display_width(shown) == width

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sounds import music, noise, read_sound, silence, tone
 
 from tagline.experts.footage import SOUND_RATE
-from tagline.experts.hearing.voice import SCAN_SAMPLES, Segment, VoiceActivity, join_segments, finite_only
+from tagline.experts.asr.vad import SCAN_SAMPLES, Segment, VoiceActivity, join_segments, finite_only
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,8 @@ import pytest
 from filming import Film
 from pages import VIDEOS, World
 
-from tagline.retrieval.web.shelf import MediaCache
-from tagline.tagging.folder import only_writer
+from tagline.retrieval.web.api.cache import MediaCache
+from tagline.tagging.pipeline.run import only_writer
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ import pytest
 from click.testing import CliRunner
 from pages import TOKEN, World
 
-from tagline.retrieval.cli import cli
+from tagline.retrieval.cli.main import cli
 from tagline.retrieval.web import app as app_module
 from tagline.retrieval.web import server as server_module
 from tagline.retrieval.web.app import ConcurrencyLimit
@@ -328,7 +328,7 @@ def test_serve_prints_one_line_and_ends_with_ctrl_c(tmp_path: Path) -> None:
     with fakes.library(tmp_path, {"a.mp4": {}}):
         pass
     with subprocess.Popen(
-        [sys.executable, "-m", "tagline.retrieval.cli", "serve", "--library", str(tmp_path), "--port", "0"],
+        [sys.executable, "-m", "tagline.retrieval.cli.main", "serve", "--library", str(tmp_path), "--port", "0"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pages
 import pytest
 
-from tagline.retrieval.web.contract import openapi
-from tagline.retrieval.web.schemas import SCHEMAS
-from tagline.retrieval.web.table import ROUTES
+from tagline.retrieval.web.api.contract import openapi
+from tagline.retrieval.web.api.schemas import SCHEMAS
+from tagline.retrieval.web.api.routes import ROUTES
 
 schemathesis = pytest.importorskip("schemathesis")
 hypothesis = pytest.importorskip("hypothesis")

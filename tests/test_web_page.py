@@ -13,7 +13,7 @@ import pytest
 from filming import Film
 
 from tagline.retrieval.web.app import STATIC
-from tagline.tagging.catalog import Catalog
+from tagline.tagging.catalog.write import Catalog
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

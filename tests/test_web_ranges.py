@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagline.retrieval.web import ranges
-from tagline.retrieval.web.ranges import NotSatisfiable, parse
+from tagline.retrieval.web.api import ranges
+from tagline.retrieval.web.api.ranges import NotSatisfiable, parse
 
 
 @pytest.mark.parametrize(

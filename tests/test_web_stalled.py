@@ -19,10 +19,11 @@ import fakes
 import pages
 import pytest
 
-from tagline.retrieval.web import media, server
-from tagline.retrieval.web.contract import Problem
-from tagline.retrieval.web.media import Streams
-from tagline.tagging.catalog import Catalog
+from tagline.retrieval.web.api import media
+from tagline.retrieval.web import server
+from tagline.retrieval.web.api.contract import Problem
+from tagline.retrieval.web.api.media import Streams
+from tagline.tagging.catalog.write import Catalog
 
 SIZE = 4 << 20  # bytes of the film: many times what the system holds of a connection
 PROGRAM = """

@@ -18,19 +18,10 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from tagline.benchmarks.datasets.shared import (
-    BadAnnotations,
-    PublishedCount,
-    Dataset,
-    Item,
-    clean_split,
-    rows_of,
-    some_names,
-    text_of,
-)
-from tagline.benchmarks.datasets.sources import AnnotationFile, Annotations
-from tagline.tagging.names import safe
-from tagline.tagging.records import Caption
+from tagline.benchmarks.datasets.dataset import BadAnnotations, PublishedCount, Dataset, Item, clean_split, rows_of, some_names, text_of
+from tagline.benchmarks.datasets.documents import AnnotationFile, Annotations
+from tagline.tagging.printable import safe
+from tagline.tagging.catalog.records import Caption
 
 STEP = 5.0  # seconds
 MOST_STEPS = 100  # a genuine video has six at most: beyond 30 seconds none is used

@@ -12,17 +12,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tagline.benchmarks.datasets.shared import (
-    BadAnnotations,
-    PublishedCount,
-    Dataset,
-    Item,
-    some_names,
-    split_counts,
-)
-from tagline.benchmarks.datasets.sources import AnnotationFile, Annotations
-from tagline.tagging.names import safe
-from tagline.tagging.records import Caption
+from tagline.benchmarks.datasets.dataset import BadAnnotations, PublishedCount, Dataset, Item, some_names, split_counts
+from tagline.benchmarks.datasets.documents import AnnotationFile, Annotations
+from tagline.tagging.printable import safe
+from tagline.tagging.catalog.records import Caption
 
 LISTS = {
     "train": ("LSMDC16_annos_training.csv",),

@@ -10,18 +10,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tagline.benchmarks.datasets.shared import (
-    BadAnnotations,
-    PublishedCount,
-    Dataset,
-    Item,
-    some_names,
-    split_counts,
-    text_of,
-)
-from tagline.benchmarks.datasets.sources import Annotations
-from tagline.tagging.names import safe
-from tagline.tagging.records import Caption
+from tagline.benchmarks.datasets.dataset import BadAnnotations, PublishedCount, Dataset, Item, some_names, split_counts, text_of
+from tagline.benchmarks.datasets.documents import Annotations
+from tagline.tagging.printable import safe
+from tagline.tagging.catalog.records import Caption
 
 LISTS = {"train": "train_list.txt", "val": "val_list.txt", "test": "test_list.txt"}
 

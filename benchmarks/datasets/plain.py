@@ -19,19 +19,10 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from tagline.benchmarks.datasets.shared import (
-    BadAnnotations,
-    PublishedCount,
-    Dataset,
-    Item,
-    clean_split,
-    seconds,
-    split_counts,
-    text_of,
-)
-from tagline.benchmarks.datasets.sources import Annotations
-from tagline.tagging.names import safe
-from tagline.tagging.records import Caption
+from tagline.benchmarks.datasets.dataset import BadAnnotations, PublishedCount, Dataset, Item, clean_split, seconds, split_counts, text_of
+from tagline.benchmarks.datasets.documents import Annotations
+from tagline.tagging.printable import safe
+from tagline.tagging.catalog.records import Caption
 
 NAMES = ("captions.csv", "captions.jsonl", "captions.json", "captions.tsv")
 COLUMNS = {

@@ -23,9 +23,9 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from tagline.benchmarks.datasets.plain import items_of
-from tagline.benchmarks.datasets.shared import BadAnnotations, PublishedCount, Dataset, Item, split_counts
-from tagline.tagging.names import safe
-from tagline.tagging.walk import ENDINGS
+from tagline.benchmarks.datasets.dataset import BadAnnotations, PublishedCount, Dataset, Item, split_counts
+from tagline.tagging.printable import safe
+from tagline.tagging.pipeline.walk import ENDINGS
 
 SHARDS = (".tar", ".tar.gz", ".tgz")
 TEXTS = (".txt", ".json")

@@ -11,7 +11,7 @@ import numpy as np
 from tagline.benchmarks.papers.pages import tables_of
 from tagline.benchmarks.papers.published import PaperTable, heading
 from tagline.benchmarks.papers.summary import by_variant
-from tagline.tagging.reliability import reliability
+from tagline.tagging.ml.calibration import reliability
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

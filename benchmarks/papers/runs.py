@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tagline.benchmarks import records
+from tagline.benchmarks.registry import record as records
 from tagline.benchmarks.papers.studies import StudyPlan, plan_study
-from tagline.experts.stock.digest import write_atomic
-from tagline.tagging.configuring import BadConfig, as_dict
+from tagline.experts.storage import write_atomic
+from tagline.tagging.ml.config import BadConfig, as_dict
 
 if TYPE_CHECKING:
-    from tagline.tagging.catalog import Catalog
+    from tagline.tagging.catalog.write import Catalog
 
 Say = Callable[[str], None]
 RESULTS, PAGE = "results.json", "results.md"
@@ -55,23 +55,23 @@ def run_study(
     say: Say = print,
 ) -> StudyResult:
     """Make the tables of a study on the prepared library. Raises BadConfig, CatalogError, WeightsMissing."""
-    from tagline.benchmarks.papers import pages, plots, units
-    from tagline.tagging import places
-    from tagline.tagging.catalog import Catalog
+    from tagline.benchmarks.papers import pages, plots, experiments
+    from tagline.tagging.catalog import location
+    from tagline.tagging.catalog.write import Catalog
 
     plan = plan_study(name, given)
-    with Catalog.open(places.find_catalog_home(library=library), create=False) as catalog:
+    with Catalog.open(location.find_catalog_home(library=library), create=False) as catalog:
         _prepared(catalog, name)
     if plan.tag:
         _tag_videos(plan, library, say)
-    with Catalog.open(places.find_catalog_home(library=library), create=False) as catalog:
+    with Catalog.open(location.find_catalog_home(library=library), create=False) as catalog:
         folder = out or results_folder_of(catalog, name)
         found: list[dict[str, Any]] = []
         count = len(plan.experiments) * len(plan.seeds)
         for experiment in plan.experiments:
             for seed in plan.seeds:
                 say(f"{len(found) + 1} of {count}: {experiment.variant}, seed {seed}")
-                found.append(units.run_experiment(catalog, experiment, seed, plan, folder / "runs", say))
+                found.append(experiments.run_experiment(catalog, experiment, seed, plan, folder / "runs", say))
         record = _record(catalog, plan, found)
     folder.mkdir(parents=True, exist_ok=True)
     record["plots"] = plots.draw(record, found, folder)
@@ -97,7 +97,7 @@ def _prepared(catalog: Catalog, name: str) -> dict[str, Any]:
 
 def _tag_videos(plan: StudyPlan, library: str | os.PathLike[str] | None, say: Say) -> None:
     """Let the experts look whose tags any of the units reads, by the command that a user would type."""
-    from tagline.tagging.commands import tag
+    from tagline.tagging.cli.tag import tag
 
     names = _experts(plan)
     if not names:
@@ -128,12 +128,12 @@ def _experts(plan: StudyPlan) -> list[str]:
 
 def _videos(plan: StudyPlan, library: str | os.PathLike[str] | None) -> tuple[list[str], str]:
     """The files to look at: the folder that holds all, or those alone that a smaller run uses."""
-    from tagline.table.batches import rows, subset
+    from tagline.table.data import rows, subset
     from tagline.table.config import TagChoice
-    from tagline.tagging import places
-    from tagline.tagging.catalog import Catalog
+    from tagline.tagging.catalog import location
+    from tagline.tagging.catalog.write import Catalog
 
-    home = places.find_catalog_home(library=library)
+    home = location.find_catalog_home(library=library)
     with Catalog.open(home, create=False) as catalog:
         files = [path for _, path, gone in catalog.places() if not gone]
         if not files:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tagline.benchmarks.papers.published import PaperTable, paper_table
-from tagline.benchmarks.taggers import METHODS
-from tagline.tagging.configuring import BadConfig
+from tagline.benchmarks.quality.taggers import METHODS
+from tagline.tagging.ml.config import BadConfig
 
 if TYPE_CHECKING:
     from tagline.table.config import TableConfig as TableConfig
@@ -179,7 +179,7 @@ def _experiment(study: Study, model: str, variant: str, given: Mapping[str, str]
     from tagline.table.config import with_settings
     from tagline.table.config import preset as table_preset
     from tagline.tagging.generator.config import load_preset as tagger_preset
-    from tagline.tagging.rivals.config import as_baseline_run
+    from tagline.benchmarks.baselines.config import as_baseline_run
 
     name = given.get(f"{model}.preset", study.presets[model])
     config: TableConfig | TaggerConfig

@@ -53,8 +53,8 @@ def _number(options: Options, key: str, usual: int) -> int:
 
 def decode(options: Options, machine: Machine) -> list[StageTiming]:
     """CPU seconds for twelve frames of a 720p minute. Plain: OpenCV grabs all. Floor: FFmpeg decodes all."""
-    from tagline.benchmarks.decode import FRAMES, HD, _alone
-    from tagline.benchmarks.synthetic import cached
+    from tagline.benchmarks.speed.decode import FRAMES, HD, _alone
+    from tagline.benchmarks.fixtures.synthetic_videos import cached
 
     path, runs = cached(HD), _number(options, "runs", 3)
     ours, plain = (
@@ -82,7 +82,7 @@ def _ffmpeg_alone(path: Path) -> None:
 
 def tagging(options: Options, machine: Machine) -> list[StageTiming]:
     """The whole run and each expert in it, of the measurement `tagging`, with fewer videos if asked for."""
-    from tagline.benchmarks.tagging import measure
+    from tagline.benchmarks.speed.tagging import measure
 
     count = options.get("videos", "24")
     found = measure({"videos": count, **({"only": options["only"]} if "only" in options else {})})["details"]
@@ -109,8 +109,8 @@ def embedding(options: Options, machine: Machine) -> list[StageTiming]:
     import torch
     from PIL import Image
 
-    from tagline.experts.appearance import load_clip, clip_encoder
-    from tagline.experts.weights import find, for_expert
+    from tagline.experts.clip import load_clip, clip_encoder
+    from tagline.experts.weights.registry import find, for_expert
 
     name = options.get("towers") or for_expert("appearance", "playhouse")
     count = _number(options, "frames", 64)
@@ -180,9 +180,9 @@ def _step(model_config: Any, texts: int, share: int, machine: Machine) -> tuple[
     """Seconds and operations of forward, backward and update."""
     import torch
 
-    from tagline.table.batches import TableDataset, Row, Tokenizer, VideoTexts, collate
+    from tagline.table.data import TableDataset, Row, Tokenizer, VideoTexts, collate
     from tagline.table.encoders import architecture
-    from tagline.table.frames import FramesInMemory
+    from tagline.table.frame_cache import FramesInMemory
     from tagline.table.model import Table
 
     side = int(architecture(model_config.architecture)["vision_cfg"]["image_size"])
@@ -222,9 +222,9 @@ def generating(options: Options, machine: Machine) -> list[StageTiming]:
     from tagline.tagging.generator.config import with_settings, load_preset
     from tagline.tagging.generator.data import TaggerCollator, Example
     from tagline.tagging.generator.decoding import Speculative, Greedy
-    from tagline.tagging.generator.fitting import fit_draft_thresholds
+    from tagline.tagging.generator.predict import fit_draft_thresholds
     from tagline.tagging.generator.model import Tagger
-    from tagline.tagging.generator.words import TagTokenizer
+    from tagline.tagging.ml.tokenizer import TagTokenizer
 
     config = with_settings(load_preset(options.get("tagger", "playhouse")), ["use_frames=false"]).model
     tags = [
@@ -277,7 +277,7 @@ def startup(options: Options, machine: Machine) -> list[StageTiming]:
 
         return floors.seconds(once, runs=_number(options, "runs", 3))
 
-    ours = run("-m", "tagline.retrieval.cli", "--help")
+    ours = run("-m", "tagline.retrieval.cli.main", "--help")
     plain = run("-c", "import torch, open_clip, faiss")
     return [
         StageTiming("start-up", ours, plain, "a script that begins with import torch, open_clip, faiss",

@@ -4,17 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tagline.tagging import configuring
-from tagline.tagging.configuring import (
-    BadConfig,
-    Schedule,
-    as_dict,
-    at_least,
-    with_settings,
-    digest,
-    from_dict,
-    one_of,
-)
+from tagline.tagging.ml import config
+from tagline.tagging.ml.config import BadConfig, Schedule, as_dict, at_least, with_settings, digest, from_dict, one_of
 
 __all__ = [
     "INSTALLED",
@@ -119,10 +110,10 @@ class TaggerRunConfig:
 
 def preset_names() -> list[str]:
     """The names of the presets that come with tagline."""
-    return configuring.preset_names("tagline.tagging.generator")
+    return config.preset_names("tagline.tagging.generator")
 
 
 def load_preset(name: str) -> TaggerRunConfig:
     """A preset by its name."""
-    found: TaggerRunConfig = configuring.load_preset("tagline.tagging.generator", TaggerRunConfig, name)
+    found: TaggerRunConfig = config.load_preset("tagline.tagging.generator", TaggerRunConfig, name)
     return found

@@ -8,21 +8,23 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
-
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch.utils.data import Dataset, Sampler
-
-from tagline.tagging.configuring import BadConfig
+from tagline.tagging.ml.config import BadConfig
 from tagline.tagging.generator.config import TaggerRunConfig, TaggerConfig
 from tagline.tagging.generator.encoder import TaggerBatch
-from tagline.tagging.generator.words import TagTokenizer
-from tagline.tagging.uploads import upload_of
+from tagline.tagging.ml.tokenizer import TagTokenizer
+from tagline.tagging.catalog.uploads import upload_of
+from collections.abc import Sequence
+from typing import Protocol
+from tagline.tagging.generator.config import TaggerConfig
 
 if TYPE_CHECKING:
-    from tagline.experts.appearance import ClipEncoder
-    from tagline.tagging.catalog import Catalog
+    from tagline.experts.clip import ClipEncoder
+    from tagline.tagging.catalog.write import Catalog
+
 
 FRAMES_PER_VIDEO, FRAME_SIDE = (
     60,
@@ -183,8 +185,8 @@ def embed_missing_frames(
 
     Returns the towers' hash, and the videos that could not be read, with the reason.
     """
-    from tagline.experts.appearance import clip_encoder
-    from tagline.experts.decoder import Decoder
+    from tagline.experts.clip import clip_encoder
+    from tagline.experts.decode.decoder import Decoder
     from tagline.experts.footage import PerSecond, Unreadable
 
     found = clip_encoder(config.train.towers, device, collection=config.train.collection)
@@ -340,3 +342,43 @@ class TaggerCollator:
 
 def stable_hash(key: str, seed: int) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}:{key}".encode("utf-8", "replace")).digest()[:8], "big")
+
+
+class Retriever(Protocol):
+    """Whoever knows tagged videos. What it says of a video never comes from that video itself."""
+
+    def retrieve(self, examples: Sequence[Example]) -> list[list[tuple[str, float]]]:
+        """Tags of videos like each of these, the best first, with how much speaks for each: 0..1."""
+
+
+class RetrievalCollator(TaggerCollator):
+    """Batches with the words of the tags that an advisor gives. It is asked once for each video."""
+
+    def __init__(
+        self, config: TaggerConfig, words: TagTokenizer, tags: Sequence[str], retriever: Retriever
+    ) -> None:
+        super().__init__(config, words, tags)
+        self.retriever = retriever
+        self._retrieved: dict[str, list[tuple[int, float]]] = {}
+
+    def batch(self, examples: Sequence[Example]) -> TaggerBatch:
+        batch = super().batch(examples)
+        self._retrieve(examples)
+        rows = [self._retrieved[one.key] for one in examples]
+        longest = max(1, *map(len, rows))
+        batch.retrieved = torch.zeros(len(rows), longest, dtype=torch.long)
+        batch.retrieved_mask = torch.zeros(len(rows), longest, dtype=torch.bool)
+        batch.retrieved_scores = torch.zeros(len(rows), longest)
+        for row, words in enumerate(rows):
+            batch.retrieved[row, : len(words)] = torch.tensor([word for word, _ in words], dtype=torch.long)
+            batch.retrieved_scores[row, : len(words)] = torch.tensor([score for _, score in words])
+            batch.retrieved_mask[row, : len(words)] = True
+        return batch
+
+    def _retrieve(self, examples: Sequence[Example]) -> None:
+        new = list({one.key: one for one in examples if one.key not in self._retrieved}.values())
+        if not new:
+            return
+        for one, tags in zip(new, self.retriever.retrieve(new), strict=True):
+            told = [(word, score) for tag, score in tags for word in self.words.encode(tag)]
+            self._retrieved[one.key] = told[: self.config.retrieved_words]

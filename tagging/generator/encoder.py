@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from tagline.tagging.generator.config import TaggerConfig
 from tagline.tagging.generator.layers import CrossEncoder, init_weights
-from tagline.tagging.generator.words import TagTokenizer
+from tagline.tagging.ml.tokenizer import TagTokenizer
 
 
 @dataclass(slots=True)

@@ -9,15 +9,15 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from tagline.experts import weights
+from tagline.experts.weights import registry
 from tagline.experts.footage import Footage, PerSecond, Sampling
-from tagline.experts.seeing.pictures import no_frames_note
-from tagline.experts.stock import safe
+from tagline.experts.vision.frames import no_frames_note
+from tagline.experts.weights import check
 from tagline.experts.tags import Modality, Report, Tag
 from tagline.tagging.generator.config import INSTALLED
 
 if TYPE_CHECKING:
-    from tagline.experts.appearance import ClipEncoder
+    from tagline.experts.clip import ClipEncoder
     from tagline.tagging.generator.data import TaggerCollator
     from tagline.tagging.generator.saving import SavedTagger
 
@@ -28,8 +28,8 @@ COMMAND = "tagline train tagger --data LIBRARY"
 class GeneratedSettings:
     """What can be set of the generated expert."""
 
-    collection: str = weights.PUBLIC
-    weights: str | None = None  # a tagger's folder, or a name of the weights table
+    collection: str = registry.PUBLIC
+    registry: str | None = None  # a tagger's folder, or a name of the weights table
     towers: str | None = None  # weights of the CLIP towers, if not those that the tagger names
     decoding: str = "drafted"  # or "greedy", "beam"
     min_score: float = 0.0  # of a calibrated score
@@ -62,23 +62,23 @@ class GeneratedExpert:
         self.trained: SavedTagger | None = None
         self.towers: ClipEncoder | None = None
 
-    def find(self) -> weights.LocalWeights:
+    def find(self) -> registry.LocalWeights:
         """The tagger's folder. Raises WeightsMissing with the sentence for people."""
         chosen = self.settings.weights
-        if chosen is None and self.settings.collection != weights.PUBLIC:
-            chosen = weights.for_expert(self.name, self.settings.collection)
-        folder = Path(chosen) if chosen else weights.weights_home() / INSTALLED
+        if chosen is None and self.settings.collection != registry.PUBLIC:
+            chosen = registry.for_expert(self.name, self.settings.collection)
+        folder = Path(chosen) if chosen else registry.weights_home() / INSTALLED
         if chosen is None and not (folder / "config.json").is_file():
-            raise weights.WeightsMissing(f"no tagger is trained yet; run `{COMMAND}`")
-        return weights.find(chosen or folder)
+            raise registry.WeightsMissing(f"no tagger is trained yet; run `{COMMAND}`")
+        return registry.find(chosen or folder)
 
     def missing(self) -> str | None:
         """Why it cannot run here, as one sentence; None if it can."""
         try:
             config = self._config(self.find())
             if self._reads_frames(config):
-                weights.find(self._towers_of(config))
-        except (weights.WeightsMissing, safe.UnsafeWeights) as error:
+                registry.find(self._towers_of(config))
+        except (registry.WeightsMissing, check.UnsafeWeights) as error:
             return f"not run: {error}"
         return None
 
@@ -92,14 +92,14 @@ class GeneratedExpert:
             found = self.find()
             hashes[0] = found.sha256
             config = self._config(found)
-            hashes[1] = weights.find(self._towers_of(config)).sha256 if self._reads_frames(config) else None
-        except (weights.WeightsMissing, safe.UnsafeWeights):
+            hashes[1] = registry.find(self._towers_of(config)).sha256 if self._reads_frames(config) else None
+        except (registry.WeightsMissing, check.UnsafeWeights):
             pass
         text = json.dumps([self.name, self.version, settings, hashes], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def load(self, device: str) -> None:
-        from tagline.experts.appearance import clip_encoder
+        from tagline.experts.clip import clip_encoder
         from tagline.tagging.generator.saving import from_pretrained
 
         found = self.find()
@@ -109,14 +109,14 @@ class GeneratedExpert:
         if self.trained.model.settings.use_frames:
             self.towers = clip_encoder(self._towers_of(self._config(found)), device)
             if self.trained.frames_by not in ("", self.towers.fingerprint):
-                raise weights.WeightsMissing(
+                raise registry.WeightsMissing(
                     f"the tagger was trained with other towers than {self.settings.towers or 'these'}; "
                     f"run `{COMMAND}` again"
                 )
 
     def __call__(self, batch: Sequence[Footage]) -> list[Report]:
         from tagline.tagging.generator.data import Example
-        from tagline.tagging.generator.methods import predict_all
+        from tagline.tagging.generator.predict import predict_all
 
         assert self.trained is not None
         views = [footage.view(self.sampling) for footage in batch]
@@ -157,11 +157,11 @@ class GeneratedExpert:
 
     def _towers_of(self, config: dict[str, Any]) -> str:
         chosen = self.settings.towers or config.get("towers")
-        return chosen or weights.for_expert("appearance", self.settings.collection)
+        return chosen or registry.for_expert("appearance", self.settings.collection)
 
     @staticmethod
-    def _config(found: weights.LocalWeights) -> dict[str, Any]:
-        return safe.read_config(found.path / "config.json")
+    def _config(found: registry.LocalWeights) -> dict[str, Any]:
+        return check.read_config(found.path / "config.json")
 
     @staticmethod
     def _reads_frames(config: dict[str, Any]) -> bool:

@@ -19,28 +19,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tagline.tagging.gathering import gather, mean_of_all
+from tagline.tagging.ml.distributed import gather, mean_of_all
 from tagline.tagging.generator.config import TaggerConfig
-from tagline.tagging.generator.copying import CopyingDecoder
+from tagline.tagging.generator.layers import CopyingDecoder
 from tagline.tagging.generator.data import TaggerCollator, Example, Said
 from tagline.tagging.generator.decoding import Decoding, Speculative
 from tagline.tagging.generator.encoder import TaggerBatch, HybridEncoder, EncodedBatch
-from tagline.tagging.generator.fitting import fit_draft_thresholds
-from tagline.tagging.generator.hinting import Retriever, RetrievalCollator
-from tagline.tagging.generator.layers import (
-    INIT_SCALE,
-    CrossEncoder,
-    CrossAttentionCache,
-    Layer,
-    WordDecoder,
-    init_pass_through,
-    init_weights,
-)
-from tagline.tagging.generator.matching import NO_TAG, match_all
+from tagline.tagging.generator.predict import fit_draft_thresholds
+from tagline.tagging.generator.data import Retriever, RetrievalCollator
+from tagline.tagging.generator.layers import INIT_SCALE, CrossEncoder, CrossAttentionCache, Layer, WordDecoder, init_pass_through, init_weights
+from tagline.tagging.generator.objective import NO_TAG, match_all
 from tagline.tagging.generator.objective import generation, prompt_tag_contrast
-from tagline.tagging.generator.ordering import learned_order
+from tagline.tagging.generator.targets import learned_order
 from tagline.tagging.generator.targets import Targets, TargetBuilder
-from tagline.tagging.generator.words import TagTokenizer
+from tagline.tagging.ml.tokenizer import TagTokenizer
 
 __all__ = ["Batch", "Seen", "Tagger", "TaggingModel"]
 

@@ -11,19 +11,19 @@ from typing import Any
 
 import torch
 
-from tagline.experts.stock import safe
-from tagline.experts.stock.digest import hash_file, write_atomic
-from tagline.experts.weights import weights_home
-from tagline.tagging.configuring import BadConfig, as_dict, digest, from_dict
-from tagline.tagging.generator.calibration import Calibration
+from tagline.experts.weights import check
+from tagline.experts.storage import hash_file, write_atomic
+from tagline.experts.weights.registry import weights_home
+from tagline.tagging.ml.config import BadConfig, as_dict, digest, from_dict
+from tagline.tagging.ml.calibration import Calibration
 from tagline.tagging.generator.config import INSTALLED, TaggerConfig
 from tagline.tagging.generator.data import TaggerCollator
-from tagline.tagging.generator.hinting import Retriever
+from tagline.tagging.generator.data import Retriever
 from tagline.tagging.generator.model import Tagger, TaggingModel
-from tagline.tagging.generator.words import TagTokenizer
-from tagline.tagging.neighbours import advising
-from tagline.tagging.neighbours.advising import MemoryRetriever
-from tagline.tagging.pretrained import folder_of, load_weights, push, results_table, save_weights
+from tagline.tagging.ml.tokenizer import TagTokenizer
+from tagline.tagging.neighbours import retriever as advising
+from tagline.tagging.neighbours.retriever import MemoryRetriever
+from tagline.tagging.ml.hub import folder_of, load_weights, push, results_table, save_weights
 
 WEIGHTS, CONFIG, WORDS, TAGS, CARD = "model.safetensors", "config.json", "words.json", "tags.json", "card.md"
 FILES = (WEIGHTS, CONFIG, WORDS, TAGS, CARD, *advising.FILES)
@@ -115,9 +115,9 @@ def from_pretrained(
             "train one with `tagline train tagger`"
         )
     try:
-        safe.check_file(folder / WEIGHTS)
-        safe.read_config(folder / WORDS, allowed=WORD_KEYS)
-        table = safe.read_config(folder / TAGS, allowed=TAG_KEYS)
+        check.check_file(folder / WEIGHTS)
+        check.read_config(folder / WORDS, allowed=WORD_KEYS)
+        table = check.read_config(folder / TAGS, allowed=TAG_KEYS)
         tags, frequency = [str(tag) for tag in table["tags"]], [int(n) for n in table["frequency"]]
         if len(tags) != len(frequency):
             raise ValueError("as many frequencies as tags are needed")
@@ -125,7 +125,7 @@ def from_pretrained(
         words = TagTokenizer.load(folder / WORDS)
         calibration_data = config.get("calibration") or {}
         calibration = Calibration(*(tuple(map(float, calibration_data[key])) for key in ("said", "right")))
-    except safe.UnsafeWeights as error:
+    except check.UnsafeWeights as error:
         raise NotATagger(str(error)) from error
     except BadConfig:
         raise
@@ -175,8 +175,8 @@ def install_tagger(folder: Path) -> Path:
 
 def _config(folder: Path) -> dict[str, Any]:
     try:
-        data = safe.read_config(folder / CONFIG, allowed=KEYS)
-    except safe.UnsafeWeights as error:
+        data = check.read_config(folder / CONFIG, allowed=KEYS)
+    except check.UnsafeWeights as error:
         raise NotATagger(str(error)) from error
     if data.get("kind") != KIND:
         raise NotATagger(f"{folder} is no tagger; train one with `tagline train tagger`")

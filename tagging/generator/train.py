@@ -1,38 +1,155 @@
-"""Training a tagger: from examples to a folder that holds the best model on held-out videos."""
+"""The training loop of a tagger: Hugging Face's, with our batches, losses, and F1 on held-out videos."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from transformers import TrainingArguments
+from tagline.tagging.ml.distributed import world
+from tagline.tagging.generator.config import TaggerRunConfig
+from tagline.tagging.generator.data import ExampleBatchSampler, TaggerCollator, Example, Examples, ExampleDataset, Said
+from tagline.tagging.generator.encoder import TaggerBatch
+from tagline.tagging.generator.predict import predict_all
+from tagline.tagging.generator.model import TaggingModel
+from tagline.tagging.ml.metrics import PrecisionRecall, example_based, label_based, tag_sets
+from tagline.tagging.ml.trainer import BaseTrainer, NonFinite, Log
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
-
-import torch
-import torch.distributed as dist
-
-from tagline.experts import weights
-from tagline.experts.stock.digest import write_atomic
-from tagline.tagging import training
-from tagline.tagging.configuring import BadConfig, as_dict, digest, from_dict
-from tagline.tagging.curve import plot_losses
-from tagline.tagging.gathering import world
-from tagline.tagging.generator import language, saving
-from tagline.tagging.generator.config import TaggerRunConfig
+from tagline.experts.weights import registry
+from tagline.experts.storage import write_atomic
+from tagline.tagging.ml import trainer as training
+from tagline.tagging.ml.config import BadConfig, as_dict, digest, from_dict
+from tagline.tagging.ml.trainer import plot_losses
+from tagline.tagging.ml import text_embedding
+from tagline.tagging.generator import saving
 from tagline.tagging.generator.data import Examples, tag_table
-from tagline.tagging.generator.fitting import fit_score_calibration
-from tagline.tagging.generator.hinting import Retriever
-from tagline.tagging.generator.methods import predict_all
+from tagline.tagging.generator.predict import fit_score_calibration
+from tagline.tagging.generator.data import Retriever
 from tagline.tagging.generator.model import Tagger, TaggingModel
 from tagline.tagging.generator.saving import SavedTagger
-from tagline.tagging.generator.starting import word_meanings, init_frames, init_words
-from tagline.tagging.generator.titles import load_title_bert, bert_tokenizer
-from tagline.tagging.generator.trainer import TaggerTrainer, score_predictions
-from tagline.tagging.generator.words import TagTokenizer
-from tagline.tagging.neighbours.advising import MemoryRetriever
+from tagline.tagging.generator.init import word_meanings, init_frames, init_words
+from tagline.tagging.generator.init import load_title_bert, bert_tokenizer
+from tagline.tagging.ml.tokenizer import TagTokenizer
+from tagline.tagging.neighbours.retriever import MemoryRetriever
 from tagline.tagging.neighbours.views import ViewEncoder
-from tagline.tagging.scoring import PrecisionRecall
-from tagline.tagging.training import TENSORBOARD, MODEL, Log, available_loggers
+from tagline.tagging.ml.metrics import PrecisionRecall
+from tagline.tagging.ml.trainer import TENSORBOARD, MODEL, Log, available_loggers
+
+
+PARTS = ("contrast", "label", "generation", "class")
+
+
+class TaggerTrainer(BaseTrainer):
+    """Trainer whose batches, losses, validation and checkpoints are those of taggers."""
+
+    lower = "lr"
+
+    def __init__(
+        self,
+        model: TaggingModel,
+        arguments: TrainingArguments,
+        config: TaggerRunConfig,
+        examples: Examples,
+        make: TaggerCollator,
+        say: Log,
+    ) -> None:
+        self.settings, self.examples, self.make, self.tagger = config, examples, make, model
+        train = config.train
+        batches = ExampleBatchSampler(len(examples.train), train.batch, train.seed, *world())
+        super().__init__(model, arguments, train, ExampleDataset(examples.train), batches, make, say)
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        """AdamW; the decay spares what is no matrix: norms, biases, the temperature."""
+        if self.optimizer is None:
+            train = self.settings.train
+            learned = [p for p in self.tagger.parameters() if p.requires_grad]
+            groups = [
+                {"params": [p for p in learned if p.ndim > 1], "weight_decay": train.weight_decay},
+                {"params": [p for p in learned if p.ndim <= 1], "weight_decay": 0.0},
+            ]
+            self.optimizer = torch.optim.AdamW(groups, lr=train.lr)
+        return self.optimizer
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> Any:
+        """The sum of the losses of a batch. Stops if it is no number."""
+        batch: TaggerBatch = inputs["batch"].to(self.args.device)
+        self.names = batch.names
+        found = model(batch)
+        if not self.check_finite(found["loss"]):
+            self._raise_non_finite(batch)
+        self.accumulate_losses({part: value for part, value in found.items() if part != "loss"}, len(batch))
+        return (found["loss"], found) if return_outputs else found["loss"]
+
+    @torch.no_grad()
+    def _raise_non_finite(self, batch: TaggerBatch) -> None:
+        """Say which video made the loss no number: what it gives the encoder, or what that makes of it."""
+        self.tagger.eval()
+        odd = ~torch.isfinite(batch.frames).flatten(1).all(1)
+        odd = odd | ~torch.isfinite(self.tagger.see(batch).features).flatten(1).all(1)
+        guilty = self.gather_names([batch.names[row] for row in odd.nonzero()[:, 0].tolist()])
+        who = ", ".join(guilty) or f"one of {', '.join(self.gather_names(batch.names))}"
+        step = self.state.global_step + 1
+        raise NonFinite(f"the loss of step {step} is no number because of {who}; look, or remove it")
+
+    def validation(self) -> dict[str, float]:
+        """F1 by videos and by tags; `choice` is their mean.
+
+        By videos alone the common tags decide, and a tagger is taken before it has learned the rare ones.
+        """
+        held = self.examples.validation
+        self.tagger.fit_on_validation(self.make, held)
+        rank, ranks = world()
+        said = predict_all(self.tagger, self.make, held[rank::ranks], batch=self.settings.train.batch)
+        scores = score_predictions(self.examples.train, held, _interleave_ranks(said, len(held)))
+        figures = {"f1": scores["example"].f1, "label_f1": scores["full"].f1, "rare_f1": scores["rare"].f1}
+        return {**figures, "choice": (figures["f1"] + figures["label_f1"]) / 2}
+
+    def line(self, progress: str, logs: Mapping[str, float]) -> str:
+        """Losses while it learns, F1 when it was tested."""
+        if "loss" in logs:
+            parts = "  ".join(f"{part} {logs[part]:.3f}" for part in PARTS if part in logs)
+            speed = logs.get("videos_per_second", 0.0)
+            return f"{progress}  loss {logs['loss']:.3f}  {parts}  {speed:.0f} videos/s"
+        if "eval_f1" in logs:
+            f1, label, rare = (100 * logs[f"eval_{name}"] for name in ("f1", "label_f1", "rare_f1"))
+            return f"{progress}  validation: F1 {f1:.1f}  over tags {label:.1f}  rare {rare:.1f}"
+        return ""
+
+
+def score_predictions(
+    train: Sequence[Example], validation: Sequence[Example], predictions: Sequence[Said]
+) -> dict[str, PrecisionRecall]:
+    """Label-based on full, rare and common, and example-based, over the tags that both sides have."""
+    sets = tag_sets([one.tags for one in train], [one.tags for one in validation])
+    truth, predicted = [one.tags for one in validation], [[tag for tag, _ in tags] for tags in predictions]
+    return {
+        "full": label_based(truth, predicted, sets.full),
+        "rare": label_based(truth, predicted, sets.rare),
+        "common": label_based(truth, predicted, sets.common),
+        "example": example_based(truth, predicted, sets.full),
+    }
+
+
+def _interleave_ranks(own: list[Said], count: int) -> list[Said]:
+    """The predictions of all ranks, of which rank r has every ranks-th from r on, in order."""
+    ranks = world()[1]
+    if ranks == 1:
+        return own
+    parts: list[Any] = [None] * ranks
+    dist.all_gather_object(parts, own)
+    return [parts[number % ranks][number // ranks] for number in range(count)]
+
 
 FITTED = 64  # validation videos on which a model that has learned is fitted
 FEWEST = 4  # videos: two to learn from, one to validate with, and one to spare
@@ -95,7 +212,7 @@ def train(
     checkpoint = training.claim_run_folder(run, folder, saving.CONFIG, tell, "videos, titles or tags")
 
     words = _words(found, examples, tags, folder, first)
-    embedded = language.embed_tags(tags, settings.language, collection=settings.collection)
+    embedded = text_embedding.embed_tags(tags, settings.language, collection=settings.collection)
     vectors = torch.from_numpy(embedded.values)
     torch.manual_seed(settings.seed)
     model = make_model(
@@ -145,7 +262,7 @@ def _memory(config: TaggerRunConfig, examples: Examples, device: str) -> MemoryR
     """Who tells the tagger of similar videos. It knows the training split alone."""
     c, t = config.model, config.train
     # Titles and frames compare only in the space of the towers that made the frames.
-    named = (t.towers or weights.for_expert("appearance", t.collection)) if examples.frames_by else None
+    named = (t.towers or registry.for_expert("appearance", t.collection)) if examples.frames_by else None
     viewer = ViewEncoder.open(t.language, named, collection=t.collection, device=device)
     return MemoryRetriever.from_examples(examples.train, viewer, neighbours=c.neighbours, most=c.retrieved)
 

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from tagline.experts.tags import Modality, Report, Tag
-from tagline.tagging.configuring import digest
+from tagline.tagging.ml.config import digest
 from tagline.tagging.neighbours.memory import Memory, RetrievalSystem
-from tagline.tagging.neighbours.reading import LibrarySnapshot
+from tagline.tagging.neighbours.snapshot import LibrarySnapshot
 from tagline.tagging.neighbours.views import ViewEncoder
 from tagline.tagging.neighbours.voting import Proposal
-from tagline.tagging.records import Look
+from tagline.tagging.catalog.records import Look
 
 if TYPE_CHECKING:
-    from tagline.tagging.catalog import Catalog
+    from tagline.tagging.catalog.write import Catalog
 
 NAME = "neighbours"
 NEIGHBOURS_NAMED = 5  # videos that are named for each tag

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from tagline.experts import weights
-from tagline.tagging.nearest import Vectors, unit
+from tagline.experts.weights import registry
+from tagline.tagging.ml.ann import Vectors, unit
 from tagline.tagging.neighbours.memory import FRAMES, TITLE_IN_CLIP, SOUND, TEXT, TITLE
 
 if TYPE_CHECKING:
-    from tagline.experts.appearance import ClipEncoder
-    from tagline.experts.hearing.keywords import TextModel
+    from tagline.experts.clip import ClipEncoder
+    from tagline.experts.asr.keywords import TextModel
     from tagline.tagging.generator.data import Example
 
 TRANSCRIPT_WORDS = 200  # of speech and texts on the screen that are read beside the title
@@ -36,12 +36,12 @@ class ViewEncoder:
         language: str | None,
         towers: str | None = None,
         *,
-        collection: str = weights.PUBLIC,
+        collection: str = registry.PUBLIC,
         device: str = "cpu",
     ) -> ViewEncoder:
         """With these models, loaded: one of generator.language, and CLIP's towers; None: without."""
-        from tagline.experts.appearance import clip_encoder as towers_of
-        from tagline.tagging.generator.language import text_model
+        from tagline.experts.clip import clip_encoder as towers_of
+        from tagline.tagging.ml.text_embedding import text_model
 
         text = None
         if language is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tagline.tagging.configuring import BadConfig, at_least, one_of
+from tagline.tagging.ml.config import BadConfig, at_least, one_of
 
 OBJECTIVES = ("contrast", "classify")
 

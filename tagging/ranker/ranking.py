@@ -1,29 +1,69 @@
-"""A trained ranker or classifier at work: videos and tags in one space, tags by fit, new tags at any time."""
+"""The tag side as an index: hundreds of thousands of tags, searched in milliseconds, new ones at any time."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
+import numpy as np
+from tagline.tagging.ml.ann import NO_ROW, VectorIndex, Vectors
+import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
-
-from tagline.experts.stock import safe
-from tagline.experts.stock.digest import write_atomic
-from tagline.tagging.configuring import as_dict, from_dict
-from tagline.tagging.generator.calibration import Calibration
+from tagline.experts.weights import check
+from tagline.experts.storage import write_atomic
+from tagline.tagging.ml.config import as_dict, from_dict
+from tagline.tagging.ml.calibration import Calibration
 from tagline.tagging.generator.data import Example
-from tagline.tagging.generator.language import text_model
-from tagline.tagging.generator.words import TagTokenizer
-from tagline.tagging.nearest import Vectors, unit
-from tagline.tagging.ranker.batches import RankerCollator
+from tagline.tagging.ml.text_embedding import text_model
+from tagline.tagging.ml.tokenizer import TagTokenizer
+from tagline.tagging.ml.ann import Vectors, unit
+from tagline.tagging.ranker.data import RankerCollator
 from tagline.tagging.ranker.config import RankerConfig
 from tagline.tagging.ranker.model import Ranker
-from tagline.tagging.ranker.tagindex import TagIndex
+
+
+class TagIndex:
+    """Tags and their vectors in the space of the ranker."""
+
+    def __init__(self, tags: Sequence[str], vectors: Vectors, *, queries: Vectors | None = None) -> None:
+        """vectors: [K, D], each of length 1; queries: videos like those that will ask."""
+        if len(tags) != len(vectors):
+            raise ValueError(f"{len(tags)} tags but {len(vectors)} vectors")
+        self.tags = list(tags)
+        self.number = {tag: i for i, tag in enumerate(self.tags)}
+        self.nearest = VectorIndex(vectors, queries=queries)
+
+    def __len__(self) -> int:
+        return len(self.tags)
+
+    def add(self, tags: Sequence[str], vectors: Vectors) -> None:
+        """New tags are ranked from now on. One that is known already keeps its place."""
+        new = [i for i, tag in enumerate(tags) if tag not in self.number]
+        for i in new:
+            self.number[tags[i]] = len(self.tags)
+            self.tags.append(tags[i])
+        if new:
+            self.nearest.add(vectors[new])
+
+    def nearest_tags(self, videos: Vectors, count: int) -> list[list[tuple[str, float]]]:
+        """The `count` tags that fit each video best, with their cosines."""
+        scores, numbers = self.nearest.search(videos, count)
+        return [
+            [(self.tags[n], float(s)) for s, n in zip(own, places, strict=True) if n != NO_ROW]
+            for own, places in zip(scores.tolist(), numbers.tolist(), strict=True)
+        ]
+
+    def rank_candidates(self, video: Vectors, candidates: Sequence[str]) -> list[tuple[str, float]]:
+        """Candidates by how well they fit one video [D], best first; unknown ones are left out."""
+        known = [tag for tag in dict.fromkeys(candidates) if tag in self.number]
+        if not known:
+            return []
+        scores = self.nearest.vectors[[self.number[tag] for tag in known]] @ np.asarray(video, np.float32)
+        order = np.argsort(-scores, kind="stable")
+        return [(known[i], float(scores[i])) for i in order.tolist()]
+
 
 ScoredTags = list[tuple[str, float]]
 
@@ -161,10 +201,10 @@ class TrainedRanker:
     @classmethod
     def load(cls, folder: Path, device: str = "cpu") -> TrainedRanker:
         """Read what `save` wrote. Raises safe.Unsafe for anything else."""
-        contents = safe.read_config(folder / CONFIG, allowed=KEYS)
+        contents = check.read_config(folder / CONFIG, allowed=KEYS)
         if contents.get("kind") != KIND:
-            raise safe.UnsafeWeights(f"{folder} is no ranker; train one with `tagline train ranker`")
-        safe.check_file(folder / WEIGHTS)
+            raise check.UnsafeWeights(f"{folder} is no ranker; train one with `tagline train ranker`")
+        check.check_file(folder / WEIGHTS)
         state = load_file(folder / WEIGHTS)
         config: RankerConfig = from_dict(RankerConfig, contents["config"])
         tags, words = [str(tag) for tag in contents["tags"]], TagTokenizer.load(folder / WORDS)

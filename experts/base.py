@@ -1,0 +1,92 @@
+"""What experts with weights have in common: settings, where the weights are, what to say if they are not."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, fields, is_dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, ClassVar
+
+from tagline.experts.weights import registry
+from tagline.experts.tags import Modality
+
+
+class UnknownSetting(ValueError):
+    """A setting that an expert does not have. The message is one sentence for people."""
+
+
+class BaseExpert:
+    """Settings as keywords, one or more roles that each need weights, and a fingerprint over both.
+
+    A subclass names its frozen `Settings` dataclass, which has `collection`, `allow_pickle` and, for
+    each role, the field that may name other weights (`roles` maps role to field).
+    """
+
+    name: ClassVar[str]
+    modality: ClassVar[Modality]
+    version: ClassVar[str]
+    Settings: ClassVar[type]
+    roles: ClassVar[dict[str, str]]
+    extra: ClassVar[tuple[str, str] | None] = None  # (module, extra of tagline that brings it)
+
+    # Settings that change how fast an expert works or what it may read, not what it says.
+    outside_fingerprint: ClassVar[frozenset[str]] = frozenset({"at_once", "allow_pickle", "collection"})
+
+    def __init__(self, **settings: Any) -> None:
+        assert is_dataclass(self.Settings)
+        known = [field.name for field in fields(self.Settings)]
+        for name in settings:
+            if name not in known:
+                raise UnknownSetting(f"{self.name} has no setting {name!r}; it has {', '.join(known)}")
+        self.settings: Any = self.Settings(**settings)
+
+    def find(self, role: str) -> registry.LocalWeights:
+        """The weights of one role. Raises weights.WeightsMissing with the sentence for people."""
+        chosen = getattr(self.settings, self.roles[role])
+        return registry.find(
+            chosen or registry.for_expert(self.name, self.settings.collection, role=role),
+            allow_pickle=self.settings.allow_pickle,
+        )
+
+    def missing(self) -> str | None:
+        """Why it cannot run here, or None."""
+        absent = self._absent_extra()
+        if absent:
+            return absent
+        for role in self.roles:
+            try:
+                self.find(role)
+            except registry.WeightsMissing as error:
+                return f"not run: {error}"
+        return None
+
+    def fingerprint(self) -> str:
+        """sha256 over name, version, settings and weights. The same weights at another place are the same."""
+        values = {
+            key: value
+            for key, value in asdict(self.settings).items()
+            if key not in self.outside_fingerprint and key not in self.roles.values()
+        }
+        hashes = {role: self._hash(role) for role in self.roles}
+        text = json.dumps([self.name, self.version, values, hashes], sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def _hash(self, role: str) -> str | None:
+        try:
+            return self.find(role).sha256
+        except registry.WeightsMissing:
+            return None
+
+    def _absent_extra(self) -> str | None:
+        if self.extra is None or find_spec(self.extra[0]) is not None:
+            return None
+        module, extra = self.extra
+        return f"not run: {self.name} needs {module}; run `pip install 'tagline[{extra}]'`"
+
+
+def labels(name: str) -> list[str]:
+    """One of the lists of class names that come with the package, line by line."""
+    text = (Path(__file__).parent / "labels" / f"{name}.txt").read_text(encoding="utf-8")
+    return text.splitlines()

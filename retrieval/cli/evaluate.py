@@ -1,0 +1,116 @@
+"""`tagline eval`: a thin skin over retrieval.evaluating."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tagline.tagging.cli.options import library_option, open_library
+from tagline.tagging.cli.output import requested_output, emit, output_options
+
+if TYPE_CHECKING:
+    from tagline.retrieval.evaluate import SearchEvaluation
+
+COLUMNS = ("way", "R@1", "95 %", "R@5", "R@10", "median rank", "questions", "videos")
+EXISTING = click.Path(exists=True, path_type=Path)
+
+
+@click.command(name="eval")
+@click.argument("model", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--queries", type=EXISTING, help="CSV with the columns query and video.")
+@click.option("--use", is_flag=True, help="Search with MODEL from now on, unless it is worse.")
+@click.option("--force", is_flag=True, help="With --use: even if it is worse.")
+@library_option
+@output_options
+@click.pass_context
+def eval_(
+    ctx: click.Context,
+    model: Path | None,
+    queries: Path | None,
+    use: bool,
+    force: bool,
+    library: str | None,
+) -> None:
+    """Measure how well your own videos are found, before and after training.
+
+    Questions with known answers are put to search as it is, to the model in use, and to MODEL (a folder that
+    `tagline train table` wrote) with its first and its trained weights. They come from a CSV, else from
+    captions that nothing learnt from, else from tags that people gave.
+
+    \b
+    tagline eval --library ~/Videos
+    tagline eval --queries mine.csv --library ~/Videos
+    tagline eval ~/Videos/.tagline/models/table-msrvtt --library ~/Videos
+    tagline eval models/mine --use --library ~/Videos
+
+    With --use the library is embedded with MODEL and searched by it, if the sum of its R@1, R@5 and R@10 is
+    not below that of the model in use, or where there is none, of the same model before training.
+    """
+    if (use or force) and model is None:
+        raise click.UsageError("--use and --force need a MODEL")
+    if force and not use:
+        raise click.UsageError("--force is for --use")
+    from tagline.experts.weights.registry import WeightsMissing
+    from tagline.retrieval import evaluate
+    from tagline.tagging.ml.config import BadConfig
+    from tagline.tagging.ml.trainer import to_stderr
+
+    folder = evaluate.model_folder(model) if model is not None else None
+    with open_library(library) as catalog:
+        try:
+            run = evaluate.training_config(folder) if folder is not None else None
+            questions = (
+                evaluate.queries_from_csv(catalog, queries)
+                if queries is not None
+                else evaluate.queries_of_library(catalog, run)
+            )
+            result = evaluate.evaluate(catalog, questions, folder, to_stderr)
+        except (BadConfig, WeightsMissing, evaluate.NoEvalQueries) as error:
+            raise click.ClickException(str(error)) from None
+        _print_result(result)
+        if use and folder is not None:
+            better, why = evaluate.may_replace(result)
+            if not better and not force:
+                raise click.ClickException(f"not put to use: {why}; with --force it is used all the same")
+            evaluate.put_to_use(catalog, folder, to_stderr)
+            click.echo(f"in use: {folder}", err=True)
+    if result.left_out:
+        for path, reason in result.left_out:
+            click.echo(f"skipping {path}: {reason}", err=True)
+        ctx.exit(3)
+
+
+def _print_result(result: SearchEvaluation) -> None:
+    emit([_row(result, way) for way in result.systems], COLUMNS)
+    if requested_output().for_programs:
+        return
+    from tagline.retrieval.evaluate import IN_USE, TRAINED, UNTRAINED
+
+    click.echo(f"{result.queries.origin}; the right one among {result.candidates} videos", err=True)
+    for note in result.queries.notes:
+        click.echo(note, err=True)
+    for name in (UNTRAINED, IN_USE):
+        found = result.difference(name, TRAINED)
+        if found is not None:
+            click.echo(
+                f"R@1 against {name}: {found.value:+.1f} "
+                f"({found.low:+.1f} to {found.high:+.1f}), p {found.p:.3f}",
+                err=True,
+            )
+
+
+def _row(result: SearchEvaluation, system: Any) -> dict[str, Any]:
+    figures = system.figures
+    limits = figures.intervals.get("r1")
+    return {
+        "way": system.name,
+        "R@1": round(figures.r1, 1),
+        "95 %": f"{limits.low:.1f} to {limits.high:.1f}" if limits else "",
+        "R@5": round(figures.r5, 1),
+        "R@10": round(figures.r10, 1),
+        "median rank": figures.mdr,
+        "questions": figures.queries,
+        "videos": result.candidates,
+    }

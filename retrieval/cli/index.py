@@ -1,0 +1,292 @@
+"""The commands `index`, `similar` and `describe`: make the library's vectors, and ask with a video."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tagline.tagging.cli.options import NothingFound, library_option, open_library, find_video
+from tagline.tagging.printable import safe
+from tagline.tagging.cli.output import requested_output, emit, output_options, to_json
+
+if TYPE_CHECKING:
+    from tagline.retrieval.embed.encode import EmbedResult, Vectors
+    from tagline.retrieval.embed.embedders import VideoEmbedder
+    from tagline.retrieval.index.update import IndexUpdate
+    from tagline.tagging.catalog.write import Catalog
+
+PARTLY, NOTHING, INTERRUPTED = 3, 4, 130
+MAX_FAILURES_SHOWN = 20  # failures that the table lists
+IMAGE_ENDINGS = frozenset((".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"))
+SIMILAR_COLUMNS = ("score", "video", "start", "end")
+TEXT_COLUMNS = ("score", "text", "own")
+
+
+@click.command()
+@click.argument("folder", required=False, type=click.Path(path_type=str), metavar="[FOLDER]")
+@click.option("--model", metavar="FOLDER", help="A TABLE model, as `tagline train table` writes.")
+@click.option("--weights", metavar="COLLECTION", help="CLIP alone, with these weights: public or playhouse.")
+@click.option("--retry", is_flag=True, help="Try again what failed before.")
+@click.option("--rebuild", is_flag=True, help="Make the index anew from the catalog's vectors.")
+@click.option("--milvus", metavar="ADDRESS", help="Keep the index in Milvus: rows.db or http://HOST:19530.")
+@click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
+@click.option("--cluster", metavar="ADDRESS", help="Build on a Ray cluster; FOLDER is then where shards are.")
+@click.option("--out", metavar="FOLDER", help="With --cluster: where the index goes; every node must see it.")
+@click.option("--source", metavar="EXPERT", help="With --cluster: whose vectors; scene if not said.")
+@library_option
+@click.pass_context
+def index(ctx: click.Context, folder: str | None, library: str | None, **options: Any) -> None:
+    """Make a tagged library searchable by meaning.
+
+    Every video and every span of it becomes a vector; only what is new or stale is looked at. The model that
+    was chosen once stays until another is named.
+
+    \b
+    tagline index ~/Videos
+    tagline index ~/Videos --weights playhouse
+    tagline index ~/Videos --model models/mine --json
+    tagline index ~/Videos --milvus http://milvus:19530
+    tagline index s3://bucket/shards --cluster head:6379 --out /shared/index
+    """
+    from tagline.tagging.pipeline.run import only_writer
+
+    cluster, out, source = (options.pop(name) for name in ("cluster", "out", "source"))
+    if cluster is not None:
+        from tagline.retrieval.cli import ray
+
+        ctx.exit(ray.index(folder, cluster, out, source, options["as_json"]))
+    if out or source:
+        raise click.UsageError("--out and --source go with --cluster")
+
+    if options["model"] and options["weights"]:
+        raise click.UsageError("give either --model or --weights")
+    try:
+        with open_library(library, [folder] if folder else []) as catalog, only_writer(catalog):
+            ctx.exit(_index(catalog, **options))
+    except KeyboardInterrupt:
+        click.echo("stopped; the next run goes on from here", err=True)
+        ctx.exit(INTERRUPTED)
+
+
+def _index(
+    catalog: Catalog,
+    *,
+    model: str | None,
+    weights: str | None,
+    retry: bool,
+    rebuild: bool,
+    milvus: str | None,
+    as_json: bool,
+) -> int:
+    from tagline.retrieval.embed.encode import embed, sample_queries
+    from tagline.retrieval.index.update import BadIndex, Level, update, update_in_milvus
+    from tagline.retrieval.tune.tune import tune
+    from tagline.tagging.approvals import approve
+    from tagline.tagging.pipeline.run import Progress
+    from tagline.tagging.cli.progress import ProgressDisplay
+
+    if model is not None and not Path(model).expanduser().is_dir():
+        approve(model)  # whoever names a model of the hub here has approved it
+    chosen = _model(catalog, model, weights)
+    with ProgressDisplay(quiet=as_json) as lines:
+        lines.progress(Progress(0))
+        outcome = embed(catalog, chosen, lines.progress, retry=retry)
+    queries = chosen.texts(sample_queries(catalog))
+    fingerprint = outcome.choice.fingerprint
+    updates = [update(catalog, level, fingerprint, queries=queries, rebuild=rebuild) for level in Level]
+    if milvus is not None and updates[0].rows:
+        try:
+            updates = [update_in_milvus(catalog, level, fingerprint, milvus) for level in Level]
+        except BadIndex as error:
+            raise click.ClickException(str(error)) from error
+    if updates[0].rows and any(one.built or one.added or one.removed for one in updates):
+        tune(catalog, say=lambda line: None)
+    if as_json:
+        click.echo(to_json(_as_data(outcome, updates), indent=1))
+    else:
+        _table(outcome, updates)
+    if not updates[0].rows and not outcome.failures:
+        click.echo("there is nothing to search here yet; run `tagline tag FOLDER` first", err=True)
+        return NOTHING
+    return PARTLY if outcome.failures or outcome.absent else 0
+
+
+def _model(catalog: Catalog, folder: str | None, collection: str | None) -> VideoEmbedder:
+    """The model that is asked for, on the device that the library's settings name."""
+    from tagline.experts.devices import choose_device
+    from tagline.experts.weights.registry import WeightsMissing
+    from tagline.retrieval.embed.encode import model_to_use
+    from tagline.retrieval.embed.embedders import load
+    from tagline.tagging.ml.config import BadConfig
+    from tagline.tagging.pipeline.settings import SettingsError
+    from tagline.tagging.pipeline.settings import load_settings as settings
+
+    try:
+        kind, name = model_to_use(catalog, folder, collection)
+        return load(kind, name, choose_device(settings(None, catalog.root).device))
+    except (WeightsMissing, BadConfig, SettingsError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _as_data(outcome: EmbedResult, updates: list[IndexUpdate]) -> dict[str, Any]:
+    choice = outcome.choice
+    return {
+        "model": {"kind": choice.kind, "name": choice.name, "fingerprint": choice.fingerprint},
+        "embedded": outcome.progress.tagged,
+        "spans": outcome.spans,
+        "unchanged": outcome.unchanged,
+        "absent": outcome.absent,
+        "failed": len(outcome.failures),
+        "failures": [{"path": path, "reason": reason} for path, reason in outcome.failures],
+        "indexes": [
+            {
+                "level": str(one.level),
+                "rows": one.rows,
+                "added": one.added,
+                "removed": one.removed,
+                "built": one.built,
+                "exact": one.exact,
+                "recall_at_10": one.recall,
+            }
+            for one in updates
+        ],
+        "seconds": round(outcome.seconds, 3),
+    }
+
+
+def _table(outcome: EmbedResult, updates: list[IndexUpdate]) -> None:
+    from tagline.tagging.pipeline.plan import duration
+
+    parts = [f"{outcome.progress.tagged} embedded", f"{outcome.unchanged} unchanged"]
+    parts += [f"{len(outcome.failures)} failed"] + [f"{outcome.absent} not there"] * bool(outcome.absent)
+    click.echo(f"{', '.join(parts)}, in {duration(outcome.seconds)}; model {safe(outcome.choice.name)}")
+    rows = [
+        {
+            "index": f"{one.level}s",
+            "rows": one.rows,
+            "added": one.added,
+            "removed": one.removed,
+            "answers": "exact" if one.exact else "approximate",
+            "recall@10": one.recall if one.recall is None else f"{one.recall:.3f}",
+        }
+        for one in updates
+    ]
+    emit(rows, tuple(rows[0]))
+    for path, reason in outcome.failures[:MAX_FAILURES_SHOWN]:
+        click.echo(f"failed: {safe(path)}: {safe(reason)}")
+    if len(outcome.failures) > MAX_FAILURES_SHOWN:
+        click.echo(
+            f"and {len(outcome.failures) - MAX_FAILURES_SHOWN} more; `tagline index --json` lists them"
+        )
+    if outcome.progress.tagged:
+        click.echo("`tagline search WORDS` now finds by meaning, too")
+
+
+@click.command()
+@click.argument("what", metavar="VIDEO_OR_IMAGE")
+@click.option("-k", "count", type=click.IntRange(1, 1000), default=10, show_default=True, help="How many.")
+@library_option
+@output_options
+@click.pass_context
+def similar(ctx: click.Context, what: str, count: int, library: str | None) -> None:
+    """Find videos that are like a video or a picture.
+
+    VIDEO_OR_IMAGE is a video of the library (a path, a part of its name, or its id), or any video or
+    picture file.
+
+    \b
+    tagline similar holiday.mp4
+    tagline similar ~/Pictures/beach.jpg -k 3
+    """
+    from tagline.retrieval import similar as by_likeness
+
+    with open_library(library) as catalog, _as_sentence():
+        vector, itself = _vector(catalog, what)
+        found = by_likeness.similar(catalog, vector, count, without=itself)
+    rows = [
+        {
+            "score": round(one.score, 4),
+            "video": one.video.paths[0],
+            "id": one.video.id,
+            "start": round(one.start, 3),
+            "end": round(one.end, 3),
+        }
+        for one in found
+    ]
+    if not rows and not requested_output().for_programs:
+        click.echo(f"nothing is like {safe(what, 80)}", err=True)
+    if requested_output().for_programs or rows:
+        emit(rows, SIMILAR_COLUMNS)
+    ctx.exit(0 if rows else NOTHING)
+
+
+def _vector(catalog: Catalog, what: str) -> tuple[Vectors, int | None]:
+    """The vector of what was named, and its id if it is a video of the library."""
+    from tagline.retrieval.embed.encode import open_encoder
+    from tagline.retrieval.similar import NotEmbedded, vector_of, vector_of_file
+
+    video = catalog.find(what)
+    path = Path(what).expanduser()
+    if video is None and path.is_file():
+        if path.suffix.lower() not in IMAGE_ENDINGS:
+            return vector_of_file(catalog, path), None
+        encoder = open_encoder(catalog)
+        if encoder is None:
+            raise NotEmbedded(f"{catalog.name} has no vectors yet; run `tagline index`")
+        return encoder.image(path), None
+    video = video or find_video(catalog, what)
+    return vector_of(catalog, video), video.id
+
+
+@click.command()
+@click.argument("video")
+@click.option("-k", "count", type=click.IntRange(1, 100), default=5, show_default=True, help="How many.")
+@library_option
+@output_options
+def describe(video: str, count: int, library: str | None) -> None:
+    """Say in sentences what a video is about.
+
+    One sentence from its tags, and those sentences of the library that fit it best.
+
+    \b
+    tagline describe holiday.mp4
+    tagline describe holiday --json
+    """
+    from tagline.retrieval.embed.encode import open_encoder
+    from tagline.retrieval.similar import fitting_texts, sentence
+
+    with open_library(library) as catalog, _as_sentence():
+        found = find_video(catalog, video)
+        summary = sentence(catalog.tags(found.id))
+        encoder = open_encoder(catalog)
+        fits = [] if encoder is None else fitting_texts(catalog, encoder, found, count)
+    rows = [{"score": round(one.score, 4), "text": one.text, "own": one.own} for one in fits]
+    if requested_output().kind == "json":
+        click.echo(to_json({"video": found.hash, "id": found.id, "tags": summary, "fits": rows}, indent=2))
+        return
+    if not requested_output().for_programs:
+        if not summary and not rows:
+            raise NothingFound("nothing is known of this video yet; run `tagline tag` and `tagline index`")
+        click.echo(summary or "no expert has tagged it")
+        if encoder is None:
+            click.echo("run `tagline index` to see the sentences that fit it")
+    emit(rows, TEXT_COLUMNS)
+
+
+@contextmanager
+def _as_sentence() -> Iterator[None]:
+    """What can go wrong with models, indexes and pictures ends in a sentence."""
+    from tagline.experts.footage import Unreadable
+    from tagline.retrieval.embed.encode import BadImage, EncoderMissing
+    from tagline.retrieval.index.update import BadIndex
+
+    try:
+        yield
+    except (EncoderMissing, BadIndex, BadImage) as error:
+        raise click.ClickException(str(error)) from error
+    except Unreadable as error:
+        raise click.ClickException(f"the video cannot be read: it {error}") from error

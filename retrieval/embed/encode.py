@@ -1,0 +1,305 @@
+"""Embedding: every video and every span of it as a unit vector, and sentences and pictures beside them.
+
+The vectors lie in the catalog, under a fingerprint of the model and of the way in which spans are cut. A
+video is embedded anew when either is another, or when the tags that the model read of it have changed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from tagline.experts.tags import Embedding, Tag
+from tagline.retrieval.embed import text_tower
+from tagline.retrieval.embed.embedders import APPEARANCE, CHOICE, TABLE, SearchModel, VideoEmbedder, VideoVectors, load
+from tagline.tagging.catalog import vectors as embeddings
+from tagline.tagging.ml.config import BadConfig, digest
+from tagline.tagging.pipeline.run import Progress
+from tagline.tagging.printable import safe
+
+if TYPE_CHECKING:
+    from tagline.experts.footage import Footage, Pictures, Unreadable
+    from tagline.tagging.catalog.write import Catalog
+    from tagline.tagging.catalog.read import CatalogReader
+    from tagline.tagging.catalog.records import Video
+
+Vectors = npt.NDArray[np.float32]  # [N, D], each of length 1
+
+NAME = "search"  # under which the catalog keeps what could not be embedded
+SAMPLE_QUERIES = 100  # queries by which an approximate index is tuned
+IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
+MAX_PIXELS = 50_000_000
+
+
+class EncoderMissing(Exception):
+    """The model that made the library's vectors is not here. One sentence that says what to do."""
+
+
+class BadImage(Exception):
+    """A picture that cannot be read. One sentence for people."""
+
+
+class Encoder(Protocol):
+    """What turns a query into a vector of the space in which the library's videos lie."""
+
+    fingerprint: str  # the same as that of the vectors and of the index
+
+    def texts(self, texts: Sequence[str]) -> Vectors:
+        """Sentences to unit vectors: float32 [N, D]."""
+
+    def image(self, path: Path) -> Vectors:
+        """A picture file to a unit vector: float32 [D]. Raises BadPicture."""
+
+
+def open_encoder(catalog: CatalogReader) -> Encoder | None:
+    """The encoder that fits the library's vectors; None where nothing was embedded yet.
+
+    Raises EncoderMissing, whose message says what to do, where the model is not here any more.
+    """
+    choice = SearchModel.of_catalog(catalog)
+    return None if choice is None else _QueryEncoder(choice)
+
+
+class _QueryEncoder:
+    """Reads texts without the model where its reader is in the cache, and loads the model when it must."""
+
+    def __init__(self, choice: SearchModel, model: VideoEmbedder | None = None) -> None:
+        self.choice, self.fingerprint = choice, choice.fingerprint
+        self._model = model
+        self._reader = text_tower.read(text_tower.cache_path(self.fingerprint))
+        if self._reader is None:
+            self._reader = _reader(self.model)
+
+    @property
+    def model(self) -> VideoEmbedder:
+        """The whole model, loaded when it is first asked for."""
+        if self._model is None:
+            self._model = search_model_of(self.choice)
+        return self._model
+
+    def texts(self, texts: Sequence[str]) -> Vectors:
+        return self._reader(texts) if self._reader is not None else self.model.texts(texts)
+
+    def image(self, path: Path) -> Vectors:
+        pixels = read_image(path)
+        return self.model.picture(pixels)
+
+
+def search_model_of(choice: SearchModel, device: str = "cpu") -> VideoEmbedder:
+    """The model that made a library's vectors. Raises EncoderMissing if it is gone or another now."""
+    from tagline.experts.weights.registry import WeightsMissing
+
+    again = "name one with `tagline index --model` or `--weights`"
+    try:
+        model = load(choice.kind, choice.name, device)
+    except (WeightsMissing, BadConfig, OSError) as error:
+        raise EncoderMissing(
+            f"the model of this library, {safe(choice.name)}, cannot be used: {error}; {again}"
+        ) from error
+    if model.choice.fingerprint != choice.fingerprint:
+        raise EncoderMissing(
+            f"the model {safe(choice.name)} is not the one that this library was embedded with; "
+            "run `tagline index` to embed it anew"
+        )
+    return model
+
+
+def _reader(model: VideoEmbedder) -> text_tower.NumpyTextTower | None:
+    """The model's reader, written into the cache; None where only the model itself can read."""
+    try:
+        return text_tower.store_checked(
+            model.text_tower(), model.texts(text_tower.CHECK_TEXTS), model.choice.fingerprint
+        )
+    except (text_tower.NotPortable, OSError):
+        return None
+
+
+def read_image(path: Path) -> Pictures:
+    """The pixels of a picture file, upright: uint8 [H, W, 3]. Raises BadPicture."""
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(path, formats=IMAGE_FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise BadImage(f"{safe(path)} has more than {MAX_PIXELS // 10**6} million pixels")
+            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise BadImage(f"{safe(path)} is no picture that can be read ({', '.join(IMAGE_FORMATS)})") from error
+
+
+# -- embedding a library ---------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class EmbedResult:
+    """How embedding a library ended."""
+
+    choice: SearchModel
+    progress: Progress
+    spans: int = 0  # vectors of spans that were made
+    unchanged: int = 0
+    absent: int = 0  # videos none of whose files is there
+    failures: list[tuple[str, str]] = field(default_factory=list)  # (path, reason), earlier ones as well
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _EmbedJob:
+    video: Video
+    path: Path
+    tags: list[Tag]
+    upstream: str
+
+
+def embed(
+    catalog: Catalog,
+    model: VideoEmbedder,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+    *,
+    retry: bool = False,
+    jobs: int | None = None,
+) -> EmbedResult:
+    """Embed what is new or stale. Each video is written down at once; what ends the run, the next goes on.
+
+    While a library is embedded by another model than before, search goes on with the old vectors until
+    the new ones are complete. `retry`: try again what failed before.
+    """
+    from tagline.experts.decode.decoder import Decoder
+
+    begun = time.monotonic()
+    outcome = EmbedResult(model.choice, Progress(0))
+    work = _stale(catalog, model, outcome, retry)
+    outcome.progress.total = len(work)
+    if SearchModel.of_catalog(catalog) is None:
+        catalog.set_meta(CHOICE, model.choice.as_json())
+    if work:
+        with Decoder(jobs=jobs) as decoder:
+            orders = ((job.path, model.samplings) for job in work)
+            with closing(decoder.read_all(orders)) as stream:  # type: ignore[type-var]
+                for job, (_, result) in zip(work, stream, strict=True):
+                    _write_vectors(catalog, model, job, result, outcome)
+                    on_progress(outcome.progress)
+    catalog.set_meta(CHOICE, model.choice.as_json())
+    embeddings.drop_other_models(catalog, model.choice.fingerprint)
+    outcome.seconds = time.monotonic() - begun
+    return outcome
+
+
+def _stale(catalog: Catalog, model: VideoEmbedder, outcome: EmbedResult, retry: bool) -> list[_EmbedJob]:
+    """What has to be embedded; the rest is counted in the outcome."""
+    fingerprint = model.choice.fingerprint
+    done = embeddings.embedded_videos(catalog, fingerprint)
+    failed = {
+        (failure.video_id, failure.expert): failure
+        for failure in catalog.failures()
+        if failure.expert in ("", NAME) and failure.video_id is not None
+    }
+    work = []
+    for video in catalog.videos():
+        tags = model.tags_read(catalog.tags(video.id))
+        upstream = _upstream(tags)
+        unreadable, before = failed.get((video.id, "")), failed.get((video.id, NAME))
+        same = before is not None and before.fingerprint == digest(fingerprint, upstream)
+        failure_before = unreadable or (before if same else None)
+        paths = [Path(path) for path in video.paths]
+        if video.id in done and done[video.id][0] == upstream:
+            outcome.unchanged += 1
+        elif not paths:
+            outcome.absent += 1
+        elif failure_before is not None and not retry:
+            outcome.failures.append((str(paths[0]), failure_before.reason))
+        else:
+            there = next((path for path in paths if path.exists()), paths[0])
+            work.append(_EmbedJob(video, there, tags, upstream))
+    return work
+
+
+def _upstream(tags: Sequence[Tag]) -> str:
+    """What else than the pictures a video's vectors depend on."""
+    return digest([[t.modality, t.text, round(t.score, 6), t.start, t.end] for t in tags])
+
+
+def _write_vectors(
+    catalog: Catalog, model: VideoEmbedder, job: _EmbedJob, result: Footage | Unreadable, outcome: EmbedResult
+) -> None:
+    """Embed one video and write down what came of it."""
+    fingerprint, progress = model.choice.fingerprint, outcome.progress
+    vectors, reason = _vectors_of(model, job, result)
+    with catalog.transaction():
+        if vectors is not None:
+            embeddings.put_embeddings(
+                catalog, job.video.id, fingerprint, job.upstream, vectors.whole, vectors.spans
+            )
+            catalog.clear_failure(job.video.id, NAME)
+            outcome.spans += len(vectors.spans)
+        else:
+            embeddings.drop_embeddings(catalog, job.video.id, fingerprint)
+            catalog.put_failure(reason, digest(fingerprint, job.upstream), video_id=job.video.id, expert=NAME)
+            outcome.failures.append((str(job.path), reason))
+    progress.done += 1
+    progress.tagged += vectors is not None
+    progress.failed += vectors is None
+    progress.path, progress.reason = str(job.path), reason or None
+
+
+def _vectors_of(
+    model: VideoEmbedder, job: _EmbedJob, result: Footage | Unreadable
+) -> tuple[VideoVectors | None, str]:
+    """The vectors of a video, or the reason why there are none: never zeros in their place."""
+    from tagline.experts.footage import Unreadable
+
+    if isinstance(result, Unreadable):
+        return None, str(result)
+    try:
+        vectors = model.embed(result, job.tags)
+        if not all(_is_unit(e) for e in (vectors.whole, *vectors.spans)):
+            return None, "the model made vectors that hold no numbers"
+        return vectors, ""
+    except Exception as error:  # one bad video must not end the run
+        text = str(error).strip().splitlines()
+        return None, text[0][:300] if text else type(error).__name__
+    finally:
+        result.close()
+
+
+def _is_unit(embedding: Embedding) -> bool:
+    length = float(np.linalg.norm(embedding.values))
+    return bool(np.isfinite(embedding.values).all()) and abs(length - 1) < 1e-3
+
+
+# -- which model, and what people ask ----------------------------------------------------------------------
+
+
+def model_to_use(catalog: CatalogReader, model: str | None, collection: str | None) -> tuple[str, str]:
+    """(kind, name) of the model to embed with: what is asked for, else the one in use, else public CLIP."""
+    from tagline.experts.weights.registry import PUBLIC, for_expert
+
+    if model is not None:
+        return TABLE, str(Path(model).expanduser().absolute()) if Path(model).expanduser().is_dir() else model
+    before = SearchModel.of_catalog(catalog)
+    if collection is None and before is not None:
+        return before.kind, before.name
+    return APPEARANCE, for_expert(APPEARANCE, collection or PUBLIC)
+
+
+def sample_queries(catalog: CatalogReader, count: int = SAMPLE_QUERIES) -> list[str]:
+    """Texts like those that people will search for: captions, else tags, evenly chosen from the library."""
+    captions = [
+        row[0]
+        for row in catalog.connection.execute(
+            "SELECT DISTINCT text FROM caption ORDER BY text LIMIT 100000"
+        ).fetchall()
+    ]
+    texts = captions or [
+        row[0]
+        for row in catalog.connection.execute("SELECT DISTINCT text FROM tag ORDER BY text LIMIT 100000")
+    ]
+    places = np.linspace(0, len(texts) - 1, min(count, len(texts))).astype(int)
+    return [texts[place] for place in places]

@@ -1,0 +1,288 @@
+"""From catalog rows to tensors: which tags a model reads of a video, which captions share its frames."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset, Sampler
+
+from tagline.experts.tags import Tag
+from tagline.table.config import ModelConfig, TagChoice
+from tagline.table.frame_cache import Frames, FrameSource
+from tagline.table.objective import mask_words
+from tagline.table.tokenizer import Tokenizer as Tokenizer
+
+if TYPE_CHECKING:
+    from tagline.tagging.catalog.write import Catalog
+    from tagline.tagging.catalog.records import Caption, Video
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One video of a training or test set, as the model reads it."""
+
+    name: str  # what people know it by: its path
+    key: str  # of its frames
+    texts: tuple[str, ...]
+    tags: str  # "" : it has none
+    path: Path | None = None
+
+
+@dataclass(slots=True)
+class TrainingData:
+    """What a run learns from and what chooses its checkpoint."""
+
+    train: list[Row]
+    validation: list[Row]
+    frames: FrameSource
+    left_out: list[tuple[str, str]] = field(default_factory=list)  # (video, why)
+
+
+# -- from the catalog --------------------------------------------------------------------------------
+
+
+def tag_text(tags: Iterable[Tag], choice: TagChoice) -> str:
+    """The tags that the model reads, as one text: modality by modality, the surest first, with commas.
+
+    A tag that several spans have is named once, with its best score.
+    """
+    best: dict[str, dict[str, float]] = {modality: {} for modality in choice.modalities}
+    for tag in tags:
+        if tag.modality in best and tag.score >= choice.min_score:
+            scores = best[tag.modality]
+            scores[tag.text] = max(tag.score, scores.get(tag.text, 0.0))
+    texts: list[str] = []
+    for scores in best.values():
+        surest = sorted(scores, key=lambda text: (-scores[text], text))
+        texts += surest[: choice.most]
+    return ", ".join(dict.fromkeys(texts))
+
+
+def rows(catalog: Catalog, choice: TagChoice, split: str, protocol: str = "single") -> list[Row]:
+    """The videos of a split that have captions. A caption without a split belongs to "train".
+
+    protocol: "single", each caption is a text; "paragraph", all captions of a video, in the order of
+    their times, are one text (DiDeMo).
+    """
+    found = []
+    for video in catalog.videos():
+        captions = [c for c in catalog.captions(video.id) if (c.split or "train") == split and c.text]
+        if captions and video.paths:
+            tags = tag_text(catalog.tags(video.id), choice)
+            path = Path(video.paths[0])
+            found.append(Row(str(path), frame_key(video, path), texts_of(captions, protocol), tags, path))
+    return found
+
+
+def texts_of(captions: Sequence[Caption], protocol: str) -> tuple[str, ...]:
+    if protocol == "single":
+        return tuple(caption.text for caption in captions)
+    ordered = sorted(captions, key=lambda c: (c.start is None, c.start or 0.0, c.end or 0.0))
+    return (" ".join(caption.text for caption in ordered),)
+
+
+def frame_key(video: Video, path: Path) -> str:
+    """What the frames of a video are kept under: its content.
+
+    An imported data set may know its videos by name only; then size and time stand for the content.
+    """
+    is_hash = len(video.hash) == 64 and set(video.hash) <= set("0123456789abcdef")
+    if is_hash or not path.exists():
+        return video.hash
+    facts = path.stat()
+    return f"{video.hash}:{facts.st_size}:{facts.st_mtime_ns}"
+
+
+def split_validation(
+    whole: Sequence[Row], share: float, most: int, seed: int = 0
+) -> tuple[list[Row], list[Row]]:
+    """Split training videos into (train, validation).
+
+    A hash of each video's key decides, so that a video stays on its side when others come or go. Of a
+    validation video one text asks, chosen the same way: as in a test with one text to a video.
+    """
+    order = sorted(range(len(whole)), key=lambda i: _hash(whole[i].key, seed))
+    count = min(most, max(1, round(share * len(whole)))) if len(whole) > 1 else 0
+    chosen = set(order[:count])
+    training = [row for i, row in enumerate(whole) if i not in chosen]
+    return training, [one_text(whole[i], seed) for i in sorted(chosen)]
+
+
+def subset(whole: Sequence[Row], most: int | None) -> list[Row]:
+    """So many rows at most, the same ones every time: a hash of each video's key decides."""
+    if most is None or len(whole) <= most:
+        return list(whole)
+    chosen = set(sorted(range(len(whole)), key=lambda i: _hash(whole[i].key, 0))[:most])
+    return [row for i, row in enumerate(whole) if i in chosen]
+
+
+def one_text(row: Row, seed: int = 0) -> Row:
+    return replace(row, texts=(row.texts[_hash(row.key, seed + 1) % len(row.texts)],))
+
+
+def _hash(key: str, seed: int) -> int:
+    return int.from_bytes(hashlib.sha256(f"{seed}:{key}".encode("utf-8", "replace")).digest()[:8], "big")
+
+
+# -- which captions go together ----------------------------------------------------------------------
+
+
+class VideoTexts(NamedTuple):
+    """One video of a batch with the texts that share its pass through the visual encoder."""
+
+    row: int
+    texts: tuple[int, ...]
+    seed: int  # of the batch that it is in
+
+
+class VideoBatchSampler(Sampler[list[VideoTexts]]):
+    """Batches of units: each text once in an epoch, no video twice in a batch.
+
+    batch: texts over all ranks; each rank gets its slice of the same global batch. Everything follows
+    from (seed, epoch), never from how many ranks there are. Texts that make no full batch at the end of
+    an epoch wait for the next one, where the order is another.
+    """
+
+    def __init__(
+        self, counts: Sequence[int], batch: int, share: int, seed: int, rank: int = 0, ranks: int = 1
+    ) -> None:
+        self.counts, self.share, self.seed, self.rank = list(counts), share, seed, rank
+        self.epoch = 0
+        # A small library has fewer videos than the preset's batch wants.
+        videos = min(batch // share, len(self.counts))
+        self.videos = videos // ranks * ranks  # in a batch
+        self.each = self.videos // ranks
+        if not self.each:
+            raise ValueError(f"{len(self.counts)} videos are too few for batches over {ranks} processes")
+        self._length = _batches_in([-(-count // share) for count in self.counts], self.videos)
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __iter__(self) -> Iterator[list[VideoTexts]]:
+        for number, batch in enumerate(self._batches()):
+            seed = _mix(self.seed, self.epoch, number)
+            mine = batch[self.rank * self.each : (self.rank + 1) * self.each]
+            yield [VideoTexts(row, texts, seed) for row, texts in mine]
+
+    def _batches(self) -> Iterator[list[tuple[int, tuple[int, ...]]]]:
+        """A lottery for each batch: every unit that waits is a ticket of its video, and no video wins twice.
+
+        A video with as many units left as there are batches to come must be in each of them; so the
+        number of batches is always reached.
+        """
+        rng = np.random.default_rng([self.seed, self.epoch])
+        waiting = [self._cut(rng, count) for count in self.counts]
+        left = np.array([len(units) for units in waiting])
+        for remaining in range(len(self), 0, -1):
+            keys = np.where(left > 0, rng.random(len(left)) ** (1 / np.maximum(left, 1)), -1.0)
+            keys[left >= remaining] += 2.0
+            chosen = np.argpartition(-keys, self.videos - 1)[: self.videos]
+            rng.shuffle(chosen)
+            left[chosen] -= 1
+            yield [(int(row), waiting[row].pop()) for row in chosen]
+
+    def _cut(self, rng: np.random.Generator, count: int) -> list[tuple[int, ...]]:
+        """The texts of one video, shuffled, in units of `share`.
+
+        The last unit is filled with texts of the same video, so that every unit has as many.
+        """
+        order = rng.permutation(count).tolist()
+        order += [order[i % count] for i in range(-count % self.share)]
+        return [tuple(order[i : i + self.share]) for i in range(0, len(order), self.share)]
+
+
+def _batches_in(per_video: Sequence[int], videos: int) -> int:
+    """How many batches of `videos` different videos these units make at most.
+
+    b batches can be filled exactly if Σ min(units, b) ≥ b · videos: no video serves a batch twice.
+    """
+    counts = np.sort(np.asarray(per_video))
+    low, high = 0, int(counts.sum()) // videos
+    while low < high:
+        middle = (low + high + 1) // 2
+        if int(np.minimum(counts, middle).sum()) >= middle * videos:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def _mix(*numbers: int) -> int:
+    """One seed from several: every batch of every epoch has its own."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint32)[0])
+
+
+class TableDataset(Dataset[dict[str, Any]]):
+    """Units to samples: frames, tags and texts of one video, with their words masked for MLM."""
+
+    def __init__(
+        self, rows: Sequence[Row], frames: FrameSource, config: ModelConfig, tokenizer: Tokenizer
+    ) -> None:
+        self.rows, self.frames, self.config = list(rows), frames, config
+        self.words = tokenizer.words
+        # Once, here: a step should not wait for the tokenizer.
+        self.texts = [tokenizer(row.texts, config.text_length).numpy() for row in self.rows]
+        self.tags = tokenizer([row.tags for row in self.rows], config.tag_length)
+
+    def __len__(self) -> int:
+        return sum(len(row.texts) for row in self.rows)
+
+    def __getitem__(self, entry: VideoTexts) -> dict[str, Any]:
+        row, ids = self.rows[entry.row], self.texts[entry.row][list(entry.texts)]
+        frames, valid = pad_frames(self.frames.read(row.key), self.config.frames)
+        sample = {
+            "frames": torch.from_numpy(frames),
+            "frame_valid": torch.from_numpy(valid),
+            "tags": self.tags[entry.row],
+            "tagged": torch.tensor(bool(row.tags)),
+            "text": torch.from_numpy(ids),
+            "seed": entry.seed,
+            "names": row.name,
+        }
+        if self.config.mlm:
+            draws = [np.random.default_rng([entry.seed, entry.row, text]) for text in entry.texts]
+            masks = [mask_words(one, self.words, rng) for one, rng in zip(ids, draws, strict=True)]
+            for name, parts in zip(("shown", "masked", "words"), zip(*masks, strict=True), strict=True):
+                sample[name] = torch.from_numpy(np.stack(parts))
+        return sample
+
+
+def pad_frames(frames: Frames, count: int) -> tuple[Frames, Any]:
+    """uint8 [count, 3, S, S] and bool [count]: missing frames repeat the last and are marked."""
+    have = min(len(frames), count)
+    places = np.minimum(np.arange(count), have - 1)
+    return np.ascontiguousarray(frames[places]), np.arange(count) < have
+
+
+def used_length(ids: torch.Tensor) -> int:
+    """How many places the longest of these texts takes, rounded up to four: fewer shapes, fewer kernels."""
+    if not len(ids):
+        return ids.shape[1]
+    return min(-(-(int(ids.argmax(1).max()) + 1) // 4) * 4, ids.shape[1])
+
+
+def collate(samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """A batch as `Table.forward` takes it, and `names`, the videos it is made of.
+
+    The texts of a video stand together: text i belongs to row `video_of_text[i]` of the frames.
+    """
+    batch: dict[str, Any] = {"names": [s["names"] for s in samples], "seed": samples[0]["seed"]}
+    for name in ("frames", "frame_valid", "tags", "tagged"):
+        batch[name] = torch.stack([s[name] for s in samples])
+    for name in ("text", "shown", "masked", "words"):
+        if name in samples[0]:
+            batch[name] = torch.cat([s[name] for s in samples])
+    batch["longest"] = (used_length(batch["text"]), used_length(batch["tags"]))
+    counts = torch.tensor([len(s["text"]) for s in samples])
+    batch["video_of_text"] = torch.arange(len(samples)).repeat_interleave(counts)
+    return batch

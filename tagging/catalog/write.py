@@ -1,0 +1,370 @@
+"""The catalog: the one truth on disk about videos, what experts said of them and what people decided.
+
+One SQLite file, `FOLDER/.tagline/catalog.sqlite`. Each write is one transaction, so whatever stops the
+program leaves a catalog that is whole. The tables are described in tagging/schema.py, the records that go in
+and come out in tagging/records.py, opening in tagging/store.py, reading in tagging/reading.py, the words
+that search finds in tagging/findable.py.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tagline.experts.footage import Facts
+from tagline.experts.tags import Embedding, Report
+from tagline.tagging.catalog.fulltext import SearchableCatalog
+from tagline.tagging.catalog.location import NoCatalog
+from tagline.tagging.catalog.read import MixedVectors
+from tagline.tagging.catalog.records import Caption, Failure, Look, Place, Run, TagCount, TextHit, Vectors, Verdict, Video, checked, coverage_to_json, facts_to_row, canonical_json
+from tagline.tagging.catalog.schema import CatalogError, CatalogTooNew, NotACatalog
+from tagline.tagging.catalog.database import CatalogFull
+from tagline.tagging.catalog.verdicts import LIBRARY_WIDE, VerdictWriter, VerdictRow
+from tagline.tagging.vocabulary import clean, normal
+
+__all__ = [
+    "Caption",
+    "Catalog",
+    "CatalogError",
+    "CatalogFull",
+    "CatalogTooNew",
+    "Failure",
+    "Look",
+    "MixedVectors",
+    "NoCatalog",
+    "NotACatalog",
+    "Place",
+    "Run",
+    "TagCount",
+    "TextHit",
+    "Vectors",
+    "Verdict",
+    "VerdictRow",
+    "Video",
+]
+
+
+class Catalog(SearchableCatalog):
+    """An open catalog. Use it as a context manager, or call `close`.
+
+    `root` is the folder below which paths are stored relative to it; `decide` writes people's verdicts.
+    """
+
+    def __init__(
+        self, connection: sqlite3.Connection, file: Path | None, root: Path, notice: str | None
+    ) -> None:
+        super().__init__(connection, file, root, notice)
+        self.decide = VerdictWriter(self)
+
+    # ---- videos and files
+
+    def put_video(
+        self,
+        digest: str,
+        *,
+        size: int | None = None,
+        facts: Facts | None = None,
+        title: str | None = None,
+        created: str | None = None,
+    ) -> int:
+        """The id of the video with this content hash, made if it is new. What is None stays as it was."""
+        own = facts.title if facts else None  # what the file calls itself; a title given by name goes first
+        created = created if created is not None else facts.created if facts else None
+        with self.transaction():
+            self.connection.execute("INSERT OR IGNORE INTO video(hash, size) VALUES (?, ?)", (digest, size))
+            video_id = self.id_of_hash(digest)
+            assert video_id is not None
+            for column, value in (
+                ("size", size),
+                ("title", clean(title, 1_000) if title else None),
+                ("created", clean(created) if created else None),
+            ):
+                if value is not None:
+                    self.connection.execute(f"UPDATE video SET {column} = ? WHERE id = ?", (value, video_id))
+            if title is None and own:
+                self.connection.execute(
+                    "UPDATE video SET title = coalesce(title, ?) WHERE id = ?", (clean(own, 1_000), video_id)
+                )
+            if facts is not None:
+                self.connection.execute(
+                    "UPDATE video SET duration = ?, width = ?, height = ?, fps = ?, codec = ?, rotation = ?,"
+                    " colour = ?, has_sound = ?, start = ? WHERE id = ?",
+                    (*facts_to_row(facts), video_id),
+                )
+            if title is not None or facts is not None:
+                self._mark_words_stale([video_id])
+        return video_id
+
+    def put_path(self, video_id: int, place: Place) -> None:
+        """This file holds this video. Other files of it that are not there any more are marked as gone."""
+        key = self.key_of(place.path)
+        with self.transaction():
+            self.connection.execute(
+                "INSERT INTO path(video_id, path, size, mtime_ns) VALUES (?, ?, ?, ?) ON CONFLICT(path)"
+                " DO UPDATE SET video_id = excluded.video_id, size = excluded.size,"
+                " mtime_ns = excluded.mtime_ns, gone = 0",
+                (video_id, key, place.size, place.mtime_ns),
+            )
+            self.connection.execute("DELETE FROM failure WHERE path = ?", (key,))
+            rows = self.connection.execute(
+                "SELECT path FROM path WHERE video_id = ? AND gone = 0 AND path <> ?", (video_id, key)
+            )
+            self.mark_gone(
+                [path for (other,) in rows.fetchall() if not os.path.lexists(path := self.path_of(other))]
+            )
+
+    def mark_gone(self, paths: Iterable[str], gone: bool = True) -> None:
+        """These files were not there. Nothing is deleted: they may come back."""
+        with self.transaction():
+            self.connection.executemany(
+                "UPDATE path SET gone = ? WHERE path = ?", [(int(gone), self.key_of(path)) for path in paths]
+            )
+
+    def forget(self, video_id: int) -> None:
+        """Delete a video with all that is known of it. No run does this; only a person may ask for it."""
+        with self.transaction():
+            self.connection.execute("DELETE FROM video WHERE id = ?", (video_id,))
+            self.connection.execute("DELETE FROM found WHERE rowid = ?", (video_id,))
+
+    # ---- what experts say
+
+    def save(
+        self,
+        digest: str,
+        place: Place | None,
+        *,
+        facts: Facts | None,
+        looks: Sequence[Look] = (),
+        unreadable: str | None = None,
+        decoder: str = "",
+    ) -> int:
+        """Everything that one pass over one file gave, in one transaction. Returns the video's id."""
+        with self.transaction():
+            video_id = self.put_video(digest, size=place.size if place else None, facts=facts)
+            if place is not None:
+                before = self.place(place.path)
+                self.put_path(video_id, place)
+                if before is not None and before[0] != video_id:
+                    self._inherit(before[0], video_id)
+            if unreadable is not None:
+                self.put_failure(unreadable, decoder, video_id=video_id)
+            elif facts is not None:
+                self.clear_failure(video_id, "")
+            for look in looks:
+                self.put_look(video_id, look)
+        return video_id
+
+    def _inherit(self, old: int, new: int) -> None:
+        """A file was written anew, say with other metadata: if it still shows the same footage as far as can
+        be told, what people said of it goes along."""
+        one, other = self.video(old), self.video(new)
+        if one is None or other is None or not _same_footage(one.facts, other.facts) or self.verdicts(new):
+            return
+        self.connection.execute(
+            "INSERT INTO verdict(act, kind, video_id, modality, text, target, start, end, at)"
+            " SELECT act, kind, ?, modality, text, target, start, end, at FROM verdict"
+            " WHERE video_id = ? ORDER BY id",
+            (new, old),
+        )
+        self._mark_words_stale([new])
+
+    def put_look(self, video_id: int, look: Look) -> None:
+        """Replace what this expert said of this video; if it failed, keep what it said before."""
+        if look.report is None:
+            self.put_failure(
+                look.reason or "no reason given", look.fingerprint, video_id=video_id, expert=look.expert
+            )
+            return
+        report = checked(look.report, look.modality)
+        with self.transaction():
+            self.clear_failure(video_id, look.expert)
+            for table in ("run", "tag", "sighting", "word"):
+                self.connection.execute(
+                    f"DELETE FROM {table} WHERE video_id = ? AND expert = ?", (video_id, look.expert)
+                )
+            self.connection.execute(
+                "INSERT INTO run VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    video_id,
+                    look.expert,
+                    look.modality,
+                    look.version,
+                    look.fingerprint,
+                    look.seconds,
+                    coverage_to_json(look.coverage),
+                    canonical_json(report.notes),
+                    canonical_json(report.facts),
+                    _now(),
+                ),
+            )
+            self._put_findings(video_id, look.expert, report)
+            self.put_vectors(video_id, look.expert, look.fingerprint, report.vectors)
+            self._mark_words_stale([video_id])
+
+    def _put_findings(self, video_id: int, expert: str, report: Report) -> None:
+        write = self.connection.executemany
+        write(
+            "INSERT INTO tag(video_id, expert, modality, said, text, score, start, end, best)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (
+                    video_id,
+                    expert,
+                    t.modality,
+                    t.text,
+                    normal(t.text, t.modality),
+                    t.score,
+                    t.start,
+                    t.end,
+                    t.best,
+                )
+                for t in report.tags
+            ],
+        )
+        write(
+            "INSERT INTO sighting(video_id, expert, text, score, time, x, y, width, height)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (video_id, expert, clean(s.text), float(s.score), float(s.time), *_box(s.box))
+                for s in report.sightings
+            ],
+        )
+        write(
+            "INSERT INTO word(video_id, expert, text, start, end, probability) VALUES (?, ?, ?, ?, ?, ?)",
+            [
+                (video_id, expert, clean(w.text), float(w.start), float(w.end), float(w.probability))
+                for w in report.words
+            ],
+        )
+
+    def put_vectors(
+        self, video_id: int, source: str, fingerprint: str, embeddings: Iterable[Embedding]
+    ) -> None:
+        """Replace the vectors that a source gave for a video."""
+        with self.transaction():
+            self.connection.execute(
+                "DELETE FROM vector WHERE video_id = ? AND source = ?", (video_id, source)
+            )
+            self.connection.executemany(
+                "INSERT INTO vector(video_id, source, fingerprint, start, end, floats)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                [
+                    (
+                        video_id,
+                        source,
+                        fingerprint,
+                        float(e.start),
+                        float(e.end),
+                        e.values.astype("<f4").tobytes(),
+                    )
+                    for e in embeddings
+                ],
+            )
+
+    def put_failure(
+        self,
+        reason: str,
+        fingerprint: str,
+        *,
+        video_id: int | None = None,
+        path: str | None = None,
+        expert: str = "",
+    ) -> None:
+        """What went wrong, with a video, with one expert at a video, or with a path that cannot be opened."""
+        key = self.key_of(path) if path is not None else None
+        with self.transaction():
+            if video_id is not None:
+                self.clear_failure(video_id, expert)
+            else:
+                self.connection.execute("DELETE FROM failure WHERE path = ?", (key,))
+            self.connection.execute(
+                "INSERT INTO failure(video_id, path, expert, fingerprint, reason, at)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    video_id,
+                    None if video_id is not None else key,
+                    expert,
+                    fingerprint,
+                    clean(reason, 1_000),
+                    _now(),
+                ),
+            )
+
+    def clear_failure(self, video_id: int, expert: str) -> None:
+        """What went wrong has been put right."""
+        self.connection.execute("DELETE FROM failure WHERE video_id = ? AND expert = ?", (video_id, expert))
+
+    def drop_path_failures(self, paths: Iterable[str]) -> None:
+        """These paths need no excuse any more: they are gone or could be read."""
+        with self.transaction():
+            self.connection.executemany(
+                "DELETE FROM failure WHERE path = ?", [(self.key_of(path),) for path in paths]
+            )
+
+    # ---- captions
+
+    def put_captions(self, video_id: int, captions: Iterable[Caption], *, replace: bool = False) -> None:
+        """Add captions to a video; with `replace`, in place of those it has."""
+        with self.transaction():
+            if replace:
+                self.connection.execute("DELETE FROM caption WHERE video_id = ?", (video_id,))
+            self.connection.executemany(
+                "INSERT INTO caption(video_id, text, start, end, split) VALUES (?, ?, ?, ?, ?)",
+                [
+                    (video_id, " ".join(clean(c.text, 10_000).split()), c.start, c.end, c.split)
+                    for c in captions
+                ],
+            )
+
+    # ---- what people decide (through `decide`)
+
+    def write_verdicts(self, rows: Sequence[VerdictRow]) -> list[Verdict]:
+        """Write the rows of one act, after each other, and bring the searchable words up to date."""
+        with self.transaction():
+            act = self.connection.execute("SELECT coalesce(max(act), 0) + 1 FROM verdict").fetchone()[0]
+            for kind, video_id, modality, text, target, start, end in rows:
+                self.connection.execute(
+                    "INSERT INTO verdict(act, kind, video_id, modality, text, target, start, end, at)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    (act, kind, video_id, modality, text, target, start, end, _now()),
+                )
+            written = self.act(act)
+            self._after_verdicts(written)
+        return written
+
+    def drop_last_act(self) -> list[Verdict]:
+        """Delete the verdicts of the last act and return them."""
+        with self.transaction():
+            last = self.connection.execute("SELECT max(act) FROM verdict").fetchone()[0]
+            if last is None:
+                return []
+            dropped = self.act(last)
+            self.connection.execute("DELETE FROM verdict WHERE act = ?", (last,))
+            self._after_verdicts(dropped)
+        return dropped
+
+    def _after_verdicts(self, verdicts: Sequence[Verdict]) -> None:
+        self._renames = None
+        everywhere = any(verdict.kind in LIBRARY_WIDE for verdict in verdicts)
+        self._mark_words_stale(
+            None if everywhere else {v.video_id for v in verdicts if v.video_id is not None}
+        )
+
+
+def _same_footage(one: Facts | None, other: Facts | None) -> bool:
+    """Whether two files may hold the same footage: same picture size and codec, same length to 0.1 s."""
+    if one is None or other is None or one.duration is None or other.duration is None:
+        return False
+    same = (one.width, one.height, one.codec) == (other.width, other.height, other.codec)
+    return same and abs(one.duration - other.duration) <= 0.1
+
+
+def _box(box: tuple[float, float, float, float] | None) -> tuple[float | None, ...]:
+    return (None,) * 4 if box is None else tuple(float(number) for number in box)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,363 @@
+"""The run over folders: let the panel look at what is stale, write each video down, go on after anything."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tagline.experts.footage import Coverage
+from tagline.experts.panel import Failed, Panel, PanelResult
+from tagline.experts.tags import Report
+from tagline.tagging.catalog import files
+from tagline.tagging.catalog.write import Catalog
+from tagline.tagging.printable import safe
+from tagline.tagging.pipeline.plan import PlannedFile, StalenessRule, Plan, decoder_version, plan
+from tagline.tagging.catalog.records import Look, Place
+from tagline.tagging.catalog.schema import CatalogError
+from tagline.tagging.pipeline.walk import content_hash, readable, same_file
+
+__all__ = ["Busy", "Outcome", "Plan", "Progress", "only_writer", "plan", "run"]
+
+HASHED_AHEAD = 4  # files hashed before the decoder asks for them
+FAILURES_LISTED = 1_000  # failures that an outcome lists; the catalog holds all
+
+# Reasons that say nothing about the file: it is tried again by the next run.
+TRANSIENT = (
+    "could not be decoded: no decoder could be started",
+    "may not be read",
+    "is not there",
+    "cannot be reached",
+)
+
+
+class CatalogBusy(CatalogError):
+    """Another run is writing to this catalog."""
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a run is. Handed to `on_progress` after each file."""
+
+    total: int
+    done: int = 0  # files dealt with, however they ended
+    tagged: int = 0
+    failed: int = 0
+    skipped: int = 0  # nothing to do after all: moved, or a copy of another
+    path: str = ""  # the last one
+    reason: str | None = None  # why it failed
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def per_minute(self) -> float:
+        """Files a minute."""
+        return 60 * self.done / max(time.monotonic() - self.started, 1e-9)
+
+    @property
+    def left(self) -> float | None:
+        """Seconds to go, as far as one can tell."""
+        if not self.done:
+            return None
+        return (time.monotonic() - self.started) * (self.total - self.done) / self.done
+
+
+@dataclass(slots=True)
+class ExpertTotals:
+    """What one expert did in a run."""
+
+    videos: int = 0
+    tags: int = 0
+    failed: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(slots=True)
+class RunResult:
+    """How a run ended."""
+
+    plan: Plan
+    progress: Progress
+    experts: dict[str, ExpertTotals] = field(default_factory=dict)
+    failures: list[tuple[str, str, str]] = field(default_factory=list)  # path, expert or "", reason
+    messages: list[str] = field(default_factory=list)
+    not_run: dict[str, str] = field(default_factory=dict)
+    stopped: bool = False
+    seconds: float = 0.0
+
+    @property
+    def partly(self) -> bool:
+        """Whether something that should have been looked at was not."""
+        made = self.plan
+        failed = self.progress.failed or self.failures or made.failed_before
+        return bool(failed or made.troubles or made.unreachable)
+
+
+def run(
+    made: Plan,
+    panel: Panel,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+    stop: threading.Event | None = None,
+) -> RunResult:
+    """Carry out a plan. Each video is written down in one transaction as soon as all have looked at it.
+
+    `stop`: once it is set, what is in hand is finished and written, and nothing more is begun. Whatever
+    else ends the run, the next one goes on where it ended.
+    """
+    return _Run(made, panel, on_progress, stop or threading.Event()).carry_out()
+
+
+@dataclass(slots=True)
+class _InFlight:
+    """A file on its way through the panel."""
+
+    job: PlannedFile
+    digest: str
+    copies: list[Place] = field(default_factory=list)  # found meanwhile, with the same content
+
+
+class _Run:
+    def __init__(
+        self, made: Plan, panel: Panel, on_progress: Callable[[Progress], None], stop: threading.Event
+    ) -> None:
+        if not isinstance(made.catalog, Catalog):
+            raise TypeError("a run needs a catalog that can be written to")
+        self.made, self.panel, self.on_progress, self.stop = made, panel, on_progress, stop
+        self.catalog: Catalog = made.catalog
+        self.judge = StalenessRule(made.catalog, made.experts, retry=made.retry)
+        self.progress = Progress(total=len(made.jobs))
+        self.outcome = RunResult(
+            made, self.progress, {expert.name: ExpertTotals() for expert in made.experts}
+        )
+        self.experts = {expert.name: expert for expert in made.experts}
+        self.in_flight: dict[str, _InFlight] = {}  # by path
+        self.by_digest: dict[str, _InFlight] = {}
+        self.titles: dict[str, str] = {}  # by path: what the catalog calls a video, however its file does
+
+    def carry_out(self) -> RunResult:
+        begun = time.monotonic()
+        self.catalog.mark_gone(self.made.gone)
+        self.catalog.mark_gone(self.made.returned, gone=False)
+        self.catalog.drop_path_failures(self.made.gone_failures)
+        self.panel.stopping = self.stop.is_set
+        self.panel.title_of = lambda path: self.titles.pop(str(path), None)
+        if self.made.jobs:
+            with closing(self._work()) as work, closing(self._watch(work)) as stream:
+                for seen in stream:
+                    self._write(seen)
+        self.outcome.seconds = time.monotonic() - begun
+        self.outcome.messages += self.panel.messages
+        self.outcome.not_run = {**self.made.not_run, **self.panel.broken}
+        self.outcome.stopped = self.stop.is_set() and self.progress.done < self.progress.total
+        self._store_pace()
+        return self.outcome
+
+    def _watch(self, work: Iterator[tuple[Path, tuple[str, ...]]]) -> Generator[PanelResult, None, None]:
+        yield from self.panel.run(work)
+
+    def _work(self) -> Generator[tuple[Path, tuple[str, ...]], None, None]:
+        """What the panel still has to look at; what it need not is dealt with on the way."""
+        for job, digest in _hashed(self.made.jobs):
+            if self.stop.is_set():
+                return
+            path = job.place.path
+            if isinstance(digest, OSError):
+                self._no_access(path, _os_error_text(digest))
+                continue
+            if not readable(path):
+                self._no_access(path, "may not be read (permission denied)")
+                continue
+            twin = self.by_digest.get(digest)
+            if twin is not None:
+                twin.copies.append(job.place)
+                continue
+            # Now that the content is known, it may turn out to be a copy of one that is done.
+            video_id = self.catalog.id_of_hash(digest)
+            names = self.judge.names if video_id is None else self.judge.stale(video_id).names
+            if video_id is not None and not names:
+                self.catalog.put_path(video_id, job.place)
+                self._done(path, skipped=True)
+                continue
+            known = None if video_id is None else self.catalog.video(video_id)
+            if known is not None and known.title:
+                self.titles[str(Path(path))] = known.title
+            self.in_flight[str(Path(path))] = self.by_digest[digest] = _InFlight(job, digest)
+            yield Path(path), names
+
+    def _write(self, seen: PanelResult) -> None:
+        """One video's result, in one transaction."""
+        work = self.in_flight.pop(str(seen.path))
+        del self.by_digest[work.digest]
+        path = work.job.place.path
+        if not same_file(work.job.place):
+            self._no_access(path, "changed or went away while it was being read; the next run reads it again")
+        elif seen.unreadable is not None and seen.unreadable.startswith(TRANSIENT):
+            self._no_access(path, seen.unreadable)
+        else:
+            looks = self._looks(seen)
+            with self.catalog.transaction():
+                video_id = self.catalog.save(
+                    work.digest,
+                    work.job.place,
+                    facts=seen.footage.facts if seen.footage is not None else None,
+                    looks=looks,
+                    unreadable=seen.unreadable,
+                    decoder=decoder_version(),
+                )
+                for copy in work.copies:
+                    self.catalog.put_path(video_id, copy)
+            self._count(path, looks, seen.unreadable)
+        for copy in work.copies:
+            self._done(copy.path, skipped=True)
+
+    def _looks(self, seen: PanelResult) -> list[Look]:
+        looks = []
+        coverage = seen.footage.coverage if seen.footage is not None else Coverage()
+        for name, said in seen.reports.items():
+            expert = self.experts[name]
+            look = Look(name, expert.modality, *self.judge.current[name], coverage=coverage)
+            look.seconds = seen.seconds.get(name)
+            if isinstance(said, Failed):
+                look.reason = said.reason
+            else:
+                look.report = said
+            looks.append(look)
+        return looks
+
+    def _count(self, path: str, looks: list[Look], unreadable: str | None) -> None:
+        reasons = [] if unreadable is None else [("", unreadable)]
+        for look in looks:
+            share = self.outcome.experts[look.expert]
+            share.videos += 1
+            share.seconds += look.seconds or 0.0
+            if isinstance(look.report, Report):
+                share.tags += len(look.report.tags)
+            else:
+                share.failed += 1
+                reasons.append((look.expert, look.reason or ""))
+        for expert, reason in reasons:
+            self._add_failure(path, expert, reason)
+        self._done(path, reason="; ".join(f"{e}: {r}" if e else r for e, r in reasons) or None)
+
+    def _no_access(self, path: str, reason: str) -> None:
+        """A failure of the path, not of what is in it: the next run tries again."""
+        self.catalog.put_failure(reason, "", path=path)
+        self._add_failure(path, "", reason)
+        self._done(path, reason=reason)
+
+    def _add_failure(self, path: str, expert: str, reason: str) -> None:
+        if len(self.outcome.failures) < FAILURES_LISTED:
+            self.outcome.failures.append((path, expert, reason))
+
+    def _done(self, path: str, *, reason: str | None = None, skipped: bool = False) -> None:
+        progress = self.progress
+        progress.done += 1
+        progress.failed += reason is not None
+        progress.skipped += skipped
+        progress.tagged += reason is None and not skipped
+        progress.path, progress.reason = path, reason
+        self.on_progress(progress)
+
+    def _store_pace(self) -> None:
+        """Wall time over the experts' own time, for the next estimate."""
+        spent = sum(share.seconds for share in self.outcome.experts.values())
+        if self.progress.tagged >= 3 and spent > 0:
+            self.catalog.set_meta("pace", f"{self.outcome.seconds / spent:.3f}")
+
+
+def _hashed(jobs: list[PlannedFile]) -> Iterator[tuple[PlannedFile, str | OSError]]:
+    """Each job with its content's hash; a thread hashes ahead, so that nobody waits for the disk twice."""
+    ahead: deque[tuple[PlannedFile, Future[str] | str]] = deque()
+    ended = threading.Event()
+    pool = ThreadPoolExecutor(1, "hash")
+    try:
+        for job in jobs:
+            ahead.append((job, job.digest or pool.submit(content_hash, job.place.path, ended.is_set)))
+            if len(ahead) > HASHED_AHEAD:
+                yield _hash_result(*ahead.popleft())
+        while ahead:
+            yield _hash_result(*ahead.popleft())
+    finally:
+        ended.set()  # a file of many gigabytes must not keep an interrupted run alive
+        pool.shutdown(cancel_futures=True)
+
+
+def _hash_result(job: PlannedFile, answer: Future[str] | str) -> tuple[PlannedFile, str | OSError]:
+    if isinstance(answer, str):
+        return job, answer
+    try:
+        return job, answer.result()
+    except OSError as error:
+        return job, error
+
+
+def _os_error_text(error: OSError) -> str:
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return "may not be read (permission denied)"
+    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        return "is not there any more"
+    return f"cannot be read ({(error.strerror or str(error)).lower()})"
+
+
+OWNER = 20  # bytes of a lock: the number of the process that holds it, and blanks
+
+_locked_files: set[Path] = set()
+
+
+@contextmanager
+def only_writer(catalog: Catalog) -> Iterator[None]:
+    """Holds the catalog's lock. A second run is refused in a sentence; a lock dies with its process."""
+    if catalog.file is None:
+        yield
+        return
+    file = catalog.file.with_name(catalog.file.name + ".lock")
+    # The system's lock belongs to the process, and closing any descriptor of the file would give it up:
+    # within one process the set decides, before the file is touched.
+    if file in _locked_files:
+        raise _busy(catalog, str(os.getpid()))
+    try:
+        number = files.open_file(file, make=True)
+    except OSError as error:
+        raise CatalogError(f"{safe(file)} cannot be written to ({error.strerror})") from error
+    with os.fdopen(number, "r+b", buffering=0) as handle:
+        said = handle.read(2 * OWNER)
+        if not _lock(handle.fileno()):
+            raise _busy(catalog, said.decode("ascii", "replace"))
+        if len(said) > OWNER or (said.strip() and not said.strip().isdigit()):
+            raise files.NotOurs(f"{safe(file)} is no lock of tagline; move it away")
+        _locked_files.add(file)
+        try:
+            handle.seek(0)
+            handle.write(str(os.getpid()).encode().ljust(OWNER))
+            yield
+        finally:
+            _locked_files.discard(file)
+
+
+def _busy(catalog: Catalog, owner: str) -> CatalogBusy:
+    owner = owner.strip()
+    who = f" (process {owner})" if owner.isdecimal() else ""
+    return CatalogBusy(f"another run{who} is writing to {catalog.name}; start this one when it has ended")
+
+
+def _lock(descriptor: int) -> bool:
+    """Take the lock if it is free. It is bound to this process, not to children that outlive it."""
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
