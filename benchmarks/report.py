@@ -11,9 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tagline.benchmarks.registry import measurements, record as records
 from tagline.benchmarks.papers import pages
 from tagline.benchmarks.papers.studies import STUDIES
+from tagline.benchmarks.registry import measurements
+from tagline.benchmarks.registry import record as records
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "RESULTS.md"
 GROWTH = "images/growth.png"  # beside the page
@@ -77,7 +78,9 @@ def _contents(by_name: Mapping[str, Record], names: Sequence[str]) -> list[str]:
     found = ["| measurement | what | aims met | measured |", "|---|---|---|---|"]
     for name in names:
         record = by_name[name]
-        set_aims = {key: aim for key, aim in measurements.AIMS.get(name, {}).items() if key in record["values"]}
+        set_aims = {
+            key: aim for key, aim in measurements.AIMS.get(name, {}).items() if key in record["values"]
+        }
         met = sum(aim.met(record["values"][key]) for key, aim in set_aims.items())
         aims_met = f"{met} of {len(set_aims)}" if set_aims else ""
         found.append(f"| [{name}](#{name}) | {_description(name)} | {aims_met} | {record['date'][:10]} |")
@@ -257,9 +260,9 @@ def _conditions(record: Record) -> str:
     options_shown = " ".join(f"--set {key}={value}" for key, value in options.items())
     changed = " (with changes)" if str(record["commit"]).endswith("+") else ""
     return (
-        f"`tagline bench run {record['name']}{' ' + options_shown if options_shown else ''}` on {record['date'][:10]}, commit "
-        f"`{str(record['commit']).rstrip('+')}`{changed}; {machine['cpu']}, {machine['cores']} cores, "
-        f"{machine['memory_gb']} GB, {gpu}{seeds}."
+        f"`tagline bench run {record['name']}{' ' + options_shown if options_shown else ''}` on "
+        f"{record['date'][:10]}, commit `{str(record['commit']).rstrip('+')}`{changed}; "
+        f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gb']} GB, {gpu}{seeds}."
     )
 
 

@@ -9,8 +9,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
 
-from tagline.experts.weights import registry
 from tagline.experts.tags import Modality
+from tagline.experts.weights import registry
 
 
 class UnknownSetting(ValueError):

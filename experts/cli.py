@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
 import click
 
 if TYPE_CHECKING:
@@ -79,8 +80,8 @@ def pull(ctx: click.Context, targets: tuple[str, ...], yes: bool, again: bool) -
     tagline models pull whisper-small --yes
     tagline models pull all
     """
-    from tagline.experts.weights import registry
     from tagline.experts.weights import pull as puller
+    from tagline.experts.weights import registry
 
     wanted = _chosen(targets)
     missing = [entry for entry in wanted if again or registry.local_folder(entry) is None]
@@ -147,8 +148,7 @@ def bundle(out: Path, names: tuple[str, ...]) -> None:
     \b
     tagline models bundle weights.tar object speech
     """
-    from tagline.experts.weights import registry
-    from tagline.experts.weights import bundles
+    from tagline.experts.weights import bundles, registry
 
     chosen = _chosen(names) if names else [e for e in registry.entries().values() if registry.local_folder(e)]
     carried = [entry.name for entry in chosen if entry.collection == registry.PUBLIC]

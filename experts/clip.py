@@ -25,9 +25,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tagline.experts import devices
-from tagline.experts.weights import registry
 from tagline.experts.footage import Pictures
 from tagline.experts.vision.frames import Preparation, batched
+from tagline.experts.weights import registry
 from tagline.experts.weights.offline import offline
 
 if TYPE_CHECKING:

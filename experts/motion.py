@@ -25,12 +25,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from tagline.experts import devices
-from tagline.experts.weights import registry
-from tagline.experts.footage import Footage, Sampling, View, Windows
-from tagline.experts.vision.frames import Preparation, batched, top_classes, no_frames_note, end_with_video
-from tagline.experts.weights import check
-from tagline.experts.tags import Modality, Report, Sighting, to_spans
 from tagline.experts.base import BaseExpert, labels
+from tagline.experts.footage import Footage, Sampling, View, Windows
+from tagline.experts.tags import Modality, Report, Sighting, to_spans
+from tagline.experts.vision.frames import Preparation, batched, end_with_video, no_frames_note, top_classes
+from tagline.experts.weights import check, registry
 
 if TYPE_CHECKING:
     import torch
@@ -105,7 +104,7 @@ class MotionSettings:
     """What can be set of the motion expert."""
 
     collection: str = "public"
-    registry: str | None = None
+    weights: str | None = None
     windows: int = 4  # looked at in each video
     confidence: float = 0.3
     tags: int = 2  # motions a window at most

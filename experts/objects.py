@@ -6,14 +6,12 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
+
 from tagline.experts import devices
+from tagline.experts.base import BaseExpert, labels
 from tagline.experts.footage import Footage, PerSecond, Sampling, View
-from tagline.experts.vision.frames import batched, frame_spans, no_frames_note
 from tagline.experts.tags import Modality, Report, Sighting
-from tagline.experts.base import BaseExpert
-from typing import ClassVar
-from tagline.experts.tags import Modality
-from tagline.experts.base import labels
+from tagline.experts.vision.frames import batched, frame_spans, no_frames_note
 
 
 @dataclass(frozen=True)

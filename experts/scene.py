@@ -27,13 +27,12 @@ import numpy as np
 import numpy.typing as npt
 
 from tagline.experts import devices
-from tagline.experts.weights import registry
+from tagline.experts.base import BaseExpert, labels
 from tagline.experts.clip import ClipEncoder, clip_encoder
 from tagline.experts.footage import Footage, PerSecond, Sampling, View
-from tagline.experts.vision.frames import Preparation, batched, frame_spans, frame_interval, no_frames_note
-from tagline.experts.weights import check
 from tagline.experts.tags import Embedding, Modality, Report, Sighting
-from tagline.experts.base import BaseExpert, labels
+from tagline.experts.vision.frames import Preparation, batched, frame_interval, frame_spans, no_frames_note
+from tagline.experts.weights import check, registry
 
 if TYPE_CHECKING:
     import torch

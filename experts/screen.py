@@ -21,11 +21,11 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from tagline.experts.footage import Footage, PerSecond, Pictures, Sampling, View
-from tagline.experts.vision.frames import frame_spans, no_frames_note
 from tagline.experts import storage
-from tagline.experts.tags import Modality, Report, Sighting
 from tagline.experts.base import BaseExpert
+from tagline.experts.footage import Footage, PerSecond, Pictures, Sampling, View
+from tagline.experts.tags import Modality, Report, Sighting
+from tagline.experts.vision.frames import frame_spans, no_frames_note
 
 Box = tuple[float, float, float, float]  # x, y, width, height as shares of the picture
 

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from tagline.experts.weights import registry
-from tagline.experts.footage import SOUND_RATE, Footage, Sampling, Sound
-from tagline.experts.asr import keywords, backends
+from tagline.experts.asr import backends, keywords
+from tagline.experts.asr.backends import AsrBackend, Transcript
 from tagline.experts.asr.keywords import Keyword, Keywords
-from tagline.experts.asr.backends import Transcript, AsrBackend
-from tagline.experts.asr.vad import Samples, Segment, VoiceActivity, join_segments, finite_only
-from tagline.experts.tags import Modality, Report, Tag, Word
+from tagline.experts.asr.vad import Samples, Segment, VoiceActivity, finite_only, join_segments
 from tagline.experts.base import BaseExpert
+from tagline.experts.footage import SOUND_RATE, Footage, Sampling, Sound
+from tagline.experts.tags import Modality, Report, Tag, Word
+from tagline.experts.weights import registry
 
 PAUSE = 0.6  # seconds; speech with shorter pauses is heard as one stretch
 
@@ -26,7 +26,7 @@ class SpeechSettings:
 
     collection: str = "public"  # or "playhouse": which weights are used where none are named
     backend: str = "auto"  # "whisper", "pocketsphinx", or Whisper if its weights are here
-    registry: str | None = None  # of Whisper: a name of the weights table, or a folder of `save_whisper`
+    weights: str | None = None  # of Whisper: a name of the weights table, or a folder of `save_whisper`
     language: str | None = None  # what is spoken, as a code ("en"); None: Whisper finds out
     embedder: str = "auto"  # for keywords: "minilm", "clip", "none", a folder, or the best that is here
     keywords: int = 6  # of about a minute of speech, at most

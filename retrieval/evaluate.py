@@ -17,9 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tagline.experts.tags import Modality
-from tagline.table.data import Row, split_validation, rows
-from tagline.table.config import BadConfig, TableConfig, TagChoice, from_dict
+from tagline.table.config import TableConfig, TagChoice
+from tagline.table.data import Row, rows, split_validation
 from tagline.table.ranking import Difference, Metrics, intervals, metrics, paired, ranks
+from tagline.tagging.ml.config import BadConfig, from_dict
 from tagline.tagging.printable import safe
 
 if TYPE_CHECKING:
@@ -188,8 +189,8 @@ def _system(name: str, scores: Any, right: npt.NDArray[np.int64]) -> SearchSyste
 
 def _searches(catalog: Catalog, questions: EvalQueries, ids: Sequence[int]) -> list[tuple[str, Any]]:
     """Search as it is now, and by words alone. What was not found stands behind everything that was."""
-    from tagline.retrieval.query.search import answer
     from tagline.retrieval.query.candidates import searcher_of
+    from tagline.retrieval.query.search import answer
 
     searcher = searcher_of(catalog)
     place = {video_id: number for number, video_id in enumerate(ids)}
@@ -211,7 +212,7 @@ def _searches(catalog: Catalog, questions: EvalQueries, ids: Sequence[int]) -> l
 def _in_use(catalog: Catalog, questions: EvalQueries, ids: Sequence[int]) -> Floats | None:
     """Scores of the model that the library was embedded with; None where there is none."""
     from tagline.retrieval.embed.encode import EncoderMissing, open_encoder
-    from tagline.retrieval.index.update import Level
+    from tagline.retrieval.index.base import Level
     from tagline.tagging.catalog import vectors as embeddings
 
     try:
@@ -311,9 +312,10 @@ def may_replace(result: SearchEvaluation) -> tuple[bool, str]:
 
 def put_to_use(catalog: Catalog, model: Path, say: Say = print) -> None:
     """Embed the library with the model; search changes over when all is embedded."""
-    from tagline.retrieval.embed.encode import embed
     from tagline.retrieval.embed.embedders import TABLE, load
-    from tagline.retrieval.index.update import Level, update
+    from tagline.retrieval.embed.encode import embed
+    from tagline.retrieval.index.base import Level
+    from tagline.retrieval.index.update import update
 
     embedder = load(TABLE, str(model.absolute()))
     outcome = embed(catalog, embedder)

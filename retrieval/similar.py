@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tagline.experts.tags import Modality, Tag
-from tagline.retrieval.embed.encode import NAME, Encoder, Vectors, search_model_of
 from tagline.retrieval.embed.embedders import SearchModel
-from tagline.retrieval.index.update import Index, open_index, unpack
+from tagline.retrieval.embed.encode import NAME, Encoder, Vectors, search_model_of
+from tagline.retrieval.index.base import Index, unpack
+from tagline.retrieval.index.update import open_index
 from tagline.tagging.catalog import vectors
-from tagline.tagging.printable import safe
 from tagline.tagging.catalog.schema import CatalogError
+from tagline.tagging.printable import safe
 
 if TYPE_CHECKING:
-    from tagline.tagging.catalog.write import Catalog
     from tagline.tagging.catalog.records import Video
+    from tagline.tagging.catalog.write import Catalog
 
 MAX_NAMED = 4  # of each sense in a sentence
 MAX_TEXTS = 400  # sentences that are tried
@@ -111,7 +112,9 @@ def fitting_texts(catalog: Catalog, encoder: Encoder, video: Video, count: int =
     """The sentences of the library that fit a video best: its captions, or such as are written from tags."""
     from tagline.retrieval.tune import probe_queries
 
-    queries = probe_queries.caption_queries(catalog, MAX_TEXTS) or probe_queries.tag_queries(catalog, MAX_TEXTS)
+    queries = probe_queries.caption_queries(catalog, MAX_TEXTS) or probe_queries.tag_queries(
+        catalog, MAX_TEXTS
+    )
     own = [caption.text for caption in catalog.captions(video.id) if caption.split != "test" and caption.text]
     about = {query.text: query.video == video.id for query in queries} | dict.fromkeys(own, True)
     if not about:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tagline.tagging.cli.train import tagger
-from tagline.tagging.cli.train import ranker
+from tagline.tagging.cli.train import ranker, tagger
 
 if TYPE_CHECKING:
     from tagline.table.config import TableConfig
@@ -18,7 +17,10 @@ if TYPE_CHECKING:
 
 PARTLY, NOTHING = 3, 4
 # Where each model's settings are, and the preset that `train` takes if none is named.
-MODELS = {"table": ("table.config", "msrvtt"), "tagger": ("tagline.tagging.generator.config", "small")}
+MODELS = {
+    "table": ("tagline.table.config", "msrvtt"),
+    "tagger": ("tagline.tagging.generator.config", "small"),
+}
 
 
 @click.group()
@@ -70,8 +72,8 @@ def table(
     torchrun --nproc-per-node 4 -m retrieval.cli train table --data msrvtt/
     tagline train table --data /shared/msrvtt --out /shared/models/mine --cluster head:6379
     """
-    from tagline.table.config import BadConfig, with_settings
     from tagline.table.config import preset as named
+    from tagline.tagging.ml.config import BadConfig, with_settings
 
     try:
         config = with_settings(named(preset), settings)
@@ -82,10 +84,11 @@ def table(
     if cluster:
         ctx.exit(_on_cluster(cluster, workers, library, config, out, preset, device))
     from tagline.experts.weights.registry import WeightsMissing
-    from tagline.table.train import initial_weights, load_training_data, to_stderr
+    from tagline.table.train import initial_weights, load_training_data
     from tagline.table.train import train as run
-    from tagline.table.train import NonFinite
-    from tagline.tagging.catalog.write import Catalog, CatalogError
+    from tagline.tagging.catalog.schema import CatalogError
+    from tagline.tagging.catalog.write import Catalog
+    from tagline.tagging.ml.trainer import NonFinite, to_stderr
 
     try:
         weights = initial_weights(config.train.weights)  # before hours of decoding
@@ -114,9 +117,10 @@ def _on_cluster(
     """The same training, one process for each worker; library and folder lie where every node sees them."""
     from functools import partial
 
-    from tagline.table.config import as_dict
     from tagline.table.ray import on_cluster, train_here
-    from tagline.tagging.catalog.write import Catalog, CatalogError
+    from tagline.tagging.catalog.schema import CatalogError
+    from tagline.tagging.catalog.write import Catalog
+    from tagline.tagging.ml.config import as_dict
     from tagline.tagging.ray import ClusterError
 
     try:

@@ -7,22 +7,12 @@ from typing import Any
 
 from tagline.experts.tags import Modality
 from tagline.tagging.ml import config as configuring
-from tagline.tagging.ml.config import BadConfig, Schedule, as_dict, at_least, with_settings, digest, from_dict, one_of
-
-__all__ = [
-    "BadConfig",
-    "Config",
-    "ModelConfig",
-    "TagChoice",
-    "TrainConfig",
-    "as_dict",
-    "changed",
-    "digest",
-    "from_dict",
-    "preset",
-    "presets",
-    "without_tags",
-]
+from tagline.tagging.ml.config import (
+    BadConfig,
+    Schedule,
+    at_least,
+    one_of,
+)
 
 PAPER_MODALITIES = ("object", "person", "scene", "motion", "speech")  # the paper's order of concatenation
 OPENAI_MEAN = (0.48145466, 0.4578275, 0.40821073)

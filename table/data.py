@@ -16,11 +16,11 @@ from tagline.experts.tags import Tag
 from tagline.table.config import ModelConfig, TagChoice
 from tagline.table.frame_cache import Frames, FrameSource
 from tagline.table.objective import mask_words
-from tagline.table.tokenizer import Tokenizer as Tokenizer
+from tagline.table.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
-    from tagline.tagging.catalog.write import Catalog
     from tagline.tagging.catalog.records import Caption, Video
+    from tagline.tagging.catalog.write import Catalog
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from tagline.experts.clip import model_config
 from tagline.experts.weights.registry import WeightsRefused
-from tagline.table.config import BadConfig
+from tagline.tagging.ml.config import BadConfig
 
 # What makes a library fetch something, which building a network from a saved configuration must not.
 FETCHES = {"timm_model_pretrained": False, "hf_model_pretrained": False}

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 import torch.distributed as dist
 
-from tagline.table.data import Row, Tokenizer, used_length, pad_frames, rows
+from tagline.table.data import Row, Tokenizer, pad_frames, rows, used_length
 from tagline.table.frame_cache import FrameCache, FrameSource
 from tagline.table.model import Table
 from tagline.table.ranking import Evaluation, Product, evaluate

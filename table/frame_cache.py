@@ -20,8 +20,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tagline.experts.footage import Footage, Uniform, Unreadable
-from tagline.experts.vision.frames import Preparation
 from tagline.experts.storage import cache_home
+from tagline.experts.vision.frames import Preparation
 
 Frames = npt.NDArray[np.uint8]  # [T, 3, S, S], RGB
 

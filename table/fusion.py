@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
+
 import torch
 import torch.nn.functional as F
 from open_clip.transformer import ResidualAttentionBlock, TextTransformer
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
-from tagline.table.config import BadConfig, ModelConfig
+
+from tagline.table.config import ModelConfig
+from tagline.tagging.ml.config import BadConfig
 
 
 class TagGuidingEncoder(nn.Module):

@@ -13,8 +13,7 @@ from torch import Tensor, nn
 from tagline.table import objective
 from tagline.table.config import ModelConfig
 from tagline.table.encoders import TextEncoder, build_towers, load_towers, normalise_frames
-from tagline.table.fusion import TagGuidingEncoder, mean_over
-from tagline.table.fusion import MatchHead, WordHead
+from tagline.table.fusion import MatchHead, TagGuidingEncoder, WordHead, mean_over
 from tagline.table.objective import draw_negatives
 from tagline.tagging.ml.distributed import gather, mean_of_all, world
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
-from dataclasses import dataclass
 import torch
-from torch import Tensor
 import torch.nn.functional as F
-
+from torch import Tensor
 
 Ids = npt.NDArray[np.int64]
 

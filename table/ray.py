@@ -84,9 +84,10 @@ def _cause(error: BaseException) -> str:
 def train_here(library: str, config: Mapping[str, Any], folder: str, device: str | None) -> dict[str, Any]:
     """What one worker does: load the library, train with the others, say how it ended."""
     from tagline.table.config import TableConfig
-    from tagline.table.train import initial_weights, load_training_data, to_stderr, train
+    from tagline.table.train import initial_weights, load_training_data, train
     from tagline.tagging.catalog.write import Catalog
     from tagline.tagging.ml.config import from_dict
+    from tagline.tagging.ml.trainer import to_stderr
 
     found: TableConfig = from_dict(TableConfig, config)
     weights = initial_weights(found.train.weights)

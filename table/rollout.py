@@ -18,9 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from tagline.table.data import Tokenizer, pad_frames
-from tagline.table.config import BadConfig
 from tagline.table.frame_cache import Frames
 from tagline.table.model import Table, token_mask
+from tagline.tagging.ml.config import BadConfig
 
 Heat = npt.NDArray[np.float32]
 

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tagline.experts.weights import check
 from tagline.experts.storage import hash_file, write_atomic
-from tagline.table.config import BadConfig, ModelConfig, as_dict, digest, from_dict
+from tagline.experts.weights import check
+from tagline.table.config import ModelConfig
 from tagline.table.model import Table
 from tagline.table.tokenizer import CLIP_VOCABULARY, OWN_TOKENIZER, Tokenizer
+from tagline.tagging.ml.config import BadConfig, as_dict, digest, from_dict
 from tagline.tagging.ml.hub import folder_of, load_weights, push, results_table, save_weights
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from tagline.table.config import BadConfig
+from tagline.tagging.ml.config import BadConfig
 
 CLIP_VOCABULARY, OWN_TOKENIZER = "vocabulary.txt.gz", "tokenizer.json"  # in a model's folder: one of them
 

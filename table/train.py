@@ -2,40 +2,44 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from typing import Any
-import torch
-from torch import Tensor, nn
-from transformers import TrainerCallback, TrainingArguments
-from tagline.table.data import TrainingData, TableDataset, Tokenizer, VideoBatchSampler, collate
-from tagline.table.config import TableConfig
-from tagline.table.evaluate import evaluate_model
-from tagline.table.model import Table
-from tagline.tagging.ml.distributed import world
-from tagline.tagging.ml.trainer import COMPLETE, BaseTrainer, NonFinite, Log
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from transformers import TrainerCallback, TrainingArguments
+
 from tagline.experts.storage import write_atomic
-from tagline.table import data as batches, saving
-from tagline.table.data import TrainingData
-from tagline.table.config import BadConfig, TableConfig, as_dict, digest, from_dict
+from tagline.table import data as batches
+from tagline.table import saving
+from tagline.table.config import TableConfig
+from tagline.table.data import TableDataset, TrainingData, VideoBatchSampler, collate
 from tagline.table.encoders import architecture
+from tagline.table.evaluate import evaluate_model
 from tagline.table.frame_cache import FrameCache
+from tagline.table.model import Table
 from tagline.table.ranking import Evaluation
 from tagline.table.tokenizer import Tokenizer
 from tagline.tagging.ml import trainer as training
-from tagline.tagging.ml.trainer import plot_losses
-from tagline.tagging.ml.trainer import TENSORBOARD, MODEL, Log, available_loggers, to_stderr
+from tagline.tagging.ml.config import BadConfig, as_dict, digest, from_dict
+from tagline.tagging.ml.distributed import world
+from tagline.tagging.ml.trainer import (
+    MODEL,
+    TENSORBOARD,
+    BaseTrainer,
+    Log,
+    NonFinite,
+    available_loggers,
+    plot_losses,
+)
 
 if TYPE_CHECKING:
     from tagline.tagging.catalog.write import Catalog
 
-
-__all__ = ["COMPLETE", "NonFinite", "TableTrainer"]
 
 LOSS_PARTS = ("contrastive", "vtm", "mlm")
 LARGEST_SCALE = math.log(100)  # CLIP's bound on 1/τ
@@ -44,7 +48,7 @@ LARGEST_SCALE = math.log(100)  # CLIP's bound on 1/τ
 class TableTrainer(BaseTrainer):
     """Trainer whose batches, losses, validation and checkpoints are those of TABLE."""
 
-    lower = "lr_fusion and lr_towers"
+    setting_to_lower = "lr_fusion and lr_towers"
 
     def __init__(
         self,
@@ -123,13 +127,13 @@ class TableTrainer(BaseTrainer):
         # A mean rank is at most the number of candidates.
         return {**figures, "choice": found.t2v.r1 - found.t2v.mnr / (1000 * len(data.validation))}
 
-    def more(self) -> dict[str, float]:
+    def extra_logs(self) -> dict[str, float]:
         found = {"temperature": 1 / math.exp(self.table.logit_scale.item())}
         if self.table.residual is not None:
             found["lambda"] = self.table.residual.item()
         return found
 
-    def line(self, progress: str, logs: Mapping[str, float]) -> str:
+    def log_line(self, progress: str, logs: Mapping[str, float]) -> str:
         """Losses while it learns, ranks when it was tested."""
         if "loss" in logs:
             parts = "  ".join(f"{part} {logs[part]:.3f}" for part in LOSS_PARTS if part in logs)
@@ -159,7 +163,7 @@ RANK_CURVES = (
     ("eval_v2t_r1", "R@1 video to text"),
     ("eval_r10", "R@10 text to video"),
 )
-__all__ = ["FEWEST", "Data", "Outcome", "first_weights", "load", "to_stderr", "train"]
+
 MIN_VIDEOS = (
     4  # videos: two to learn from, so that there is a wrong one, and one to validate with, and some to spare
 )

@@ -13,8 +13,8 @@ import os
 from pathlib import Path
 
 from tagline.experts.storage import write_atomic
-from tagline.tagging.printable import safe
 from tagline.tagging.catalog.schema import CatalogError
+from tagline.tagging.printable import safe
 
 FILE = "approved.json"
 MOST = 1000  # characters of a name

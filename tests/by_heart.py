@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
-from tagline.tagging.generator.data import Example
 from tagline.tagging.generator.predict import predict_all
+from tagline.tagging.ml.data import Example
 
 
 def learn_by_heart(

@@ -5,10 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from tagline.tagging.pipeline.settings import Settings
 from tagline.tagging.ray import run, sources
 from tagline.tagging.ray.shards import ShardStore
-from tagline.tagging.ray.stages import DoneInShards, SourceResult, ExpertStage, RunSpec, ReadStage, WriteStage, pack, unpack
-from tagline.tagging.pipeline.settings import Settings
+from tagline.tagging.ray.stages import (
+    DoneInShards,
+    ExpertStage,
+    ReadStage,
+    RunSpec,
+    SourceResult,
+    WriteStage,
+    pack,
+    unpack,
+)
 
 NAMES = ("object", "scene", "speech", "screen")
 

@@ -19,9 +19,20 @@ from typing import Any
 import numpy as np
 from shaking import shaken
 
-from tagline.experts.footage import Coverage, Facts, Footage, Sampling, Sound, Uniform, Unreadable, View, Windows
+from tagline.experts.footage import (
+    Coverage,
+    Facts,
+    Footage,
+    Sampling,
+    Sound,
+    Uniform,
+    Unreadable,
+    View,
+    Windows,
+)
 from tagline.experts.tags import Embedding, Modality, Report, Sighting, Tag, Word
-from tagline.tagging.catalog.write import Catalog, Look, Place
+from tagline.tagging.catalog.records import Look, Place
+from tagline.tagging.catalog.write import Catalog
 
 FIRST_LINE = "a stand-in for a video\n"
 DURATION = 10.0  # seconds

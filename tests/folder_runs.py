@@ -10,10 +10,12 @@ from typing import Any
 import fakes
 
 from tagline.experts.panel import Panel
-from tagline.tagging.catalog.write import Catalog
+from tagline.tagging.catalog.lock import only_writer
 from tagline.tagging.catalog.read import dump_lines
-from tagline.tagging.pipeline.run import RunResult, only_writer, run
+from tagline.tagging.catalog.write import Catalog
 from tagline.tagging.pipeline.plan import Plan, plan
+from tagline.tagging.pipeline.progress import RunResult
+from tagline.tagging.pipeline.run import run
 
 
 def write(folder: Path, count: int, **content: Any) -> list[Path]:

@@ -7,7 +7,8 @@ from typing import Any
 
 from tagline.experts.footage import Facts
 from tagline.experts.tags import Modality, Report, Tag
-from tagline.tagging.catalog.write import Catalog, Look
+from tagline.tagging.catalog.records import Look
+from tagline.tagging.catalog.write import Catalog
 
 FACTS = Facts(10.0, 640, 360, Fraction(30000, 1001), "h264", 90, "bt709", True, "A day", "2024-05-01", 0.5)
 OBJECT, SCREEN, HUMAN = Modality.OBJECT, Modality.SCREEN, Modality.HUMAN

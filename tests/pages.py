@@ -18,12 +18,14 @@ from starlette.testclient import TestClient
 from tagline.experts.footage import Coverage, Footage, Sampling, Uniform
 from tagline.experts.panel import Panel
 from tagline.experts.tags import Modality, Report, Sighting, Tag, Word
-from tagline.retrieval.web.app import build
 from tagline.retrieval.web.api.state import AppState
+from tagline.retrieval.web.app import build
 from tagline.retrieval.web.auth import auth_settings
-from tagline.tagging.catalog.write import Catalog, Look, Place
-from tagline.tagging.pipeline.run import plan, run
 from tagline.tagging.catalog.location import catalog_home
+from tagline.tagging.catalog.records import Look, Place
+from tagline.tagging.catalog.write import Catalog
+from tagline.tagging.pipeline.plan import plan
+from tagline.tagging.pipeline.run import run
 
 TOKEN = "a token for the tests"
 VIDEOS = {

@@ -13,8 +13,7 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from tagline.experts.weights import registry
-from tagline.experts.weights import convert, fetch, pull
+from tagline.experts.weights import convert, fetch, pull, registry
 from tagline.experts.weights.registry import WeightsEntry
 
 COMMIT = "c" * 40

@@ -14,9 +14,9 @@ import numpy as np
 from processes import die_at, logged, write_losses
 from shaking import install, shaken
 
-from tagline.tagging.generator.config import TaggerRunConfig, TaggerConfig, TaggerTrainConfig
-from tagline.tagging.generator.data import Example, Examples
+from tagline.tagging.generator.config import TaggerConfig, TaggerRunConfig, TaggerTrainConfig
 from tagline.tagging.generator.train import TaggerTrainingResult, train
+from tagline.tagging.ml.data import Example, Examples
 
 SEEN = ("beach", "red car", "dog", "snow man", "guitar")
 NAMED = ("paris", "rome", "t-shirt")

@@ -90,8 +90,9 @@ def test_a_model_that_only_the_catalog_names_is_not_asked_for(
 def test_settings_of_a_model_in_the_folder_do_not_reach_the_hub(
     online: Any, place: hub.Place, films: Path
 ) -> None:
-    from tagline.table.config import ModelConfig, as_dict
+    from tagline.table.config import ModelConfig
     from tagline.table.saving import CONFIG, KIND, VERSION, WEIGHTS
+    from tagline.tagging.ml.config import as_dict
 
     folder = films / ".tagline" / "models" / "theirs"
     library(films, str(folder))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagline.retrieval.query.parse import ParsedQuery, BadFilter, parse_day, parse, parse_duration
+from tagline.retrieval.query.parse import BadFilter, ParsedQuery, parse, parse_day, parse_duration
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tagline.benchmarks.quality import similarity_matrix
-from tagline.retrieval.query.qb_norm import QB_NORM_METHODS, PLAIN, QBNorm, fit_qb_norm, probe_potentials, hubness, normalise, hubness_leaving_one_out
+from tagline.retrieval.query.qb_norm import (
+    PLAIN,
+    QB_NORM_METHODS,
+    QBNorm,
+    fit_qb_norm,
+    hubness,
+    hubness_leaving_one_out,
+    normalise,
+    probe_potentials,
+)
 
 
 def scores(seed: int, queries: int, candidates: int) -> np.ndarray:

@@ -17,10 +17,8 @@ import pytest
 from click.testing import CliRunner
 from safetensors.numpy import save, save_file
 
-from tagline.experts import cli
-from tagline.experts.weights import registry
-from tagline.experts.weights import bundles, fetch
-from tagline.experts import storage
+from tagline.experts import cli, storage
+from tagline.experts.weights import bundles, fetch, registry
 from tagline.experts.weights.registry import WeightsEntry
 
 FILES = ("config.json", "model.safetensors")

@@ -9,7 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tagline.retrieval.query.calibration import balanced_threshold, expected_calibration_error, fit_isotonic, fit_logistic, refusal_threshold
+from tagline.retrieval.query.calibration import (
+    balanced_threshold,
+    expected_calibration_error,
+    fit_isotonic,
+    fit_logistic,
+    refusal_threshold,
+)
 
 
 def world(seed: int, count: int = 4000) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -15,8 +15,9 @@ from looks import FACTS, OBJECT, SCREEN, look, tag, texts, video
 from tagline.experts.footage import Coverage
 from tagline.experts.tags import Embedding, Report, Sighting, Tag, Word
 from tagline.tagging.catalog import records
-from tagline.tagging.catalog.write import Caption, Catalog, Look, MixedVectors, Place
-from tagline.tagging.catalog.read import dump_lines
+from tagline.tagging.catalog.read import MixedVectors, dump_lines
+from tagline.tagging.catalog.records import Caption, Look, Place
+from tagline.tagging.catalog.write import Catalog
 
 # ---- what goes in comes out
 

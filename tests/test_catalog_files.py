@@ -11,8 +11,11 @@ import pytest
 from looks import look, tag, texts, video
 
 from tagline.tagging.catalog import location, schema
-from tagline.tagging.catalog.write import Catalog, CatalogError, CatalogFull, CatalogTooNew, NoCatalog, NotACatalog
+from tagline.tagging.catalog.database import CatalogFull
+from tagline.tagging.catalog.location import NoCatalog
 from tagline.tagging.catalog.read import dump_lines
+from tagline.tagging.catalog.schema import CatalogError, CatalogTooNew, NotACatalog
+from tagline.tagging.catalog.write import Catalog
 
 # ---- opening, and what must not be opened
 
@@ -179,7 +182,9 @@ def test_on_a_network_the_catalog_moves_to_this_machine_and_says_so(
         assert "network file system (nfs4), so its catalog is" in (catalog.notice or "")
         file = catalog.file
     assert not (films / ".tagline").exists()
-    assert location.find_catalog_home([films]).file == location.find_catalog_home([films / "sub"]).file == file
+    assert (
+        location.find_catalog_home([films]).file == location.find_catalog_home([films / "sub"]).file == file
+    )
     with Catalog.open(file) as catalog:
         assert [v.paths for v in catalog.videos()] == [[str(films / "a.mp4")]]
 
@@ -193,7 +198,9 @@ def test_the_nearest_catalog_is_found_as_git_finds_its_own(
         folder.mkdir(parents=True)
     with pytest.raises(location.Undecided, match="--library"):
         location.find_catalog_home([a, b])
-    assert location.find_catalog_home([a, b], library=tmp_path).file == tmp_path / ".tagline" / "catalog.sqlite"
+    assert (
+        location.find_catalog_home([a, b], library=tmp_path).file == tmp_path / ".tagline" / "catalog.sqlite"
+    )
     monkeypatch.setenv("TAGLINE_LIBRARY", str(b))
     assert location.find_catalog_home([a]).root == b
     monkeypatch.delenv("TAGLINE_LIBRARY")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tagline.benchmarks.quality.noun_phrases import concepts, stem
 from tagline.benchmarks.quality.msrvtt_words import example, measure, read_annotations, split_rows
+from tagline.benchmarks.quality.noun_phrases import concepts, stem
 
 
 @pytest.mark.parametrize(

@@ -117,7 +117,7 @@ def test_a_sentence_is_asked_of_a_served_index(
     from test_cluster_index import Local, built
 
     from tagline.retrieval.ray import serving
-    from tagline.retrieval.ray.index_shard import ShardedIndex, IndexShard
+    from tagline.retrieval.ray.index_shard import IndexShard, ShardedIndex
     from tagline.tagging.ray.shards import ShardStore
 
     out, head = built(ShardStore(shards), tmp_path / "index")

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from shaking import shaken
 
-from tagline.retrieval.ray import build, index_shard
-from tagline.retrieval.ray.index_shard import ShardedIndex, IndexShard, Location, top_k, merge_top_k
-from tagline.retrieval.ray.serving import ServedIndex
 from tagline.retrieval.index.base import BadIndex
+from tagline.retrieval.ray import build, index_shard
+from tagline.retrieval.ray.index_shard import IndexShard, Location, ShardedIndex, merge_top_k, top_k
+from tagline.retrieval.ray.serving import ServedIndex
 from tagline.tagging.ray import ClusterError
 from tagline.tagging.ray.shards import ShardStore
 
@@ -23,7 +23,9 @@ CENTRES = rng.standard_normal((20, D))
 
 def vectors(count: int, seed: int) -> np.ndarray[Any, Any]:
     draw = np.random.default_rng(seed)
-    return shaken(index_shard.unit(CENTRES[draw.integers(0, 20, count)] + 0.3 * draw.standard_normal((count, D))))
+    return shaken(
+        index_shard.unit(CENTRES[draw.integers(0, 20, count)] + 0.3 * draw.standard_normal((count, D)))
+    )
 
 
 def shelf_of(folder: Path, parts: int = 6, each: int = 50) -> tuple[ShardStore, np.ndarray[Any, Any]]:
@@ -213,4 +215,7 @@ def test_spots_are_what_was_written(tmp_path: Path) -> None:
     spots = [Location(f"{n}", float(n), n + 0.5) for n in range(200)]
     index_shard.write_shard(tmp_path / "piece-00007", trained, sample, spots)
     piece = IndexShard(tmp_path / "piece-00007", ShardedIndex("f", "scene", D, 200, 1, ("piece-00007",)))
-    assert piece.locations(np.array([7 * index_shard.MAX_ROWS + 3, 7 * index_shard.MAX_ROWS])) == [spots[3], spots[0]]
+    assert piece.locations(np.array([7 * index_shard.MAX_ROWS + 3, 7 * index_shard.MAX_ROWS])) == [
+        spots[3],
+        spots[0],
+    ]

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagline.tagging.ray import ClusterError, pools
-from tagline.tagging.ray.run import with_timeout
-from tagline.tagging.ray.connection import Node
-from tagline.tagging.ray.sources import VideoSource, FetchError, fetch, from_text, list_sources, to_text
 from tagline.tagging.pipeline.walk import content_hash
+from tagline.tagging.ray import ClusterError, pools
+from tagline.tagging.ray.connection import Node
+from tagline.tagging.ray.run import with_timeout
+from tagline.tagging.ray.sources import FetchError, VideoSource, fetch, from_text, list_sources, to_text
 
 EXPERTS = ("object", "scene", "speech")
 

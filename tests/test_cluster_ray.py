@@ -18,12 +18,12 @@ import pytest
 if find_spec("ray") is None:
     pytest.skip("a cluster needs tagline[cluster]", allow_module_level=True)
 
-from tagline.benchmarks.robustness import cluster_serving, kill9
 from tagline.benchmarks.fixtures import stub_experts
+from tagline.benchmarks.robustness import cluster_serving, kill9
+from tagline.tagging.catalog.read import dump_lines
 from tagline.tagging.catalog.write import Catalog
 from tagline.tagging.ray import importer
 from tagline.tagging.ray.local import LocalCluster, local_cluster
-from tagline.tagging.catalog.read import dump_lines
 
 HERE = Path(__file__).parent
 pytestmark = [

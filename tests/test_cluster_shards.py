@@ -12,15 +12,25 @@ import pytest
 from cluster_world import NAMES, order, walk_through
 
 from tagline.experts.panel import Panel
+from tagline.tagging.catalog.read import dump_lines
 from tagline.tagging.catalog.write import Catalog
-from tagline.tagging.ray import ClusterError, query, importer, run as job, shards
+from tagline.tagging.pipeline.plan import plan
+from tagline.tagging.pipeline.run import run
+from tagline.tagging.pipeline.settings import Settings
+from tagline.tagging.ray import ClusterError, importer, query, shards
+from tagline.tagging.ray import run as job
 from tagline.tagging.ray.shards import ShardStore
 from tagline.tagging.ray.sources import VideoSource, list_sources
-from tagline.tagging.ray.stages import DoneInShards, ExpertStage, VideoRecord, ReadStage, pack, part_of, rows_of, unpack
-from tagline.tagging.catalog.read import dump_lines
-from tagline.tagging.pipeline.run import run
-from tagline.tagging.pipeline.plan import plan
-from tagline.tagging.pipeline.settings import Settings
+from tagline.tagging.ray.stages import (
+    DoneInShards,
+    ExpertStage,
+    ReadStage,
+    VideoRecord,
+    pack,
+    part_of,
+    rows_of,
+    unpack,
+)
 
 
 @pytest.fixture

@@ -25,8 +25,7 @@ from safetensors.torch import load_file
 from torch._utils import _rebuild_parameter
 
 from tagline.experts import cli
-from tagline.experts.weights import registry
-from tagline.experts.weights import convert, pull
+from tagline.experts.weights import convert, pull, registry
 from tagline.experts.weights.registry import WeightsEntry
 
 

@@ -11,13 +11,13 @@ from by_heart import learn_by_heart
 from test_generator import SMALL
 
 from tagline.tagging.generator.config import TaggerConfig
-from tagline.tagging.generator.layers import CopyingDecoder
-from tagline.tagging.generator.data import TaggerCollator, Example
-from tagline.tagging.generator.decoding import Speculative, Greedy
-from tagline.tagging.ml.text_embedding import embed_tags
-from tagline.tagging.generator.layers import IGNORE, CrossAttentionCache, WordDecoder
+from tagline.tagging.generator.data import TaggerCollator
+from tagline.tagging.generator.decoding import Greedy, Speculative
+from tagline.tagging.generator.init import init_words, word_meanings
+from tagline.tagging.generator.layers import IGNORE, CopyingDecoder, CrossAttentionCache, WordDecoder
 from tagline.tagging.generator.model import Tagger
-from tagline.tagging.generator.init import word_meanings, init_words
+from tagline.tagging.ml.data import Example
+from tagline.tagging.ml.text_embedding import embed_tags
 from tagline.tagging.ml.tokenizer import TagTokenizer
 
 NAMES = ["".join(np.random.default_rng(n).choice(list("abcdefgh"), 4)) for n in range(40)]

@@ -11,9 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tagline.benchmarks.datasets import create_pexel, didemo, lsmdc, msrvtt, msvd, plain, playhouse
-from tagline.benchmarks.datasets.importer import import_dataset
 from tagline.benchmarks.datasets.dataset import BadAnnotations, PublishedCount
-from tagline.tagging.catalog.write import Caption, Catalog
+from tagline.benchmarks.datasets.importer import import_dataset
+from tagline.tagging.catalog.records import Caption
+from tagline.tagging.catalog.write import Catalog
 
 
 def test_msrvtt_asks_with_the_lists_sentence_and_learns_from_all(vtt: Path) -> None:

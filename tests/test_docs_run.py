@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from test_docs import PAGES, shown_commands, words_of
 
 from tagline.retrieval.cli.main import cli
-from tagline.tagging.catalog.write import Caption
+from tagline.tagging.catalog.records import Caption
 
 # The beginning of a command, or an option in it: where it is run instead.
 ELSEWHERE = {

@@ -16,9 +16,9 @@ import fakes
 import pytest
 from click.testing import CliRunner
 
+from tagline.tagging.cli.doctor import doctor as command
 from tagline.tagging.pipeline import doctor
 from tagline.tagging.pipeline.doctor import BROKEN, NOTE, OK, Check
-from tagline.tagging.cli.doctor import doctor as command
 
 
 def states(checks: Iterable[Check]) -> dict[str, str]:

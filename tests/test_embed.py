@@ -18,8 +18,15 @@ from hypothesis import strategies as st
 from tagline.experts.footage import Footage, View
 from tagline.experts.tags import Embedding, Modality, Tag
 from tagline.retrieval.embed import text_tower
-from tagline.retrieval.embed.encode import BadImage, EncoderMissing, embed, open_encoder, read_image, sample_queries
-from tagline.retrieval.embed.embedders import TableEmbedder, SearchModel
+from tagline.retrieval.embed.embedders import SearchModel, TableEmbedder
+from tagline.retrieval.embed.encode import (
+    BadImage,
+    EncoderMissing,
+    embed,
+    open_encoder,
+    read_image,
+    sample_queries,
+)
 from tagline.retrieval.embed.spans import MOST, RATE, WINDOW, spans
 from tagline.tagging.catalog import vectors as embeddings
 from tagline.tagging.catalog.write import Catalog

@@ -18,7 +18,8 @@ from tagline.retrieval import evaluate
 from tagline.retrieval.cli.main import cli
 from tagline.table.config import TableConfig, TableTrainConfig
 from tagline.table.ranking import metrics
-from tagline.tagging.catalog.write import Caption, Catalog
+from tagline.tagging.catalog.records import Caption
+from tagline.tagging.catalog.write import Catalog
 
 THINGS = ("dog", "cat", "horse", "bird", "fish", "bear", "train", "boat")
 
@@ -64,8 +65,8 @@ def test_questions_are_written_from_captions_and_tests_go_first(catalog: Catalog
 
 
 def test_what_training_kept_back_is_asked_and_nothing_that_it_learnt(catalog: Catalog) -> None:
-    from tagline.table.data import split_validation, rows
     from tagline.table.config import TagChoice
+    from tagline.table.data import rows, split_validation
 
     run = TableConfig(tiny(), TableTrainConfig(weights=None, validation=0.25, seed=3))
     learnt, kept = split_validation(rows(catalog, TagChoice(()), "train"), 0.25, 1000, 3)

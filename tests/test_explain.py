@@ -12,12 +12,12 @@ import table_fakes
 from click.testing import CliRunner
 from test_searcher import catalog, searcher  # noqa: F401 (a fixture)
 
-from tagline.retrieval.query import explain as explaining
 from tagline.retrieval.cli.main import cli
+from tagline.retrieval.query import explain as explaining
 from tagline.retrieval.query.explain import explain
+from tagline.retrieval.query.lexical import evidence_of, idf, index_evidence, lexical_hit
 from tagline.retrieval.query.rerank import blend, late_interaction
 from tagline.retrieval.query.search import search
-from tagline.retrieval.query.lexical import lexical_hit, evidence_of, index_evidence, idf
 from tagline.table.data import Tokenizer
 from tagline.table.saving import PretrainedTable
 from tagline.tagging.catalog.write import Catalog

@@ -9,8 +9,7 @@ import hub
 import pytest
 from pull_world import CHECKPOINT, ENTRIES, STATE
 
-from tagline.experts.weights import registry
-from tagline.experts.weights import fetch, pull
+from tagline.experts.weights import fetch, pull, registry
 
 
 def fetched(place: hub.Place, size: int | None = None, most: int | None = None) -> bytes:

@@ -14,10 +14,10 @@ from folder_runs import look, undisturbed, write
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tagline.tagging.catalog.read import dump_lines
+from tagline.tagging.catalog.write import Catalog
 from tagline.tagging.pipeline import run as folders
 from tagline.tagging.pipeline import walk
-from tagline.tagging.catalog.write import Catalog
-from tagline.tagging.catalog.read import dump_lines
 from tagline.tagging.pipeline.plan import Plan, describe, duration, plan
 from tagline.tagging.pipeline.walk import Walk
 

@@ -18,10 +18,12 @@ import pytest
 from folder_runs import look, undisturbed, write
 
 from tagline.experts.panel import Panel
-from tagline.tagging.catalog.write import Catalog, CatalogFull
+from tagline.tagging.catalog.database import CatalogFull
+from tagline.tagging.catalog.lock import CatalogBusy, only_writer
 from tagline.tagging.catalog.read import dump_lines
-from tagline.tagging.pipeline.run import CatalogBusy, only_writer, run
+from tagline.tagging.catalog.write import Catalog
 from tagline.tagging.pipeline.plan import plan
+from tagline.tagging.pipeline.run import run
 from tagline.tagging.pipeline.walk import Walk
 
 ROOT = Path(__file__).parent.parent

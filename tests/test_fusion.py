@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagline.retrieval.query.fuse import DAMPING, SIGNALS, FusionWeights, fit_weights_to, fuse, ranks_of, feature_table
+from tagline.retrieval.query.fuse import (
+    DAMPING,
+    SIGNALS,
+    FusionWeights,
+    feature_table,
+    fit_weights_to,
+    fuse,
+    ranks_of,
+)
 
 NOTHING = (0.0,) * len(SIGNALS)
 EVEN = FusionWeights((1.0,) * len(SIGNALS), NOTHING)

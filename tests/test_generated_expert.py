@@ -16,12 +16,14 @@ from tagline.experts.footage import Footage
 from tagline.experts.panel import Panel
 from tagline.experts.tags import Modality, Report, Tag
 from tagline.table.cli import train
-from tagline.tagging.catalog.write import Caption, Catalog, Look, Place
-from tagline.tagging.pipeline.run import plan, run
-from tagline.tagging.generator.config import with_settings, load_preset, preset_names
+from tagline.tagging.catalog.records import Caption, Look, Place
+from tagline.tagging.catalog.write import Catalog
+from tagline.tagging.generator.config import load_preset, preset_names, with_settings
 from tagline.tagging.generator.data import from_catalog
 from tagline.tagging.generator.expert import GeneratedExpert
 from tagline.tagging.generator.saving import from_pretrained
+from tagline.tagging.pipeline.plan import plan
+from tagline.tagging.pipeline.run import run
 from tagline.tagging.pipeline.walk import content_hash
 
 TINY = {"width": 16, "heads": 2, "title_layers": 1, "hybrid_layers": 1, "prompt_layers": 1,

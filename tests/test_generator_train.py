@@ -12,14 +12,15 @@ from by_heart import assert_learns_by_heart
 from processes import pair, program, read_losses
 from tagger_world import config, examples, losses, run, world
 
-from tagline.tagging.ml.config import BadConfig
 from tagline.tagging.generator import saving
-from tagline.tagging.generator.data import ExampleBatchSampler, Examples, hold_out, from_lists
+from tagline.tagging.generator.data import from_lists
 from tagline.tagging.generator.decoding import Greedy
 from tagline.tagging.generator.predict import predict_all
 from tagline.tagging.generator.train import TaggerTrainingResult, train
-from tagline.tagging.neighbours import retriever
+from tagline.tagging.ml.config import BadConfig
+from tagline.tagging.ml.data import ExampleBatchSampler, Examples, hold_out
 from tagline.tagging.ml.trainer import COMPLETE, NonFinite
+from tagline.tagging.neighbours import retriever
 
 
 @pytest.fixture(scope="module")

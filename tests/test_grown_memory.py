@@ -14,7 +14,7 @@ from shaking import shaken
 from tagline.benchmarks.quality import memory_growth, taggers
 from tagline.benchmarks.quality.taggers import Figures, TaggerData
 from tagline.tagging.generator import predict
-from tagline.tagging.generator.data import Example
+from tagline.tagging.ml.data import Example
 from tagline.tagging.ml.text_embedding import CharacterNgrams
 from tagline.tagging.neighbours.views import ViewEncoder
 

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from shaking import shaken
 
 from tagline.experts.tags import Embedding
-from tagline.retrieval.index import faiss_index
 from tagline.retrieval.embed.embedders import CHOICE, SearchModel
+from tagline.retrieval.index import faiss_index
+from tagline.retrieval.index.base import BadIndex, Level, pack, unpack
 from tagline.retrieval.index.faiss_index import FaissIndex
-from tagline.retrieval.index.update import BadIndex, Level, index_path, open_index, pack, unpack, update
+from tagline.retrieval.index.update import index_path, open_index, update
 from tagline.tagging.catalog import vectors as embeddings
 from tagline.tagging.catalog.write import Catalog
 

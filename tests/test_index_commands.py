@@ -151,9 +151,10 @@ def test_a_search_from_the_shell_loads_no_model_library(tmp_path: Path) -> None:
     """The reader stands in for the model: seconds that nobody waits for."""
     import table_fakes
 
-    from tagline.retrieval.embed.encode import embed
     from tagline.retrieval.embed.embedders import TableEmbedder
-    from tagline.retrieval.index.update import Level, update
+    from tagline.retrieval.embed.encode import embed
+    from tagline.retrieval.index.base import Level
+    from tagline.retrieval.index.update import update
     from tagline.table.data import Tokenizer
     from tagline.table.saving import save_pretrained
 

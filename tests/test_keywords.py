@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagline.experts.weights import registry
 from tagline.experts.asr import keywords
 from tagline.experts.asr.keywords import Keywords, _candidates, _passages, choose_text_model, merge_spans
 from tagline.experts.tags import Word
+from tagline.experts.weights import registry
 
 LECTURE = """
 The telescope in this clean room is the largest that anybody has built. The mirror of the telescope is

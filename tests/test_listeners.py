@@ -9,9 +9,17 @@ import numpy as np
 import pytest
 from sounds import music, noise, read_sound, tone, words_right
 
-from tagline.experts.weights import registry
+from tagline.experts.asr.backends import (
+    SphinxBackend,
+    WhisperBackend,
+    WhisperThresholds,
+    align,
+    choose_backend,
+    load_whisper,
+    save_whisper,
+)
 from tagline.experts.footage import SOUND_RATE
-from tagline.experts.asr.backends import SphinxBackend, WhisperThresholds, WhisperBackend, align, choose_backend, load_whisper, save_whisper
+from tagline.experts.weights import registry
 
 WIDTH = 64
 SCRIPT = " the quick brown fox jumps over the lazy dog"

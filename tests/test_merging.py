@@ -13,15 +13,25 @@ from hypothesis import strategies as st
 from shaking import shaken
 
 from tagline.experts.tags import Embedding, Modality, Report, Tag
-from tagline.tagging.catalog.write import Catalog, Look
-from tagline.tagging.ml.text_embedding import CharacterNgrams
-from tagline.tagging.fusion.weighing import TagCandidate, SourceScore, neighbour_hashes, gather_candidates
+from tagline.tagging.catalog.records import Look
+from tagline.tagging.catalog.uploads import Upload, put_upload
+from tagline.tagging.catalog.write import Catalog
 from tagline.tagging.fusion.fuse import FusionModel, TagFusion, fit_fusion, rejection_penalties
-from tagline.tagging.fusion.weighing import LEAST_LABELLED, LabelledCandidate, SourceWeights, threshold_for_precision, fit_weights
+from tagline.tagging.fusion.weighing import (
+    LEAST_LABELLED,
+    LabelledCandidate,
+    SourceScore,
+    SourceWeights,
+    TagCandidate,
+    fit_weights,
+    gather_candidates,
+    neighbour_hashes,
+    threshold_for_precision,
+)
+from tagline.tagging.ml.text_embedding import CharacterNgrams
 from tagline.tagging.neighbours.expert import NeighboursExpert, update_catalog
 from tagline.tagging.neighbours.snapshot import read_snapshot
 from tagline.tagging.neighbours.views import ViewEncoder
-from tagline.tagging.catalog.uploads import Upload, put_upload
 
 
 def candidate(form: str, **scores: float) -> TagCandidate:
@@ -216,10 +226,8 @@ def test_the_one_list_names_each_tag_once_and_hears_people(tmp_path: Path) -> No
         first = merged()
         assert set(first["beach"][1]) == {"scene", "speech", "neighbours"}
         assert first["beach"][0] > first["summer"][0]
-        one = next(
-            m for m in TagFusion(catalog, read_snapshot(catalog), viewer, FusionModel(threshold=0.0)).fused_tags(tenth.id)
-            if m.text == "beach"
-        )  # fmt: skip
+        fusion = TagFusion(catalog, read_snapshot(catalog), viewer, FusionModel(threshold=0.0))
+        one = next(m for m in fusion.fused_tags(tenth.id) if m.text == "beach")
         assert (one.start, one.end) == (2.0, 4.0)
         assert one.neighbours
 

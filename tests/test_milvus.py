@@ -21,10 +21,11 @@ pytest.importorskip("milvus_lite", reason="an index in a Milvus file needs tagli
 
 from tagline.experts.tags import Embedding
 from tagline.retrieval.embed.embedders import CHOICE, SearchModel
-from tagline.retrieval.index.update import Level, open_index, update, update_in_milvus
+from tagline.retrieval.index.base import Level
 from tagline.retrieval.index.milvus import MilvusIndex
-from tagline.tagging.catalog import vectors
+from tagline.retrieval.index.update import open_index, update, update_in_milvus
 from tagline.tagging.approvals import approve
+from tagline.tagging.catalog import vectors
 from tagline.tagging.catalog.write import Catalog
 
 D = 12

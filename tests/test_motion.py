@@ -12,11 +12,20 @@ import pytest
 import seeing
 import torch
 
-from tagline.experts.weights import registry
-from tagline.experts.footage import View
-from tagline.experts.motion import ARCHITECTURES, MotionExpert, MotionConfig, VideoClassifier, Window, build_motion, read_motion_config, save_motion
-from tagline.experts.vision.frames import Preparation
 from tagline.experts.base import labels
+from tagline.experts.footage import View
+from tagline.experts.motion import (
+    ARCHITECTURES,
+    MotionConfig,
+    MotionExpert,
+    VideoClassifier,
+    Window,
+    build_motion,
+    read_motion_config,
+    save_motion,
+)
+from tagline.experts.vision.frames import Preparation
+from tagline.experts.weights import registry
 
 
 @pytest.fixture(scope="module")

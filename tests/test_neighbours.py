@@ -13,16 +13,26 @@ from hypothesis import strategies as st
 from shaking import shaken
 
 from tagline.tagging.generator.config import TaggerConfig
-from tagline.tagging.generator.data import Example, Examples, from_lists
-from tagline.tagging.ml.text_embedding import CharacterNgrams, embed_tags
-from tagline.tagging.generator.predict import predict
+from tagline.tagging.generator.data import from_lists
 from tagline.tagging.generator.model import Tagger
+from tagline.tagging.generator.predict import predict
 from tagline.tagging.generator.saving import from_pretrained
 from tagline.tagging.generator.train import train
-from tagline.tagging.ml.tokenizer import TagTokenizer
 from tagline.tagging.ml.ann import NO_ROW, VectorIndex, recall, unit
+from tagline.tagging.ml.data import Example, Examples
+from tagline.tagging.ml.text_embedding import CharacterNgrams, embed_tags
+from tagline.tagging.ml.tokenizer import TagTokenizer
+from tagline.tagging.neighbours.memory import (
+    FRAMES,
+    OPEN_TAG,
+    RECALL,
+    TITLE,
+    TITLE_IN_CLIP,
+    Memory,
+    RetrievalSystem,
+    TaggedVideo,
+)
 from tagline.tagging.neighbours.retriever import MemoryRetriever
-from tagline.tagging.neighbours.memory import FRAMES, TITLE_IN_CLIP, OPEN_TAG, RECALL, TITLE, TaggedVideo, Memory, RetrievalSystem
 from tagline.tagging.neighbours.views import ViewEncoder, pooled, video_text
 from tagline.tagging.neighbours.voting import consensus, normalise, shares
 

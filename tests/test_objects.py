@@ -13,9 +13,9 @@ import pytest
 import seeing
 
 from tagline.experts import base
-from tagline.experts.weights import registry
 from tagline.experts.objects import ObjectExpert
 from tagline.experts.tags import Modality
+from tagline.experts.weights import registry
 
 # Looked for, not imported: it must be imported the careful way.
 pytestmark = pytest.mark.skipif(find_spec("ultralytics") is None, reason="ultralytics is an extra")

@@ -13,9 +13,10 @@ from folder_runs import write
 
 from tagline.retrieval.cli.main import cli
 from tagline.retrieval.web.api.state import AppState
-from tagline.tagging.catalog.write import Catalog, CatalogError
-from tagline.tagging.pipeline.run import only_writer
-from tagline.tagging.catalog.location import NoCatalog, find_catalog_home, catalog_home
+from tagline.tagging.catalog.location import NoCatalog, catalog_home, find_catalog_home
+from tagline.tagging.catalog.lock import only_writer
+from tagline.tagging.catalog.schema import CatalogError
+from tagline.tagging.catalog.write import Catalog
 from tagline.tagging.formats.export import export
 
 SOMEBODY = 54_321  # a user who is neither root nor the one who runs the tests

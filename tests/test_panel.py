@@ -10,7 +10,7 @@ import fakes
 import pytest
 
 from tagline.experts.footage import Footage
-from tagline.experts.panel import Failed, Panel, UnknownExpert, build_expert, available_experts
+from tagline.experts.panel import Failed, Panel, UnknownExpert, available_experts, build_expert
 from tagline.experts.tags import Report
 
 

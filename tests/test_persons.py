@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 import seeing
 
-from tagline.experts.objects import ObjectExpert
-from tagline.experts.objects import PERSON_CLASSES, PersonExpert
+from tagline.experts.objects import PERSON_CLASSES, ObjectExpert, PersonExpert
 from tagline.experts.tags import Modality
 
 # Looked for, not imported: it must be imported the careful way.

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from torchvision.transforms._presets import VideoClassification
 
-from tagline.experts.vision.frames import Preparation, as_tensor, batched, frame_spans, end_with_video
 from tagline.experts.tags import Modality, Sighting, Tag
+from tagline.experts.vision.frames import Preparation, as_tensor, batched, end_with_video, frame_spans
 
 
 @settings(max_examples=100, deadline=None)

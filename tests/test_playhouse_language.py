@@ -6,15 +6,14 @@ from collections import Counter
 
 import pytest
 
-from tagline.benchmarks.playhouse.truth import card, user_tags, captions
-from tagline.benchmarks.playhouse.world import synonyms
-from tagline.benchmarks.playhouse.truth.events import events, texts
+from tagline.benchmarks.playhouse.draw.inventory import OBJECTS, SCENES
 from tagline.benchmarks.playhouse.draw.motions import MOTIONS
-from tagline.benchmarks.playhouse.draw.inventory import OBJECTS
-from tagline.benchmarks.playhouse.world.scenario import scenario
-from tagline.benchmarks.playhouse.draw.inventory import SCENES
-from tagline.benchmarks.playhouse.world.sentences import TOPICS
+from tagline.benchmarks.playhouse.truth import captions, card, user_tags
+from tagline.benchmarks.playhouse.truth.events import events, texts
 from tagline.benchmarks.playhouse.truth.truth import from_json, to_json, truth
+from tagline.benchmarks.playhouse.world import synonyms
+from tagline.benchmarks.playhouse.world.scenario import scenario
+from tagline.benchmarks.playhouse.world.sentences import TOPICS
 
 SEEDS = range(60)
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from tagline.benchmarks.cli.playhouse import playhouse
 from tagline.benchmarks.playhouse.render import video as render
 from tagline.benchmarks.playhouse.truth import sets
-from tagline.benchmarks.cli.playhouse import playhouse
 from tagline.benchmarks.playhouse.world.scenario import scenario
 
 

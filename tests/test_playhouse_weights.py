@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from tagline.benchmarks.quality import experts
 from tagline.benchmarks.cli.playhouse import playhouse
 from tagline.benchmarks.playhouse.render.video import render_video, video_spec
-from tagline.benchmarks.playhouse.world.scenario import SPLIT_BASES, scenario
+from tagline.benchmarks.playhouse.train import dataset, loop, recipes, thresholds
 from tagline.benchmarks.playhouse.truth.truth import visible_things
-from tagline.benchmarks.playhouse.train import thresholds, recipes, loop, dataset
-from tagline.experts.weights import registry
-from tagline.experts.panel import Panel, build_expert
+from tagline.benchmarks.playhouse.world.scenario import SPLIT_BASES, scenario
+from tagline.benchmarks.quality import experts
 from tagline.experts import storage
+from tagline.experts.panel import Panel, build_expert
 from tagline.experts.tags import Modality, Report, Tag
+from tagline.experts.weights import registry
 
 HELD_OUT = SPLIT_BASES["test"] + 700_000
 FOLDERS = sorted(path.parent.name for path in registry.PLAYHOUSE_FOLDER.glob("*/entry.json"))

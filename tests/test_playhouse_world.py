@@ -11,15 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tagline.benchmarks.playhouse.world import characters, scenario
 from tagline.benchmarks.playhouse.draw import inventory
-from tagline.benchmarks.playhouse.render import video, renderer
-from tagline.benchmarks.playhouse.truth import sets
+from tagline.benchmarks.playhouse.draw.appearance import PERSONS
 from tagline.benchmarks.playhouse.draw.drawing import Sketch
 from tagline.benchmarks.playhouse.draw.figures import Pose, figure
-from tagline.benchmarks.playhouse.draw.appearance import PERSONS
-from tagline.benchmarks.playhouse.draw.motions import MOTIONS, STILL, body_state
 from tagline.benchmarks.playhouse.draw.inventory import SCENES, backdrop
+from tagline.benchmarks.playhouse.draw.motions import MOTIONS, STILL, body_state
+from tagline.benchmarks.playhouse.render import renderer, video
+from tagline.benchmarks.playhouse.truth import sets
+from tagline.benchmarks.playhouse.world import characters, scenario
 
 SEEDS = range(300)
 # Version of the world, then the frames, the sound and the texts of seed 7.
@@ -125,14 +125,21 @@ def test_some_compositions_places_and_characters_appear_in_test_only() -> None:
     for seeds, allowed in ((SEEDS, False), (range(10_000_000, 10_000_100), False), (test, True)):
         shots = [shot for seed in seeds for shot in scenario.scenario(seed).shots]
         shy = {
-            character.name for kind in PERSONS for character in characters.characters(kind) if character.test_only
+            character.name
+            for kind in PERSONS
+            for character in characters.characters(kind)
+            if character.test_only
         }
         assert any(characters.test_only_place(shot.place) for shot in shots) == allowed
         assert bool({actor.name for shot in shots for actor in shot.actors} & shy) == allowed
 
 
 def test_names_of_places_and_characters_are_unique() -> None:
-    places = [characters.place_name(scene, place) for scene in SCENES for place in range(characters.PLACES_PER_SCENE)]
+    places = [
+        characters.place_name(scene, place)
+        for scene in SCENES
+        for place in range(characters.PLACES_PER_SCENE)
+    ]
     people = [character.name for kind in PERSONS for character in characters.characters(kind)]
     assert len(set(places)) == len(places)
     assert len(set(people)) == len(people)

@@ -12,13 +12,15 @@ import pytest
 from annotations import CSV, filmed, texts
 from click.testing import CliRunner
 
-from tagline.benchmarks.datasets import msrvtt, playhouse, playhouse as standin, webdataset
-from tagline.benchmarks.datasets.importer import import_dataset, prepared
+from tagline.benchmarks.datasets import msrvtt, playhouse, webdataset
+from tagline.benchmarks.datasets import playhouse as standin
 from tagline.benchmarks.datasets.dataset import BadAnnotations, Dataset, Item
+from tagline.benchmarks.datasets.importer import import_dataset, prepared
 from tagline.experts.tags import Modality
 from tagline.retrieval.cli.main import cli
-from tagline.tagging.catalog.write import Caption, Catalog
+from tagline.tagging.catalog.records import Caption
 from tagline.tagging.catalog.uploads import UPLOADER, upload_of, uploads
+from tagline.tagging.catalog.write import Catalog
 
 # -- shards ----------------------------------------------------------------------------------------------
 
@@ -258,8 +260,8 @@ def test_the_playhouse_brings_what_people_write_and_never_the_truth(tiny: Path, 
 def test_a_stand_in_for_msrvtt_goes_the_whole_way_to_what_training_reads(
     tiny: Path, tmp_path: Path, catalog: Catalog
 ) -> None:
-    from tagline.table.data import rows
     from tagline.table.config import TagChoice
+    from tagline.table.data import rows
 
     annotations, videos = standin.write_msrvtt_standin(tiny, tmp_path / "vtt")
     made = msrvtt.read(annotations)

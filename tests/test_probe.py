@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from filming import Film, shoot
 
-from tagline.experts.decode.decoder import Decoder
 from tagline.experts.decode import landlock, probe, sandbox, syscalls
+from tagline.experts.decode.decoder import Decoder
 from tagline.experts.footage import Sound, Uniform
 
 HERE = Path(__file__).parents[1]

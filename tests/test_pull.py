@@ -11,8 +11,7 @@ import pytest
 import torch
 from pull_world import CHECKPOINT, COMMIT, ENTRIES, REPOSITORY, STATE, entry, pickled
 
-from tagline.experts.weights import registry
-from tagline.experts.weights import fetch, pull
+from tagline.experts.weights import fetch, pull, registry
 
 
 def part(name: str = "state", file: str = "state.pth") -> Path:

@@ -13,11 +13,9 @@ from tagger_world import world
 from tagline.experts.weights import check
 from tagline.tagging.ranker import train as training
 from tagline.tagging.ranker.config import RankerConfig
-from tagline.tagging.ranker.model import contrastive_loss
 from tagline.tagging.ranker.data import TwoHopGraph, draw_negatives
-from tagline.tagging.ranker.model import NextVLAD
-from tagline.tagging.ranker.ranking import TrainedRanker
-from tagline.tagging.ranker.ranking import TagIndex
+from tagline.tagging.ranker.model import NextVLAD, contrastive_loss
+from tagline.tagging.ranker.ranking import TagIndex, TrainedRanker
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ import pytest
 from filming import Film, plain, shoot
 
 from tagline.experts.decode import packets, reader
-from tagline.experts.decode.reader import File, VideoReader, Rules
+from tagline.experts.decode.reader import File, Rules, VideoReader
 from tagline.experts.decode.sampling import ticks_of
 from tagline.experts.footage import Uniform
 

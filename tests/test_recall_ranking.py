@@ -9,7 +9,7 @@ from tagger_world import world
 from tagline.benchmarks.quality import recall_ranking
 from tagline.benchmarks.quality.fused_tags import precision, scores, with_frames
 from tagline.benchmarks.quality.taggers import TaggerData
-from tagline.tagging.generator.data import Example
+from tagline.tagging.ml.data import Example
 from tagline.tagging.ml.text_embedding import CharacterNgrams
 from tagline.tagging.neighbours.memory import TaggedVideo
 from tagline.tagging.neighbours.snapshot import LibrarySnapshot

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from tagline.benchmarks.registry import measurements, record as records
 from tagline.benchmarks import report
+from tagline.benchmarks.registry import measurements
+from tagline.benchmarks.registry import record as records
 from tagline.retrieval.cli.main import cli
 
 MACHINE = {"cpu": "a cpu", "cores": 2, "memory_gb": 8, "system": "Linux", "python": "3.11"}

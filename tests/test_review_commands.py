@@ -16,7 +16,8 @@ from sentences import assert_a_sentence
 from tagline.experts.tags import Modality
 from tagline.tagging.catalog.write import Catalog
 from tagline.tagging.cli.options import open_library
-from tagline.tagging.cli.tags import TimestampParam, show, tags
+from tagline.tagging.cli.show import show
+from tagline.tagging.cli.tags import TimestampParam, tags
 
 Run = Callable[..., Result]
 EVIL = "evil\x1b[2J\u202e<svg onload=alert(1)>.mp4"

@@ -13,22 +13,22 @@ from by_heart import assert_learns_by_heart
 from tagger_world import config, examples, world
 
 import tagging
-from tagline.tagging.ml.config import BadConfig, with_settings
-from tagline.tagging.ml.calibration import Calibration, fit_calibration
-from tagline.tagging.generator.config import TaggerConfig
-from tagline.tagging.generator.data import from_lists
-from tagline.tagging.ml.text_embedding import CharacterNgrams, embed_tags
-from tagline.tagging.generator.predict import predict, predict_all
-from tagline.tagging.generator.model import Tagger
-from tagline.tagging.generator.targets import learned_order
-from tagline.tagging.generator.saving import NotATagger, from_pretrained
-from tagline.tagging.generator.train import train
-from tagline.tagging.ml.tokenizer import TagTokenizer
-from tagline.tagging.ranker.model import binary
 from tagline.benchmarks.baselines import make_model, retriever_of
 from tagline.benchmarks.baselines.classifier import asymmetric_loss, best_threshold
 from tagline.benchmarks.baselines.config import BaselineConfig, as_baseline, as_baseline_run
 from tagline.benchmarks.baselines.openbook import NearestVideos
+from tagline.tagging.generator.config import TaggerConfig
+from tagline.tagging.generator.data import from_lists
+from tagline.tagging.generator.model import Tagger
+from tagline.tagging.generator.predict import predict, predict_all
+from tagline.tagging.generator.saving import NotATagger, from_pretrained
+from tagline.tagging.generator.targets import learned_order
+from tagline.tagging.generator.train import train
+from tagline.tagging.ml.calibration import Calibration, fit_calibration
+from tagline.tagging.ml.config import BadConfig, with_settings
+from tagline.tagging.ml.text_embedding import CharacterNgrams, embed_tags
+from tagline.tagging.ml.tokenizer import TagTokenizer
+from tagline.tagging.ranker.model import binary
 
 SIZES = {"frame_width": 4, "tag_width": 256, "width": 16, "heads": 2, "title_layers": 1, "hybrid_layers": 1,
          "prompt_layers": 1, "decoder_layers": 1, "dropout": 0.0, "prompts": 4, "target_words": 24,

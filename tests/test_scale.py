@@ -6,7 +6,16 @@ from dataclasses import replace
 
 import pytest
 
-from tagline.benchmarks.speed.scale import Costs, IndexLayout, Machines, Prices, breaks_first, on_gpu, plan, simulate
+from tagline.benchmarks.speed.scale import (
+    Costs,
+    IndexLayout,
+    Machines,
+    Prices,
+    breaks_first,
+    on_gpu,
+    plan,
+    simulate,
+)
 
 COSTS = Costs(read=1.0, other=0.5, cpu={"object": 2.0, "screen": 2.5}, vectors=10, dimensions=100)
 MACHINES = Machines(nodes=4, cpus=8, gpus=0, mtbf_hours=1e9, in_hand=32)

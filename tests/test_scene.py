@@ -10,9 +10,18 @@ import pytest
 import seeing
 
 from tagline.benchmarks.fixtures import random_weights
-from tagline.experts.scene import ImageClassifier, SceneExpert, SceneSettings, joint_scores, classifier_preparation, label_matrix, readable_label, save_classifier
-from tagline.experts.vision.frames import Preparation
 from tagline.experts.base import labels
+from tagline.experts.scene import (
+    ImageClassifier,
+    SceneExpert,
+    SceneSettings,
+    classifier_preparation,
+    joint_scores,
+    label_matrix,
+    readable_label,
+    save_classifier,
+)
+from tagline.experts.vision.frames import Preparation
 
 
 @pytest.fixture(scope="module")

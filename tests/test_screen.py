@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 from tagline.experts import screen
 from tagline.experts.footage import Facts, Footage, View
 from tagline.experts.panel import Expert, build_expert
-from tagline.experts.screen import ScreenExpert, same_line, clean_line, merge_readings, shorten, block_means
+from tagline.experts.screen import ScreenExpert, block_means, clean_line, merge_readings, same_line, shorten
 from tagline.experts.tags import Modality, Sighting
 
 SIZE = (640, 360)  # width, height

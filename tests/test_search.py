@@ -12,7 +12,9 @@ from click.testing import CliRunner, Result
 
 from tagline.experts.tags import Modality
 from tagline.retrieval.cli.main import cli
-from tagline.retrieval.query.search import Filters, query_words, search
+from tagline.retrieval.query.hits import Filters
+from tagline.retrieval.query.lexical import query_words
+from tagline.retrieval.query.search import search
 from tagline.tagging.catalog.write import Catalog
 
 VIDEOS: dict[str, dict[str, Any]] = {

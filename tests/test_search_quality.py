@@ -9,11 +9,11 @@ import fakes
 import pytest
 from test_searcher import searcher, world
 
-from tagline.benchmarks.quality import search as measured
 from tagline.benchmarks.playhouse.world import synonyms
 from tagline.benchmarks.playhouse.world.sentences import TOPICS
+from tagline.benchmarks.quality import search as measured
 from tagline.retrieval.query.hits import Hit
-from tagline.tagging.catalog.write import Caption
+from tagline.tagging.catalog.records import Caption
 
 
 @pytest.mark.parametrize(

@@ -13,16 +13,17 @@ import pytest
 from shaking import shaken
 
 from tagline.experts.tags import Embedding, Modality
-from tagline.retrieval.tune import tune
-from tagline.retrieval.query.parse import parse
-from tagline.retrieval.tune.probe_queries import caption_queries, tag_queries, unanswerable_queries
-from tagline.retrieval.query.hits import Filters
-from tagline.retrieval.index.update import Level, pack
-from tagline.retrieval.query.params import FEATURES, SearchParams, defaults, read, write
-from tagline.retrieval.query.search import answer, search
+from tagline.retrieval.index.base import Level, pack
 from tagline.retrieval.query.candidates import Searcher
+from tagline.retrieval.query.hits import Filters
+from tagline.retrieval.query.params import FEATURES, SearchParams, defaults, read, write
+from tagline.retrieval.query.parse import parse
+from tagline.retrieval.query.search import answer, search
+from tagline.retrieval.tune import tune
+from tagline.retrieval.tune.probe_queries import caption_queries, tag_queries, unanswerable_queries
 from tagline.tagging.catalog import vectors as embeddings
-from tagline.tagging.catalog.write import Caption, Catalog
+from tagline.tagging.catalog.records import Caption
+from tagline.tagging.catalog.write import Catalog
 
 DIMENSIONS = 64
 ALIKE = {"puppy": "dog", "seaside": "beach"}  # what the stand-in knows beyond the letters
@@ -346,9 +347,7 @@ def test_the_bank_is_left_out_where_it_finds_no_more(tmp_path: Path, monkeypatch
 def test_a_bank_helps_if_videos_are_found_sooner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = world(tmp_path)
     queries = caption_queries(made)[:8]
-    monkeypatch.setattr(
-        tune, "candidates_of", lambda catalog, searcher, queries, hubs: [hubs] * len(queries)
-    )
+    monkeypatch.setattr(tune, "candidates_of", lambda catalog, searcher, queries, hubs: [hubs] * len(queries))
     monkeypatch.setattr(tune, "fit_weights", lambda looked, queries: None)
     for better, told in ((0.9, True), (0.5, False)):
         monkeypatch.setattr(

@@ -18,7 +18,7 @@ from sheets import ANNA, CAT, DOG, EVERY, HASH, LOSSLESS, nasty, one, sheet, she
 
 from tagline.experts.tags import Modality, Sighting, Tag, Word
 from tagline.tagging.formats import coco, csvs, jsons, merging, nfo, parquet, transcript, webvtt
-from tagline.tagging.formats.sheet import VideoExport, BadFile
+from tagline.tagging.formats.sheet import BadFile, VideoExport
 from tagline.tagging.vocabulary import clean
 
 

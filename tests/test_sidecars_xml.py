@@ -15,7 +15,7 @@ from sheets import ANNA, CAT, DOG, HASH, one, sheet, sheets
 
 from tagline.experts.tags import Modality
 from tagline.tagging.formats import csvs, jsons, nfo, safexml, webvtt, xmp
-from tagline.tagging.formats.sheet import VideoExport, BadFile
+from tagline.tagging.formats.sheet import BadFile, VideoExport
 
 # ---- XMP
 

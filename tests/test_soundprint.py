@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from tagline.experts.footage import Footage
-from tagline.experts.sound import BANDS, VECTOR_SIZE, SoundExpert, log_mel, describe_sound
 from tagline.experts.panel import Expert
+from tagline.experts.sound import BANDS, VECTOR_SIZE, SoundExpert, describe_sound, log_mel
 
 RATE = 16_000
 

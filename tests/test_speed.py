@@ -10,8 +10,8 @@ from click.testing import CliRunner
 
 from tagline.benchmarks import report
 from tagline.benchmarks.speed import floors
-from tagline.benchmarks.speed.stages import draw
 from tagline.benchmarks.speed.parts import StageTiming
+from tagline.benchmarks.speed.stages import draw
 from tagline.retrieval.cli.main import cli
 
 

@@ -11,14 +11,15 @@ import numpy as np
 import torch
 from test_generator import SMALL, TAGS
 
-from tagline.tagging.generator.config import TaggerConfig
-from tagline.tagging.generator.data import TaggerCollator, Example
-from tagline.tagging.ml.text_embedding import embed_tags
-from tagline.tagging.generator.model import Tagger, TaggingModel
-from tagline.tagging.generator.init import word_meanings, init_frames, init_words
-from tagline.tagging.ml.tokenizer import TagTokenizer
 from tagline.benchmarks.baselines.classifier import TagClassifier
 from tagline.benchmarks.baselines.config import as_baseline
+from tagline.tagging.generator.config import TaggerConfig
+from tagline.tagging.generator.data import TaggerCollator
+from tagline.tagging.generator.init import init_frames, init_words, word_meanings
+from tagline.tagging.generator.model import Tagger, TaggingModel
+from tagline.tagging.ml.data import Example
+from tagline.tagging.ml.text_embedding import embed_tags
+from tagline.tagging.ml.tokenizer import TagTokenizer
 
 NAMES = ["dog", "beach", "guitar", "kitchen", "mountain", "football", "singer", "automobile"]
 
@@ -53,7 +54,7 @@ def test_prompts_begin_near_the_words_of_the_title() -> None:
     make = TaggerCollator(model.settings, words, NAMES)
     blank = np.zeros((1, SMALL.frame_width), np.float32)
     with torch.no_grad():
-        seen = model.eval().see(make.batch([Example(name, name, name, (name,), blank) for name in NAMES]))
+        seen = model.eval().encode(make.batch([Example(name, name, name, (name,), blank) for name in NAMES]))
         tags = torch.nn.functional.normalize(model.tag_vectors[:-1], dim=1)
         near = torch.nn.functional.normalize(seen.prompts, dim=2).mean(1) @ tags.T  # [titles, tags]
     near = near - near.mean(0)  # some tags are near to everything

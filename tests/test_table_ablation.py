@@ -13,16 +13,17 @@ import pytest
 import seeing
 
 from tagline.benchmarks.fixtures import playhouse_set, random_weights
-from tagline.benchmarks.quality import table_ablation
-from tagline.benchmarks.speed import table_training
 from tagline.benchmarks.playhouse.render.video import video_spec
 from tagline.benchmarks.playhouse.truth.truth import Truth, truth
+from tagline.benchmarks.quality import table_ablation
 from tagline.benchmarks.quality.table_ablation import ROWS, measure
+from tagline.benchmarks.speed import table_training
 from tagline.experts.tags import Modality, Report, Tag
 from tagline.table.model import Table
 from tagline.table.saving import from_pretrained
 from tagline.table.train import initial_weights
-from tagline.tagging.catalog.write import Catalog, Look, Place
+from tagline.tagging.catalog.records import Look, Place
+from tagline.tagging.catalog.write import Catalog
 
 SEEDS = {"train": range(6), "val": range(10_000_000, 10_000_002), "test": range(20_000_000, 20_000_004)}
 

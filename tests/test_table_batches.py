@@ -13,11 +13,24 @@ from hypothesis import strategies as st
 from table_fakes import EOS, SOS, tiny
 
 from tagline.experts.tags import Modality, Report, Tag
-from tagline.table.data import TableDataset, Row, Tokenizer, VideoBatchSampler, split_validation, collate, frame_key, pad_frames, rows, tag_text, texts_of
 from tagline.table.config import TagChoice
+from tagline.table.data import (
+    Row,
+    TableDataset,
+    Tokenizer,
+    VideoBatchSampler,
+    collate,
+    frame_key,
+    pad_frames,
+    rows,
+    split_validation,
+    tag_text,
+    texts_of,
+)
 from tagline.table.frame_cache import FramesInMemory
 from tagline.table.objective import IGNORE_INDEX, mask_words
-from tagline.tagging.catalog.write import Caption, Catalog, Look, Place
+from tagline.tagging.catalog.records import Caption, Look, Place
+from tagline.tagging.catalog.write import Catalog
 
 
 def tag(text: str, modality: str, score: float, start: float = 0.0) -> Tag:

@@ -18,7 +18,8 @@ from tagline.experts.tags import Modality, Report, Tag
 from tagline.table.cli import train
 from tagline.table.evaluate import evaluate_library
 from tagline.table.saving import from_pretrained
-from tagline.tagging.catalog.write import Caption, Catalog, Look, Place
+from tagline.tagging.catalog.records import Caption, Look, Place
+from tagline.tagging.catalog.write import Catalog
 
 SMALL = {
     "weights": "null",

@@ -7,7 +7,8 @@ import json
 import pytest
 
 from tagline.table import config
-from tagline.table.config import BadConfig, TableConfig, ModelConfig, TagChoice, as_dict, with_settings, from_dict, preset
+from tagline.table.config import ModelConfig, TableConfig, TagChoice, preset, with_settings
+from tagline.tagging.ml.config import BadConfig, as_dict, from_dict
 
 
 @pytest.mark.parametrize("name", config.presets())

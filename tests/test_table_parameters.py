@@ -12,8 +12,9 @@ from open_clip.model import CLIP
 from safetensors.torch import save_file
 from table_fakes import TINY, batch, model, pictures, sentences, tiny
 
-from tagline.table.config import BadConfig, preset
+from tagline.table.config import preset
 from tagline.table.model import Table
+from tagline.tagging.ml.config import BadConfig
 
 # -- parameters --------------------------------------------------------------------------------------
 

@@ -11,8 +11,8 @@ from PIL import Image
 from table_fakes import model, pictures
 
 from tagline.table.data import Tokenizer
-from tagline.table.config import BadConfig
 from tagline.table.rollout import Rollout, draw_strip, rollout
+from tagline.tagging.ml.config import BadConfig
 
 FRAMES = pictures(1)[0].numpy()
 

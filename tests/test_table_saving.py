@@ -13,9 +13,10 @@ from table_fakes import model, pictures
 
 from tagline.experts.weights import check
 from tagline.table import saving
+from tagline.table.config import TagChoice
 from tagline.table.data import Tokenizer
-from tagline.table.config import BadConfig, TagChoice
 from tagline.table.saving import NotAModel, from_pretrained, save_pretrained
+from tagline.tagging.ml.config import BadConfig
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ import torch
 from table_fakes import model, pictures
 
 from tagline.benchmarks.playhouse.train.towers import train_tokenizer as learn
-from tagline.table.config import BadConfig
 from tagline.table.saving import from_pretrained, save_pretrained
 from tagline.table.tokenizer import Tokenizer
+from tagline.tagging.ml.config import BadConfig
 
 TEXTS = ["a dog runs on the beach", "two dogs", "a girl is jumping"] * 3
 

@@ -15,14 +15,16 @@ from processes import pair, program, read_losses
 from table_world import TOPICS, config, data, losses, run, world
 
 from tagline.table import saving
-from tagline.table.config import BadConfig, without_tags
+from tagline.table.config import without_tags
+from tagline.table.data import TrainingData
 from tagline.table.evaluate import embed_videos, evaluate_model
 from tagline.table.frame_cache import FramesInMemory
 from tagline.table.model import Table
 from tagline.table.objective import contrastive
 from tagline.table.tokenizer import Tokenizer
-from tagline.table.train import TrainingData, TrainedTable, load_training_data, train
-from tagline.table.train import COMPLETE, NonFinite
+from tagline.table.train import TrainedTable, load_training_data, train
+from tagline.tagging.ml.config import BadConfig
+from tagline.tagging.ml.trainer import COMPLETE, NonFinite
 
 
 @pytest.fixture(scope="module")
@@ -185,7 +187,8 @@ def test_a_catalog_is_loaded_without_its_test_split(tmp_path: Path, monkeypatch:
     import tagline.experts.decode.decoder
     from tagline.experts.footage import Unreadable
     from tagline.table.frame_cache import FrameCache
-    from tagline.tagging.catalog.write import Caption, Catalog, Place
+    from tagline.tagging.catalog.records import Caption, Place
+    from tagline.tagging.catalog.write import Catalog
 
     class Decoder:
         def __init__(self, jobs: int | None = None) -> None:

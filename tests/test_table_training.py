@@ -14,11 +14,11 @@ from filming import Film, shoot
 
 from tagline.benchmarks.baselines import clip4clip_training
 from tagline.benchmarks.fixtures import random_weights
-from tagline.benchmarks.speed import table_training
 from tagline.benchmarks.playhouse.render.video import video_spec
 from tagline.benchmarks.playhouse.truth.truth import truth
-from tagline.table.data import Row
+from tagline.benchmarks.speed import table_training
 from tagline.table.config import TableConfig, TableTrainConfig
+from tagline.table.data import Row
 from tagline.table.model import Table
 from tagline.table.objective import contrastive
 from tagline.table.tokenizer import Tokenizer

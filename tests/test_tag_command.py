@@ -22,9 +22,9 @@ from sentences import assert_a_sentence
 from tagline.benchmarks.fixtures import stub_experts
 from tagline.benchmarks.robustness.kill9 import make_video
 from tagline.retrieval.cli.main import cli
-from tagline.tagging.cli import progress as shown
 from tagline.tagging.catalog.write import Catalog
-from tagline.tagging.pipeline.run import Progress
+from tagline.tagging.cli import progress as shown
+from tagline.tagging.pipeline.progress import Progress
 from tagline.tagging.printable import safe
 
 ROOT = Path(__file__).parent.parent

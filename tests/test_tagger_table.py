@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import seeing
 
-from tagline.benchmarks.fixtures import playhouse_set, rendered_frames, random_weights
-from tagline.benchmarks.quality import taggers
+from tagline.benchmarks.fixtures import playhouse_set, random_weights, rendered_frames
 from tagline.benchmarks.playhouse.render import video
+from tagline.benchmarks.quality import taggers
 from tagline.benchmarks.quality.tagger_table import ABLATIONS, ablation, measure
-from tagline.tagging.generator.config import BadConfig, load_preset
-from tagline.tagging.generator.data import Example
+from tagline.tagging.generator.config import load_preset
+from tagline.tagging.ml.config import BadConfig
+from tagline.tagging.ml.data import Example
 
 TINY = {"width": 16, "heads": 2, "title_layers": 1, "hybrid_layers": 1, "prompt_layers": 1,
         "decoder_layers": 1, "prompts": 4, "frames": 4, "language": "letters", "batch": 8}  # fmt: skip

@@ -28,7 +28,9 @@ def test_the_loss_is_infonce_both_ways() -> None:
     )
     logits = 7.0 * vectors[:3].numpy() @ vectors[3:].numpy().T
     rows = [-np.log(np.exp(one[i, i]) / np.exp(one[i]).sum()) for one in (logits, logits.T) for i in range(3)]
-    assert float(distilled_text.info_nce(vectors, torch.tensor(7.0))) == pytest.approx(np.mean(rows), abs=1e-5)
+    assert float(distilled_text.info_nce(vectors, torch.tensor(7.0))) == pytest.approx(
+        np.mean(rows), abs=1e-5
+    )
 
 
 def vectors_of(folder: Path, texts: list[str]) -> torch.Tensor:

@@ -9,7 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tagline.experts.tags import HUMAN_SOURCE, Modality, Tag
-from tagline.tagging.cli.timeline import PLAIN, Lane, TimelineSymbols, axis, bars, display_width, clock, fit_width, lanes, timeline
+from tagline.tagging.cli.timeline import (
+    PLAIN,
+    Lane,
+    TimelineSymbols,
+    axis,
+    bars,
+    clock,
+    display_width,
+    fit_width,
+    lanes,
+    timeline,
+)
 
 DOG = Tag("dog", Modality.OBJECT, 0.9, 10.0, 20.0, "object", 12.0)
 signs = TimelineSymbols()

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sounds import music, noise, read_sound, silence, tone
 
+from tagline.experts.asr.vad import SCAN_SAMPLES, Segment, VoiceActivity, finite_only, join_segments
 from tagline.experts.footage import SOUND_RATE
-from tagline.experts.asr.vad import SCAN_SAMPLES, Segment, VoiceActivity, join_segments, finite_only
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from filming import Film
 from pages import VIDEOS, World
 
 from tagline.retrieval.web.api.cache import MediaCache
-from tagline.tagging.pipeline.run import only_writer
+from tagline.tagging.catalog.lock import only_writer
 
 
 @pytest.fixture

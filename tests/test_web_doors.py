@@ -328,7 +328,16 @@ def test_serve_prints_one_line_and_ends_with_ctrl_c(tmp_path: Path) -> None:
     with fakes.library(tmp_path, {"a.mp4": {}}):
         pass
     with subprocess.Popen(
-        [sys.executable, "-m", "tagline.retrieval.cli.main", "serve", "--library", str(tmp_path), "--port", "0"],
+        [
+            sys.executable,
+            "-m",
+            "tagline.retrieval.cli.main",
+            "serve",
+            "--library",
+            str(tmp_path),
+            "--port",
+            "0",
+        ],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -8,8 +8,8 @@ import pages
 import pytest
 
 from tagline.retrieval.web.api.contract import openapi
-from tagline.retrieval.web.api.schemas import SCHEMAS
 from tagline.retrieval.web.api.routes import ROUTES
+from tagline.retrieval.web.api.schemas import SCHEMAS
 
 schemathesis = pytest.importorskip("schemathesis")
 hypothesis = pytest.importorskip("hypothesis")

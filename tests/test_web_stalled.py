@@ -19,8 +19,8 @@ import fakes
 import pages
 import pytest
 
-from tagline.retrieval.web.api import media
 from tagline.retrieval.web import server
+from tagline.retrieval.web.api import media
 from tagline.retrieval.web.api.contract import Problem
 from tagline.retrieval.web.api.media import Streams
 from tagline.tagging.catalog.write import Catalog

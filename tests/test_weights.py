@@ -14,10 +14,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from tagline.experts import panel
+from tagline.experts import panel, storage
 from tagline.experts.weights import registry
-from tagline.experts import storage
-from tagline.experts.weights.registry import WeightsEntry, WeightsChanged, WeightsMissing, WeightsRefused
+from tagline.experts.weights.registry import WeightsChanged, WeightsEntry, WeightsMissing, WeightsRefused
 
 COMMIT = "a" * 40
 

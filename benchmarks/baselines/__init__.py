@@ -9,13 +9,13 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from tagline.tagging.generator.config import TaggerConfig
-from tagline.tagging.generator.data import Example
-from tagline.tagging.generator.model import Tagger, TaggingModel
-from tagline.tagging.ml.tokenizer import TagTokenizer
 from tagline.benchmarks.baselines.classifier import TagClassifier
 from tagline.benchmarks.baselines.config import BaselineConfig
-from tagline.benchmarks.baselines.openbook import OpenBook, NearestVideos
+from tagline.benchmarks.baselines.openbook import NearestVideos, OpenBook
+from tagline.tagging.generator.config import TaggerConfig
+from tagline.tagging.generator.model import Tagger, TaggingModel
+from tagline.tagging.ml.data import Example
+from tagline.tagging.ml.tokenizer import TagTokenizer
 
 
 def make_model(

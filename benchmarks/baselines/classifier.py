@@ -9,14 +9,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tagline.tagging.generator.data import TaggerCollator, Example, Said
+from tagline.benchmarks.baselines.config import BaselineConfig
+from tagline.tagging.generator.data import Said, TaggerCollator
 from tagline.tagging.generator.decoding import Decoding
-from tagline.tagging.generator.encoder import TaggerBatch, HybridEncoder, EncodedBatch
+from tagline.tagging.generator.encoder import EncodedBatch, HybridEncoder, TaggerBatch
 from tagline.tagging.generator.layers import init_weights
 from tagline.tagging.generator.model import TaggingModel
+from tagline.tagging.ml.data import Example
 from tagline.tagging.ml.tokenizer import TagTokenizer
 from tagline.tagging.ranker.model import binary
-from tagline.benchmarks.baselines.config import BaselineConfig
 
 FITTED = 256  # validation videos at once, where the threshold is fitted
 
@@ -54,7 +55,7 @@ class TagClassifier(TaggingModel):
         # From which probability a tag is said; fitted after training, on validation.
         self.register_buffer("threshold", torch.tensor(0.5))
 
-    def see(self, batch: TaggerBatch) -> EncodedBatch:
+    def encode(self, batch: TaggerBatch) -> EncodedBatch:
         features, mask = self.encoder(batch)
         return EncodedBatch(features, mask, features.new_zeros(len(batch), 0, self.settings.tag_width))
 
@@ -65,7 +66,7 @@ class TagClassifier(TaggingModel):
 
     def losses(self, batch: TaggerBatch) -> dict[str, Tensor]:
         assert batch.tags is not None, "training needs tags"
-        logits = self.head(self.see(batch).features[:, 0])
+        logits = self.head(self.encode(batch).features[:, 0])
         targets = torch.zeros_like(logits)
         for row, own in enumerate(batch.tags):
             targets[row, own] = 1.0
@@ -93,7 +94,7 @@ class TagClassifier(TaggingModel):
         for start in range(0, len(examples), FITTED):
             some = make.batch(examples[start : start + FITTED]).to(self.threshold.device)
             assert some.tags is not None
-            parts.append(self.probabilities(self.see(some)).cpu().numpy())
+            parts.append(self.probabilities(self.encode(some)).cpu().numpy())
             own = np.zeros_like(parts[-1], dtype=bool)
             for row, numbers in enumerate(some.tags):
                 own[row, numbers.cpu().numpy()] = True

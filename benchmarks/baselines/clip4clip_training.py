@@ -23,8 +23,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 if TYPE_CHECKING:
-    from tagline.table.data import Row
     from tagline.table.config import TableConfig
+    from tagline.table.data import Row
     from tagline.table.model import Table
     from tagline.table.tokenizer import Tokenizer
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from tagline.tagging.generator.config import TaggerConfig, TaggerRunConfig
 from tagline.tagging.ml.config import BadConfig, as_dict, from_dict, one_of
-from tagline.tagging.generator.config import TaggerRunConfig, TaggerConfig
 
 # bin and asl: one yes or no a tag; open-book: words that may be copied from the tags of similar videos.
 METHODS = ("bin", "asl", "open-book")

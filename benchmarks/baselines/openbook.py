@@ -16,12 +16,11 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from tagline.tagging.generator.layers import CopyingDecoder
-from tagline.tagging.generator.data import Example
-from tagline.tagging.generator.encoder import TaggerBatch, EncodedBatch
-from tagline.tagging.ml.text_embedding import CharacterNgrams
-from tagline.tagging.generator.layers import CrossAttentionCache
+from tagline.tagging.generator.encoder import EncodedBatch, TaggerBatch
+from tagline.tagging.generator.layers import CopyingDecoder, CrossAttentionCache
 from tagline.tagging.generator.model import Tagger
+from tagline.tagging.ml.data import Example
+from tagline.tagging.ml.text_embedding import CharacterNgrams
 
 Vectors = npt.NDArray[np.float32]
 
@@ -35,15 +34,17 @@ class OpenBook(Tagger):
     def needs_retriever(self) -> bool:
         return True
 
-    def see(self, batch: TaggerBatch) -> EncodedBatch:
+    def encode(self, batch: TaggerBatch) -> EncodedBatch:
         assert batch.retrieved is not None, "open-book needs the tags of similar videos"
-        return super().see(batch)
+        return super().encode(batch)
 
-    def hold(
+    def cross_attention_cache(
         self, seen: EncodedBatch, order: Tensor | None = None, visible: Tensor | None = None
     ) -> CrossAttentionCache:
         return replace(
-            super().hold(seen, order, visible), hints=seen.retrieved, hint_mask=seen.retrieved_mask
+            super().cross_attention_cache(seen, order, visible),
+            source_words=seen.retrieved,
+            source_mask=seen.retrieved_mask,
         )
 
 

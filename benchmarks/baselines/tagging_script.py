@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from tagline.experts.footage import Windows
-from tagline.experts.vision.frames import frame_spans, top_classes, end_with_video
 from tagline.experts.tags import Modality, Sighting, Tag, Word, to_spans
+from tagline.experts.vision.frames import end_with_video, frame_spans, top_classes
 
 BOXES = ("object", "person")
 

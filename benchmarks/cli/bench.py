@@ -6,7 +6,9 @@ import json
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
 import click
+
 from tagline.benchmarks.registry import record as records
 
 if TYPE_CHECKING:
@@ -126,8 +128,8 @@ def run(
 def _record(name: str, options: dict[str, str]) -> dict[str, Any]:
     """What is not there yet is said in a sentence."""
     from tagline.experts.weights.registry import WeightsMissing
-    from tagline.tagging.ml.config import BadConfig
     from tagline.tagging.catalog.schema import CatalogError
+    from tagline.tagging.ml.config import BadConfig
 
     try:
         return records.run(name, options)
@@ -141,7 +143,7 @@ def _study(name: str, library: str | None, options: dict[str, str], out: Path | 
     """Mistakes and mishaps end in a sentence."""
     from tagline.benchmarks.papers.runs import run_study as run_study
     from tagline.experts.weights.registry import WeightsMissing
-    from tagline.tagging.catalog.write import CatalogError
+    from tagline.tagging.catalog.schema import CatalogError
     from tagline.tagging.ml.config import BadConfig
     from tagline.tagging.ml.trainer import NonFinite, to_stderr
 

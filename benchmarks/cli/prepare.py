@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tagline.tagging.printable import safe
 from tagline.tagging.cli.output import emit, to_json
+from tagline.tagging.printable import safe
 
 if TYPE_CHECKING:
+    from tagline.benchmarks.datasets.dataset import Dataset, PublishedCount
     from tagline.benchmarks.datasets.importer import DatasetImport
-    from tagline.benchmarks.datasets.dataset import PublishedCount, Dataset
 
 # Those of the second line have their annotations beside the videos unless told otherwise.
 NAMES = ("msrvtt", "msvd", "lsmdc", "didemo", "create", "pexel")
@@ -90,7 +90,8 @@ def _import(dataset: Dataset, videos: Path, library: str | None) -> DatasetImpor
 
     from tagline.benchmarks.datasets.importer import import_dataset
     from tagline.tagging.catalog import location
-    from tagline.tagging.catalog.write import Catalog, CatalogError
+    from tagline.tagging.catalog.schema import CatalogError
+    from tagline.tagging.catalog.write import Catalog
     from tagline.tagging.cli.output import console
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())

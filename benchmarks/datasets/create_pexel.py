@@ -14,15 +14,18 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
-from tagline.benchmarks.datasets.plain import items_of
-from tagline.benchmarks.datasets.dataset import BadAnnotations, PublishedCount, Dataset, Item, text_of
-from tagline.benchmarks.datasets.documents import AnnotationFile, Annotations, parsed
-from tagline.tagging.printable import safe
-from collections.abc import Iterator
-from pathlib import Path
-from tagline.benchmarks.datasets.dataset import PICTURES, BadAnnotations, Dataset
-from tagline.benchmarks.datasets.documents import AnnotationFile, Annotations
 
+from tagline.benchmarks.datasets.dataset import (
+    PICTURES,
+    BadAnnotations,
+    Dataset,
+    Item,
+    PublishedCount,
+    text_of,
+)
+from tagline.benchmarks.datasets.documents import AnnotationFile, Annotations, parsed
+from tagline.benchmarks.datasets.plain import items_of
+from tagline.tagging.printable import safe
 
 CALL = re.compile(r"\s*\w+\s*\((.*)\)\s*;?\s*", re.DOTALL)
 

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tagline.tagging.printable import safe
 from tagline.tagging.catalog.records import Caption
 from tagline.tagging.pipeline.walk import ENDINGS
+from tagline.tagging.printable import safe
 
 PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 SPLITS = {

@@ -18,10 +18,19 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from tagline.benchmarks.datasets.dataset import BadAnnotations, PublishedCount, Dataset, Item, clean_split, rows_of, some_names, text_of
+from tagline.benchmarks.datasets.dataset import (
+    BadAnnotations,
+    Dataset,
+    Item,
+    PublishedCount,
+    clean_split,
+    rows_of,
+    some_names,
+    text_of,
+)
 from tagline.benchmarks.datasets.documents import AnnotationFile, Annotations
-from tagline.tagging.printable import safe
 from tagline.tagging.catalog.records import Caption
+from tagline.tagging.printable import safe
 
 STEP = 5.0  # seconds
 MOST_STEPS = 100  # a genuine video has six at most: beyond 30 seconds none is used

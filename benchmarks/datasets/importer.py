@@ -15,12 +15,12 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePath
 
 from tagline.benchmarks.datasets.dataset import Dataset, Item, some_names
-from tagline.tagging.catalog.write import Catalog
-from tagline.tagging.printable import safe
 from tagline.tagging.catalog.records import Caption, Place
 from tagline.tagging.catalog.uploads import Upload, put_upload
-from tagline.tagging.vocabulary import clean
+from tagline.tagging.catalog.write import Catalog
 from tagline.tagging.pipeline.walk import Walk, content_hash
+from tagline.tagging.printable import safe
+from tagline.tagging.vocabulary import clean
 
 LONGEST_CAPTION, LONGEST_TITLE = 10_000, 1_000  # characters, as the catalog keeps them
 BATCH = 200  # videos in one transaction

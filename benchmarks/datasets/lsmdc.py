@@ -12,10 +12,17 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tagline.benchmarks.datasets.dataset import BadAnnotations, PublishedCount, Dataset, Item, some_names, split_counts
+from tagline.benchmarks.datasets.dataset import (
+    BadAnnotations,
+    Dataset,
+    Item,
+    PublishedCount,
+    some_names,
+    split_counts,
+)
 from tagline.benchmarks.datasets.documents import AnnotationFile, Annotations
-from tagline.tagging.printable import safe
 from tagline.tagging.catalog.records import Caption
+from tagline.tagging.printable import safe
 
 LISTS = {
     "train": ("LSMDC16_annos_training.csv",),

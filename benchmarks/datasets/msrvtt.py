@@ -15,10 +15,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tagline.benchmarks.datasets.dataset import BadAnnotations, PublishedCount, Dataset, Item, clean_split, rows_of, seconds, some_names, split_counts, text_of
+from tagline.benchmarks.datasets.dataset import (
+    BadAnnotations,
+    Dataset,
+    Item,
+    PublishedCount,
+    clean_split,
+    rows_of,
+    seconds,
+    some_names,
+    split_counts,
+    text_of,
+)
 from tagline.benchmarks.datasets.documents import AnnotationFile, Annotations
-from tagline.tagging.printable import safe
 from tagline.tagging.catalog.records import Caption
+from tagline.tagging.printable import safe
 
 VARIANTS = ("1k-A", "7k", "full")
 TRAIN_LIST = {"1k-A": "MSRVTT_train.9k.csv", "7k": "MSRVTT_train.7k.csv"}

@@ -10,10 +10,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tagline.benchmarks.datasets.dataset import BadAnnotations, PublishedCount, Dataset, Item, some_names, split_counts, text_of
+from tagline.benchmarks.datasets.dataset import (
+    BadAnnotations,
+    Dataset,
+    Item,
+    PublishedCount,
+    some_names,
+    split_counts,
+    text_of,
+)
 from tagline.benchmarks.datasets.documents import Annotations
-from tagline.tagging.printable import safe
 from tagline.tagging.catalog.records import Caption
+from tagline.tagging.printable import safe
 
 LISTS = {"train": "train_list.txt", "val": "val_list.txt", "test": "test_list.txt"}
 

@@ -19,10 +19,19 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from tagline.benchmarks.datasets.dataset import BadAnnotations, PublishedCount, Dataset, Item, clean_split, seconds, split_counts, text_of
+from tagline.benchmarks.datasets.dataset import (
+    BadAnnotations,
+    Dataset,
+    Item,
+    PublishedCount,
+    clean_split,
+    seconds,
+    split_counts,
+    text_of,
+)
 from tagline.benchmarks.datasets.documents import Annotations
-from tagline.tagging.printable import safe
 from tagline.tagging.catalog.records import Caption
+from tagline.tagging.printable import safe
 
 NAMES = ("captions.csv", "captions.jsonl", "captions.json", "captions.tsv")
 COLUMNS = {

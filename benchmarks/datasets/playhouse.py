@@ -6,19 +6,27 @@ of the catalog, so that nothing that is measured can have read it.
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-from tagline.benchmarks.datasets.dataset import BadAnnotations, PublishedCount, Dataset, Item, clean_split, seconds, split_counts
-from tagline.benchmarks.datasets.documents import AnnotationFile
-from tagline.tagging.printable import safe
-from tagline.tagging.catalog.records import Caption
 import csv
 import json
 import os
 import shutil
+from pathlib import Path
+from typing import Any
+
+from tagline.benchmarks.datasets.dataset import (
+    BadAnnotations,
+    Dataset,
+    Item,
+    PublishedCount,
+    clean_split,
+    seconds,
+    split_counts,
+)
+from tagline.benchmarks.datasets.documents import AnnotationFile
 from tagline.benchmarks.datasets.importer import FilesByName
 from tagline.benchmarks.datasets.msrvtt import TEST_LIST, TRAIN_LIST
-from tagline.benchmarks.datasets.dataset import BadAnnotations
+from tagline.tagging.catalog.records import Caption
+from tagline.tagging.printable import safe
 
 
 def read(where: Path) -> Dataset:
@@ -72,7 +80,7 @@ def write_msrvtt_standin(rendered: Path, folder: Path) -> tuple[Path, Path]:
     test_list: list[tuple[str, ...]] = []
     train_list: list[tuple[str, ...]] = []
     content: dict[str, list[dict[str, object]]] = {"videos": [], "sentences": []}
-    for number, item in enumerate(playhouse.read(rendered).items):
+    for number, item in enumerate(read(rendered).items):
         key, place = f"video{number}", files.of(item)
         if place is None:
             raise BadAnnotations(f"{safe(rendered / item.key)} is not there; render the set again")

@@ -22,10 +22,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
+from tagline.benchmarks.datasets.dataset import BadAnnotations, Dataset, Item, PublishedCount, split_counts
 from tagline.benchmarks.datasets.plain import items_of
-from tagline.benchmarks.datasets.dataset import BadAnnotations, PublishedCount, Dataset, Item, split_counts
-from tagline.tagging.printable import safe
 from tagline.tagging.pipeline.walk import ENDINGS
+from tagline.tagging.printable import safe
 
 SHARDS = (".tar", ".tar.gz", ".tgz")
 TEXTS = (".txt", ".json")

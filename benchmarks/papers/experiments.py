@@ -15,15 +15,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tagline.benchmarks.papers.studies import StudyPlan, Experiment
+from tagline.benchmarks.papers.studies import Experiment, StudyPlan
 from tagline.experts.storage import write_atomic
 from tagline.tagging.ml.config import BadConfig, as_dict, digest
 
 if TYPE_CHECKING:
-    from tagline.table.data import TrainingData, Row
+    from tagline.table.data import Row, TrainingData
     from tagline.table.ranking import Evaluation
     from tagline.tagging.catalog.write import Catalog
-    from tagline.tagging.generator.data import Example, Examples
+    from tagline.tagging.ml.data import Example, Examples
 
 Say = Callable[[str], None]
 FIGURES = "figures.json"
@@ -147,9 +147,9 @@ def _ranks(found: Evaluation) -> dict[str, list[float]]:
 
 
 def _tagging(catalog: Catalog, config: Any, plan: StudyPlan, home: Path, say: Say) -> dict[str, Any]:
+    from tagline.benchmarks.baselines import retriever_of
     from tagline.experts.devices import choose_device
     from tagline.tagging.generator.data import examples_of_test, from_catalog
-    from tagline.benchmarks.baselines import retriever_of
 
     if config.train.towers is None and plan.weights is not None:
         config = replace(config, train=replace(config.train, collection=plan.weights))
@@ -190,9 +190,9 @@ def _tagging(catalog: Catalog, config: Any, plan: StudyPlan, home: Path, say: Sa
 
 
 def _trained_tagger(config: Any, examples: Examples, retriever: Any, folder: Path, say: Say) -> Any:
+    from tagline.benchmarks.baselines import make_model
     from tagline.tagging.generator.saving import CONFIG, from_pretrained
     from tagline.tagging.generator.train import train
-    from tagline.benchmarks.baselines import make_model
     from tagline.tagging.ml.trainer import MODEL
 
     if (folder / MODEL / CONFIG).exists():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tagline.benchmarks.papers.published import TableRow, PaperTable, heading, paper_table
+from tagline.benchmarks.papers.published import PaperTable, TableRow, heading, paper_table
 from tagline.benchmarks.papers.studies import STUDIES
 
 Record = Mapping[str, Any]
@@ -102,7 +102,8 @@ def _intervals(table: PaperTable, summary: Mapping[str, Any]) -> list[str]:
             found.append(
                 f"{variant}: {name} {summary_of['mean'][key]:.1f}, 95 % interval {limits[0]:.1f} to "
                 f"{limits[1]:.1f} over {summary_of['videos']['test']} test videos; learnt from "
-                f"{summary_of['videos']['train']}, chosen on {summary_of['videos']['val']}.{_guessing(table, summary_of)}"
+                f"{summary_of['videos']['train']}, chosen on {summary_of['videos']['val']}."
+                f"{_guessing(table, summary_of)}"
             )
     return ["", *(f"- {row}" for row in found)] if found else []
 

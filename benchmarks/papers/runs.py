@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tagline.benchmarks.registry import record as records
 from tagline.benchmarks.papers.studies import StudyPlan, plan_study
+from tagline.benchmarks.registry import record as records
 from tagline.experts.storage import write_atomic
 from tagline.tagging.ml.config import BadConfig, as_dict
 
@@ -55,7 +55,7 @@ def run_study(
     say: Say = print,
 ) -> StudyResult:
     """Make the tables of a study on the prepared library. Raises BadConfig, CatalogError, WeightsMissing."""
-    from tagline.benchmarks.papers import pages, plots, experiments
+    from tagline.benchmarks.papers import experiments, pages, plots
     from tagline.tagging.catalog import location
     from tagline.tagging.catalog.write import Catalog
 
@@ -71,7 +71,9 @@ def run_study(
         for experiment in plan.experiments:
             for seed in plan.seeds:
                 say(f"{len(found) + 1} of {count}: {experiment.variant}, seed {seed}")
-                found.append(experiments.run_experiment(catalog, experiment, seed, plan, folder / "runs", say))
+                found.append(
+                    experiments.run_experiment(catalog, experiment, seed, plan, folder / "runs", say)
+                )
         record = _record(catalog, plan, found)
     folder.mkdir(parents=True, exist_ok=True)
     record["plots"] = plots.draw(record, found, folder)
@@ -128,8 +130,8 @@ def _experts(plan: StudyPlan) -> list[str]:
 
 def _videos(plan: StudyPlan, library: str | os.PathLike[str] | None) -> tuple[list[str], str]:
     """The files to look at: the folder that holds all, or those alone that a smaller run uses."""
-    from tagline.table.data import rows, subset
     from tagline.table.config import TagChoice
+    from tagline.table.data import rows, subset
     from tagline.tagging.catalog import location
     from tagline.tagging.catalog.write import Catalog
 

@@ -176,10 +176,10 @@ def _chosen_tables(study: Study, wanted: str | None, mains: tuple[PaperTable, ..
 
 
 def _experiment(study: Study, model: str, variant: str, given: Mapping[str, str]) -> Experiment:
-    from tagline.table.config import with_settings
+    from tagline.benchmarks.baselines.config import as_baseline_run
     from tagline.table.config import preset as table_preset
     from tagline.tagging.generator.config import load_preset as tagger_preset
-    from tagline.benchmarks.baselines.config import as_baseline_run
+    from tagline.tagging.ml.config import with_settings
 
     name = given.get(f"{model}.preset", study.presets[model])
     config: TableConfig | TaggerConfig

@@ -33,7 +33,7 @@ def measure(options: Mapping[str, str]) -> dict[str, Any]:
     from tagline.tagging.catalog.write import Catalog
     from tagline.tagging.fusion.fuse import TagFusion
     from tagline.tagging.fusion.post_process import open_view_encoder
-    from tagline.tagging.fusion.weighing import best_threshold
+    from tagline.tagging.ml.calibration import best_threshold
     from tagline.tagging.neighbours.expert import NeighboursExpert, update_catalog
     from tagline.tagging.neighbours.snapshot import read_snapshot
     from tagline.tagging.vocabulary import normal
@@ -92,7 +92,7 @@ def with_frames(library: LibrarySnapshot) -> LibrarySnapshot:
         library,
         ids=[library.ids[i] for i in chosen],
         examples=[library.examples[i] for i in chosen],
-        known=[library.tagged_videos[i] for i in chosen],
+        tagged_videos=[library.tagged_videos[i] for i in chosen],
         splits=[library.splits[i] for i in chosen],
     )
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
-from tagline.benchmarks.registry import cache
 from tagline.benchmarks.quality import taggers
 from tagline.benchmarks.quality.taggers import RETRIEVAL_AUGMENTED, Figures, More, TaggerData
+from tagline.benchmarks.registry import cache
 
 if TYPE_CHECKING:
     from tagline.tagging.generator.config import TaggerRunConfig
@@ -106,9 +106,9 @@ def generated(
     rows: TaggerData, libraries: dict[str, MemoryRetriever], config: TaggerRunConfig
 ) -> dict[str, list[Said]]:
     """What a generator that learned yesterday writes, told by yesterday's memory and by today's."""
-    from tagline.tagging.generator.data import Examples
     from tagline.tagging.generator.predict import predict_all
     from tagline.tagging.generator.train import train
+    from tagline.tagging.ml.data import Examples
     from tagline.tagging.ml.trainer import to_stderr
 
     examples = Examples(list(rows.train), list(rows.validation), [], rows.frames_by)

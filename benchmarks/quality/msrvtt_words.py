@@ -25,7 +25,7 @@ from tagline.benchmarks.quality.taggers import COPYING, METHODS, RETRIEVAL_AUGME
 
 if TYPE_CHECKING:
     from tagline.tagging.generator.config import TaggerRunConfig
-    from tagline.tagging.generator.data import Example
+    from tagline.tagging.ml.data import Example
 
 FOLDER = Path("annotations", "msrvtt")
 FILES = ("train_val_annotation.zip", "test_videodatainfo.json.zip")
@@ -123,7 +123,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 def split_rows(videos: Mapping[str, tuple[str, list[str]]]) -> dict[str, list[Example]]:
     """ "train", "validate" and "test" examples, in the order of the videos' names."""
-    from tagline.tagging.generator.data import Example
+    from tagline.tagging.ml.data import Example
 
     rows: dict[str, list[Example]] = {"train": [], "validate": [], "test": []}
     for video in sorted(videos):

@@ -12,8 +12,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tagline.benchmarks.fixtures import playhouse_set, rendered_frames
-from tagline.benchmarks.quality import memory_growth, recall_ranking, tagger_table, taggers
 from tagline.benchmarks.fixtures.playhouse_set import PlayhouseVideo
+from tagline.benchmarks.quality import memory_growth, recall_ranking, tagger_table, taggers
 from tagline.benchmarks.quality.taggers import METHODS, RETRIEVAL_AUGMENTED, Figures, TaggerData
 
 if TYPE_CHECKING:

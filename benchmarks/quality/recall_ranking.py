@@ -13,12 +13,13 @@ from dataclasses import asdict, replace
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
-from tagline.benchmarks.registry import cache
 from tagline.benchmarks.quality import taggers
 from tagline.benchmarks.quality.taggers import Figures, TaggerData
+from tagline.benchmarks.registry import cache
 
 if TYPE_CHECKING:
-    from tagline.tagging.generator.data import Example, Said
+    from tagline.tagging.generator.data import Said
+    from tagline.tagging.ml.data import Example
     from tagline.tagging.neighbours.memory import RetrievalSystem
     from tagline.tagging.neighbours.views import ViewEncoder
     from tagline.tagging.ranker.config import RankerConfig
@@ -61,8 +62,8 @@ def cached_run(rows: TaggerData, viewer: ViewEncoder, config: RankerConfig) -> F
 
 def run(rows: TaggerData, viewer: ViewEncoder, config: RankerConfig) -> Figures:
     """All three tables on the test videos, for one seed."""
-    from tagline.tagging.ranker.train import train
     from tagline.tagging.ml.trainer import to_stderr
+    from tagline.tagging.ranker.train import train
 
     def trained(**changes: Any) -> TrainedRanker:
         return train(replace(config, **changes), rows.train, rows.validation, say=to_stderr)
@@ -97,7 +98,7 @@ class Channels:
     """The recall channels over the training videos: similar videos' tags, and the classifier's."""
 
     def __init__(self, train: Sequence[Example], viewer: ViewEncoder, classifier: TrainedRanker) -> None:
-        from tagline.tagging.neighbours.memory import RECALL, TaggedVideo, Memory
+        from tagline.tagging.neighbours.memory import RECALL, Memory, TaggedVideo
 
         self.viewer, self.classifier = viewer, classifier
         tagged = [TaggedVideo(one.key, one.tags) for one in train]

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tagline.retrieval.query.candidates import Searcher
     from tagline.retrieval.query.hits import Hit
     from tagline.retrieval.query.params import SearchParams
-    from tagline.retrieval.query.candidates import Searcher
     from tagline.tagging.catalog.write import Catalog
 
 FIRST = 550_000  # seeds that no named set has
@@ -154,7 +154,7 @@ def prepare(folder: Path, split: str, count: int, seed: int, model: str | None) 
 def _describe(catalog: Catalog, split: str) -> None:
     """What people would write about each video, as captions of its split."""
     from tagline.benchmarks.playhouse.truth.captions import captions
-    from tagline.tagging.catalog.write import Caption
+    from tagline.tagging.catalog.records import Caption
 
     for video in list(catalog.videos()):
         if video.paths and not catalog.captions(video.id):
@@ -192,11 +192,11 @@ def transferred(catalog: Catalog, vocabulary: Catalog, params: SearchParams) -> 
 
     Nothing that was written about a test video is read.
     """
-    from tagline.retrieval.tune import probe_queries
-    from tagline.retrieval.query.qb_norm import QBNorm
-    from tagline.retrieval.tune.tune import fit_hubness, embed_tags, out_of_domain, candidates_of
-    from tagline.retrieval.query.params import SearchParams
     from tagline.retrieval.query.candidates import Searcher
+    from tagline.retrieval.query.params import SearchParams
+    from tagline.retrieval.query.qb_norm import QBNorm
+    from tagline.retrieval.tune import probe_queries
+    from tagline.retrieval.tune.tune import candidates_of, embed_tags, fit_hubness, out_of_domain
 
     wrote = probe_queries.caption_queries(vocabulary)
     ready = Searcher.open(catalog)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-import numpy as np
-from collections.abc import Mapping
-import numpy.typing as npt
 
+import numpy as np
+import numpy.typing as npt
 
 SIZE = 1000
 REAL_MATRIX = Path("matrices", "msrvtt_titles_matrix.npy")  # in the data folder; rows are texts

@@ -65,7 +65,12 @@ def run(folder: Path, mode: Mapping[str, str], workers: int) -> dict[str, Any]:
             command += ["-n", str(workers)]
         begun = time.perf_counter()
         done = subprocess.run(
-            command, cwd=folder, env=plain | mode, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            command,
+            cwd=folder,
+            env={**plain, **mode},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
         seconds = time.perf_counter() - begun
         if done.returncode not in ENDED or not report.is_file():

@@ -23,15 +23,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tagline.benchmarks.fixtures import playhouse_set
-from tagline.benchmarks.registry import cache
 from tagline.benchmarks.fixtures.playhouse_set import PlayhouseVideo
 from tagline.benchmarks.quality.taggers import seeds_of
+from tagline.benchmarks.registry import cache
 
 if TYPE_CHECKING:
     from tagline.experts.clip import ClipEncoder
     from tagline.experts.tags import Tag
-    from tagline.table.data import TrainingData, Row
     from tagline.table.config import TableConfig
+    from tagline.table.data import Row, TrainingData
     from tagline.table.ranking import Evaluation
 
 # The preset `playhouse` with the sizes of a table of minutes. The text tower learns, so its rate is not
@@ -85,7 +85,7 @@ def measure(options: Mapping[str, str]) -> dict[str, Any]:
     models: that of row vtm and seed 0 as DIR/vtm-0/model.
     """
     from tagline.benchmarks.quality.distilled_text import distilled
-    from tagline.table.config import as_dict
+    from tagline.tagging.ml.config import as_dict
     from tagline.tagging.ml.trainer import to_stderr
 
     options = {"videos": str(VIDEOS), "captions": str(CAPTIONS), **options}
@@ -168,7 +168,8 @@ def _tags(options: Mapping[str, str], world: Mapping[str, Sequence[PlayhouseVide
 def base(options: Mapping[str, str], eyes: ClipEncoder, folder: Path) -> TableConfig:
     """The preset `playhouse` on the towers of the given CLIP, with SIZES, epochs=N and set.KEY=VALUE."""
     from tagline.benchmarks.quality.distilled_text import CONFIG
-    from tagline.table.config import with_settings, preset
+    from tagline.table.config import preset
+    from tagline.tagging.ml.config import with_settings
 
     found = preset("playhouse")
     found = with_settings(found, [f"{key}={json.dumps(value)}" for key, value in SIZES.items()])
@@ -198,7 +199,7 @@ def towers_folder(options: Mapping[str, str]) -> Path:
 
 def data_of(given: AblationInputs, config: TableConfig) -> tuple[TrainingData, list[Row]]:
     """Training and validation rows with their frames, and the rows of the test."""
-    from tagline.table.data import TrainingData, Row, one_text, tag_text
+    from tagline.table.data import Row, TrainingData, one_text, tag_text
     from tagline.table.frame_cache import FramesInMemory
 
     def row(one: PlayhouseVideo, texts: Sequence[str]) -> Row:
@@ -235,7 +236,7 @@ def varied(config: TableConfig, changes: Mapping[str, Any], seed: int) -> TableC
 
 
 def cached_run(config: TableConfig, given: AblationInputs) -> dict[str, Any]:
-    from tagline.table.config import as_dict, digest
+    from tagline.tagging.ml.config import as_dict, digest
 
     data, test = data_of(given, config)
     rows = [(row.key, row.texts, row.tags) for row in (*data.train, *data.validation, *test)]

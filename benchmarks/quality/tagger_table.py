@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tagline.benchmarks.fixtures import playhouse_set, rendered_frames
-from tagline.benchmarks.quality import taggers
 from tagline.benchmarks.fixtures.playhouse_set import PlayhouseVideo
+from tagline.benchmarks.quality import taggers
 from tagline.benchmarks.quality.taggers import COPYING, METHODS, Figures, TaggerData
 
 if TYPE_CHECKING:
@@ -103,10 +103,12 @@ def _config(options: Mapping[str, str]) -> TaggerRunConfig:
 
 def data_of(world: Mapping[str, Sequence[PlayhouseVideo]], eyes: ClipEncoder) -> TaggerData:
     """Titles and user tags with frame vectors, one a second as the expert "generated" reads them."""
-    from tagline.tagging.generator.data import Example
+    from tagline.tagging.ml.data import Example
     from tagline.tagging.ml.trainer import to_stderr
 
-    seen = rendered_frames.drawn_frame_vectors([one for own in world.values() for one in own], eyes, to_stderr)
+    seen = rendered_frames.drawn_frame_vectors(
+        [one for own in world.values() for one in own], eyes, to_stderr
+    )
     sides = {
         split: [
             Example(one.name, one.name, one.truth.title, one.truth.user_tags, seen[one.name]) for one in own

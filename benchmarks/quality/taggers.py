@@ -15,7 +15,8 @@ from tagline.benchmarks.registry import cache
 
 if TYPE_CHECKING:
     from tagline.tagging.generator.config import TaggerRunConfig
-    from tagline.tagging.generator.data import Example, Said
+    from tagline.tagging.generator.data import Said
+    from tagline.tagging.ml.data import Example
 
 Figures = dict[str, float]
 # Further columns from what was said of the test videos: (tags of each, tags of training) to figures.
@@ -91,11 +92,12 @@ def base(
 ) -> TaggerRunConfig:
     """preset=NAME with `changes`, then epochs=N and set.KEY=VALUE, which change the configuration for all."""
     from tagline.tagging.generator import config as configs
+    from tagline.tagging.ml.config import with_settings
 
     found: TaggerRunConfig = configs.load_preset(options.get("preset", preset))
     if "preset" not in options:
-        found = configs.with_settings(found, [f"{key}={value}" for key, value in (changes or {}).items()])
-    found = configs.with_settings(
+        found = with_settings(found, [f"{key}={value}" for key, value in (changes or {}).items()])
+    found = with_settings(
         found, [f"{key[4:]}={value}" for key, value in options.items() if key.startswith("set.")]
     )
     epochs = int(options.get("epochs", found.train.epochs))
@@ -129,10 +131,10 @@ def cached_run(
 
 def run(config: TaggerRunConfig, rows: TaggerData, more: More | None = None) -> Figures:
     """Train one tagger and test it: the papers' columns, and whether it had finished learning."""
-    from tagline.tagging.generator.data import Examples
+    from tagline.benchmarks.baselines import make_model, retriever_of
     from tagline.tagging.generator.predict import predict_all
     from tagline.tagging.generator.train import train
-    from tagline.benchmarks.baselines import make_model, retriever_of
+    from tagline.tagging.ml.data import Examples
     from tagline.tagging.ml.trainer import to_stderr
 
     begun, spent = time.perf_counter(), time.process_time()

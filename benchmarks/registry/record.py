@@ -19,7 +19,10 @@ MEASUREMENTS = {
         "tagline.benchmarks.speed.latency:measure_startup",
         "how fast `tagline --help` and `--version` answer",
     ),
-    "decode": ("tagline.benchmarks.speed.decode:measure", "decoding the wanted frames against decoding them all"),
+    "decode": (
+        "tagline.benchmarks.speed.decode:measure",
+        "decoding the wanted frames against decoding them all",
+    ),
     "tagging": (
         "tagline.benchmarks.speed.tagging:measure",
         "a tagging run against a plain script with the same models",
@@ -32,7 +35,10 @@ MEASUREMENTS = {
         "tagline.benchmarks.speed.cost:measure",
         "CPU seconds of decoding and tagging beside another checkout (--set baseline=FOLDER)",
     ),
-    "kill9": ("tagline.benchmarks.robustness.kill9:measure", "kill -9 at random moments: nothing lost, nothing doubled"),
+    "kill9": (
+        "tagline.benchmarks.robustness.kill9:measure",
+        "kill -9 at random moments: nothing lost, nothing doubled",
+    ),
     "cluster-kill": (
         "tagline.benchmarks.robustness.cluster:measure_kill",
         "a node of a Ray cluster and a replica killed at work",
@@ -46,7 +52,10 @@ MEASUREMENTS = {
         "what 10 million and a billion videos take, and a check of it",
     ),
     "mutants": ("tagline.benchmarks.robustness.mutants:measure", "mutated files against the decoder"),
-    "tagger-table": ("tagline.benchmarks.quality.tagger_table:measure", "taggers on the user tags of the playhouse"),
+    "tagger-table": (
+        "tagline.benchmarks.quality.tagger_table:measure",
+        "taggers on the user tags of the playhouse",
+    ),
     "tagger-ablation": (
         "tagline.benchmarks.quality.tagger_table:ablation",
         "what each part of OP-TSG is worth there",

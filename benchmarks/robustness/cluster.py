@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from tagline.benchmarks.fixtures import stub_experts
+from tagline.tagging.catalog.read import dump_lines
 from tagline.tagging.catalog.write import Catalog
 from tagline.tagging.ray import importer
 from tagline.tagging.ray.local import LocalCluster, local_cluster
 from tagline.tagging.ray.shards import ShardStore
-from tagline.tagging.catalog.read import dump_lines
 
 EXIT_CODES = (0, 3)  # exit codes: a video may be unreadable
 RUN_TIMEOUT = 3600.0  # seconds for a run

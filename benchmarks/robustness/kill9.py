@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from tagline.benchmarks.fixtures import stub_experts
-from tagline.tagging.catalog.write import Catalog
 from tagline.tagging.catalog.read import dump_lines
+from tagline.tagging.catalog.write import Catalog
 
 EXIT_CODES = (0, 3)  # exit codes: some of the videos cannot be read
 RUN_TIMEOUT = 120.0  # seconds for one run

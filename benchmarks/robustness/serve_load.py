@@ -22,7 +22,8 @@ from urllib.parse import quote
 from tagline.benchmarks.fixtures.synthetic_videos import VideoRecipe, make
 from tagline.experts.footage import Coverage
 from tagline.experts.tags import Modality, Report, Tag, Word
-from tagline.tagging.catalog.write import Catalog, Look, Place
+from tagline.tagging.catalog.records import Look, Place
+from tagline.tagging.catalog.write import Catalog
 from tagline.tagging.pipeline.walk import content_hash
 
 VIDEOS = 60

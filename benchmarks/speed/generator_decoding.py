@@ -13,11 +13,12 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tagline.tagging.generator.data import TaggerCollator, Example
-    from tagline.tagging.generator.decoding import Decoding, DecodedTags
+    from tagline.tagging.generator.data import TaggerCollator
+    from tagline.tagging.generator.decoding import DecodedTags, Decoding
     from tagline.tagging.generator.encoder import EncodedBatch
     from tagline.tagging.generator.model import TaggingModel
     from tagline.tagging.generator.saving import SavedTagger
+    from tagline.tagging.ml.data import Example
 
 PAPER_TIMES_CLASSIFIER = 13.6  # 450 s against 33 s, supplement of OP-TSG
 # Of the preset `paper`: its width of 768 is a matter of hours on a CPU, its depth and prompts are kept.
@@ -44,11 +45,11 @@ def measure(options: dict[str, str]) -> dict[str, Any]:
     """
     import torch
 
-    from tagline.benchmarks.quality.msrvtt_words import read_annotations, split_rows
-    from tagline.tagging.generator.decoding import Speculative, Greedy
-    from tagline.tagging.generator.model import Tagger
     from tagline.benchmarks.baselines.classifier import TagClassifier
     from tagline.benchmarks.baselines.config import as_baseline
+    from tagline.benchmarks.quality.msrvtt_words import read_annotations, split_rows
+    from tagline.tagging.generator.decoding import Greedy, Speculative
+    from tagline.tagging.generator.model import Tagger
 
     rows = split_rows(read_annotations(options))
     cached = rows["validate"][: int(options.get("videos", "497"))]
@@ -91,12 +92,12 @@ def _trained(
     options: dict[str, str], seed: int, train_rows: Sequence[Example], held_out: Sequence[Example]
 ) -> SavedTagger:
     """The tagger: out of a folder, as it was kept, or trained now; an interrupted training goes on."""
-    from tagline.benchmarks.registry import cache
     from tagline.benchmarks.quality.taggers import TaggerData, base, varied
-    from tagline.tagging.ml.config import as_dict, digest
-    from tagline.tagging.generator.data import Examples
+    from tagline.benchmarks.registry import cache
     from tagline.tagging.generator.saving import CONFIG, from_pretrained
     from tagline.tagging.generator.train import train
+    from tagline.tagging.ml.config import as_dict, digest
+    from tagline.tagging.ml.data import Examples
     from tagline.tagging.ml.trainer import MODEL, to_stderr
 
     if "model" in options:
@@ -145,7 +146,7 @@ def _seen(
     device = next(model.parameters()).device
     size = batch * GROUPS
     groups = [examples[start : start + size] for start in range(0, len(examples), size)]
-    return [model.see(make.batch(list(group)).to(device)) for group in groups]
+    return [model.encode(make.batch(list(group)).to(device)) for group in groups]
 
 
 def _median(once: Callable[[], object], runs: int, device: Any) -> float:

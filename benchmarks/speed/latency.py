@@ -20,10 +20,11 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
 import numpy as np
+
 from tagline.experts.footage import Facts
 from tagline.experts.tags import Embedding, Modality, Report, Tag, Word
-from typing import Any
 
 if TYPE_CHECKING:
     from tagline.retrieval.embed.embedders import VideoEmbedder
@@ -80,9 +81,10 @@ def measure(options: Mapping[str, str]) -> dict[str, Any]:
 
 def _library(folder: Path, count: int, *, tuned: bool) -> dict[str, float]:
     """Fill a catalog, embed by hand, build the indexes; seconds that each took."""
-    from tagline.retrieval.embed.encode import CHOICE, open_encoder
-    from tagline.retrieval.embed.embedders import APPEARANCE, load
-    from tagline.retrieval.index.update import Level, update
+    from tagline.retrieval.embed.embedders import APPEARANCE, CHOICE, load
+    from tagline.retrieval.embed.encode import open_encoder
+    from tagline.retrieval.index.base import Level
+    from tagline.retrieval.index.update import update
     from tagline.retrieval.tune.tune import tune
     from tagline.tagging.catalog.write import Catalog
 
@@ -224,8 +226,8 @@ def _warm(folder: Path, queries: list[str]) -> tuple[float, list[float], list[fl
     """Seconds to warm up as `tagline serve` does; wall and processor seconds of each search in this process
     after ten others; the share answered.
     """
-    from tagline.retrieval.query.search import search
     from tagline.retrieval.query.candidates import searcher_of
+    from tagline.retrieval.query.search import search
     from tagline.tagging.catalog.write import Catalog
 
     walls: list[float] = []

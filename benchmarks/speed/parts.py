@@ -53,8 +53,8 @@ def _number(options: Options, key: str, usual: int) -> int:
 
 def decode(options: Options, machine: Machine) -> list[StageTiming]:
     """CPU seconds for twelve frames of a 720p minute. Plain: OpenCV grabs all. Floor: FFmpeg decodes all."""
-    from tagline.benchmarks.speed.decode import FRAMES, HD, _alone
     from tagline.benchmarks.fixtures.synthetic_videos import cached
+    from tagline.benchmarks.speed.decode import FRAMES, HD, _alone
 
     path, runs = cached(HD), _number(options, "runs", 3)
     ours, plain = (
@@ -109,7 +109,7 @@ def embedding(options: Options, machine: Machine) -> list[StageTiming]:
     import torch
     from PIL import Image
 
-    from tagline.experts.clip import load_clip, clip_encoder
+    from tagline.experts.clip import clip_encoder, load_clip
     from tagline.experts.weights.registry import find, for_expert
 
     name = options.get("towers") or for_expert("appearance", "playhouse")
@@ -180,7 +180,7 @@ def _step(model_config: Any, texts: int, share: int, machine: Machine) -> tuple[
     """Seconds and operations of forward, backward and update."""
     import torch
 
-    from tagline.table.data import TableDataset, Row, Tokenizer, VideoTexts, collate
+    from tagline.table.data import Row, TableDataset, Tokenizer, VideoTexts, collate
     from tagline.table.encoders import architecture
     from tagline.table.frame_cache import FramesInMemory
     from tagline.table.model import Table
@@ -219,11 +219,13 @@ def generating(options: Options, machine: Machine) -> list[StageTiming]:
 
     import torch
 
-    from tagline.tagging.generator.config import with_settings, load_preset
-    from tagline.tagging.generator.data import TaggerCollator, Example
-    from tagline.tagging.generator.decoding import Speculative, Greedy
-    from tagline.tagging.generator.predict import fit_draft_thresholds
+    from tagline.tagging.generator.config import load_preset
+    from tagline.tagging.generator.data import TaggerCollator
+    from tagline.tagging.generator.decoding import Greedy, Speculative
     from tagline.tagging.generator.model import Tagger
+    from tagline.tagging.generator.predict import fit_draft_thresholds
+    from tagline.tagging.ml.config import with_settings
+    from tagline.tagging.ml.data import Example
     from tagline.tagging.ml.tokenizer import TagTokenizer
 
     config = with_settings(load_preset(options.get("tagger", "playhouse")), ["use_frames=false"]).model

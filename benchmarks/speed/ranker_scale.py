@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tagline.tagging.ml.ann import VectorIndex, Numbers, Vectors, recall, unit
+from tagline.tagging.ml.ann import Numbers, VectorIndex, Vectors, recall, unit
 
 CHANNELS = ("text", "video", "audio", "multimodal")
 NEIGHBOURS = 10  # videos in each channel

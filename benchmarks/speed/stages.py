@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-import numpy as np
-from tagline.benchmarks.speed import floors
-from tagline.benchmarks.speed.parts import Machine, StageTiming
-from dataclasses import asdict
-from tagline.benchmarks.speed.parts import ON_GPU, PARTS, Machine, StageTiming
 
+import numpy as np
+
+from tagline.benchmarks.speed import floors
+from tagline.benchmarks.speed.parts import ON_GPU, PARTS, Machine, StageTiming
 
 WIDTH = 512
 QUERIES = 20

@@ -25,14 +25,14 @@ from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 from tagline.benchmarks.fixtures import playhouse_set
-from tagline.benchmarks.registry import cache
 from tagline.benchmarks.fixtures.playhouse_set import PlayhouseVideo
 from tagline.benchmarks.quality.table_ablation import base, some, towers_folder
 from tagline.benchmarks.quality.taggers import seeds_of
+from tagline.benchmarks.registry import cache
 
 if TYPE_CHECKING:
-    from tagline.table.data import Row
     from tagline.table.config import TableConfig
+    from tagline.table.data import Row
     from tagline.table.frame_cache import FrameCache
 
 # Of the plain way: so many captions as it does in some minutes on two cores.
@@ -58,7 +58,7 @@ SIZES: dict[str, Any] = {
 
 def measure(options: Mapping[str, str]) -> dict[str, Any]:
     """folder=DIR videos=N val=N captions=N share=4 more=1.5 tests=4 workers=0 seeds=0,1,2 set.KEY=VALUE."""
-    from tagline.table.config import as_dict
+    from tagline.tagging.ml.config import as_dict
 
     eyes = playhouse_set.clip_towers(options)
     config = base({**_as_options(SIZES), **options}, eyes, towers_folder(options))
@@ -92,7 +92,7 @@ def cached_run(
     options: Mapping[str, str],
     towers: str,
 ) -> dict[str, Any]:
-    from tagline.table.config import as_dict, digest
+    from tagline.tagging.ml.config import as_dict, digest
 
     about = {
         "config": as_dict(replace(config, train=replace(config.train, weights=None))),

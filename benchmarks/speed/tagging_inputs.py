@@ -13,9 +13,9 @@ import numpy as np
 
 from tagline.benchmarks.fixtures import random_weights
 from tagline.benchmarks.fixtures.synthetic_videos import VideoRecipe, pictures
-from tagline.experts.weights import registry
 from tagline.experts import storage
 from tagline.experts.base import labels
+from tagline.experts.weights import registry
 
 ENCODING = {"preset": "veryfast", "crf": "23"}
 SENTENCE = " the young woman pours fresh coffee while her brother explains how solar panels work"
@@ -26,7 +26,7 @@ class TaggingInputs:
     """Everything that both sides are given."""
 
     videos: list[Path]
-    registry: dict[str, str]  # role: folder
+    weights: dict[str, str]  # role: folder
     untrained: list[str]  # the roles whose weights are random
 
 

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from tagline.experts import devices
-from tagline.experts.weights import registry
-from tagline.experts.footage import SOUND_RATE
 from tagline.experts.asr import hallucinations
 from tagline.experts.asr.vad import Samples
+from tagline.experts.footage import SOUND_RATE
 from tagline.experts.tags import Word
+from tagline.experts.weights import registry
 
 if TYPE_CHECKING:
     import torch

@@ -17,9 +17,9 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from tagline.experts.weights import registry
 from tagline.experts import storage
 from tagline.experts.tags import Word
+from tagline.experts.weights import registry
 
 Vectors = npt.NDArray[np.float32]
 

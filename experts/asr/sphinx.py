@@ -22,8 +22,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 import tagline
-from tagline.experts.footage import SOUND_RATE
 from tagline.experts.asr.vad import Samples
+from tagline.experts.footage import SOUND_RATE
 
 LENGTH = struct.Struct("=I")
 SHORTEST = 2 * SOUND_RATE // 10  # bytes; in less than a tenth of a second no word fits

@@ -20,7 +20,16 @@ import numpy as np
 
 from tagline.experts.decode.child import Child, ChildDied
 from tagline.experts.decode.guard import pack_samplings
-from tagline.experts.footage import Coverage, Facts, Footage, Sampling, Sound, Unreadable, View, distinct_samplings
+from tagline.experts.footage import (
+    Coverage,
+    Facts,
+    Footage,
+    Sampling,
+    Sound,
+    Unreadable,
+    View,
+    distinct_samplings,
+)
 
 # Raise it when more files can be read, or others than before: what failed is then tried again.
 VERSION = "1"

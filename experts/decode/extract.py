@@ -12,7 +12,7 @@ import numpy as np
 
 from tagline.experts.decode.buffer import FrameBuffer, SharedMemory, rotation, upright
 from tagline.experts.decode.packets import sound_is_read
-from tagline.experts.decode.reader import File, OutOfTime, VideoReader, Rules
+from tagline.experts.decode.reader import File, OutOfTime, Rules, VideoReader
 from tagline.experts.decode.sampling import SHOT_SIDE, Timeline, shot_ticks, shots_of, ticks_of
 from tagline.experts.decode.soundtrack import Samples, Soundtrack
 from tagline.experts.footage import PerShot, Sound, Unreadable

@@ -64,7 +64,7 @@ def shut_in() -> socket.socket:
     import av.subtitles.subtitle
     import numpy.ma  # noqa: F401
 
-    from tagline.experts.decode import preview as previewing, extract as watching  # noqa: F401
+    from tagline.experts.decode import preview as previewing  # noqa: F401
 
     av.codec.codecs_available  # noqa: B018
     sandbox.limit_memory(int(sys.argv[3]))
@@ -107,9 +107,9 @@ def carry_out(order: dict[str, Any], file: int | None) -> tuple[dict[str, Any], 
     import av
 
     from tagline.experts.decode.buffer import SharedMemory
+    from tagline.experts.decode.extract import extract
     from tagline.experts.decode.preview import preview
     from tagline.experts.decode.reader import File
-    from tagline.experts.decode.extract import extract
 
     assert file is not None
     video = File(file, order["suffix"])

@@ -12,9 +12,9 @@ import av
 import numpy as np
 
 from tagline.experts.decode.buffer import SharedMemory, rotation, upright
-from tagline.experts.decode.packets import sound_is_read
-from tagline.experts.decode.reader import File, OutOfTime, VideoReader, Rules
 from tagline.experts.decode.extract import open_reader
+from tagline.experts.decode.packets import sound_is_read
+from tagline.experts.decode.reader import File, OutOfTime, Rules, VideoReader
 from tagline.experts.footage import Unreadable
 
 TICKS = 90_000  # a second, of the pictures

@@ -25,8 +25,19 @@ import av
 import numpy as np
 from av.stream import Disposition
 
-from tagline.experts.decode.packets import BY_SUFFIX, CONTAINERS, PICTURE_CODECS, SKIPPABLE_CODECS, SOUND_CODECS, SEEKABLE_CODECS
-from tagline.experts.decode.packets import StreamClock, PacketTable, in_upper_layer, packets_of, stamps_of
+from tagline.experts.decode.packets import (
+    BY_SUFFIX,
+    CONTAINERS,
+    PICTURE_CODECS,
+    SEEKABLE_CODECS,
+    SKIPPABLE_CODECS,
+    SOUND_CODECS,
+    PacketTable,
+    StreamClock,
+    in_upper_layer,
+    packets_of,
+    stamps_of,
+)
 from tagline.experts.decode.sampling import Timeline, lost
 from tagline.experts.footage import Unreadable
 

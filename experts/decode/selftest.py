@@ -16,8 +16,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from tagline.experts.decode.decoder import Decoder, Limits
 from tagline.experts.decode import hostile, sandbox, syscalls
+from tagline.experts.decode.decoder import Decoder, Limits
 from tagline.experts.footage import Footage, Sampling, Sound, Uniform, Unreadable
 
 Result = tuple[str, str, bool, str]  # id of the attack, the case, passed?, what was seen

@@ -30,9 +30,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from tagline.experts import devices
+from tagline.experts import devices, storage
 from tagline.experts.footage import Pictures
-from tagline.experts import storage
 
 if TYPE_CHECKING:
     import torch

@@ -18,9 +18,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from tagline.experts.weights import registry
 from tagline.experts import storage
-from tagline.experts.weights import check
+from tagline.experts.weights import check, registry
 from tagline.experts.weights.fetch import FetchFailed, room_for
 from tagline.experts.weights.pull import swap_in, write_lock
 from tagline.experts.weights.registry import WeightsEntry

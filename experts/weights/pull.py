@@ -11,12 +11,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tagline.experts.weights import registry
 from tagline.experts import storage
-from tagline.experts.weights import check
+from tagline.experts.weights import check, registry
 from tagline.experts.weights.convert import ConvertFailed, convert
 from tagline.experts.weights.fetch import FetchFailed, fetch, mirrored, room_for
-from tagline.experts.weights.registry import WeightsEntry, LocalWeights, WeightsMissing
+from tagline.experts.weights.registry import LocalWeights, WeightsEntry, WeightsMissing
 
 # name of the weights and of the file, bytes that are here, bytes in all where known
 PullProgress = Callable[[str, str, int, int | None], None]

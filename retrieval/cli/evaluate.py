@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tagline.tagging.cli.options import library_option, open_library
-from tagline.tagging.cli.output import requested_output, emit, output_options
+from tagline.tagging.cli.output import emit, output_options, requested_output
 
 if TYPE_CHECKING:
     from tagline.retrieval.evaluate import SearchEvaluation

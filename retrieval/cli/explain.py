@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tagline.tagging.cli.options import library_option, open_library, find_video
+from tagline.tagging.cli.options import find_video, library_option, open_library
 from tagline.tagging.printable import safe
 
 if TYPE_CHECKING:
-    from tagline.retrieval.query.explain import Explanation, Contribution
+    from tagline.retrieval.query.explain import Contribution, Explanation
 
 BARS = " ▁▂▃▄▅▆▇█"
 MAX_SHOWN = 12

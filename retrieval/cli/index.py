@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tagline.tagging.cli.options import NothingFound, library_option, open_library, find_video
+from tagline.tagging.cli.options import NothingFound, find_video, library_option, open_library
+from tagline.tagging.cli.output import emit, output_options, requested_output, to_json
 from tagline.tagging.printable import safe
-from tagline.tagging.cli.output import requested_output, emit, output_options, to_json
 
 if TYPE_CHECKING:
-    from tagline.retrieval.embed.encode import EmbedResult, Vectors
     from tagline.retrieval.embed.embedders import VideoEmbedder
+    from tagline.retrieval.embed.encode import EmbedResult, Vectors
     from tagline.retrieval.index.update import IndexUpdate
     from tagline.tagging.catalog.write import Catalog
 
@@ -52,7 +52,7 @@ def index(ctx: click.Context, folder: str | None, library: str | None, **options
     tagline index ~/Videos --milvus http://milvus:19530
     tagline index s3://bucket/shards --cluster head:6379 --out /shared/index
     """
-    from tagline.tagging.pipeline.run import only_writer
+    from tagline.tagging.catalog.lock import only_writer
 
     cluster, out, source = (options.pop(name) for name in ("cluster", "out", "source"))
     if cluster is not None:
@@ -83,11 +83,12 @@ def _index(
     as_json: bool,
 ) -> int:
     from tagline.retrieval.embed.encode import embed, sample_queries
-    from tagline.retrieval.index.update import BadIndex, Level, update, update_in_milvus
+    from tagline.retrieval.index.base import BadIndex, Level
+    from tagline.retrieval.index.update import update, update_in_milvus
     from tagline.retrieval.tune.tune import tune
     from tagline.tagging.approvals import approve
-    from tagline.tagging.pipeline.run import Progress
     from tagline.tagging.cli.progress import ProgressDisplay
+    from tagline.tagging.pipeline.progress import Progress
 
     if model is not None and not Path(model).expanduser().is_dir():
         approve(model)  # whoever names a model of the hub here has approved it
@@ -119,8 +120,8 @@ def _model(catalog: Catalog, folder: str | None, collection: str | None) -> Vide
     """The model that is asked for, on the device that the library's settings name."""
     from tagline.experts.devices import choose_device
     from tagline.experts.weights.registry import WeightsMissing
-    from tagline.retrieval.embed.encode import model_to_use
     from tagline.retrieval.embed.embedders import load
+    from tagline.retrieval.embed.encode import model_to_use
     from tagline.tagging.ml.config import BadConfig
     from tagline.tagging.pipeline.settings import SettingsError
     from tagline.tagging.pipeline.settings import load_settings as settings
@@ -282,7 +283,7 @@ def _as_sentence() -> Iterator[None]:
     """What can go wrong with models, indexes and pictures ends in a sentence."""
     from tagline.experts.footage import Unreadable
     from tagline.retrieval.embed.encode import BadImage, EncoderMissing
-    from tagline.retrieval.index.update import BadIndex
+    from tagline.retrieval.index.base import BadIndex
 
     try:
         yield

@@ -14,7 +14,7 @@ from tagline import __version__
 COMMANDS = {
     "tag": ("tagline.tagging.cli.tag:tag", "Watch, listen to and read the videos of a folder."),
     "plan": ("tagline.tagging.cli.tag:plan", "Say what `tag` would do, why, and about how long."),
-    "show": ("tagline.tagging.cli.tags:show", "Show what is in one video, and when."),
+    "show": ("tagline.tagging.cli.show:show", "Show what is in one video, and when."),
     "tags": ("tagline.tagging.cli.tags:tags", "List, accept, reject, add and rename tags."),
     "search": (
         "tagline.retrieval.cli.search:search",

@@ -9,17 +9,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tagline.tagging.ray import LOCAL, ClusterError, require_ray
 from tagline.tagging.cli.cluster import catalog
 from tagline.tagging.cli.options import NothingFound
-from tagline.tagging.printable import safe
 from tagline.tagging.cli.output import emit, output_options, to_json
+from tagline.tagging.printable import safe
+from tagline.tagging.ray import LOCAL, ClusterError, require_ray
 
 if TYPE_CHECKING:
-    from tagline.retrieval.ray.index_shard import ShardedIndex, Location
     from tagline.retrieval.index.base import Vectors
+    from tagline.retrieval.ray.index_shard import Location, ShardedIndex
 
-__all__ = ["catalog", "index", "serve"]
 
 SOURCE = "scene"  # the expert whose vectors of CLIP lie in the shards
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import sys
-from typing import TYPE_CHECKING, Any
-import click
-from tagline.experts.tags import Modality
-from tagline.tagging.cli.options import library_option, open_library
-from tagline.tagging.printable import safe
-from tagline.tagging.cli.output import requested_output, emit, output_options
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tagline.experts.tags import Modality
+from tagline.tagging.cli.options import library_option, open_library
+from tagline.tagging.cli.output import emit, output_options, requested_output
+from tagline.tagging.printable import safe
 
 if TYPE_CHECKING:
-    from tagline.retrieval.query.search import Answer, Hit
+    from tagline.retrieval.query.hits import Hit
+    from tagline.retrieval.query.search import Answer
     from tagline.tagging.catalog.write import Catalog
 
 
@@ -68,7 +71,8 @@ def search(
     tagline search "beach + dog - person" --after 2024-05 --longer 1:30
     tagline search the moment when she laughs --open
     """
-    from tagline.retrieval.query.search import Filters, answer
+    from tagline.retrieval.query.hits import Filters
+    from tagline.retrieval.query.search import answer
 
     sentence = " ".join(query)
     filters = Filters(

@@ -71,13 +71,13 @@ def serve(
     from contextlib import closing
 
     from tagline import __version__
-    from tagline.retrieval.web.app import build
     from tagline.retrieval.web.api.state import AppState
+    from tagline.retrieval.web.app import build
     from tagline.retrieval.web.auth import auth_settings
     from tagline.retrieval.web.server import listen
     from tagline.retrieval.web.server import serve as run
     from tagline.tagging.catalog import location
-    from tagline.tagging.catalog.write import CatalogError
+    from tagline.tagging.catalog.schema import CatalogError
 
     try:
         state = AppState(location.find_catalog_home(library=library))

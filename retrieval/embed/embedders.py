@@ -94,7 +94,7 @@ class ClipEmbedder:
     """CLIP's towers: a video, and each of its spans, is the mean of its frames."""
 
     def __init__(self, name: str, device: str = "cpu") -> None:
-        from tagline.experts.clip import load_clip, clip_encoder
+        from tagline.experts.clip import clip_encoder, load_clip
         from tagline.experts.weights.registry import find
 
         self.towers = clip_encoder(name, device)
@@ -203,7 +203,7 @@ class TableEmbedder:
         """Groups of seen frames, each [n, D], with their tags, to unit vectors [groups, D]."""
         import torch
 
-        from tagline.table.data import used_length, tag_text
+        from tagline.table.data import tag_text, used_length
 
         device, settings = self.model.mean.device, self.settings
         tag_texts = [tag_text(some, settings.tags) for some in tags]

@@ -18,17 +18,25 @@ import numpy.typing as npt
 
 from tagline.experts.tags import Embedding, Tag
 from tagline.retrieval.embed import text_tower
-from tagline.retrieval.embed.embedders import APPEARANCE, CHOICE, TABLE, SearchModel, VideoEmbedder, VideoVectors, load
+from tagline.retrieval.embed.embedders import (
+    APPEARANCE,
+    CHOICE,
+    TABLE,
+    SearchModel,
+    VideoEmbedder,
+    VideoVectors,
+    load,
+)
 from tagline.tagging.catalog import vectors as embeddings
 from tagline.tagging.ml.config import BadConfig, digest
-from tagline.tagging.pipeline.run import Progress
+from tagline.tagging.pipeline.progress import Progress
 from tagline.tagging.printable import safe
 
 if TYPE_CHECKING:
     from tagline.experts.footage import Footage, Pictures, Unreadable
-    from tagline.tagging.catalog.write import Catalog
     from tagline.tagging.catalog.read import CatalogReader
     from tagline.tagging.catalog.records import Video
+    from tagline.tagging.catalog.write import Catalog
 
 Vectors = npt.NDArray[np.float32]  # [N, D], each of length 1
 

@@ -14,30 +14,15 @@ import numpy as np
 from tagline.retrieval.embed.embedders import SearchModel
 from tagline.retrieval.index.base import BadIndex, Ids, Index, Level, Vectors, pack, unpack
 from tagline.tagging import approvals
-from tagline.tagging.catalog import vectors as embeddings, files
+from tagline.tagging.catalog import files
+from tagline.tagging.catalog import vectors as embeddings
 from tagline.tagging.printable import safe
 
 if TYPE_CHECKING:
     from tagline.retrieval.index.faiss_index import FaissIndex, Pages
-    from tagline.tagging.catalog.write import Catalog
     from tagline.tagging.catalog.read import CatalogReader
+    from tagline.tagging.catalog.write import Catalog
 
-__all__ = [
-    "BadIndex",
-    "Ids",
-    "Index",
-    "Level",
-    "Updated",
-    "Vectors",
-    "home",
-    "open_index",
-    "pack",
-    "pointer",
-    "synchronise",
-    "unpack",
-    "update",
-    "update_in_milvus",
-]
 
 FOLDER = "search"  # beside the catalog
 

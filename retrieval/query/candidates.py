@@ -18,16 +18,17 @@ import numpy.typing as npt
 from threadpoolctl import ThreadpoolController
 
 from tagline.experts.tags import Tag
-from tagline.retrieval.query import lexical as by_words
-from tagline.retrieval.query.parse import ParsedQuery
 from tagline.retrieval.embed.encode import Encoder, EncoderMissing, open_encoder
+from tagline.retrieval.index.base import BadIndex, Index, Level, unpack
+from tagline.retrieval.index.update import open_index
+from tagline.retrieval.query import lexical as by_words
 from tagline.retrieval.query.hits import ANY, Filters, Hit
-from tagline.retrieval.index.update import BadIndex, Index, Level, open_index, unpack
 from tagline.retrieval.query.params import FEATURES, SearchParams, read
 from tagline.retrieval.query.params import FILE as LEARNT
+from tagline.retrieval.query.parse import ParsedQuery
 from tagline.tagging.catalog import vectors
-from tagline.tagging.catalog.write import Catalog
 from tagline.tagging.catalog.records import Video
+from tagline.tagging.catalog.write import Catalog
 from tagline.tagging.vocabulary import normal
 
 Floats = npt.NDArray[np.float64]

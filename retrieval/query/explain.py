@@ -17,14 +17,15 @@ import numpy as np
 import numpy.typing as npt
 
 from tagline.retrieval.query import lexical as by_words
-from tagline.retrieval.query.parse import parse
-from tagline.retrieval.query.hits import Evidence
 from tagline.retrieval.query.candidates import Searcher, searcher_of
+from tagline.retrieval.query.hits import Evidence
+from tagline.retrieval.query.parse import parse
 from tagline.tagging.catalog import vectors as embeddings
 
 if TYPE_CHECKING:
     from tagline.table.rollout import Rollout
-    from tagline.tagging.catalog.write import Catalog, Video
+    from tagline.tagging.catalog.records import Video
+    from tagline.tagging.catalog.write import Catalog
 
 Floats = npt.NDArray[np.float64]
 
@@ -189,8 +190,8 @@ def _attend_with_model(catalog: Catalog, found: Explanation, text: str, model: A
     cache, seen, _ = model_inputs(catalog, model, [found.video.id])
     if not seen or not text:
         return
-    from tagline.table.config import BadConfig
     from tagline.table.rollout import rollout
+    from tagline.tagging.ml.config import BadConfig
 
     frames = cache.read(seen[0].key)
     try:

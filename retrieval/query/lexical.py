@@ -14,8 +14,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from tagline.experts.tags import Tag
 from tagline.retrieval.query.hits import Evidence, Hit
-from tagline.tagging.catalog.write import Catalog
 from tagline.tagging.catalog.records import Video
+from tagline.tagging.catalog.write import Catalog
 from tagline.tagging.vocabulary import clean
 
 MAX_WORDS = 32  # of a query; a longer one is cut

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from tagline.retrieval.query.qb_norm import QBNorm
 from tagline.retrieval.query.calibration import Isotonic, Logistic
 from tagline.retrieval.query.fuse import FusionWeights
+from tagline.retrieval.query.qb_norm import QBNorm
 from tagline.tagging.catalog import files
 
 if TYPE_CHECKING:

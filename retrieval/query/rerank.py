@@ -76,9 +76,9 @@ class Reranker:
 
 def table_model_of(catalog: Catalog) -> PretrainedTable:
     """The TABLE model that embedded the library. Raises CannotRerank."""
+    from tagline.retrieval.embed.embedders import TABLE, SearchModel, TableEmbedder
     from tagline.retrieval.embed.encode import EncoderMissing
     from tagline.retrieval.embed.encode import search_model_of as load
-    from tagline.retrieval.embed.embedders import TABLE, TableEmbedder, SearchModel
 
     choice = SearchModel.of_catalog(catalog)
     if choice is None or choice.kind != TABLE:
@@ -155,7 +155,7 @@ class JointScorer:
     def _encode(self, seen: Sequence[VideoInput], frames: FrameSource) -> list[Any]:
         import torch
 
-        from tagline.table.data import used_length, pad_frames
+        from tagline.table.data import pad_frames, used_length
         from tagline.table.model import EncodedVideos
 
         settings, device = self.model.settings, self.model.logit_scale.device

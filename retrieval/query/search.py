@@ -12,15 +12,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from tagline.retrieval.query.parse import parse
-from tagline.retrieval.query.fuse import fuse, feature_table
+from tagline.retrieval.query.candidates import Candidate, Candidates, Searcher, posterior, searcher_of
+from tagline.retrieval.query.fuse import feature_table, fuse
 from tagline.retrieval.query.hits import ANY, Evidence, Filters, Hit
 from tagline.retrieval.query.params import defaults
-from tagline.retrieval.query.candidates import Candidate, Candidates, Searcher, posterior, searcher_of
-from tagline.retrieval.query.lexical import query_words
+from tagline.retrieval.query.parse import parse
 from tagline.tagging.catalog.write import Catalog
-
-__all__ = ["Answer", "Evidence", "Filters", "Hit", "answer", "query_words", "search"]
 
 TEXT_KINDS = frozenset({"speech", "screen"})
 ENOUGH_LEXICAL_SCORE = 0.35  # a moment of which the words know so much is better than the model's

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from tagline.retrieval.ray import index_shard
-from tagline.retrieval.ray.index_shard import DONE_FILE, TRAINED, ShardedIndex, IndexShard, Location
 from tagline.retrieval.index.base import Vectors
+from tagline.retrieval.ray import index_shard
+from tagline.retrieval.ray.index_shard import DONE_FILE, TRAINED, IndexShard, Location, ShardedIndex
 from tagline.tagging.catalog import files
 from tagline.tagging.ray import ClusterError, shards
 from tagline.tagging.ray.connection import connected

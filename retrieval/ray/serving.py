@@ -14,8 +14,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from tagline.retrieval.ray.index_shard import MAX_ROWS, ShardedIndex, IndexShard, Location, merge_top_k
 from tagline.retrieval.index.base import Ids, Vectors
+from tagline.retrieval.ray.index_shard import MAX_ROWS, IndexShard, Location, ShardedIndex, merge_top_k
 from tagline.tagging.ray import ClusterError
 
 APP = "tagline-index"

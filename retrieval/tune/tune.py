@@ -15,16 +15,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from tagline.retrieval.tune import probe_queries
+from tagline.retrieval.index.base import Level, pack
 from tagline.retrieval.query import qb_norm as bank
-from tagline.retrieval.query.parse import parse
-from tagline.retrieval.tune.probe_queries import ProbeQuery
-from tagline.retrieval.query.calibration import balanced_threshold, fit_isotonic, fit_logistic, refusal_threshold
-from tagline.retrieval.query.fuse import FusionWeights, fit_weights_to, fuse, feature_table
-from tagline.retrieval.index.update import Level, pack
-from tagline.retrieval.query.params import AnswerCalibration, SearchParams, defaults, write
+from tagline.retrieval.query.calibration import (
+    balanced_threshold,
+    fit_isotonic,
+    fit_logistic,
+    refusal_threshold,
+)
 from tagline.retrieval.query.candidates import Candidates, Searcher, posterior
+from tagline.retrieval.query.fuse import FusionWeights, feature_table, fit_weights_to, fuse
 from tagline.retrieval.query.lexical import query_words
+from tagline.retrieval.query.params import AnswerCalibration, SearchParams, defaults, write
+from tagline.retrieval.query.parse import parse
+from tagline.retrieval.tune import probe_queries
+from tagline.retrieval.tune.probe_queries import ProbeQuery
 from tagline.tagging.catalog import vectors as embeddings
 
 if TYPE_CHECKING:
@@ -258,7 +263,7 @@ def shift_threshold(
     chance = calibration.answerable(np.array([one.features for one in unanswerable]))
     own = calibration.answerable(np.array([one.features for one in answerable]))
     wanted = max(calibration.threshold, float(np.quantile(chance, 1 - MAX_FALSE_ANSWERS)))
-    return replace(calibration, line=min(wanted, refusal_threshold(own, MAX_FALSE_REFUSALS)))
+    return replace(calibration, threshold=min(wanted, refusal_threshold(own, MAX_FALSE_REFUSALS)))
 
 
 def candidates_of(

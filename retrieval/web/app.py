@@ -21,12 +21,20 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route as Path_
 from starlette.types import ASGIApp
 
-from tagline.retrieval.web.api.contract import MAX_BODY, PROBLEMS, Problem, Route, openapi, read_body, read_query
+from tagline.retrieval.web.api.contract import (
+    MAX_BODY,
+    PROBLEMS,
+    Problem,
+    Route,
+    openapi,
+    read_body,
+    read_query,
+)
+from tagline.retrieval.web.api.media import MediaFile, Streams, respond
+from tagline.retrieval.web.api.routes import ROUTES
+from tagline.retrieval.web.api.schemas import SCHEMAS
 from tagline.retrieval.web.api.state import AppState
 from tagline.retrieval.web.auth import AuthMiddleware, AuthSettings
-from tagline.retrieval.web.api.media import MediaFile, Streams, respond
-from tagline.retrieval.web.api.schemas import SCHEMAS
-from tagline.retrieval.web.api.routes import ROUTES
 
 STATIC = Path(__file__).parent / "static"
 TYPES = {

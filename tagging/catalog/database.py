@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Self
 
 from tagline.tagging.catalog import files, location, schema
-from tagline.tagging.printable import safe
 from tagline.tagging.catalog.schema import CatalogError
+from tagline.tagging.printable import safe
 
 LOCK_TIMEOUT = 30.0  # seconds for another program's write to end
 
@@ -39,7 +39,9 @@ class CatalogDatabase:
     def open(cls, folder_or_file: str | os.PathLike[str] | location.Home, *, create: bool = True) -> Self:
         """The catalog of a folder, or the catalog that a file is; made if it is not there yet."""
         where = (
-            folder_or_file if isinstance(folder_or_file, location.Home) else location.catalog_home(folder_or_file)
+            folder_or_file
+            if isinstance(folder_or_file, location.Home)
+            else location.catalog_home(folder_or_file)
         )
         name = safe(where.file)
         if _state(where.file) is None:

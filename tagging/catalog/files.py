@@ -22,8 +22,8 @@ from typing import BinaryIO
 from uuid import uuid4
 
 from tagline.tagging import approvals
-from tagline.tagging.printable import safe
 from tagline.tagging.catalog.schema import CatalogError
+from tagline.tagging.printable import safe
 
 FOLDER = ".tagline"
 PART = ".part-tagline-"  # how the name of a file begins that is not whole yet

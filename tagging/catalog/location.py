@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tagline.tagging.catalog import files
-from tagline.tagging.printable import safe
 from tagline.tagging.catalog.files import FOLDER
 from tagline.tagging.catalog.schema import CatalogError
+from tagline.tagging.printable import safe
 
 FILE = "catalog.sqlite"
 

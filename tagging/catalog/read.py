@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -9,17 +10,28 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
 import numpy as np
+
 from tagline.experts.tags import Modality, Sighting, Tag, Word
-from tagline.tagging.catalog.records import Caption, Failure, Place, Run, TagCount, TextHit, Vectors, Verdict, Video, coverage_from_json, row_to_facts
-from tagline.tagging.catalog.schema import CatalogError
 from tagline.tagging.catalog.database import CatalogDatabase
+from tagline.tagging.catalog.records import (
+    Caption,
+    Failure,
+    Place,
+    Run,
+    TagCount,
+    TextHit,
+    Vectors,
+    Verdict,
+    Video,
+    canonical_json,
+    coverage_from_json,
+    row_to_facts,
+)
+from tagline.tagging.catalog.schema import CatalogError
 from tagline.tagging.catalog.verdicts import LIBRARY_WIDE, MODALITY_ORDER, Renames, effective_tags
 from tagline.tagging.vocabulary import clean, normal
-import hashlib
-from collections.abc import Iterator
-from tagline.tagging.catalog.records import canonical_json
-
 
 PAGE = 500  # videos read at a time, so that a large library never lies in memory
 

@@ -16,10 +16,10 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
-from tagline.experts.tags import Modality, Report, Tag
-from tagline.tagging.catalog.write import Catalog
+from tagline.experts.tags import HUMAN_SOURCE, Modality, Report, Tag
 from tagline.tagging.catalog.read import CatalogReader
 from tagline.tagging.catalog.records import Look, canonical_json
+from tagline.tagging.catalog.write import Catalog
 
 UPLOADER = "uploader"
 VERSION = "1"
@@ -88,3 +88,6 @@ def has_labels(catalog: CatalogReader) -> bool:
         (UPLOADER,),
     ).fetchone()
     return bool(row[0])
+
+
+PEOPLE = frozenset({HUMAN_SOURCE, UPLOADER})  # what these say is the truth that the others are measured by

@@ -16,8 +16,8 @@ from tagline.experts.tags import Embedding
 from tagline.tagging.catalog.records import Vectors
 
 if TYPE_CHECKING:
-    from tagline.tagging.catalog.write import Catalog
     from tagline.tagging.catalog.read import CatalogReader
+    from tagline.tagging.catalog.write import Catalog
 
 VIDEO, SPAN = "video", "span"  # the sources under which the vectors lie
 _REVISION_KEY = "embedding revision"

@@ -17,34 +17,18 @@ from pathlib import Path
 from tagline.experts.footage import Facts
 from tagline.experts.tags import Embedding, Report
 from tagline.tagging.catalog.fulltext import SearchableCatalog
-from tagline.tagging.catalog.location import NoCatalog
-from tagline.tagging.catalog.read import MixedVectors
-from tagline.tagging.catalog.records import Caption, Failure, Look, Place, Run, TagCount, TextHit, Vectors, Verdict, Video, checked, coverage_to_json, facts_to_row, canonical_json
-from tagline.tagging.catalog.schema import CatalogError, CatalogTooNew, NotACatalog
-from tagline.tagging.catalog.database import CatalogFull
-from tagline.tagging.catalog.verdicts import LIBRARY_WIDE, VerdictWriter, VerdictRow
+from tagline.tagging.catalog.records import (
+    Caption,
+    Look,
+    Place,
+    Verdict,
+    canonical_json,
+    checked,
+    coverage_to_json,
+    facts_to_row,
+)
+from tagline.tagging.catalog.verdicts import LIBRARY_WIDE, VerdictRow, VerdictWriter
 from tagline.tagging.vocabulary import clean, normal
-
-__all__ = [
-    "Caption",
-    "Catalog",
-    "CatalogError",
-    "CatalogFull",
-    "CatalogTooNew",
-    "Failure",
-    "Look",
-    "MixedVectors",
-    "NoCatalog",
-    "NotACatalog",
-    "Place",
-    "Run",
-    "TagCount",
-    "TextHit",
-    "Vectors",
-    "Verdict",
-    "VerdictRow",
-    "Video",
-]
 
 
 class Catalog(SearchableCatalog):

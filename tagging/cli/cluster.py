@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tagline.tagging.ray import ClusterError, require_ray
-from tagline.tagging.cli.options import NothingFound, ModalityChoice, library_option
-from tagline.tagging.printable import safe
+from tagline.tagging.cli.options import ModalityChoice, NothingFound, library_option
 from tagline.tagging.cli.output import emit, output_options, to_json
+from tagline.tagging.printable import safe
+from tagline.tagging.ray import ClusterError, require_ray
 
 if TYPE_CHECKING:
     from tagline.experts.panel import Expert
+    from tagline.tagging.pipeline.settings import Settings
     from tagline.tagging.ray.run import ClusterRunResult
     from tagline.tagging.ray.sources import Listing
-    from tagline.tagging.ray.stages import SourceResult, RunSpec
-    from tagline.tagging.pipeline.settings import Settings
+    from tagline.tagging.ray.stages import RunSpec, SourceResult
 
 OK, PARTLY, NOTHING = 0, 3, 4
 SHOWN = 20  # failures that are shown
@@ -102,7 +102,7 @@ def _runnable(experts: Sequence[Expert], not_run: dict[str, str]) -> list[Expert
 
 def _default_shards(named: Sequence[str]) -> str:
     """Where shards go if nobody says so: into the one folder that is tagged."""
-    from tagline.tagging.catalog.location import FOLDER as HIDDEN
+    from tagline.tagging.catalog.files import FOLDER as HIDDEN
 
     if len(named) == 1 and "://" not in named[0] and Path(named[0]).is_dir():
         return str(Path(named[0]).resolve() / HIDDEN / SHARDS_FOLDER)
@@ -217,9 +217,10 @@ def import_(shards: str, as_json: bool, library: str | None) -> None:
     tagline catalog import ~/Videos/.tagline/shards
     tagline catalog import s3://bucket/shards --library ~/Videos
     """
-    from tagline.tagging.catalog.write import Catalog, CatalogError
+    from tagline.tagging.catalog.lock import only_writer
+    from tagline.tagging.catalog.schema import CatalogError
+    from tagline.tagging.catalog.write import Catalog
     from tagline.tagging.ray.importer import ShardImportResult, import_shards
-    from tagline.tagging.pipeline.run import only_writer
 
     brought = ShardImportResult()
     with cluster_errors():

@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from tagline.tagging.cli.options import library_option
-from tagline.tagging.printable import safe
 from tagline.tagging.cli.output import console, to_json
+from tagline.tagging.printable import safe
 
 STYLES = {"ok": ("green", "ok"), "note": ("yellow", "note"), "broken": ("bold red", "broken")}
 

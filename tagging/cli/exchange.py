@@ -10,13 +10,20 @@ from typing import TYPE_CHECKING
 import click
 
 from tagline.experts.tags import Modality
-from tagline.tagging.cli.options import NothingFound, library_option, modality_option, open_library, find_video
-from tagline.tagging.printable import safe
+from tagline.tagging.cli.options import (
+    NothingFound,
+    find_video,
+    library_option,
+    modality_option,
+    open_library,
+)
 from tagline.tagging.cli.output import to_json
 from tagline.tagging.formats import FORMATS
+from tagline.tagging.printable import safe
 
 if TYPE_CHECKING:
-    from tagline.tagging.catalog.write import Catalog, Video
+    from tagline.tagging.catalog.records import Video
+    from tagline.tagging.catalog.write import Catalog
     from tagline.tagging.formats.export import ExportResult
     from tagline.tagging.formats.importer import ImportResult
 

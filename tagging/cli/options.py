@@ -13,7 +13,8 @@ from tagline.experts.tags import Modality
 from tagline.tagging.printable import safe
 
 if TYPE_CHECKING:
-    from tagline.tagging.catalog.write import Catalog, Video
+    from tagline.tagging.catalog.records import Video
+    from tagline.tagging.catalog.write import Catalog
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 MOST_NAMES = 6  # in a sentence that lists several
@@ -54,7 +55,8 @@ def modality_option(help: str, *, multiple: bool = False) -> Callable[[Command],
 def open_library(library: str | None = None, folders: Sequence[str] = ()) -> Iterator[Catalog]:
     """The catalog that a command means. Whatever goes wrong with it is a sentence, never a traceback."""
     from tagline.tagging.catalog import location
-    from tagline.tagging.catalog.write import Catalog, CatalogError
+    from tagline.tagging.catalog.schema import CatalogError
+    from tagline.tagging.catalog.write import Catalog
 
     try:
         Path.cwd()

@@ -11,11 +11,11 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from tagline.tagging.printable import safe
 from tagline.tagging.pipeline.plan import duration, notices
+from tagline.tagging.printable import safe
 
 if TYPE_CHECKING:
-    from tagline.tagging.pipeline.run import RunResult, Progress
+    from tagline.tagging.pipeline.progress import Progress, RunResult
 
 EVERY = 10.0  # seconds between two lines where nothing can be drawn over
 SHOWN = 20  # failures that the final table lists

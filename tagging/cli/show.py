@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
-from tagline.tagging.fusion.fuse import FusedTag, TagFusion
-from tagline.tagging.fusion.post_process import open_view_encoder
-from tagline.tagging.printable import safe
-from tagline.tagging.neighbours.snapshot import read_snapshot
-from tagline.tagging.cli.output import requested_output, emit
-from tagline.tagging.cli.timeline import clock
-from collections.abc import Iterator, Sequence
+
+import click
+
 from tagline.experts.tags import Modality, Tag
-from tagline.tagging.catalog.write import Catalog, Video
-from tagline.tagging.cli.output import console
+from tagline.tagging.catalog.records import Video
+from tagline.tagging.catalog.write import Catalog
+from tagline.tagging.cli.options import find_video, library_option, modality_option, open_library
+from tagline.tagging.cli.output import console, emit, output_options, requested_output, to_json
+from tagline.tagging.cli.timeline import PLAIN, StyledText, TimelineSymbols, clock, timeline
 from tagline.tagging.formats.sheet import tag_to_dict
 from tagline.tagging.formats.transcript import caption_lines, line_text
-from tagline.tagging.cli.timeline import PLAIN, StyledText, TimelineSymbols, clock, timeline
+from tagline.tagging.fusion.fuse import FusedTag, TagFusion
+from tagline.tagging.fusion.post_process import open_view_encoder
+from tagline.tagging.neighbours.snapshot import read_snapshot
 from tagline.tagging.pipeline.coverage import coverage_gaps
+from tagline.tagging.printable import safe
 
 if TYPE_CHECKING:
-    from tagline.tagging.catalog.write import Catalog, Video
     from rich.text import Text
+
+    from tagline.tagging.catalog.records import Video
+    from tagline.tagging.catalog.write import Catalog
 
 
 FUSED_COLUMNS = ("tag", "score", "from", "to", "because")
@@ -193,3 +198,61 @@ def video_as_dict(catalog: Catalog, video: Video, tags: Sequence[Tag], transcrip
             [word.text, word.start, word.end, word.probability] for word in catalog.words(video.id)
         ]
     return data
+
+
+TAG_COLUMNS = ("text", "modality", "score", "start", "end", "best", "source")
+
+
+@click.command()
+@click.argument("video")
+@click.option("--all", "everything", is_flag=True, help="Every tag, however many there are.")
+@click.option("--transcript", is_flag=True, help="What is said, line by line, too.")
+@click.option("--merged", is_flag=True, help="One list of all experts' tags, with who says each and why.")
+@click.option(
+    "--precision",
+    type=click.FloatRange(0.5, 0.99),
+    metavar="SHARE",
+    help="With --merged: only tags that are right so often.",
+)
+@modality_option("Only tags of this kind; may be repeated.", multiple=True)
+@library_option
+@output_options
+def show(
+    video: str,
+    everything: bool,
+    transcript: bool,
+    fused: bool,
+    precision: float | None,
+    modality: tuple[str, ...],
+    library: str | None,
+) -> None:
+    """Show what is in one video, and when.
+
+    VIDEO is a path, a part of a name, or an id.
+
+    \b
+    tagline show holiday.mp4
+    tagline show holiday --all --transcript
+    tagline show holiday --json
+    tagline show holiday --merged --precision 0.9
+    """
+    from tagline.tagging.cli.show import show_video, video_as_dict
+
+    if precision is not None and not fused:
+        raise click.UsageError("--precision goes with --merged")
+    with open_library(library) as catalog:
+        found = find_video(catalog, video)
+        if fused:
+            from tagline.tagging.cli.show import show_fused
+
+            show_fused(catalog, found, precision)
+            return
+        tags = [tag for tag in catalog.tags(found.id) if not modality or tag.modality in modality]
+        if requested_output().kind == "json":
+            click.echo(to_json(video_as_dict(catalog, found, tags, transcript), indent=2))
+        elif requested_output().for_programs:
+            from tagline.tagging.formats.sheet import tag_to_dict
+
+            emit((tag_to_dict(tag) for tag in tags), TAG_COLUMNS)
+        else:
+            show_video(catalog, found, tags, everything, transcript)

@@ -18,9 +18,9 @@ from tagline.tagging.printable import safe
 
 if TYPE_CHECKING:
     from tagline.tagging.catalog.write import Catalog
-    from tagline.tagging.pipeline.run import RunResult
     from tagline.tagging.fusion.post_process import PostProcessResult
     from tagline.tagging.pipeline.plan import Plan
+    from tagline.tagging.pipeline.progress import RunResult
     from tagline.tagging.pipeline.settings import Settings
 
 OK, FAILURE, PARTLY, NOTHING, INTERRUPTED = 0, 1, 3, 4, 130
@@ -155,9 +155,10 @@ def _tag(
 ) -> int:
     from tagline.experts.decode import sandbox
     from tagline.tagging.catalog import location
-    from tagline.tagging.pipeline import plan as planning, settings
-    from tagline.tagging.pipeline.run import only_writer
+    from tagline.tagging.catalog.lock import only_writer
     from tagline.tagging.catalog.uploads import has_labels
+    from tagline.tagging.pipeline import plan as planning
+    from tagline.tagging.pipeline import settings
 
     home = location.find_catalog_home(folders, library)
     _check_folders(folders, home)
@@ -219,16 +220,16 @@ def _on_cluster(
     folders: Sequence[str], *, cluster: str, shards: str | None, pools: Sequence[str], **options: Any
 ) -> int:
     """`tag --cluster`: the same panel, on many machines."""
-    from tagline.tagging.pipeline import settings
     from tagline.tagging.cli.cluster import ClusterOptions, tag_on_cluster
+    from tagline.tagging.pipeline import settings
 
     for name in ("library", "include", "exclude", "jobs"):
         if options[name]:
             raise click.UsageError(f"--{name} does not go with --cluster")
-    local = [run for run in folders if "://" not in run]
-    for run in local:
-        if not os.path.lexists(run):
-            raise click.UsageError(f"there is no folder, video or list {safe(run)!r}")
+    local = [folder for folder in folders if "://" not in folder]
+    for folder in local:
+        if not os.path.lexists(folder):
+            raise click.UsageError(f"there is no folder, video or list {safe(folder)!r}")
     root = Path(local[0]) if len(folders) == 1 and local and os.path.isdir(local[0]) else None  # noqa: PTH112
     wanted = [name.strip() for name in (options["only"] or "").split(",") if name.strip()]
     return tag_on_cluster(
@@ -247,8 +248,8 @@ def _run_plan(
 ) -> RunResult:
     """alone: there is something to do even if no expert can look at files."""
     from tagline.experts.panel import Panel
-    from tagline.tagging.pipeline import run
     from tagline.tagging.cli.progress import ProgressDisplay
+    from tagline.tagging.pipeline import run
 
     if not made.experts and len(made.jobs) > made.moved and not alone:
         for name, reason in made.not_run.items():
@@ -291,17 +292,17 @@ def _check_folders(folders: Sequence[str], home: Any) -> None:
     from tagline.tagging.catalog.write import Catalog
     from tagline.tagging.pipeline.walk import covers
 
-    absent = [run for run in folders if not os.path.lexists(run)]
+    absent = [folder for folder in folders if not os.path.lexists(folder)]
     if not absent:
         return
     known: set[str] = set()
     if home.file.exists():
         with Catalog.open(home) as catalog:
             for _, path, _ in catalog.places():
-                known.update(run for run in absent if covers([os.path.realpath(run)], path))
-    for run in absent:
-        if run not in known:
-            raise click.UsageError(f"there is no folder {safe(run)!r}")
+                known.update(folder for folder in absent if covers([os.path.realpath(folder)], path))
+    for folder in absent:
+        if folder not in known:
+            raise click.UsageError(f"there is no folder {safe(folder)!r}")
 
 
 @contextmanager
@@ -348,7 +349,7 @@ def _nothing(made: Plan, as_json: bool) -> int:
         click.echo(line, err=True)
     if as_json:
         click.echo(json.dumps({"found": 0}))
-    where = ", ".join(safe(run) for run in made.folders)
+    where = ", ".join(safe(folder) for folder in made.folders)
     click.echo(f"no videos in {where}; is a disk not mounted?", err=True)
     return NOTHING
 

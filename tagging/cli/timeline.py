@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from tagline.experts.tags import HUMAN_SOURCE, Modality, Tag
-from tagline.tagging.printable import safe
 from tagline.tagging.catalog.verdicts import MODALITY_ORDER
+from tagline.tagging.printable import safe
 
 # (text, style) pieces of one line; styles are rich's names
 StyledText = list[tuple[str, str]]

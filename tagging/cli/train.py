@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-import click
 
+import click
 
 PARTLY = 3
 
@@ -36,8 +36,8 @@ def tagger(
     tagline train settings --of tagger                      what can be set, and to what it is
     tagline train tagger --data ~/Videos --set use_frames=false --set epochs=40 --out models/titles
     """
-    from tagline.tagging.ml.config import BadConfig, with_settings
     from tagline.tagging.generator.config import load_preset as named
+    from tagline.tagging.ml.config import BadConfig, with_settings
 
     try:
         config = with_settings(named(preset), settings)
@@ -45,11 +45,12 @@ def tagger(
         raise click.UsageError(str(error)) from None
     from tagline.experts.devices import choose_device
     from tagline.experts.weights.registry import WeightsMissing
-    from tagline.tagging.catalog.write import Catalog, CatalogError
+    from tagline.tagging.catalog.files import without_links
+    from tagline.tagging.catalog.schema import CatalogError
+    from tagline.tagging.catalog.write import Catalog
     from tagline.tagging.generator.data import from_catalog
     from tagline.tagging.generator.saving import install_tagger
     from tagline.tagging.generator.train import train as run
-    from tagline.tagging.catalog.files import without_links
     from tagline.tagging.ml.trainer import NonFinite, to_stderr
 
     try:
@@ -97,12 +98,13 @@ def ranker(library: str, settings: tuple[str, ...], out: str | None, device: str
     except BadConfig as error:
         raise click.UsageError(str(error)) from None
     from tagline.experts.devices import choose_device
-    from tagline.tagging.catalog.write import Catalog, CatalogError
-    from tagline.tagging.neighbours.snapshot import read_snapshot, training_and_validation
     from tagline.tagging.catalog.files import without_links
+    from tagline.tagging.catalog.schema import CatalogError
+    from tagline.tagging.catalog.write import Catalog
+    from tagline.tagging.ml.trainer import to_stderr
+    from tagline.tagging.neighbours.snapshot import read_snapshot, training_and_validation
     from tagline.tagging.ranker.expert import install_ranker
     from tagline.tagging.ranker.train import train
-    from tagline.tagging.ml.trainer import to_stderr
 
     try:
         with Catalog.open(library, create=False) as catalog:

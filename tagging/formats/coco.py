@@ -9,9 +9,9 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any, BinaryIO
 
-from tagline.tagging.printable import safe
 from tagline.tagging.formats import merging
-from tagline.tagging.formats.sheet import ImportedVideo, VideoExport, BadFile, compact_json, parse_json
+from tagline.tagging.formats.sheet import BadFile, ImportedVideo, VideoExport, compact_json, parse_json
+from tagline.tagging.printable import safe
 
 MOST_BYTES = merging.MOST_BYTES
 LISTS = ("images", "annotations", "categories", "videos")

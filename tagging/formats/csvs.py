@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO
 
 from tagline.tagging.formats import merging
-from tagline.tagging.formats.sheet import ImportedVideo, VideoExport, BadFile
+from tagline.tagging.formats.sheet import BadFile, ImportedVideo, VideoExport
 
 MOST_BYTES = merging.MOST_BYTES
 

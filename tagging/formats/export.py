@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tagline.experts.tags import Modality
-from tagline.tagging.catalog.write import Catalog, Video
-from tagline.tagging.printable import safe
+from tagline.tagging.catalog.records import Video
+from tagline.tagging.catalog.write import Catalog
 from tagline.tagging.formats import FORMATS, Format, files
 from tagline.tagging.formats.files import FileRefused
 from tagline.tagging.formats.safexml import MOST_BYTES
-from tagline.tagging.formats.sheet import VideoExport, BadFile
+from tagline.tagging.formats.sheet import BadFile, VideoExport
+from tagline.tagging.printable import safe
 
 
 @dataclass(frozen=True, slots=True)

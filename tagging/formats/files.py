@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from tagline.tagging.printable import safe
 from tagline.tagging.formats import Format
+from tagline.tagging.printable import safe
 
 
 class FileRefused(Exception):

@@ -19,12 +19,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tagline.experts.tags import HUMAN_SOURCE, Modality, Report, Tag
-from tagline.tagging.catalog.write import Catalog, Look, VerdictRow, Video
-from tagline.tagging.printable import safe
+from tagline.tagging.catalog.records import Look, Video
+from tagline.tagging.catalog.verdicts import VerdictRow
+from tagline.tagging.catalog.write import Catalog
 from tagline.tagging.formats import FORMATS, Format, files
 from tagline.tagging.formats.files import FileRefused
 from tagline.tagging.formats.safexml import MOST_BYTES
-from tagline.tagging.formats.sheet import ImportedVideo, BadFile
+from tagline.tagging.formats.sheet import BadFile, ImportedVideo
+from tagline.tagging.printable import safe
 from tagline.tagging.vocabulary import clean, normal
 
 IMPORTED_VERSION = "imported"  # version and fingerprint of such a look: a real run always finds it stale

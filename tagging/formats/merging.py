@@ -6,15 +6,20 @@ theirs: it stays when the file is written anew, and counts as a person's word wh
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
-from tagline.experts.tags import HUMAN_SOURCE
-from tagline.tagging.printable import safe
-from tagline.tagging.formats.sheet import ImportedVideo, VideoExport, BadFile, checksum, tag_from_dict, tag_to_dict
-from collections.abc import Sequence
-from dataclasses import dataclass
 
+from tagline.experts.tags import HUMAN_SOURCE
+from tagline.tagging.formats.sheet import (
+    BadFile,
+    ImportedVideo,
+    VideoExport,
+    checksum,
+    tag_from_dict,
+    tag_to_dict,
+)
+from tagline.tagging.printable import safe
 
 FIELDS = ("video", "path", "text", "modality", "score", "start", "end", "best", "source", "seal")
 MOST_BYTES = 512 * 1024 * 1024

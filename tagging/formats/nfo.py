@@ -10,11 +10,11 @@ from __future__ import annotations
 from pathlib import PurePath
 
 from tagline.experts.tags import Modality
-from tagline.tagging.printable import safe
 from tagline.tagging.formats import safexml
 from tagline.tagging.formats.merging import merge_keywords, removed_keywords
 from tagline.tagging.formats.safexml import XmlDocument, XmlElement
-from tagline.tagging.formats.sheet import ImportedVideo, VideoExport, BadFile, compact_json, parse_json
+from tagline.tagging.formats.sheet import BadFile, ImportedVideo, VideoExport, compact_json, parse_json
+from tagline.tagging.printable import safe
 from tagline.tagging.vocabulary import clean
 
 OURS = "urn:x-tagline:tags:1.0/"

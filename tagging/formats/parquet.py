@@ -7,7 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from tagline.tagging.formats import merging
-from tagline.tagging.formats.sheet import ImportedVideo, VideoExport, BadFile
+from tagline.tagging.formats.sheet import BadFile, ImportedVideo, VideoExport
 
 if TYPE_CHECKING:
     import pyarrow

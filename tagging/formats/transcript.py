@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from tagline.experts.tags import Word
 from tagline.tagging.formats.sheet import ImportedVideo, VideoExport
-from tagline.tagging.formats.webvtt import Cue, Track, cue, parse, replace_ours, to_bytes, timestamp
+from tagline.tagging.formats.webvtt import Cue, Track, cue, parse, replace_ours, timestamp, to_bytes
 from tagline.tagging.vocabulary import clean
 
 LONGEST = 6.0  # seconds that a cue stays

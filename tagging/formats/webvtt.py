@@ -14,7 +14,15 @@ from itertools import pairwise
 
 from tagline.experts.tags import HUMAN_SOURCE, Tag
 from tagline.tagging.formats.safexml import MOST_BYTES
-from tagline.tagging.formats.sheet import ImportedVideo, VideoExport, BadFile, compact_json, parse_json, tag_from_dict, tag_to_dict
+from tagline.tagging.formats.sheet import (
+    BadFile,
+    ImportedVideo,
+    VideoExport,
+    compact_json,
+    parse_json,
+    tag_from_dict,
+    tag_to_dict,
+)
 
 TIME = r"(?:(\d{2,6}):)?(\d\d):(\d\d)\.(\d{3})"
 TIMING = re.compile(rf"\s*{TIME}\s+-->\s+{TIME}(?:\s.*)?", re.ASCII)

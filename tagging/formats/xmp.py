@@ -18,8 +18,16 @@ from collections.abc import Callable, Iterator, Sequence
 from tagline.experts.tags import Modality, Tag
 from tagline.tagging.formats import safexml
 from tagline.tagging.formats.merging import merge_keywords, removed_keywords
-from tagline.tagging.formats.safexml import XmlDocument, XmlElement, OtherNode
-from tagline.tagging.formats.sheet import ImportedVideo, VideoExport, BadFile, compact_json, parse_json, tag_from_dict, tag_to_dict
+from tagline.tagging.formats.safexml import OtherNode, XmlDocument, XmlElement
+from tagline.tagging.formats.sheet import (
+    BadFile,
+    ImportedVideo,
+    VideoExport,
+    compact_json,
+    parse_json,
+    tag_from_dict,
+    tag_to_dict,
+)
 from tagline.tagging.vocabulary import clean
 
 X = "adobe:ns:meta/"

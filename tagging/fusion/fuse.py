@@ -11,10 +11,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tagline.experts.tags import HUMAN_SOURCE
+from tagline.tagging.catalog.uploads import PEOPLE
+from tagline.tagging.fusion.weighing import (
+    LabelledCandidate,
+    SourceScore,
+    SourceWeights,
+    TagCandidate,
+    fit_weights,
+    gather_candidates,
+    neighbour_hashes,
+    threshold_for_precision,
+)
+from tagline.tagging.ml.calibration import Calibration, best_threshold
 from tagline.tagging.ml.config import from_dict
-from tagline.tagging.ml.calibration import Calibration
-from tagline.tagging.fusion.weighing import PEOPLE, TagCandidate, SourceScore, neighbour_hashes, gather_candidates
-from tagline.tagging.fusion.weighing import LabelledCandidate, SourceWeights, best_threshold, threshold_for_precision, fit_weights
 from tagline.tagging.neighbours.memory import ALL, Memory
 from tagline.tagging.neighbours.snapshot import LibrarySnapshot, training_and_validation
 from tagline.tagging.neighbours.views import ViewEncoder

@@ -9,13 +9,19 @@ from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 from tagline.experts.weights import registry
-from tagline.tagging.pipeline.run import ExpertTotals
 from tagline.tagging.fusion.fuse import META, FusionModel, TagFusion
-from tagline.tagging.neighbours.expert import NAME, CatalogExpert, NeighboursExpert, NeighboursSettings, update_catalog
+from tagline.tagging.neighbours.expert import (
+    NAME,
+    CatalogExpert,
+    NeighboursExpert,
+    NeighboursSettings,
+    update_catalog,
+)
 from tagline.tagging.neighbours.snapshot import LibrarySnapshot, read_snapshot
 from tagline.tagging.neighbours.views import ViewEncoder
-from tagline.tagging.ranker.expert import RankedExpert
+from tagline.tagging.pipeline.progress import ExpertTotals
 from tagline.tagging.pipeline.settings import SettingsError
+from tagline.tagging.ranker.expert import RankedExpert
 
 if TYPE_CHECKING:
     from tagline.tagging.catalog.write import Catalog
@@ -44,8 +50,8 @@ class PostProcessResult:
             yield "one list: no tag here is sure enough for that precision; only what people said is in it"
         else:
             yield (
-                f"one list: {self.tags:.1f} tags a video, of which {100 * self.stated_precision:.0f} % should be right "
-                f"(from {self.model.videos} judged videos); `tagline show VIDEO --merged` says why"
+                f"one list: {self.tags:.1f} tags a video, of which {100 * self.stated_precision:.0f} % should be "
+                f"right (from {self.model.videos} judged videos); `tagline show VIDEO --merged` says why"
             )
 
     def as_data(self) -> dict[str, Any]:

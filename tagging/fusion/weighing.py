@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
-from tagline.experts.tags import HUMAN_SOURCE, Tag
-from tagline.tagging.catalog.uploads import UPLOADER
-from tagline.tagging.vocabulary import normal
 import hashlib
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from math import exp, log, log1p
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
 import numpy as np
 import numpy.typing as npt
-from tagline.tagging.ml.calibration import Calibration, fit_calibration
 
+from tagline.experts.tags import Tag
+from tagline.tagging.catalog.uploads import PEOPLE
+from tagline.tagging.ml.calibration import Calibration, fit_calibration
+from tagline.tagging.vocabulary import normal
 
 NEIGHBOURS = "neighbours"  # the expert whose tags come from other videos
-PEOPLE = frozenset({HUMAN_SOURCE, UPLOADER})  # what these say is the truth that the others are measured by
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,35 +221,6 @@ def threshold_for_precision(scores: Sequence[float], precision: float) -> float:
     whole = np.append(said[1:] < said[:-1], True) if len(said) else np.zeros(0, bool)
     good = np.flatnonzero(whole & (means >= precision))
     return float(said[good[-1]]) if len(good) else float("inf")
-
-
-def best_threshold(
-    videos: Sequence[tuple[Mapping[str, float], Collection[str]]],
-) -> float:
-    """The score of the best example-based F1, from (score by tag, true tags) of videos that have tags."""
-    there = [(scores, set(truth)) for scores, truth in videos if truth]
-    best, reached = 0.5, -1.0
-    for least in _candidate_thresholds([score for scores, _ in there for score in scores.values()]):
-        precisions, recalls = [], []
-        for scores, truth in there:
-            said = {tag for tag, score in scores.items() if score >= least}
-            right = len(said & truth)
-            precisions.append(right / len(said) if said else 0.0)
-            recalls.append(right / len(truth))
-        p, r = (float(np.mean(own)) if own else 0.0 for own in (precisions, recalls))
-        f1 = 2 * p * r / (p + r) if p + r else 0.0
-        if f1 > reached + 1e-12:
-            best, reached = least, f1
-    return best
-
-
-def _candidate_thresholds(scores: Sequence[float], most: int = 100) -> list[float]:
-    """Thresholds worth trying: scores that occur, at most so many of them, evenly spread."""
-    every = np.unique(np.asarray(scores, float))
-    if len(every) > most:
-        every = every[np.linspace(0, len(every) - 1, most).astype(int)]
-    found: list[float] = every.tolist()
-    return found
 
 
 def _fold(video: str) -> int:

@@ -5,21 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from tagline.tagging.ml import config
-from tagline.tagging.ml.config import BadConfig, Schedule, as_dict, at_least, with_settings, digest, from_dict, one_of
-
-__all__ = [
-    "INSTALLED",
-    "BadConfig",
-    "Config",
-    "TaggerConfig",
-    "TrainConfig",
-    "as_dict",
-    "changed",
-    "digest",
-    "from_dict",
-    "preset",
-    "presets",
-]
+from tagline.tagging.ml.config import (
+    BadConfig,
+    Schedule,
+    at_least,
+    one_of,
+)
 
 INSTALLED = "tagger"  # the folder of weights_home() that holds the tagger in use
 

@@ -6,12 +6,13 @@ The three are interchangeable: `Greedy()(tagger, seen)`, `Drafted()(tagger, seen
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING
-import torch
-from torch import Tensor
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
+
+import torch
+from torch import Tensor
+
 from tagline.tagging.generator.encoder import EncodedBatch
 from tagline.tagging.generator.layers import SelfAttentionCache
 

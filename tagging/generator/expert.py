@@ -9,11 +9,10 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from tagline.experts.weights import registry
 from tagline.experts.footage import Footage, PerSecond, Sampling
-from tagline.experts.vision.frames import no_frames_note
-from tagline.experts.weights import check
 from tagline.experts.tags import Modality, Report, Tag
+from tagline.experts.vision.frames import no_frames_note
+from tagline.experts.weights import check, registry
 from tagline.tagging.generator.config import INSTALLED
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ class GeneratedSettings:
     """What can be set of the generated expert."""
 
     collection: str = registry.PUBLIC
-    registry: str | None = None  # a tagger's folder, or a name of the weights table
+    weights: str | None = None  # a tagger's folder, or a name of the weights table
     towers: str | None = None  # weights of the CLIP towers, if not those that the tagger names
     decoding: str = "drafted"  # or "greedy", "beam"
     min_score: float = 0.0  # of a calibrated score
@@ -115,8 +114,8 @@ class GeneratedExpert:
                 )
 
     def __call__(self, batch: Sequence[Footage]) -> list[Report]:
-        from tagline.tagging.generator.data import Example
         from tagline.tagging.generator.predict import predict_all
+        from tagline.tagging.ml.data import Example
 
         assert self.trained is not None
         views = [footage.view(self.sampling) for footage in batch]
@@ -151,7 +150,7 @@ class GeneratedExpert:
         return notes
 
     def _decoding(self) -> Any:
-        from tagline.tagging.generator.decoding import Beam, Speculative, Greedy
+        from tagline.tagging.generator.decoding import Beam, Greedy, Speculative
 
         return {"drafted": Speculative, "greedy": Greedy, "beam": Beam}[self.settings.decoding]()
 

@@ -16,18 +16,18 @@ zero and at the scale of these marks.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+from tagline.experts.weights import check, registry
 from tagline.tagging.ml import text_embedding
-from tagline.tagging.generator.data import Example
-from tagline.tagging.ml.tokenizer import TagTokenizer
-from pathlib import Path
-from torch import nn
-from tagline.experts.weights import registry
-from tagline.experts.weights import check
 from tagline.tagging.ml.config import BadConfig
+from tagline.tagging.ml.data import Example
+from tagline.tagging.ml.tokenizer import TagTokenizer
 
 if TYPE_CHECKING:
     from tagline.tagging.generator.model import TaggingModel

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from typing import Any
-
 
 SOURCE_FIELDS = ("hints", "hint_mask", "hint_features")
 IGNORE = -100  # in place of a word that is wanted next: none is

@@ -19,22 +19,26 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tagline.tagging.ml.distributed import gather, mean_of_all
 from tagline.tagging.generator.config import TaggerConfig
-from tagline.tagging.generator.layers import CopyingDecoder
-from tagline.tagging.generator.data import TaggerCollator, Example, Said
+from tagline.tagging.generator.data import RetrievalCollator, Retriever, Said, TaggerCollator
 from tagline.tagging.generator.decoding import Decoding, Speculative
-from tagline.tagging.generator.encoder import TaggerBatch, HybridEncoder, EncodedBatch
+from tagline.tagging.generator.encoder import EncodedBatch, HybridEncoder, TaggerBatch
+from tagline.tagging.generator.layers import (
+    INIT_SCALE,
+    CopyingDecoder,
+    CrossAttentionCache,
+    CrossEncoder,
+    Layer,
+    WordDecoder,
+    init_pass_through,
+    init_weights,
+)
+from tagline.tagging.generator.objective import NO_TAG, generation, match_all, prompt_tag_contrast
 from tagline.tagging.generator.predict import fit_draft_thresholds
-from tagline.tagging.generator.data import Retriever, RetrievalCollator
-from tagline.tagging.generator.layers import INIT_SCALE, CrossEncoder, CrossAttentionCache, Layer, WordDecoder, init_pass_through, init_weights
-from tagline.tagging.generator.objective import NO_TAG, match_all
-from tagline.tagging.generator.objective import generation, prompt_tag_contrast
-from tagline.tagging.generator.targets import learned_order
-from tagline.tagging.generator.targets import Targets, TargetBuilder
+from tagline.tagging.generator.targets import TargetBuilder, Targets, learned_order
+from tagline.tagging.ml.data import Example
+from tagline.tagging.ml.distributed import gather, mean_of_all
 from tagline.tagging.ml.tokenizer import TagTokenizer
-
-__all__ = ["Batch", "Seen", "Tagger", "TaggingModel"]
 
 
 class TaggingModel(nn.Module, ABC):
@@ -51,7 +55,7 @@ class TaggingModel(nn.Module, ABC):
         return False
 
     @abstractmethod
-    def see(self, batch: TaggerBatch) -> EncodedBatch:
+    def encode(self, batch: TaggerBatch) -> EncodedBatch:
         """What the encoders make of a batch."""
 
     @abstractmethod
@@ -200,7 +204,7 @@ class Tagger(TaggingModel):
         if seen.title is None:
             return cross_cache
         words = seen.mask & (seen.title != self.tokenizer.start) & (seen.title != self.tokenizer.end)
-        return replace(cross_cache, hints=seen.title, hint_mask=words, hint_features=seen.features)
+        return replace(cross_cache, source_words=seen.title, source_mask=words, source_features=seen.features)
 
     def _retrieved_memory(self, seen: EncodedBatch) -> tuple[Tensor, Tensor]:
         """The explicit prompt: words of retrieved tags, best first, [B, H, width], and their mask."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 import torch.nn.functional as F
-from tagline.tagging.ml.distributed import mean_of_all
-from tagline.tagging.generator.layers import IGNORE
+from torch import Tensor
 
+from tagline.tagging.generator.layers import IGNORE
+from tagline.tagging.ml.distributed import mean_of_all
 
 NO_TAG = -1  # a prompt that is aligned with [PAD]
 

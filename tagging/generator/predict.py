@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-import torch
-from tagline.tagging.generator.data import TaggerCollator, Example, Said
-from tagline.tagging.generator.decoding import Decoding
-from tagline.tagging.generator.encoder import TaggerBatch
-from tagline.tagging.generator.model import TaggingModel
 from typing import TYPE_CHECKING
+
 import numpy as np
+import torch
+
+from tagline.tagging.generator.data import Said, TaggerCollator
+from tagline.tagging.generator.decoding import Decoding, Drafter, Speculative
+from tagline.tagging.generator.encoder import EncodedBatch, TaggerBatch
+from tagline.tagging.generator.model import TaggingModel
 from tagline.tagging.ml.calibration import Calibration, fit_calibration
-from tagline.tagging.generator.data import Example, Said
-from tagline.tagging.generator.decoding import Speculative
-from tagline.tagging.generator.decoding import Drafter
-from tagline.tagging.generator.encoder import EncodedBatch
+from tagline.tagging.ml.data import Example
 
 if TYPE_CHECKING:
     from tagline.tagging.generator.model import Tagger
@@ -25,7 +24,7 @@ def predict(model: TaggingModel, batch: TaggerBatch, decoding: Decoding | None =
     """The tags of each video of a batch with a score, as the model that is not training predicts them."""
     was = model.training
     model.eval()
-    found = model.predict(model.see(batch), decoding)
+    found = model.predict(model.encode(batch), decoding)
     model.train(was)
     return found
 

@@ -11,19 +11,18 @@ from typing import Any
 
 import torch
 
-from tagline.experts.weights import check
 from tagline.experts.storage import hash_file, write_atomic
+from tagline.experts.weights import check
 from tagline.experts.weights.registry import weights_home
-from tagline.tagging.ml.config import BadConfig, as_dict, digest, from_dict
-from tagline.tagging.ml.calibration import Calibration
 from tagline.tagging.generator.config import INSTALLED, TaggerConfig
-from tagline.tagging.generator.data import TaggerCollator
-from tagline.tagging.generator.data import Retriever
+from tagline.tagging.generator.data import Retriever, TaggerCollator
 from tagline.tagging.generator.model import Tagger, TaggingModel
+from tagline.tagging.ml.calibration import Calibration
+from tagline.tagging.ml.config import BadConfig, as_dict, digest, from_dict
+from tagline.tagging.ml.hub import folder_of, load_weights, push, results_table, save_weights
 from tagline.tagging.ml.tokenizer import TagTokenizer
 from tagline.tagging.neighbours import retriever as advising
 from tagline.tagging.neighbours.retriever import MemoryRetriever
-from tagline.tagging.ml.hub import folder_of, load_weights, push, results_table, save_weights
 
 WEIGHTS, CONFIG, WORDS, TAGS, CARD = "model.safetensors", "config.json", "words.json", "tags.json", "card.md"
 FILES = (WEIGHTS, CONFIG, WORDS, TAGS, CARD, *advising.FILES)

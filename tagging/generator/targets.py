@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+
 import torch
 from torch import Tensor
+
 from tagline.tagging.generator.config import TaggerConfig
-from tagline.tagging.generator.layers import IGNORE
+from tagline.tagging.generator.layers import IGNORE, CrossAttentionCache, SelfAttentionCache, WordDecoder
 from tagline.tagging.generator.objective import NO_TAG
 from tagline.tagging.ml.tokenizer import TagTokenizer
-from typing import TYPE_CHECKING
-from tagline.tagging.generator.layers import SelfAttentionCache, CrossAttentionCache, WordDecoder
 
 
 @dataclass(slots=True)

@@ -2,44 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-import torch
-import torch.distributed as dist
-from torch import Tensor, nn
-from transformers import TrainingArguments
-from tagline.tagging.ml.distributed import world
-from tagline.tagging.generator.config import TaggerRunConfig
-from tagline.tagging.generator.data import ExampleBatchSampler, TaggerCollator, Example, Examples, ExampleDataset, Said
-from tagline.tagging.generator.encoder import TaggerBatch
-from tagline.tagging.generator.predict import predict_all
-from tagline.tagging.generator.model import TaggingModel
-from tagline.tagging.ml.metrics import PrecisionRecall, example_based, label_based, tag_sets
-from tagline.tagging.ml.trainer import BaseTrainer, NonFinite, Log
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tagline.experts.weights import registry
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from transformers import TrainingArguments
+
 from tagline.experts.storage import write_atomic
+from tagline.experts.weights import registry
+from tagline.tagging.generator import saving
+from tagline.tagging.generator.config import TaggerRunConfig
+from tagline.tagging.generator.data import Retriever, Said, TaggerCollator
+from tagline.tagging.generator.encoder import TaggerBatch
+from tagline.tagging.generator.init import (
+    bert_tokenizer,
+    init_frames,
+    init_words,
+    load_title_bert,
+    word_meanings,
+)
+from tagline.tagging.generator.model import Tagger, TaggingModel
+from tagline.tagging.generator.predict import fit_score_calibration, predict_all
+from tagline.tagging.generator.saving import SavedTagger
+from tagline.tagging.ml import text_embedding
 from tagline.tagging.ml import trainer as training
 from tagline.tagging.ml.config import BadConfig, as_dict, digest, from_dict
-from tagline.tagging.ml.trainer import plot_losses
-from tagline.tagging.ml import text_embedding
-from tagline.tagging.generator import saving
-from tagline.tagging.generator.data import Examples, tag_table
-from tagline.tagging.generator.predict import fit_score_calibration
-from tagline.tagging.generator.data import Retriever
-from tagline.tagging.generator.model import Tagger, TaggingModel
-from tagline.tagging.generator.saving import SavedTagger
-from tagline.tagging.generator.init import word_meanings, init_frames, init_words
-from tagline.tagging.generator.init import load_title_bert, bert_tokenizer
+from tagline.tagging.ml.data import Example, ExampleBatchSampler, ExampleDataset, Examples, tag_table
+from tagline.tagging.ml.distributed import world
+from tagline.tagging.ml.metrics import PrecisionRecall, example_based, label_based, tag_sets
 from tagline.tagging.ml.tokenizer import TagTokenizer
+from tagline.tagging.ml.trainer import (
+    MODEL,
+    TENSORBOARD,
+    BaseTrainer,
+    Log,
+    NonFinite,
+    available_loggers,
+    plot_losses,
+)
 from tagline.tagging.neighbours.retriever import MemoryRetriever
 from tagline.tagging.neighbours.views import ViewEncoder
-from tagline.tagging.ml.metrics import PrecisionRecall
-from tagline.tagging.ml.trainer import TENSORBOARD, MODEL, Log, available_loggers
-
 
 PARTS = ("contrast", "label", "generation", "class")
 
@@ -47,7 +54,7 @@ PARTS = ("contrast", "label", "generation", "class")
 class TaggerTrainer(BaseTrainer):
     """Trainer whose batches, losses, validation and checkpoints are those of taggers."""
 
-    lower = "lr"
+    setting_to_lower = "lr"
 
     def __init__(
         self,
@@ -96,7 +103,7 @@ class TaggerTrainer(BaseTrainer):
         """Say which video made the loss no number: what it gives the encoder, or what that makes of it."""
         self.tagger.eval()
         odd = ~torch.isfinite(batch.frames).flatten(1).all(1)
-        odd = odd | ~torch.isfinite(self.tagger.see(batch).features).flatten(1).all(1)
+        odd = odd | ~torch.isfinite(self.tagger.encode(batch).features).flatten(1).all(1)
         guilty = self.gather_names([batch.names[row] for row in odd.nonzero()[:, 0].tolist()])
         who = ", ".join(guilty) or f"one of {', '.join(self.gather_names(batch.names))}"
         step = self.state.global_step + 1
@@ -115,7 +122,7 @@ class TaggerTrainer(BaseTrainer):
         figures = {"f1": scores["example"].f1, "label_f1": scores["full"].f1, "rare_f1": scores["rare"].f1}
         return {**figures, "choice": (figures["f1"] + figures["label_f1"]) / 2}
 
-    def line(self, progress: str, logs: Mapping[str, float]) -> str:
+    def log_line(self, progress: str, logs: Mapping[str, float]) -> str:
         """Losses while it learns, F1 when it was tested."""
         if "loss" in logs:
             parts = "  ".join(f"{part} {logs[part]:.3f}" for part in PARTS if part in logs)
@@ -236,7 +243,7 @@ def train(
     model.eval()
     with torch.no_grad():
         some = make.batch(examples.validation[:FITTED]).to(arguments.device)
-        model.fit_after_training(model.see(some))
+        model.fit_after_training(model.encode(some))
     scores = score_predictions(examples.train, examples.validation, said)
     trained = SavedTagger(
         model,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-import numpy as np
 
+import numpy as np
 
 BINS = 10
 
@@ -90,3 +90,32 @@ def fit_calibration(scores: Sequence[float], right: Sequence[bool]) -> Calibrati
     kept = np.concatenate([[True], np.diff(middles) > 1e-9])  # equal scores make one point
     points = {float(s): float(r) for s, r in zip(middles[kept], risen[kept], strict=True)}
     return Calibration(tuple(points), tuple(points.values()))
+
+
+def best_threshold(
+    videos: Sequence[tuple[Mapping[str, float], Collection[str]]],
+) -> float:
+    """The score of the best example-based F1, from (score by tag, true tags) of videos that have tags."""
+    there = [(scores, set(truth)) for scores, truth in videos if truth]
+    best, reached = 0.5, -1.0
+    for least in _candidate_thresholds([score for scores, _ in there for score in scores.values()]):
+        precisions, recalls = [], []
+        for scores, truth in there:
+            said = {tag for tag, score in scores.items() if score >= least}
+            right = len(said & truth)
+            precisions.append(right / len(said) if said else 0.0)
+            recalls.append(right / len(truth))
+        p, r = (float(np.mean(own)) if own else 0.0 for own in (precisions, recalls))
+        f1 = 2 * p * r / (p + r) if p + r else 0.0
+        if f1 > reached + 1e-12:
+            best, reached = least, f1
+    return best
+
+
+def _candidate_thresholds(scores: Sequence[float], most: int = 100) -> list[float]:
+    """Thresholds worth trying: scores that occur, at most so many of them, evenly spread."""
+    every = np.unique(np.asarray(scores, float))
+    if len(every) > most:
+        every = every[np.linspace(0, len(every) - 1, most).astype(int)]
+    found: list[float] = every.tolist()
+    return found

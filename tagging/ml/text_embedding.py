@@ -13,10 +13,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from tagline.experts.weights import registry
 from tagline.experts.asr import keywords
 from tagline.experts.asr.keywords import TextModel
-from tagline.experts.weights import check
+from tagline.experts.weights import check, registry
 from tagline.tagging.ml.config import BadConfig
 
 Vectors = npt.NDArray[np.float32]
@@ -75,7 +74,7 @@ def text_model(language: str, collection: str = registry.PUBLIC) -> TextModel:
 class Bert:
     """A BERT of transformers: the mean of its last layer over the words."""
 
-    reads = 300
+    max_words = 300
 
     def __init__(self, found: registry.LocalWeights) -> None:
         self.found = found
@@ -124,7 +123,7 @@ class CharacterNgrams:
     """
 
     name = "letters"
-    reads = 10_000
+    max_words = 10_000
     identity = f"letters 1 {NGRAM_WIDTH}"
 
     def load(self, device: str) -> None:

@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
 import torch
 import torch.distributed as dist
 from safetensors.torch import save_file
@@ -18,11 +19,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainingArguments
 from transformers.utils import logging as transformers_logging
+
 from tagline.experts.storage import write_atomic
 from tagline.tagging.ml.config import BadConfig, Schedule
 from tagline.tagging.ml.distributed import world
-from collections.abc import Mapping, Sequence
-
 
 Log = Callable[[str], None]
 COMPLETE = "complete"  # a file in a checkpoint that was written to its end

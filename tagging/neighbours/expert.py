@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from tagline.experts.tags import Modality, Report, Tag
+from tagline.tagging.catalog.records import Look
 from tagline.tagging.ml.config import digest
 from tagline.tagging.neighbours.memory import Memory, RetrievalSystem
 from tagline.tagging.neighbours.snapshot import LibrarySnapshot
 from tagline.tagging.neighbours.views import ViewEncoder
 from tagline.tagging.neighbours.voting import Proposal
-from tagline.tagging.catalog.records import Look
 
 if TYPE_CHECKING:
     from tagline.tagging.catalog.write import Catalog

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tagline.tagging.ml.ann import NO_ROW, VectorIndex, Numbers, Vectors, unit
+from tagline.tagging.ml.ann import NO_ROW, Numbers, VectorIndex, Vectors, unit
 from tagline.tagging.neighbours.voting import Proposal, consensus, normalise, shares
 
 Views = Mapping[str, Vectors]  # of N videos: the name of a view and its vectors, [N, D] each

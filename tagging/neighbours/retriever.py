@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tagline.experts.weights import check
 from tagline.experts.storage import write_atomic
-from tagline.tagging.ml.config import BadConfig
+from tagline.experts.weights import check
 from tagline.tagging.ml.ann import Vectors
-from tagline.tagging.neighbours.memory import TaggedVideo, Memory
+from tagline.tagging.ml.config import BadConfig
+from tagline.tagging.neighbours.memory import Memory, TaggedVideo
 from tagline.tagging.neighbours.views import ViewEncoder
 
 if TYPE_CHECKING:
-    from tagline.tagging.generator.data import Example
+    from tagline.tagging.ml.data import Example
 
 TENSORS, NAMES = "memory.safetensors", "memory.json"
 FILES = (TENSORS, NAMES)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tagline.experts.tags import HUMAN_SOURCE, Modality
-from tagline.tagging.generator.data import Example, Frames, hold_out
+from tagline.tagging.ml.data import LEARNED_FROM, Example, Frames, hold_out
 from tagline.tagging.neighbours.memory import TaggedVideo
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 FRAME_SOURCES = ("appearance", "scene")  # vectors of CLIP's frames: the generator's, or the scene expert's
 SOUND_SOURCE = "sound"
-LEARNED_FROM = frozenset({"", "train"})  # splits whose tags may be passed on to other videos
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,12 @@ import numpy.typing as npt
 
 from tagline.experts.weights import registry
 from tagline.tagging.ml.ann import Vectors, unit
-from tagline.tagging.neighbours.memory import FRAMES, TITLE_IN_CLIP, SOUND, TEXT, TITLE
+from tagline.tagging.neighbours.memory import FRAMES, SOUND, TEXT, TITLE, TITLE_IN_CLIP
 
 if TYPE_CHECKING:
-    from tagline.experts.clip import ClipEncoder
     from tagline.experts.asr.keywords import TextModel
-    from tagline.tagging.generator.data import Example
+    from tagline.experts.clip import ClipEncoder
+    from tagline.tagging.ml.data import Example
 
 TRANSCRIPT_WORDS = 200  # of speech and texts on the screen that are read beside the title
 

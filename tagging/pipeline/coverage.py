@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from tagline.experts.footage import Coverage
-from tagline.tagging.catalog.write import Catalog, Video
+from tagline.tagging.catalog.records import Video
+from tagline.tagging.catalog.write import Catalog
 
 NOT_YET_RUN = "has not looked at it yet; run `tagline tag`"
 

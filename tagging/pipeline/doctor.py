@@ -277,8 +277,8 @@ def _version(name: str) -> str | None:
 
 def expert_checks() -> Iterator[Check]:
     """Each expert: whether it can look here and now, else why not. Reads no weights."""
+    from tagline.experts.panel import available_experts, build_expert
     from tagline.experts.weights import registry
-    from tagline.experts.panel import build_expert, available_experts
 
     working = 0
     for name in available_experts():
@@ -309,7 +309,8 @@ def space(library: str | None = None) -> Iterator[Check]:
     """The library, and room where things are written."""
     from tagline.experts.weights import registry
     from tagline.tagging.catalog import location
-    from tagline.tagging.catalog.write import Catalog, CatalogError
+    from tagline.tagging.catalog.schema import CatalogError
+    from tagline.tagging.catalog.write import Catalog
 
     try:
         where = location.find_catalog_home(library=library)

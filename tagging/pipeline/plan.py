@@ -11,10 +11,10 @@ from importlib.metadata import PackageNotFoundError, version
 from os import PathLike
 
 from tagline.experts.panel import Expert
-from tagline.tagging.printable import safe
 from tagline.tagging.catalog.read import CatalogReader
 from tagline.tagging.catalog.records import Place
 from tagline.tagging.pipeline.walk import Walk, content_hash, covers, file_states
+from tagline.tagging.printable import safe
 
 NEW = "new"
 CHANGED = "the file changed"

@@ -3,32 +3,25 @@
 from __future__ import annotations
 
 import errno
-import os
-import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tagline.experts.footage import Coverage
 from tagline.experts.panel import Failed, Panel, PanelResult
 from tagline.experts.tags import Report
-from tagline.tagging.catalog import files
-from tagline.tagging.catalog.write import Catalog
-from tagline.tagging.printable import safe
-from tagline.tagging.pipeline.plan import PlannedFile, StalenessRule, Plan, decoder_version, plan
 from tagline.tagging.catalog.records import Look, Place
-from tagline.tagging.catalog.schema import CatalogError
+from tagline.tagging.catalog.write import Catalog
+from tagline.tagging.pipeline.plan import Plan, PlannedFile, StalenessRule, decoder_version
+from tagline.tagging.pipeline.progress import FAILURES_LISTED, ExpertTotals, Progress, RunResult
 from tagline.tagging.pipeline.walk import content_hash, readable, same_file
 
-__all__ = ["Busy", "Outcome", "Plan", "Progress", "only_writer", "plan", "run"]
-
 HASHED_AHEAD = 4  # files hashed before the decoder asks for them
-FAILURES_LISTED = 1_000  # failures that an outcome lists; the catalog holds all
 
 # Reasons that say nothing about the file: it is tried again by the next run.
 TRANSIENT = (
@@ -37,67 +30,6 @@ TRANSIENT = (
     "is not there",
     "cannot be reached",
 )
-
-
-class CatalogBusy(CatalogError):
-    """Another run is writing to this catalog."""
-
-
-@dataclass(slots=True)
-class Progress:
-    """How far a run is. Handed to `on_progress` after each file."""
-
-    total: int
-    done: int = 0  # files dealt with, however they ended
-    tagged: int = 0
-    failed: int = 0
-    skipped: int = 0  # nothing to do after all: moved, or a copy of another
-    path: str = ""  # the last one
-    reason: str | None = None  # why it failed
-    started: float = field(default_factory=time.monotonic)
-
-    @property
-    def per_minute(self) -> float:
-        """Files a minute."""
-        return 60 * self.done / max(time.monotonic() - self.started, 1e-9)
-
-    @property
-    def left(self) -> float | None:
-        """Seconds to go, as far as one can tell."""
-        if not self.done:
-            return None
-        return (time.monotonic() - self.started) * (self.total - self.done) / self.done
-
-
-@dataclass(slots=True)
-class ExpertTotals:
-    """What one expert did in a run."""
-
-    videos: int = 0
-    tags: int = 0
-    failed: int = 0
-    seconds: float = 0.0
-
-
-@dataclass(slots=True)
-class RunResult:
-    """How a run ended."""
-
-    plan: Plan
-    progress: Progress
-    experts: dict[str, ExpertTotals] = field(default_factory=dict)
-    failures: list[tuple[str, str, str]] = field(default_factory=list)  # path, expert or "", reason
-    messages: list[str] = field(default_factory=list)
-    not_run: dict[str, str] = field(default_factory=dict)
-    stopped: bool = False
-    seconds: float = 0.0
-
-    @property
-    def partly(self) -> bool:
-        """Whether something that should have been looked at was not."""
-        made = self.plan
-        failed = self.progress.failed or self.failures or made.failed_before
-        return bool(failed or made.troubles or made.unreachable)
 
 
 def run(
@@ -304,60 +236,3 @@ def _os_error_text(error: OSError) -> str:
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
         return "is not there any more"
     return f"cannot be read ({(error.strerror or str(error)).lower()})"
-
-
-OWNER = 20  # bytes of a lock: the number of the process that holds it, and blanks
-
-_locked_files: set[Path] = set()
-
-
-@contextmanager
-def only_writer(catalog: Catalog) -> Iterator[None]:
-    """Holds the catalog's lock. A second run is refused in a sentence; a lock dies with its process."""
-    if catalog.file is None:
-        yield
-        return
-    file = catalog.file.with_name(catalog.file.name + ".lock")
-    # The system's lock belongs to the process, and closing any descriptor of the file would give it up:
-    # within one process the set decides, before the file is touched.
-    if file in _locked_files:
-        raise _busy(catalog, str(os.getpid()))
-    try:
-        number = files.open_file(file, make=True)
-    except OSError as error:
-        raise CatalogError(f"{safe(file)} cannot be written to ({error.strerror})") from error
-    with os.fdopen(number, "r+b", buffering=0) as handle:
-        said = handle.read(2 * OWNER)
-        if not _lock(handle.fileno()):
-            raise _busy(catalog, said.decode("ascii", "replace"))
-        if len(said) > OWNER or (said.strip() and not said.strip().isdigit()):
-            raise files.NotOurs(f"{safe(file)} is no lock of tagline; move it away")
-        _locked_files.add(file)
-        try:
-            handle.seek(0)
-            handle.write(str(os.getpid()).encode().ljust(OWNER))
-            yield
-        finally:
-            _locked_files.discard(file)
-
-
-def _busy(catalog: Catalog, owner: str) -> CatalogBusy:
-    owner = owner.strip()
-    who = f" (process {owner})" if owner.isdecimal() else ""
-    return CatalogBusy(f"another run{who} is writing to {catalog.name}; start this one when it has ended")
-
-
-def _lock(descriptor: int) -> bool:
-    """Take the lock if it is free. It is bound to this process, not to children that outlive it."""
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tagline.experts.panel import Expert, UnknownExpert, build_expert, available_experts
+from tagline.experts.panel import Expert, UnknownExpert, available_experts, build_expert
 from tagline.tagging.catalog import files
 from tagline.tagging.printable import safe
 

@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 
-from tagline.tagging.printable import safe
 from tagline.tagging.catalog.records import Place
+from tagline.tagging.printable import safe
 
 # Playlists are among them so that they end as failures with a reason; they are never followed.
 _ENDINGS = """
@@ -172,12 +172,9 @@ def file_states(
             os.lstat(path)
             yield path, "here"
         except (FileNotFoundError, NotADirectoryError):
-            yield (
-                path,
-                "gone"
-                if _folder_is_reachable(os.path.dirname(path), catalog_folder, known)
-                else "unreachable",
-            )  # noqa: PTH120
+            folder = os.path.dirname(path)  # noqa: PTH120
+            reachable = _folder_is_reachable(folder, catalog_folder, known)
+            yield path, "gone" if reachable else "unreachable"
         except OSError:
             yield path, "unreachable"
 

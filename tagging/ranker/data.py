@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 import torch
-from tagline.tagging.generator.data import Example
+
+from tagline.tagging.ml.data import Example
 from tagline.tagging.ml.tokenizer import TagTokenizer
 from tagline.tagging.neighbours.views import video_text
 from tagline.tagging.ranker.config import RankerConfig

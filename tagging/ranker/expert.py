@@ -13,12 +13,12 @@ from typing import ClassVar
 
 from tagline.experts.tags import Modality, Report, Tag
 from tagline.experts.weights.registry import weights_home
+from tagline.tagging.catalog.records import Look
 from tagline.tagging.ml.config import digest
 from tagline.tagging.neighbours.memory import RECALL, Memory
 from tagline.tagging.neighbours.snapshot import LibrarySnapshot
 from tagline.tagging.neighbours.views import ViewEncoder
 from tagline.tagging.ranker.ranking import CONFIG, FILES, TrainedRanker
-from tagline.tagging.catalog.records import Look
 
 NAME = "ranked"
 INSTALLED = "ranker"  # the folder of weights_home() that holds the ranker in use

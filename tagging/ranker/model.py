@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
 import math
 from dataclasses import dataclass, fields, replace
 from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
 from tagline.tagging.generator.config import TaggerConfig
 from tagline.tagging.generator.encoder import title_bert
 from tagline.tagging.ranker.config import RankerConfig

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-import numpy as np
-from tagline.tagging.ml.ann import NO_ROW, VectorIndex, Vectors
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
-from tagline.experts.weights import check
+
 from tagline.experts.storage import write_atomic
-from tagline.tagging.ml.config import as_dict, from_dict
+from tagline.experts.weights import check
+from tagline.tagging.ml.ann import NO_ROW, VectorIndex, Vectors, unit
 from tagline.tagging.ml.calibration import Calibration
-from tagline.tagging.generator.data import Example
+from tagline.tagging.ml.config import as_dict, from_dict
+from tagline.tagging.ml.data import Example
 from tagline.tagging.ml.text_embedding import text_model
 from tagline.tagging.ml.tokenizer import TagTokenizer
-from tagline.tagging.ml.ann import Vectors, unit
-from tagline.tagging.ranker.data import RankerCollator
 from tagline.tagging.ranker.config import RankerConfig
+from tagline.tagging.ranker.data import RankerCollator
 from tagline.tagging.ranker.model import Ranker
 
 

@@ -9,18 +9,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tagline.tagging.ml.calibration import Calibration, best_threshold, fit_calibration
 from tagline.tagging.ml.config import BadConfig
-from tagline.tagging.ml.calibration import Calibration, fit_calibration
-from tagline.tagging.generator.data import Example, tag_table
+from tagline.tagging.ml.data import Example, tag_table
 from tagline.tagging.ml.text_embedding import embed_tags
 from tagline.tagging.ml.tokenizer import TagTokenizer
-from tagline.tagging.fusion.weighing import best_threshold
 from tagline.tagging.neighbours.views import video_text
-from tagline.tagging.ranker.data import width_of
 from tagline.tagging.ranker.config import RankerConfig
+from tagline.tagging.ranker.data import TwoHopGraph, draw_negatives, width_of
 from tagline.tagging.ranker.model import Ranker, classification_loss, contrastive_loss
-from tagline.tagging.ranker.data import TwoHopGraph, draw_negatives
-from tagline.tagging.ranker.ranking import TrainedRanker, ScoredTags
+from tagline.tagging.ranker.ranking import ScoredTags, TrainedRanker
 
 EVALUATION_TAGS = (
     50  # tags of a validation video among which its own are looked for, to choose the checkpoint

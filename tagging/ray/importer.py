@@ -12,12 +12,12 @@ import numpy as np
 
 from tagline.experts.footage import Coverage, Facts
 from tagline.experts.tags import Embedding, Modality, Report, Sighting, Tag, Word
+from tagline.tagging.catalog.records import Look, Place, row_to_facts
 from tagline.tagging.catalog.write import Catalog
 from tagline.tagging.ray import shards
 from tagline.tagging.ray.shards import ShardStore
 from tagline.tagging.ray.sources import from_text, is_url
 from tagline.tagging.ray.stages import FACTS
-from tagline.tagging.catalog.records import Look, Place, row_to_facts
 
 AT_ONCE = 200  # parts whose rows lie in memory together
 Row = dict[str, Any]

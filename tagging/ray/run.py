@@ -12,13 +12,21 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from tagline.experts.panel import Expert
+from tagline.tagging.pipeline.settings import Settings
 from tagline.tagging.ray import ClusterError, pools, shards, stages
 from tagline.tagging.ray.connection import Node, connected, nodes
 from tagline.tagging.ray.pools import READ, ActorPool
 from tagline.tagging.ray.shards import ShardStore
 from tagline.tagging.ray.sources import Listing, VideoSource, from_text
-from tagline.tagging.ray.stages import RECORD_COLUMN, DoneInShards, SourceResult, ExpertStage, RunSpec, ReadStage, WriteStage
-from tagline.tagging.pipeline.settings import Settings
+from tagline.tagging.ray.stages import (
+    RECORD_COLUMN,
+    DoneInShards,
+    ExpertStage,
+    ReadStage,
+    RunSpec,
+    SourceResult,
+    WriteStage,
+)
 
 Item = TypeVar("Item")
 

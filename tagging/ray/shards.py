@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tagline.tagging.catalog import files as owned
+from tagline.tagging.printable import safe
 from tagline.tagging.ray import ClusterError
 from tagline.tagging.ray.sources import filesystem, is_url
-from tagline.tagging.printable import safe
 
 if TYPE_CHECKING:
     import pyarrow as pa

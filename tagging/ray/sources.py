@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
-from tagline.tagging.ray import ClusterError
-from tagline.tagging.printable import safe
 from tagline.tagging.catalog.records import Place
 from tagline.tagging.pipeline.walk import ENDINGS, Walk, content_hash, same_file
+from tagline.tagging.printable import safe
+from tagline.tagging.ray import ClusterError
 
 PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "http": "aiohttp", "https": "aiohttp"}
 PERCENT_ENCODED = "path:"  # before a path that is not UTF-8

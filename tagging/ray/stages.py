@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, Any
 
 from tagline.experts.footage import Coverage, Facts, Footage, Sampling, Sound, Unreadable, distinct_samplings
 from tagline.experts.panel import Failed, Panel, PanelResult
-from tagline.tagging.ray import ClusterError
-from tagline.tagging.ray.shards import Rows, ShardStore
-from tagline.tagging.ray.sources import VideoSource, FetchError, fetch, to_text
-from tagline.tagging.pipeline.run import TRANSIENT
+from tagline.tagging.catalog.records import Look, canonical_json, checked, coverage_to_json, facts_to_row
 from tagline.tagging.pipeline.plan import decoder_version
-from tagline.tagging.catalog.records import Look, checked, coverage_to_json, facts_to_row, canonical_json
+from tagline.tagging.pipeline.run import TRANSIENT
 from tagline.tagging.pipeline.settings import Settings
 from tagline.tagging.pipeline.walk import same_file
+from tagline.tagging.ray import ClusterError
+from tagline.tagging.ray.shards import Rows, ShardStore
+from tagline.tagging.ray.sources import FetchError, VideoSource, fetch, to_text
 
 if TYPE_CHECKING:
     import pyarrow as pa

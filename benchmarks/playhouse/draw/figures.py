@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tagline.benchmarks.playhouse.draw.appearance import BUILDS, CLOTHES, Appearance, Build
 from tagline.benchmarks.playhouse.draw.drawing import INK, Point, Sketch, shade, swing
 from tagline.benchmarks.playhouse.draw.heads import back_of_head, head_of
-from tagline.benchmarks.playhouse.draw.appearance import BUILDS, CLOTHES, Build, Appearance
 
 Limb = tuple[float, float]  # angles of the upper and the lower part: 0 hangs down, 90 points right
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from tagline.benchmarks.playhouse.draw.drawing import INK, Colour, Sketch, mix, shade
 from tagline.benchmarks.playhouse.draw.appearance import CLOTHES, HAIR, Appearance
+from tagline.benchmarks.playhouse.draw.drawing import INK, Colour, Sketch, mix, shade
 
 
 @lru_cache(maxsize=256)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-from tagline.benchmarks.playhouse.draw import things_inside, things_outside
-from tagline.benchmarks.playhouse.draw.drawing import Sketch
-from tagline.benchmarks.playhouse.draw.appearance import CLOTHES
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from random import Random
-from tagline.benchmarks.playhouse.draw import indoors, outdoors
-from tagline.benchmarks.playhouse.draw.backdrop import LIGHTINGS, Backdrop
-from tagline.benchmarks.playhouse.draw.drawing import Colour
 
+from tagline.benchmarks.playhouse.draw import indoors, outdoors, things_inside, things_outside
+from tagline.benchmarks.playhouse.draw.appearance import CLOTHES
+from tagline.benchmarks.playhouse.draw.backdrop import LIGHTINGS, Backdrop
+from tagline.benchmarks.playhouse.draw.drawing import Colour, Sketch
 
 _DRAW = {**things_outside.DRAW, **things_inside.DRAW}
 OBJECTS = tuple(_DRAW)

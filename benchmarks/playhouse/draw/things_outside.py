@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tagline.benchmarks.playhouse.draw.drawing import INK, WHITE, Colour, Sketch, shade
 from tagline.benchmarks.playhouse.draw.appearance import CLOTHES
+from tagline.benchmarks.playhouse.draw.drawing import INK, WHITE, Colour, Sketch, shade
 
 WOOD: Colour = (176, 122, 74)
 STEEL: Colour = (168, 176, 186)

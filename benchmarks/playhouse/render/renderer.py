@@ -11,15 +11,15 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageChops, ImageDraw, ImageFont
 
-from tagline.benchmarks.playhouse.render import camera
 from tagline.benchmarks.playhouse.draw import inventory
+from tagline.benchmarks.playhouse.draw.appearance import CLOTHES
 from tagline.benchmarks.playhouse.draw.backdrop import LIGHTINGS
 from tagline.benchmarks.playhouse.draw.drawing import WHITE, Colour, Extent, Sketch, shade, wave
 from tagline.benchmarks.playhouse.draw.figures import figure
-from tagline.benchmarks.playhouse.draw.appearance import CLOTHES
-from tagline.benchmarks.playhouse.draw.motions import body_state
-from tagline.benchmarks.playhouse.world.scenario import Actor, Prop, Scenario, Shot, ScreenText
 from tagline.benchmarks.playhouse.draw.inventory import SCENES, backdrop
+from tagline.benchmarks.playhouse.draw.motions import body_state
+from tagline.benchmarks.playhouse.render import camera
+from tagline.benchmarks.playhouse.world.scenario import Actor, Prop, Scenario, ScreenText, Shot
 
 FINE = 2  # the world is drawn this many times as fine as the frames, then made smaller
 

@@ -10,10 +10,10 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from tagline.benchmarks.playhouse.world import voices
 from tagline.benchmarks.playhouse.draw.drawing import wave
-from tagline.benchmarks.playhouse.world.scenario import Scenario
 from tagline.benchmarks.playhouse.draw.inventory import SCENES
+from tagline.benchmarks.playhouse.world import voices
+from tagline.benchmarks.playhouse.world.scenario import Scenario
 
 RATE = voices.RATE
 Wide = npt.NDArray[np.int64]

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tagline.benchmarks.playhouse.render import renderer
-from tagline.benchmarks.playhouse.world.scenario import Scenario, scenario, split_of
 from tagline.benchmarks.playhouse.render.sound import RATE, sound
+from tagline.benchmarks.playhouse.world.scenario import Scenario, scenario, split_of
 
 
 @dataclass(frozen=True, slots=True)

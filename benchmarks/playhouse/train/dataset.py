@@ -18,17 +18,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tagline.benchmarks.playhouse.truth import captions as language
-from tagline.benchmarks.playhouse.render import renderer
-from tagline.benchmarks.playhouse.world.characters import in_test_only
 from tagline.benchmarks.playhouse.draw.appearance import PERSONS
+from tagline.benchmarks.playhouse.draw.inventory import OBJECTS, OUTDOOR_ONLY, SCENES
 from tagline.benchmarks.playhouse.draw.motions import MOTIONS
-from tagline.benchmarks.playhouse.draw.inventory import OBJECTS, OUTDOOR_ONLY
+from tagline.benchmarks.playhouse.render import renderer
+from tagline.benchmarks.playhouse.truth import captions as language
+from tagline.benchmarks.playhouse.truth.sets import VERSION
+from tagline.benchmarks.playhouse.world.characters import in_test_only
 from tagline.benchmarks.playhouse.world.scenario import SPLIT_BASES, Prop, Scenario, Shot, scenario
 from tagline.benchmarks.playhouse.world.scenario import _crowd as people
 from tagline.benchmarks.playhouse.world.scenario import _prop as prop
-from tagline.benchmarks.playhouse.draw.inventory import SCENES
-from tagline.benchmarks.playhouse.truth.sets import VERSION
 from tagline.experts.storage import cache_home
 
 DETECTOR_CLASSES = (*OBJECTS, *PERSONS)  # what a detector is asked for, persons last

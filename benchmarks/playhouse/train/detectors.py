@@ -16,8 +16,16 @@ from typing import Any
 import numpy as np
 
 from tagline.benchmarks.playhouse.train import dataset
-from tagline.benchmarks.playhouse.train.loop import TrainingSchedule, WeightAverage, Log, optimiser_step, device, autocast, adamw
 from tagline.benchmarks.playhouse.train.dataset import TrainingFrame
+from tagline.benchmarks.playhouse.train.loop import (
+    Log,
+    TrainingSchedule,
+    WeightAverage,
+    adamw,
+    autocast,
+    device,
+    optimiser_step,
+)
 
 BATCH = 16
 STEPS = 10_000

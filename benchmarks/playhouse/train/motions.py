@@ -8,8 +8,16 @@ import numpy as np
 import numpy.typing as npt
 
 from tagline.benchmarks.playhouse.train import dataset
-from tagline.benchmarks.playhouse.train.loop import TrainingSchedule, WeightAverage, Log, optimiser_step, device, endless_batches, adamw
 from tagline.benchmarks.playhouse.train.dataset import MOTION_NAMES, MotionWindows
+from tagline.benchmarks.playhouse.train.loop import (
+    Log,
+    TrainingSchedule,
+    WeightAverage,
+    adamw,
+    device,
+    endless_batches,
+    optimiser_step,
+)
 
 ARCH = "x3d_s"
 ARGUMENTS: dict[str, Any] = {

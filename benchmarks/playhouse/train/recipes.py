@@ -13,12 +13,13 @@ import numpy as np
 
 from tagline.benchmarks.playhouse.draw.appearance import PERSONS
 from tagline.benchmarks.playhouse.draw.inventory import OBJECTS
-from tagline.benchmarks.playhouse.train import thresholds as choosing, detectors, dataset, motions, scenes, towers
+from tagline.benchmarks.playhouse.train import dataset, detectors, motions, scenes, towers
 from tagline.benchmarks.playhouse.train import export as ships
-from tagline.benchmarks.playhouse.train.loop import TrainingSchedule, Log
+from tagline.benchmarks.playhouse.train import thresholds as choosing
 from tagline.benchmarks.playhouse.train.dataset import TrainingFrame
-from tagline.experts.weights import registry
+from tagline.benchmarks.playhouse.train.loop import Log, TrainingSchedule
 from tagline.experts.vision.frames import Preparation
+from tagline.experts.weights import registry
 
 CROWDS, FRAMES, WINDOWS = 4000, 3250, 2000  # train seeds of each kind of material
 VAL_FRAMES, VAL_WINDOWS = 500, 250  # val seeds
@@ -32,7 +33,7 @@ class Recipe:
     what: str
     steps: int
     cost: float  # seconds of one core a step
-    dataset: float  # seconds of one core to draw what it learns from
+    material: float  # seconds of one core to draw what it learns from
     train: Callable[[Path, int, float, Log], None]  # shelf, seed, minutes, tell
 
     def expected(self) -> float:
@@ -130,8 +131,8 @@ def export_detector(
     note = (
         "One network learned things and persons together; this is its part for these classes"
         f"{', which then learned alone and closer' if name == 'person' else ''}. Its scores"
-        f" are shifted so that {' and '.join(map(str, sorted(set(thresholds))))}, best on those seeds, become the"
-        f" expert's {detectors.THRESHOLD}; the figure is of the same videos, so it is a little kind."
+        f" are shifted so that {' and '.join(map(str, sorted(set(thresholds))))}, best on those seeds, become"
+        f" the expert's {detectors.THRESHOLD}; the figure is of the same videos, so it is a little kind."
     )
     figures = {f"F1 of a video's tags ({choosing.VIDEOS} videos)": round(f1, 3)}
     title = "Persons of the playhouse" if name == "person" else "Things of the playhouse"
@@ -217,8 +218,8 @@ def train_towers(out: Path, seed: int, minutes: float, log: Log) -> None:
 
 
 def export_towers(model: Any, words: Path, out: Path, course: ships.TrainingFacts, log: Log) -> None:
-    from tagline.experts.clip import unload_all, save_clip
     from tagline.experts.clip import clip_encoder as open_towers
+    from tagline.experts.clip import save_clip, unload_all
 
     folder = empty_folder(out / "clip")
     save_clip(

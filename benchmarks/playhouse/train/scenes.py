@@ -8,8 +8,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tagline.benchmarks.playhouse.train.loop import TrainingSchedule, WeightAverage, Log, optimiser_step, device, endless_batches, adamw
 from tagline.benchmarks.playhouse.train.dataset import SCENE_NAMES, TrainingFrame
+from tagline.benchmarks.playhouse.train.loop import (
+    Log,
+    TrainingSchedule,
+    WeightAverage,
+    adamw,
+    device,
+    endless_batches,
+    optimiser_step,
+)
 
 SIDE = 96
 BATCH = 64

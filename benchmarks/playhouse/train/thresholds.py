@@ -10,10 +10,10 @@ from random import Random
 import numpy as np
 import numpy.typing as npt
 
-from tagline.benchmarks.playhouse.truth import truth as sighted
 from tagline.benchmarks.playhouse.render import renderer
-from tagline.benchmarks.playhouse.world.scenario import SPLIT_BASES, scenario
 from tagline.benchmarks.playhouse.train import dataset
+from tagline.benchmarks.playhouse.truth import truth as sighted
+from tagline.benchmarks.playhouse.world.scenario import SPLIT_BASES, scenario
 
 VIDEOS = 160
 THRESHOLDS = np.round(np.arange(0.06, 0.9, 0.02), 2)

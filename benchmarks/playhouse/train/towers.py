@@ -10,8 +10,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tagline.benchmarks.playhouse.train.loop import TrainingSchedule, WeightAverage, Log, optimiser_step, device, endless_batches, autocast, adamw
-from tagline.benchmarks.playhouse.train.dataset import SCENE_NAMES, DETECTOR_CLASSES, TrainingFrame
+from tagline.benchmarks.playhouse.train.dataset import DETECTOR_CLASSES, SCENE_NAMES, TrainingFrame
+from tagline.benchmarks.playhouse.train.loop import (
+    Log,
+    TrainingSchedule,
+    WeightAverage,
+    adamw,
+    autocast,
+    device,
+    endless_batches,
+    optimiser_step,
+)
 from tagline.benchmarks.playhouse.train.scenes import as_squares, augment
 
 SIDE = 96
@@ -87,7 +96,7 @@ def train_clip(
     import torch
     from torch.nn import functional as F
 
-    from tagline.experts.clip import tokenizer_from_file, build_clip, encode_text
+    from tagline.experts.clip import build_clip, encode_text, tokenizer_from_file
 
     torch.manual_seed(seed)
     rng, choose = np.random.default_rng(seed), Random(seed)

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
-from tagline.benchmarks.playhouse.world import characters, synonyms
 from tagline.benchmarks.playhouse.draw import inventory
-from tagline.benchmarks.playhouse.truth.events import Event, events
 from tagline.benchmarks.playhouse.draw.appearance import Appearance
 from tagline.benchmarks.playhouse.draw.motions import STILL
+from tagline.benchmarks.playhouse.truth.events import Event, events
+from tagline.benchmarks.playhouse.world import characters, synonyms
 from tagline.benchmarks.playhouse.world.scenario import Actor, Scenario, Shot, scenario
 from tagline.benchmarks.playhouse.world.sentences import TOPICS
 

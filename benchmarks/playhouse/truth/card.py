@@ -11,17 +11,16 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from tagline.benchmarks.playhouse.world import characters, voices
-from tagline.benchmarks.playhouse.truth import user_tags
-from tagline.benchmarks.playhouse.render import renderer
 from tagline.benchmarks.playhouse.draw.appearance import PERSONS
+from tagline.benchmarks.playhouse.draw.inventory import OBJECTS, SCENES
 from tagline.benchmarks.playhouse.draw.motions import MOTIONS
-from tagline.benchmarks.playhouse.draw.inventory import OBJECTS
+from tagline.benchmarks.playhouse.render import renderer
 from tagline.benchmarks.playhouse.render.video import VideoSpec
-from tagline.benchmarks.playhouse.world.scenario import SCREEN_TEXTS, scenario
-from tagline.benchmarks.playhouse.draw.inventory import SCENES
-from tagline.benchmarks.playhouse.world.sentences import TOPICS
+from tagline.benchmarks.playhouse.truth import user_tags
 from tagline.benchmarks.playhouse.truth.truth import Truth, truth
+from tagline.benchmarks.playhouse.world import characters, voices
+from tagline.benchmarks.playhouse.world.scenario import SCREEN_TEXTS, scenario
+from tagline.benchmarks.playhouse.world.sentences import TOPICS
 
 ZIPF_RANKS = (10, 1000)  # where the slope is fitted: past the plateau of the head, before single uses
 # The papers print no slope, but how many of the tags that train and test share make up 90 % of all uses:

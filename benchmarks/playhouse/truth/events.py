@@ -7,10 +7,10 @@ from collections import defaultdict
 from dataclasses import dataclass
 from functools import lru_cache
 
-from tagline.benchmarks.playhouse.world import characters
 from tagline.benchmarks.playhouse.draw import inventory
-from tagline.benchmarks.playhouse.render import renderer
 from tagline.benchmarks.playhouse.draw.motions import STILL
+from tagline.benchmarks.playhouse.render import renderer
+from tagline.benchmarks.playhouse.world import characters
 from tagline.benchmarks.playhouse.world.scenario import Scenario, Shot, scenario
 
 SEEN = 0.35  # a thing counts as seen while at least this share of it is visible

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from tagline.benchmarks.playhouse.render.video import VideoSpec, render_video
-from tagline.benchmarks.playhouse.world.scenario import SPLIT_BASES
 from tagline.benchmarks.playhouse.truth.truth import Truth, from_json, to_json, truth
+from tagline.benchmarks.playhouse.world.scenario import SPLIT_BASES
 
 # Raise this when the same seed no longer makes the same video: folders of another version are refused.
 VERSION = 2
@@ -128,8 +128,8 @@ def _read_truth(folder: Path, name: str, seed: int) -> dict[int, dict[str, Any]]
         raise OtherSet(f"{path} is not a playhouse's truth; choose another folder") from None
     if stored != (VERSION, name, seed):
         raise OtherSet(
-            f"{folder} holds version {stored[0]} of the set {stored[1]!r}, seed {stored[2]}, not version {VERSION} "
-            f"of {name!r}, seed {seed}; choose another folder or delete it"
+            f"{folder} holds version {stored[0]} of the set {stored[1]!r}, seed {stored[2]}, not version "
+            f"{VERSION} of {name!r}, seed {seed}; choose another folder or delete it"
         )
     return {row["seed"]: row for row in content["videos"]}
 

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Any
-from tagline.benchmarks.playhouse.truth import user_tags as folksonomy, captions as language
-from tagline.benchmarks.playhouse.render import renderer
-from tagline.benchmarks.playhouse.truth.events import Event, events
-from tagline.benchmarks.playhouse.truth.captions import WrittenCaption
-from tagline.benchmarks.playhouse.world.scenario import Scenario, scenario
-from tagline.benchmarks.playhouse.render.renderer import Box
-from collections import Counter
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
+
 from tagline.benchmarks.playhouse.render import renderer
-from tagline.benchmarks.playhouse.world.scenario import scenario
+from tagline.benchmarks.playhouse.render.renderer import Box
+from tagline.benchmarks.playhouse.truth import captions as language
+from tagline.benchmarks.playhouse.truth import user_tags as folksonomy
+from tagline.benchmarks.playhouse.truth.captions import WrittenCaption
+from tagline.benchmarks.playhouse.truth.events import Event, events
+from tagline.benchmarks.playhouse.world.scenario import Scenario, scenario
 
 
 @dataclass(frozen=True, slots=True)

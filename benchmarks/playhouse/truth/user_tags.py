@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from random import Random
 
-from tagline.benchmarks.playhouse.world import characters, synonyms
 from tagline.benchmarks.playhouse.draw import inventory
-from tagline.benchmarks.playhouse.truth.events import Event, events
 from tagline.benchmarks.playhouse.draw.motions import STILL
+from tagline.benchmarks.playhouse.truth.events import Event, events
+from tagline.benchmarks.playhouse.world import characters, synonyms
 from tagline.benchmarks.playhouse.world.scenario import Actor, Scenario, Shot, scenario
 
 WRONG = 0.05  # of all tags belong to some other video

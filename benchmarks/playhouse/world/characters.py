@@ -8,9 +8,8 @@ from functools import cache
 from random import Random
 
 from tagline.benchmarks.playhouse.draw.appearance import PERSONS, Appearance, random_appearance
+from tagline.benchmarks.playhouse.draw.inventory import OBJECTS, PLACES_PER_SCENE, SCENES
 from tagline.benchmarks.playhouse.draw.motions import MOTIONS
-from tagline.benchmarks.playhouse.draw.inventory import OBJECTS
-from tagline.benchmarks.playhouse.draw.inventory import PLACES_PER_SCENE, SCENES
 from tagline.benchmarks.playhouse.world.sentences import TOPICS
 
 CHARACTERS_PER_KIND = 30

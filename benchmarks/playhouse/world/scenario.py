@@ -9,11 +9,18 @@ from itertools import pairwise
 from random import Random
 from typing import Any
 
-from tagline.benchmarks.playhouse.world import characters, voices
 from tagline.benchmarks.playhouse.draw.appearance import CLOTHES, PERSONS, Appearance, random_appearance
+from tagline.benchmarks.playhouse.draw.inventory import (
+    AIR,
+    COLOURED,
+    OUTDOOR_ONLY,
+    PLACES_PER_SCENE,
+    SCENES,
+    SMALL,
+    WATER,
+)
 from tagline.benchmarks.playhouse.draw.motions import STILL
-from tagline.benchmarks.playhouse.draw.inventory import AIR, COLOURED, OUTDOOR_ONLY, SMALL, WATER
-from tagline.benchmarks.playhouse.draw.inventory import PLACES_PER_SCENE, SCENES
+from tagline.benchmarks.playhouse.world import characters, voices
 
 # A seed says by itself which split it belongs to, so nobody can train on a test video by accident.
 SPLIT_BASES = {"train": 0, "val": 10_000_000, "test": 20_000_000}
@@ -266,7 +273,9 @@ def _props(rng: Random, test: bool, narrow: bool, scene: str, actors: Sequence[A
                 continue
             if name in [prop.name for prop in props]:
                 continue
-            if not test and any(characters.in_test_only("person object", actor.kind, name) for actor in actors):
+            if not test and any(
+                characters.in_test_only("person object", actor.kind, name) for actor in actors
+            ):
                 continue
             break
         # The emptiest of a few places, so that things overlap sometimes and not always.

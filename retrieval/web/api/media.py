@@ -17,10 +17,10 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from tagline.retrieval.web.api import ranges
-from tagline.retrieval.web.api.payloads import media_type
 from tagline.retrieval.web.api.contract import Problem
-from tagline.retrieval.web.api.state import AppState
+from tagline.retrieval.web.api.payloads import media_type
 from tagline.retrieval.web.api.ranges import NotSatisfiable, Stretch
+from tagline.retrieval.web.api.state import AppState
 
 CHUNK = 256 << 10  # bytes read at a time
 STREAMS = 64  # bodies of more than one piece that are sent at once; a browser asks for six at most

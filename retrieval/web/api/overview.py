@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from tagline.experts.tags import Modality, Tag
-from tagline.tagging.catalog.write import Catalog
 from tagline.tagging.catalog.records import Video
+from tagline.tagging.catalog.write import Catalog
 
 FRESH = 3.0  # seconds for which an overview is good while a run changes the catalog all the time
 MAX_TIME_SHARE = 0.1  # of the time at most is spent on renewing it

@@ -7,14 +7,14 @@ from pathlib import PurePath
 from typing import Any
 
 from tagline.experts.tags import HUMAN_SOURCE, Modality, Tag
-from tagline.retrieval.query.search import Evidence
-from tagline.retrieval.web.api.state import id_of
+from tagline.retrieval.query.hits import Evidence
 from tagline.retrieval.web.api.overview import VideoEntry
-from tagline.tagging.catalog.write import Catalog
-from tagline.tagging.printable import safe
+from tagline.retrieval.web.api.state import id_of
 from tagline.tagging.catalog.records import Video
-from tagline.tagging.formats.transcript import caption_lines
+from tagline.tagging.catalog.write import Catalog
 from tagline.tagging.cli.timeline import lanes
+from tagline.tagging.formats.transcript import caption_lines
+from tagline.tagging.printable import safe
 from tagline.tagging.vocabulary import clean
 
 MAX_TITLE = 300

@@ -13,10 +13,10 @@ import numpy as np
 
 from tagline.experts.footage import Uniform, Unreadable, View
 from tagline.retrieval.web.api.contract import Problem
-from tagline.retrieval.web.api.state import AppState, OpenedVideo
 from tagline.retrieval.web.api.media import MediaFile
-from tagline.tagging.catalog.write import Catalog
+from tagline.retrieval.web.api.state import AppState, OpenedVideo
 from tagline.tagging.catalog.records import Video
+from tagline.tagging.catalog.write import Catalog
 
 TILES = 8  # pictures of a strip, at the midpoints of as many equal parts
 TILE_SIDE = 144  # pixels of the shorter side

@@ -15,8 +15,8 @@ from tagline.retrieval.web.api import payloads
 from tagline.retrieval.web.api.state import AppState
 from tagline.tagging.catalog import files as owned
 from tagline.tagging.catalog.write import Catalog
-from tagline.tagging.printable import safe
 from tagline.tagging.pipeline.walk import Walk
+from tagline.tagging.printable import safe
 
 RECOUNT_SECONDS = 30.0  # seconds after which the files of the folder are counted again, while a run is on
 MAX_FILES = 1_000_000

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from tagline.experts.tags import Modality
-from tagline.retrieval.web.api import payloads, search, verdicts, previews
 from tagline.retrieval.web.api import media as files
+from tagline.retrieval.web.api import payloads, previews, search, verdicts
 from tagline.retrieval.web.api import progress as running
 from tagline.retrieval.web.api.contract import Param, Route
 from tagline.retrieval.web.api.state import ID, AppState
@@ -32,8 +32,8 @@ def _evidence(state: AppState, args: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _coverage(state: AppState, args: Mapping[str, Any]) -> dict[str, Any]:
-    from tagline.tagging.printable import safe
     from tagline.tagging.pipeline.coverage import coverage_gaps
+    from tagline.tagging.printable import safe
 
     with state.catalog() as catalog:
         not_looked_at = coverage_gaps(catalog, state.video(catalog, args["id"]))

@@ -10,14 +10,15 @@ from itertools import pairwise
 from typing import Any
 
 from tagline.experts.tags import Modality
-from tagline.retrieval.query.search import Answer, Evidence, Filters, answer
+from tagline.retrieval.query.hits import Evidence, Filters
+from tagline.retrieval.query.search import Answer, answer
 from tagline.retrieval.web.api import payloads
 from tagline.retrieval.web.api.contract import Problem
+from tagline.retrieval.web.api.overview import Key, Overview, VideoEntry
 from tagline.retrieval.web.api.state import AppState
-from tagline.retrieval.web.api.overview import VideoEntry, Key, Overview
+from tagline.tagging.catalog.records import Video
 from tagline.tagging.catalog.write import Catalog
 from tagline.tagging.printable import safe
-from tagline.tagging.catalog.records import Video
 from tagline.tagging.vocabulary import normal
 
 Similarity = tuple[int, float, tuple[float, float] | None]  # a video's id, how much, and the stretch if known
@@ -144,7 +145,7 @@ def similar(state: AppState, args: Mapping[str, Any]) -> dict[str, Any]:
 
 def _by_vectors(catalog: Catalog, overview: Overview, video: Video, count: int) -> list[Similarity] | None:
     """(id, cosine, the stretch that is most alike) by the index; None where this library has none."""
-    from tagline.retrieval.index.update import BadIndex, Level
+    from tagline.retrieval.index.base import BadIndex, Level
     from tagline.retrieval.query.candidates import searcher_of
     from tagline.retrieval.similar import NotEmbedded, vector_of
     from tagline.retrieval.similar import similar as nearest

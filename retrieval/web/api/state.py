@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tagline.experts.decode.decoder import Decoder, Limits
+from tagline.retrieval.web.api.cache import MediaCache
 from tagline.retrieval.web.api.contract import Problem
 from tagline.retrieval.web.api.overview import OverviewCache
-from tagline.retrieval.web.api.cache import MediaCache
 from tagline.tagging.catalog import location
-from tagline.tagging.catalog.write import Catalog, CatalogError
 from tagline.tagging.catalog.records import Place, Video
+from tagline.tagging.catalog.schema import CatalogError
+from tagline.tagging.catalog.write import Catalog
 
 ID_CHARACTERS = 20  # characters of a content's hash that make a video's id on the page
 ID = rf"[0-9a-f]{{{ID_CHARACTERS}}}|x[0-9a-f]{{2,400}}"

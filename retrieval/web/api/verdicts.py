@@ -10,11 +10,11 @@ from typing import Any
 from tagline.experts.tags import HUMAN_SOURCE, Modality
 from tagline.retrieval.web.api import payloads
 from tagline.retrieval.web.api.contract import Problem
-from tagline.retrieval.web.api.state import AppState
 from tagline.retrieval.web.api.overview import BestSpan, Key, Overview
+from tagline.retrieval.web.api.state import AppState
+from tagline.tagging.catalog.records import Verdict, Video
 from tagline.tagging.catalog.write import Catalog
 from tagline.tagging.printable import safe
-from tagline.tagging.catalog.records import Verdict, Video
 from tagline.tagging.vocabulary import clean, normal
 
 MAX_PER_TAG = 3  # times that one tag may stand in the queue: twenty times "man" teach nobody anything
