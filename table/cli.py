@@ -69,7 +69,7 @@ def table(
     tagline train table --data ~/Videos
     tagline train table --data msrvtt/ --preset msrvtt --set bf16=false
     tagline train table --data ~/Videos --preset playhouse --set modalities=object,speech --out models/mine
-    torchrun --nproc-per-node 4 -m retrieval.cli train table --data msrvtt/
+    torchrun --nproc-per-node 4 -m tagline train table --data msrvtt/
     tagline train table --data /shared/msrvtt --out /shared/models/mine --cluster head:6379
     """
     from tagline.table.config import preset as named

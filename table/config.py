@@ -50,7 +50,7 @@ class ModelConfig:
 
     layers: int = 4  # of the tag-guiding encoder; 0: none, frames are averaged (CLIP4Clip mean-pool)
     heads: int = 8
-    # Its first weights. "clip": the first blocks of CLIP's text tower, TABLE; "even": new blocks that add
+    # Its first weights. "clip": the first blocks of CLIP's text tower, TABLE; "scaled": new blocks that add
     # little at first, for small towers whose blocks drown frames and tags in what is the same for all.
     init: str = "clip"
     residual: str = "mean"  # "mean": λ·g + mean(v), TABLE; "frame": mean(norm(v + g)), CLIP4Clip seqTransf
@@ -66,7 +66,7 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         one_of("tag_tokens", self.tag_tokens, ("eos", "all"))
-        one_of("start", self.init, ("clip", "even"))
+        one_of("init", self.init, ("clip", "scaled"))
         one_of("residual", self.residual, ("mean", "frame"))
         one_of("vtm_text", self.vtm_text, ("eos", "tokens"))
         at_least(self, frames=1, text_length=3, tag_length=3, layers=0, heads=1)

@@ -65,7 +65,7 @@ def _blocks(tower: TextTransformer, config: ModelConfig) -> list[nn.Module]:
         if not isinstance(block, ResidualAttentionBlock):
             raise BadConfig("the tag-guiding encoder knows open_clip's plain text blocks only")
         block.attn.num_heads, block.attn.head_dim = config.heads, width // config.heads
-        if config.init == "even":
+        if config.init == "scaled":
             _init_small(block, width, config.layers)
         blocks.append(block)
     return blocks

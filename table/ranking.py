@@ -382,4 +382,4 @@ class _RowSubset:
         return self.scores.rows(low, int(wanted[-1]) + 1)[wanted - low]
 
     def transposed(self) -> Scores:
-        raise TypeError("chosen rows cannot be turned")
+        raise TypeError("chosen rows cannot be transposed")

@@ -14,7 +14,7 @@ from tagline.tagging.ray.connection import connected
 WorkerTask = Callable[[], Mapping[str, Any]]
 RESTARTS = 8  # after lost nodes; each goes on from the last checkpoint
 RUNS = "ray"  # a folder beside the checkpoints, for Ray's own notes
-RESULT = "told.json"  # in it: what the work returned
+RESULT = "result.json"  # in it: what the work returned
 
 
 def on_cluster(
@@ -37,7 +37,7 @@ def on_cluster(
         folder = folder.expanduser().resolve()
         trainer = TorchTrainer(
             _each,
-            train_loop_config={"work": work, "told": str(folder / RUNS / RESULT)},
+            train_loop_config={"work": work, "result": str(folder / RUNS / RESULT)},
             torch_config=TorchConfig(backend="nccl" if gpu else "gloo"),
             scaling_config=ScalingConfig(
                 num_workers=count,
@@ -65,7 +65,7 @@ def _each(config: Mapping[str, Any]) -> None:
 
     result = config["work"]()
     if ray.train.get_context().get_world_rank() == 0:
-        write_atomic(Path(config["told"]), json.dumps(dict(result)))
+        write_atomic(Path(config["result"]), json.dumps(dict(result)))
 
 
 def _cause(error: BaseException) -> str:

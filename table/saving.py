@@ -97,7 +97,7 @@ def from_pretrained(name: str | Path, *, revision: str | None = None, device: st
 
 
 def push_to_hub(folder: Path, repository: str, *, private: bool = True, token: str | None = None) -> str:
-    """Upload a saved model; returns its address. Private unless told otherwise: a library's own."""
+    """Upload a saved model; returns its address. Private by default: a library's own."""
     fingerprint(folder)  # refuse what is no model before anything is created
     return push(folder, repository, FILES, private=private, token=token)
 

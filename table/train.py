@@ -147,7 +147,7 @@ class TableTrainer(BaseTrainer):
 
 
 class _ClampTemperature(TrainerCallback):
-    """Keeps 1/τ at most 100, as CLIP does: beyond, cosines in half precision drown in their rounding."""
+    """Clamps 1/τ to at most 100, as CLIP does: beyond, cosines in half precision drown in their rounding."""
 
     def __init__(self, model: Table) -> None:
         self.model = model
@@ -284,7 +284,7 @@ def train(
         results = {f"validation_{key}": value for key, value in _figures(validation).items()}
         fingerprint = saving.save_pretrained(model, folder / MODEL, tokenizer, results=results)
         write_atomic(folder / "history.json", json.dumps(history, indent=1) + "\n")
-        plot_losses(history, folder / "curve.png", LOSS_CURVES, RANK_CURVES)
+        plot_losses(history, folder / "losses.png", LOSS_CURVES, RANK_CURVES)
     trainer.accelerator.wait_for_everyone()
     return TrainedTable(model, tokenizer, validation, history, folder / MODEL, fingerprint)
 

@@ -50,7 +50,7 @@ def test_without_ray_one_is_told_what_to_install(
     for words in (
         ("tag", str(films), "--cluster", "auto"),
         ("index", str(films), "--cluster", "auto", "--out", str(tmp_path / "index")),
-        ("serve", "--cluster", "auto", "--pieces", str(tmp_path)),
+        ("serve", "--cluster", "auto", "--index", str(tmp_path)),
         ("train", "table", "--data", str(films), "--cluster", "auto", "--device", "cpu"),
     ):
         answer = tagline(*words)
@@ -68,9 +68,9 @@ def test_options_of_a_cluster_do_not_stand_alone(films: Path) -> None:
         ("tag", "s3://bucket/films", "--cluster", "auto"),  # where are the results to go?
         ("index", str(films), "--out", "x"),
         ("index", str(films), "--cluster", "auto"),
-        ("serve", "--pieces", "x"),
+        ("serve", "--index", "x"),
         ("serve", "--cluster", "auto"),
-        ("serve", "--cluster", "local", "--pieces", "x"),  # it would be gone when the command ends
+        ("serve", "--cluster", "local", "--index", "x"),  # it would be gone when the command ends
         ("train", "table", "--data", str(films), "--workers", "2"),
     ):
         assert tagline(*words).exit_code == 2, words

@@ -93,7 +93,7 @@ class Local:
 
     def __init__(self, piece: IndexShard, failures: int = 0) -> None:
         self.piece, self.failures, self.asked = piece, failures, 0
-        self.search, self.spots = _Method(self, "search"), _Method(self, "spots")
+        self.search, self.spots = _Method(self, "search"), _Method(self, "locations")
 
 
 class _Method:
@@ -151,13 +151,13 @@ def test_what_is_there_is_not_built_again(index: tuple[Path, ShardedIndex, Any],
     out, head, _ = index
     shelf = ShardStore(str(tmp_path / "shards"))
     mark, groups, _ = build.plan_shards(shelf, shelf.parts(), "scene", None, 400)
-    before = (out / "piece-00001" / "index.faiss").stat().st_mtime_ns
+    before = (out / "shard-00001" / "index.faiss").stat().st_mtime_ns
     for group, name in zip(groups, head.shards, strict=True):
         build._build_shard(shelf.url, group, "scene", mark, str(out / name))
-    assert (out / "piece-00001" / "index.faiss").stat().st_mtime_ns == before
-    (out / "piece-00001" / index_shard.DONE_FILE).unlink()  # as if its node had been lost while it wrote
-    build._build_shard(shelf.url, groups[1], "scene", mark, str(out / "piece-00001"))
-    assert (out / "piece-00001" / "index.faiss").stat().st_mtime_ns > before
+    assert (out / "shard-00001" / "index.faiss").stat().st_mtime_ns == before
+    (out / "shard-00001" / index_shard.DONE_FILE).unlink()  # as if its node had been lost while it wrote
+    build._build_shard(shelf.url, groups[1], "scene", mark, str(out / "shard-00001"))
+    assert (out / "shard-00001" / "index.faiss").stat().st_mtime_ns > before
 
 
 def test_pieces_merge_on_disk_into_one_index(index: tuple[Path, ShardedIndex, Any]) -> None:
@@ -213,8 +213,8 @@ def test_spots_are_what_was_written(tmp_path: Path) -> None:
     sample = vectors(200, 1)
     trained = index_shard.train(sample, 200)
     spots = [Location(f"{n}", float(n), n + 0.5) for n in range(200)]
-    index_shard.write_shard(tmp_path / "piece-00007", trained, sample, spots)
-    piece = IndexShard(tmp_path / "piece-00007", ShardedIndex("f", "scene", D, 200, 1, ("piece-00007",)))
+    index_shard.write_shard(tmp_path / "shard-00007", trained, sample, spots)
+    piece = IndexShard(tmp_path / "shard-00007", ShardedIndex("f", "scene", D, 200, 1, ("shard-00007",)))
     assert piece.locations(np.array([7 * index_shard.MAX_ROWS + 3, 7 * index_shard.MAX_ROWS])) == [
         spots[3],
         spots[0],

@@ -153,7 +153,7 @@ def test_a_child_is_not_believed(tmp_path: Path, answer: str) -> None:
         "from tagline.experts.decode import canvas, guard\n"
         "channel = socket.socket(fileno=int(sys.argv[1]))\n"
         "while guard.receive(channel) is not None:\n"
-        "    store = canvas.Store()\n"
+        "    store = buffer.SharedMemory()\n"
         "    os.ftruncate(store.fd, 4096)\n"
         f"    guard.send(channel, json.loads({answer!r}), store.fd)\n"
     )

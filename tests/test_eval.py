@@ -48,7 +48,7 @@ def test_questions_of_a_csv_and_search_by_words(catalog: Catalog, tmp_path: Path
     answer = ask(catalog, "--queries", str(listed), "--json")
     assert answer.exit_code == 0, answer.output
     [row] = json.loads(answer.stdout)
-    assert (row["way"], row["questions"], row["videos"]) == ("words", 3, 8)
+    assert (row["system"], row["queries"], row["videos"]) == ("words", 3, 8)
     # Two are found first; nothing says submarine, so its video shares all eight places.
     assert row["R@1"] == pytest.approx(66.7)
     assert row["R@5"] == 100.0, "the middle of eight places is 4.5"
@@ -148,20 +148,20 @@ def test_a_model_before_and_after_training_and_then_in_use(
     catalog: Catalog, trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     listed: list[dict[str, Any]] = json.loads(ask(catalog, str(trained), "--json").stdout)
-    assert [row["way"] for row in listed] == ["words", "before training", "after training"]
-    assert {(row["questions"], row["videos"]) for row in listed} == {(2, 8)}
+    assert [row["system"] for row in listed] == ["words", "before training", "after training"]
+    assert {(row["queries"], row["videos"]) for row in listed} == {(2, 8)}
 
     monkeypatch.setattr(evaluate, "may_replace", lambda result: (False, "it is worse"))
     refused = ask(catalog, str(trained), "--use")
     assert refused.exit_code == 1
     assert "not put to use: it is worse; with --force" in refused.output
-    assert "in use" not in [row["way"] for row in json.loads(ask(catalog, "--json").stdout)]
+    assert "in use" not in [row["system"] for row in json.loads(ask(catalog, "--json").stdout)]
 
     forced = ask(catalog, str(trained), "--use", "--force")
     assert forced.exit_code == 0, forced.output
-    after = {row["way"]: row for row in json.loads(ask(catalog, "--json").stdout)}
+    after = {row["system"]: row for row in json.loads(ask(catalog, "--json").stdout)}
     assert set(after) == {"words", "search", "in use"}
-    assert after["in use"]["questions"] == 8, "all captions: nothing is known of what was learnt"
+    assert after["in use"]["queries"] == 8, "all captions: nothing is known of what was learnt"
 
 
 def test_mistakes_are_usage_errors(catalog: Catalog, tmp_path: Path) -> None:

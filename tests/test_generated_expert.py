@@ -108,7 +108,7 @@ def test_titles_alone_need_no_towers(library: Path) -> None:
     code, output = invoke(library, "--set", "use_frames=false")
     assert code == 0, output
     out = library / ".tagline" / "models" / "tagger-small"
-    assert (out / "curve.png").exists()
+    assert (out / "losses.png").exists()
     trained = from_pretrained(out / "model")
     assert "dog" not in trained.model.tags  # an expert said it, no person
     assert set(trained.model.tags) == {*PLACES, "holiday"}

@@ -33,7 +33,7 @@ def test_a_run_leaves_a_folder_that_loads_and_says_the_same(whole: TaggerTrainin
     folder = whole.folder.parent
     # It was told no tags of similar videos, so it keeps none.
     assert {p.name for p in whole.folder.iterdir()} == set(saving.FILES) - set(retriever.FILES)
-    assert (folder / "curve.png").stat().st_size > 5000
+    assert (folder / "losses.png").stat().st_size > 5000
     loaded = saving.from_pretrained(whole.folder)
     assert loaded.calibration == whole.trained.calibration
     assert list(loaded.frequency) == list(whole.trained.frequency)

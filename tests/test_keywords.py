@@ -31,7 +31,7 @@ def said(text: str, *, sure: float = 0.9, every: float = 0.5) -> list[Word]:
 class Letters:
     """A text model for tests: how often which three letters follow each other, in 64 bins."""
 
-    name, identity, reads = "letters", "letters 1", 40
+    name, identity, max_words = "letters", "letters 1", 40
 
     def __init__(self) -> None:
         self.encoded: list[str] = []

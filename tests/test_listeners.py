@@ -201,7 +201,7 @@ def test_pocketsphinx_steps_in_where_whisper_has_no_weights(tmp_path):
         choose_backend("auto", "whisper-small")
     with pytest.raises(registry.WeightsMissing, match="English only"):
         choose_backend("auto", language="fr")
-    with pytest.raises(ValueError, match="no listener 'parrot'"):
+    with pytest.raises(ValueError, match="no ASR backend 'parrot'"):
         choose_backend("parrot")
     found = saved(small_whisper(), tmp_path / "mine")
     listener, reason = choose_backend("auto", str(found.path), language="fr")

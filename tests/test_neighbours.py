@@ -238,7 +238,7 @@ def test_views_are_means_and_texts() -> None:
 
 SMALL = {"frame_width": 4, "tag_width": 256, "width": 32, "heads": 2, "title_layers": 1, "hybrid_layers": 1,
          "prompt_layers": 1, "decoder_layers": 1, "dropout": 0.0, "prompts": 3, "target_words": 16,
-         "use_frames": False, "retrieved": 2, "neighbours": 2, "hint_words": 6}  # fmt: skip
+         "use_frames": False, "retrieved": 2, "neighbours": 2, "retrieved_words": 6}  # fmt: skip
 
 
 def test_the_decoder_hears_what_was_retrieved_and_only_that() -> None:

@@ -204,7 +204,7 @@ def test_the_fingerprint_follows_weights_and_settings_but_not_the_place(folder: 
     for name in ("config.json", "model.safetensors"):
         (copied / name).write_bytes((folder / name).read_bytes())
     first = ObjectExpert(weights=str(folder)).fingerprint()
-    assert ObjectExpert(weights=str(copied), at_once=3).fingerprint() == first
+    assert ObjectExpert(weights=str(copied), batch_size=3).fingerprint() == first
     assert ObjectExpert(weights=str(folder), confidence=0.9).fingerprint() != first
     assert ObjectExpert().fingerprint() != first
 

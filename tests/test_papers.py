@@ -59,7 +59,7 @@ def test_figures_as_the_papers_say_them_in_their_texts() -> None:
 
 @pytest.mark.parametrize("name", sorted(STUDIES))
 def test_every_line_that_is_to_be_trained_has_a_configuration(name: str) -> None:
-    whole = plan_study(name, {"tables": "all", "rivals": "yes"})
+    whole = plan_study(name, {"tables": "all", "baselines": "yes"})
     wanted = {variant for table in STUDIES[name].tables for variant in table.variants()}
     assert {unit.variant for unit in whole.experiments} == wanted <= set(VARIANTS)
     usual = plan_study(name, {})
@@ -81,7 +81,7 @@ def test_the_front_door_and_the_studies_name_the_same_data_sets() -> None:
         ({"tables": "table-4"}, "has no table 'table-4'; it has table-1, table-5, or all"),
         ({"seeds": "one"}, "whole numbers"),
         ({"train": "-3"}, "number of videos"),
-        ({"rivals": "maybe"}, "yes or no"),
+        ({"baselines": "maybe"}, "yes or no"),
         ({"table.preset": "vtt"}, "there is no preset"),
     ],
 )
@@ -185,7 +185,7 @@ def table(path: Path, header: tuple[str, ...], rows: list[tuple[str, ...]]) -> N
 
 SMALL = {
     "seeds": "0,1",
-    "rivals": "yes",
+    "baselines": "yes",
     "table.architecture": json.dumps(TINY),
     "table.weights": "null",
     "table.modalities": "object",

@@ -358,7 +358,7 @@ def test_a_bank_helps_if_videos_are_found_sooner(tmp_path: Path, monkeypatch: py
 
 def test_a_word_that_nobody_used_tells_only_where_somebody_wrote(catalog: Catalog) -> None:
     ready = searcher(catalog)
-    place = FEATURES.index("unheard")
+    place = FEATURES.index("unwritten_words")
     assert ready.candidates(catalog, parse("a purple dog")).features[place] == 0.0
     ready.params.vocabulary = frozenset({"dog"})
     assert ready.candidates(catalog, parse("a purple dog")).features[place] == 1.0

@@ -223,7 +223,7 @@ def test_other_videos_and_further_columns_stay() -> None:
         assert merge(sheet(DOG), merged) == merged or module is parquet
 
 
-def test_a_spreadsheets_own_spelling_breaks_no_seal() -> None:
+def test_a_spreadsheets_own_spelling_breaks_no_checksum() -> None:
     merge, read = one(csvs)
     data = merge(sheet(DOG, replace(CAT, score=0.5, end=1.0)), None).decode("utf-8")
     respelt = data.replace(",1.0,", ",1,").replace(",0.5,", ",0.50,").replace(",0.0,", ",0,")

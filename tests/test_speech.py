@@ -62,7 +62,7 @@ class Parrot:
     def load(self, device: str) -> None:
         pass
 
-    def hear(self, sounds: Sequence[Sequence[Any]]) -> list[Transcript]:
+    def transcribe(self, sounds: Sequence[Sequence[Any]]) -> list[Transcript]:
         self.batches.append([len(stretch) for sound in sounds for stretch in sound])
         return [
             Transcript(
@@ -154,8 +154,8 @@ def test_what_could_not_be_made_out_is_said(parrot, monkeypatch):
     report = expert()(
         [footage(np.concatenate([loud(3.0), silence(2.0), loud(3.0), silence(2.0), loud(1.0)]))]
     )[0]
-    assert "2 of 3 stretches of speech could not be made out" in report.notes
-    assert "the recogniser died over 1 of 3 stretches of speech" in report.notes
+    assert "2 of 3 segments of speech could not be transcribed" in report.notes
+    assert "the recogniser crashed on 1 of 3 segments of speech" in report.notes
     assert report.tags == report.words == []
 
 
@@ -189,7 +189,7 @@ def test_the_fingerprint_tells_who_hears_and_with_which_weights(tmp_path):
 
     plain = SpeechExpert(embedder="none").fingerprint()
     assert plain == SpeechExpert(embedder="none").fingerprint()
-    assert plain == SpeechExpert(embedder="none", listener="pocketsphinx").fingerprint()
+    assert plain == SpeechExpert(embedder="none", backend="pocketsphinx").fingerprint()
     found = [saved(small_whisper(seed), tmp_path / str(seed)) for seed in (1, 2)]
     prints = [SpeechExpert(embedder="none", weights=str(each.path)).fingerprint() for each in found]
     changed = [SpeechExpert(embedder="none", **{key: value}).fingerprint() for key, value in CHANGES.items()]
@@ -202,8 +202,8 @@ CHANGES: dict[str, Any] = {"keywords": 3, "min_score": 0.5, "gap": 1.0, "voice":
 def test_wrong_settings_and_absent_weights_are_said_in_a_sentence(tmp_path):
     with pytest.raises(UnknownSetting, match="speech has no setting 'lisener'"):
         SpeechExpert(lisener="whisper")
-    assert "tagline models pull speech" in str(SpeechExpert(listener="whisper").missing())
-    assert "no listener 'parrot'" in str(SpeechExpert(listener="parrot").missing())
+    assert "tagline models pull speech" in str(SpeechExpert(backend="whisper").missing())
+    assert "no ASR backend 'parrot'" in str(SpeechExpert(backend="parrot").missing())
     assert "English only" in str(SpeechExpert(language="fr").missing())
     assert "no weights called" in str(SpeechExpert(embedder=str(tmp_path / "absent")).missing())
 

@@ -290,14 +290,14 @@ def test_no_tags_at_all_is_the_papers_baseline() -> None:
 
 def test_an_even_start_does_not_follow_a_tower_that_drowns_its_input() -> None:
     torch.manual_seed(0)
-    made = {start: Table(tiny(start=start)) for start in ("clip", "even")}
+    made = {start: Table(tiny(init=start)) for start in ("clip", "scaled")}
     with torch.no_grad():
         for one in made.values():
             for block in one.text.transformer.resblocks:
                 block.mlp.c_proj.bias.fill_(50.0)  # what is the same for all
             one._copy_from_towers()
     inputs = batch()
-    for start, near in (("clip", True), ("even", False)):
+    for start, near in (("clip", True), ("scaled", False)):
         fused = made[start].encode_videos(inputs["frames"], None, inputs["tags"]).fused
         assert fused is not None
         vectors = F.normalize(fused.mean(1), dim=-1)

@@ -43,7 +43,7 @@ def test_a_run_leaves_everything_that_a_user_needs(whole: TrainedTable) -> None:
         "preprocessor_config.json",
         "README.md",
     }
-    assert (folder / "curve.png").stat().st_size > 5000
+    assert (folder / "losses.png").stat().st_size > 5000
     assert json.loads((folder / "history.json").read_text()) == whole.history
     found = losses(whole.history)
     logged = [entry for entry in found.values() if "loss" in entry]

@@ -106,9 +106,9 @@ def test_plan_and_dry_run_leave_no_trace(films: Path) -> None:
     assert tagline("plan", films).stdout.splitlines() == [f"2 video files in {films}", "2 unchanged"]
     added = tagline("tags", "add", films / "a.mp4", "Anna", "--library", films)
     assert added.exit_code == 0, added.output
-    assert "the one list" in tagline("plan", films).stdout.splitlines()[-1]
-    assert json.loads(tagline("plan", films, "--json").stdout)["one_list"]
-    assert not json.loads(tagline("plan", films, "--only", "speech", "--json").stdout)["one_list"]
+    assert "the fused tags" in tagline("plan", films).stdout.splitlines()[-1]
+    assert json.loads(tagline("plan", films, "--json").stdout)["fused_tags"]
+    assert not json.loads(tagline("plan", films, "--only", "speech", "--json").stdout)["fused_tags"]
 
 
 def test_only_include_and_exclude(films: Path) -> None:

@@ -76,7 +76,7 @@ def test_one_video_with_its_lanes_transcript_and_evidence(world: World) -> None:
     told = world.client.get(f"/api/videos/{key}/evidence?modality=object&text=cat").json()
     assert [(one["expert"], one["said"]) for one in told["experts"]] == [("object", "cat")]
     assert told["sightings"] == [{"time": 0.0, "score": 0.9, "box": [0.25, 0.25, 0.5, 0.5]}]
-    unseen = world.client.get(f"/api/videos/{key}/unseen").json()["unseen"]
+    unseen = world.client.get(f"/api/videos/{key}/coverage").json()["unseen"]
     assert any(one["expert"] == "person" for one in unseen)
 
 

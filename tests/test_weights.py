@@ -80,7 +80,7 @@ def test_every_expert_that_needs_weights_has_defaults() -> None:
             assert name in registry.entries()
         assert registry.for_expert(expert) == registry.defaults_of(expert)[0]
     assert registry.for_expert("scene", role="zero-shot") == registry.for_expert("appearance")
-    assert registry.for_expert("speech", role="keywords") != registry.for_expert("speech", role="listener")
+    assert registry.for_expert("speech", role="keywords") != registry.for_expert("speech", role="asr")
     with pytest.raises(WeightsMissing, match="no weights for speech"):
         registry.for_expert("speech", collection="elsewhere")
 

@@ -53,7 +53,7 @@ class TaggingScript:
         tags = {}
         for name in self.experts:
             begun = time.perf_counter()
-            tags[name] = getattr(self, f"tell_{name}")(getattr(self, f"read_{name}")(path))
+            tags[name] = getattr(self, f"tag_{name}")(getattr(self, f"read_{name}")(path))
             self.seconds[name] += time.perf_counter() - begun
             # silero's import and each predict of ultralytics leave the process with one thread on two
             # cores. A plain script would not notice; here it must not decide the race.

@@ -100,7 +100,7 @@ def run(
     tagline bench run tagging --set videos=4 --set only=object,scene
     tagline bench run msrvtt --library MSRVTT/videos
     tagline bench run msrvtt --library MSRVTT/videos --set seeds=0 --set table.epochs=1 --set train=500
-    tagline bench run playhouse --library ~/playhouse --set tables=all --set rivals=yes
+    tagline bench run playhouse --library ~/playhouse --set tables=all --set baselines=yes
 
     A data set (msrvtt, msvd, lsmdc, didemo, create, pexel, playhouse) was brought in by `tagline bench
     prepare`. Three seeds, unless told otherwise; the same command again goes on where a run was interrupted.

@@ -1,7 +1,7 @@
 """What the papers print: TABLE's Tables 1 to 5 and OP-TSG's Tables 1 to 8, line by line, as data.
 
 A line is written as `label | variant | figures`; the variant names what is trained here for the same line
-(benchmarks/papers/variants.py), a trailing * the papers' inference strategy (dual softmax), - nothing.
+(benchmarks/papers/studies.py), a trailing * the papers' inference strategy (dual softmax), - nothing.
 """
 
 from __future__ import annotations

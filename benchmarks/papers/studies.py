@@ -121,17 +121,17 @@ class StudyPlan:
     @property
     def whole(self) -> bool:
         """Whether nothing was made smaller or changed."""
-        harmless = {"weights", "tag", "tables", "rivals"}
+        harmless = {"weights", "tag", "tables", "baselines"}
         return not set(self.given) - harmless and len(self.seeds) >= 3
 
 
-KEYS = ("seeds", "tables", "rivals", "train", "test", "weights", "tag")
+KEYS = ("seeds", "tables", "baselines", "train", "test", "weights", "tag")
 
 
 def plan_study(name: str, given: Mapping[str, str]) -> StudyPlan:
     """What `--set` says about a study. Raises BadConfig with a sentence.
 
-    seeds=0,1,2 tables=table-1,table-5 rivals=true train=N test=N weights=playhouse tag=no;
+    seeds=0,1,2 tables=table-1,table-5 baselines=true train=N test=N weights=playhouse tag=no;
     table.preset=NAME and table.KEY=VALUE, tagger.preset=NAME and tagger.KEY=VALUE for the models.
     """
     study = STUDIES[name]
@@ -142,7 +142,7 @@ def plan_study(name: str, given: Mapping[str, str]) -> StudyPlan:
             raise BadConfig(f"{name} has no option {key!r}; it has {', '.join(KEYS)} and {models}")
     mains = {table.model: table for table in reversed(study.tables)}
     tables = _chosen_tables(study, given.get("tables"), tuple(reversed(mains.values())))
-    baselines = _yes(given, "rivals", False)
+    baselines = _yes(given, "baselines", False)
     experiments: dict[tuple[str, str], Experiment] = {}
     for table in tables:
         wanted = table.variants()

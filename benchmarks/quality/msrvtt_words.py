@@ -1,7 +1,7 @@
 """`msrvtt-words`: real words. One caption of MSR-VTT is the title; what others agree on are the tags.
 
 Title: one caption of a video, chosen by a hash of its name. Tags: the nouns, verbs and noun phrases that at
-least three of its other nineteen annotators used (benchmarks/chunks.py finds them). Train and test are the
+least three of its other nineteen annotators used (benchmarks/quality/noun_phrases.py finds them). Train and test are the
 official split, 6,513 + 497 and 2,990 videos; no video is needed.
 """
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 FOLDER = Path("annotations", "msrvtt")
 FILES = ("train_val_annotation.zip", "test_videodatainfo.json.zip")
 MIN_ANNOTATORS = 3  # annotators
-# Rows of recall and ranking: our name here, theirs in benchmarks/recall_ranking.py.
+# Rows of recall and ranking: our name here, theirs in benchmarks/quality/recall_ranking.py.
 TWO_STAGE = {"text-channel": "text_channel", "classifier": "classifier", "ranker": "two_stage"}
 # Of the preset `small`: one seed of all methods is a matter of an hour and a half of a core.
 SIZES: dict[str, Any] = {

@@ -113,7 +113,7 @@ def measure(options: Mapping[str, str]) -> dict[str, Any]:
             **details,
             "fitted": {
                 **json.loads(as_defaults(params)),
-                "judgement": asdict(params.calibration) if params.calibration else None,
+                "calibration": asdict(params.calibration) if params.calibration else None,
             },
         },
     }
@@ -215,12 +215,12 @@ def transferred(catalog: Catalog, vocabulary: Catalog, params: SearchParams) -> 
 
 
 def as_defaults(params: SearchParams) -> str:
-    """The weights that were fitted, in the form of retrieval/defaults.json.
+    """The weights that were fitted, in the form of retrieval/query/search_params.json.
 
     The judgement is not among them: it rests on the words that people use, and where nobody wrote anything,
     it cannot tell a question without an answer from one in other words (see docs/search.md).
     """
-    data = {"weights": asdict(params.weights) if params.weights else None, "judgement": None}
+    data = {"weights": asdict(params.weights) if params.weights else None, "calibration": None}
     return json.dumps(data, indent=1) + "\n"
 
 

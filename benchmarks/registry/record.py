@@ -78,7 +78,7 @@ MEASUREMENTS = {
     ),
     "generator-decoding": (
         "tagline.benchmarks.speed.generator_decoding:measure",
-        "drafted decoding against greedy",
+        "speculative decoding against greedy",
     ),
     "playhouse-experts": (
         "tagline.benchmarks.quality.experts:measure",

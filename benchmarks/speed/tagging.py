@@ -25,7 +25,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     # Untrained, the two judges agree on little: with a trained pair these would be no findings.
     "scene": {"confidence": 0.02, "within": 50, "min_frames": 1},
     "motion": {"confidence": 0.2},
-    "speech": {"listener": "whisper", "language": "en"},
+    "speech": {"backend": "whisper", "language": "en"},
     "screen": {},
 }
 # Which of a stage's weights each setting names.
@@ -197,7 +197,7 @@ def check(order: dict[str, Any]) -> dict[str, Any]:
             footage = decoder.read(Path(path), needs)
             for name in experts:
                 ours = experts[name]([footage])[0].tags
-                theirs = getattr(plain, f"tell_{name}")(_same_frames(name, experts[name], footage))
+                theirs = getattr(plain, f"tag_{name}")(_same_frames(name, experts[name], footage))
                 compared += len(ours)
                 for text, score in _unlike(ours, theirs):
                     if name == "screen" and _same_line(text, ours, theirs):

@@ -51,7 +51,7 @@ ROLES = (
     ("classifier", "scene", "classifier"),
     ("clip", "scene", "zero-shot"),
     ("motion", "motion", "classifier"),
-    ("whisper", "speech", "listener"),
+    ("whisper", "speech", "asr"),
 )
 
 

@@ -1,4 +1,4 @@
-"""Listeners: Whisper and pocketsphinx behind one small interface, from sound to words with times."""
+"""ASR backends: Whisper and pocketsphinx behind one small interface, from sound to words with times."""
 
 from __future__ import annotations
 
@@ -67,11 +67,11 @@ def choose_backend(
     weights.WeightsMissing with a sentence where it cannot be had.
     """
     if backend not in ("auto", "whisper", "pocketsphinx"):
-        raise ValueError(f"there is no listener {backend!r}; there are auto, whisper, pocketsphinx")
+        raise ValueError(f"there is no ASR backend {backend!r}; there are auto, whisper, pocketsphinx")
     reason: str | None = None
     if backend != "pocketsphinx":
         try:
-            chosen = weights_of or registry.for_expert("speech", collection, role="listener")
+            chosen = weights_of or registry.for_expert("speech", collection, role="asr")
             found = registry.find(chosen, allow_pickle=allow_pickle)
             return WhisperBackend(found, language), None
         except registry.WeightsMissing as error:

@@ -1,4 +1,4 @@
-"""What listeners invent where nobody speaks, and how to tell: loops, credits, courtesies, haste."""
+"""Hallucinations of ASR backends where nobody speaks, and how they are recognised: loops, credits, courtesies, haste."""
 
 from __future__ import annotations
 

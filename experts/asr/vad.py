@@ -1,4 +1,4 @@
-"""Voice activity: the stretches of a sound in which somebody speaks. Nothing outside them is transcribed."""
+"""Voice activity detection: the segments of a sound in which somebody speaks. Nothing outside them is transcribed."""
 
 from __future__ import annotations
 

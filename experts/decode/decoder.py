@@ -72,7 +72,7 @@ class Decoder:
     ) -> None:
         self.jobs = jobs or min(8, cores())
         self.limits = limits
-        self.child = child or Path(__file__).parent / "decoding" / "guard.py"
+        self.child = child or Path(__file__).parent / "guard.py"
         self.replaced = 0  # children that died or had to be killed
         self._idle: list[Child] = []
         self._all: set[Child] = set()

@@ -197,7 +197,7 @@ def bad_child(path: Path) -> Path:
     """A decoding process that dies over a file that begins with "crash", and hangs over "hang"."""
     path.write_text("""
 import json, os, signal, socket, sys, time
-from tagline.experts.decoding import guard, sandbox
+from tagline.experts.decode import guard, sandbox
 
 sandbox.ignore_interrupts()
 sandbox.die_with(int(sys.argv[2]))

@@ -93,7 +93,7 @@ Take = Callable[[int, Any, int], None]  # (wanted tick, frame, tick of the frame
 
 
 class VideoReader:
-    """One file. `line` is known after `survey`; then `pictures` as often as needed."""
+    """One file. The timeline is known after `survey`; then `pictures` as often as needed."""
 
     def __init__(self, file: File, rules: Rules) -> None:
         self.file, self.rules = file, rules

@@ -1,4 +1,4 @@
-"""Bring weights here: the only file of this package that talks to the network, and only when told to."""
+"""Bring weights here: the only file of this package that talks to the network, and only when asked to."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ def pull(entry: WeightsEntry, *, again: bool = False, progress: PullProgress | N
     weights take turns.
     """
     if entry.collection != registry.PUBLIC:
-        raise PullFailed(f"weights {entry.name} are part of the package; reinstall tagline if they are gone")
+        raise PullFailed(
+            f"weights {entry.name} come with the source repository; clone it, there is nothing to fetch"
+        )
     home = registry.weights_home()
     try:
         home.mkdir(parents=True, exist_ok=True)

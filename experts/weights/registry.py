@@ -5,7 +5,7 @@ Nothing here touches the network. What is kept where:
 - weights of the hub: in the Hugging Face cache (`HF_HOME`, `HF_HUB_CACHE`), as other programs keep them;
 - converted and imported ones: `weights_home()/NAME/`, always safetensors with JSON beside it;
 - `weights_home()/lock.json`: the hash of every file as it was when it was pulled;
-- the playhouse's: `experts/playhouse/FOLDER/`, part of the package; a folder more is an entry more.
+- the playhouse's: `benchmarks/playhouse/weights/FOLDER/`, in the repository only; a folder more is an entry more.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tagline.experts.weights import check
 
 PUBLIC = "public"
 PLAYHOUSE = "playhouse"
-PLAYHOUSE_FOLDER = Path(__file__).parent / "playhouse"
+PLAYHOUSE_FOLDER = Path(__file__).resolve().parents[2] / "benchmarks" / "playhouse" / "weights"
 
 
 class WeightsMissing(Exception):
@@ -120,9 +120,9 @@ def find(name_or_path: str | Path, *, allow_pickle: bool = False) -> LocalWeight
 
 
 def for_expert(expert: str, collection: str = PUBLIC, role: str | None = None) -> str:
-    """The name of the weights that an expert uses unless it is told otherwise.
+    """The name of the weights that an expert uses by default.
 
-    `role` picks among several: scene has "classifier" and "zero-shot", speech "listener" and
+    `role` picks among several: scene has "classifier" and "zero-shot", speech "asr" and
     "keywords". Without it, the first of the table.
     """
     for entry in entries().values():
@@ -201,7 +201,11 @@ def check_hashes(entry: WeightsEntry, folder: Path, *, fresh: bool = False) -> b
     for name in entry.files:
         expected = known.get(name)
         if expected and not storage.hash_file(folder / name, fresh=fresh).startswith(expected):
-            again = "reinstall tagline" if entry.collection == PLAYHOUSE else f"run `{pull_again(entry)}`"
+            again = (
+                "`git checkout benchmarks/playhouse/weights`"
+                if entry.collection == PLAYHOUSE
+                else f"run `{pull_again(entry)}`"
+            )
             raise WeightsChanged(
                 f"weights {entry.name} are not what was pulled ({name} has another hash); {again}"
             )
@@ -264,7 +268,7 @@ def _tensor_files(folder: Path) -> list[Path]:
 
 @cache
 def _public() -> tuple[WeightsEntry, ...]:
-    rows = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))["weights"]
+    rows = tomllib.loads(Path(__file__).with_name("weights.toml").read_text(encoding="utf-8"))["weights"]
     return tuple(_from_row(line) for line in rows)
 
 

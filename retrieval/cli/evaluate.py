@@ -1,4 +1,4 @@
-"""`tagline eval`: a thin skin over retrieval.evaluating."""
+"""`tagline eval`: options and output of retrieval.evaluate."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tagline.tagging.cli.output import emit, output_options, requested_output
 if TYPE_CHECKING:
     from tagline.retrieval.evaluate import SearchEvaluation
 
-COLUMNS = ("way", "R@1", "95 %", "R@5", "R@10", "median rank", "questions", "videos")
+COLUMNS = ("system", "R@1", "95 %", "R@5", "R@10", "median rank", "queries", "videos")
 EXISTING = click.Path(exists=True, path_type=Path)
 
 
@@ -35,7 +35,7 @@ def eval_(
 ) -> None:
     """Measure how well your own videos are found, before and after training.
 
-    Questions with known answers are put to search as it is, to the model in use, and to MODEL (a folder that
+    Queries with known answers are run through search as it is, to the model in use, and to MODEL (a folder that
     `tagline train table` wrote) with its first and its trained weights. They come from a CSV, else from
     captions that nothing learnt from, else from tags that people gave.
 
@@ -105,12 +105,12 @@ def _row(result: SearchEvaluation, system: Any) -> dict[str, Any]:
     figures = system.figures
     limits = figures.intervals.get("r1")
     return {
-        "way": system.name,
+        "system": system.name,
         "R@1": round(figures.r1, 1),
         "95 %": f"{limits.low:.1f} to {limits.high:.1f}" if limits else "",
         "R@5": round(figures.r5, 1),
         "R@10": round(figures.r10, 1),
         "median rank": figures.mdr,
-        "questions": figures.queries,
+        "queries": figures.queries,
         "videos": result.candidates,
     }

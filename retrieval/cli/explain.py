@@ -69,7 +69,7 @@ def as_row(found: Explanation) -> dict[str, Any]:
         "query": found.query,
         "video": found.video.paths[0],
         "id": found.video.id,
-        "held": round(found.lexical_score, 4),
+        "lexical_score": round(found.lexical_score, 4),
         "similarity": None if found.similarity is None else round(found.similarity, 4),
         "words": [contribution(one) for one in found.words],
         "evidence": [contribution(one) for one in found.evidence],
@@ -85,8 +85,10 @@ def _show(found: Explanation) -> None:
     from tagline.tagging.cli.timeline import clock
 
     out = console()
-    near = "" if found.similarity is None else f", {found.similarity:.2f} near in the picture"
-    out.print(f"{safe(Path(found.video.paths[0]).name, 60)}: {found.lexical_score:.2f} held by words{near}")
+    near = "" if found.similarity is None else f", {found.similarity:.2f} similar in the picture"
+    out.print(
+        f"{safe(Path(found.video.paths[0]).name, 60)}: {found.lexical_score:.2f} of the query in its words{near}"
+    )
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("without", overflow="fold")
     table.add_column("kind", style="dim")

@@ -31,9 +31,9 @@ COMMANDS = {
         "tagline.retrieval.cli.explain:explain",
         "Show what in a video answers a query, piece by piece.",
     ),
-    "learn": (
+    "tune": (
         "tagline.retrieval.cli.search:tune",
-        "Learn how to search this library, and when to say nothing.",
+        "Fit search to this library: hubness, weights, and when to say that nothing answers.",
     ),
     "export": ("tagline.tagging.cli.exchange:export", "Write tags for other programs."),
     "import": ("tagline.tagging.cli.exchange:import_", "Read tags that other programs wrote."),

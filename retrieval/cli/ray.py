@@ -51,15 +51,15 @@ def index(shards: str | None, address: str, out: str | None, source: str | None,
         head = build_sharded_index(
             shards, Path(out), source or SOURCE, address, say=lambda line: click.echo(line, err=True)
         )
-    data = {"rows": head.rows, "pieces": len(head.shards), "probes": head.probes, "folder": out}
-    click.echo(to_json(data) if as_json else f"{head.rows} rows in {len(head.shards)} pieces in {safe(out)}")
+    data = {"rows": head.rows, "shards": len(head.shards), "probes": head.probes, "folder": out}
+    click.echo(to_json(data) if as_json else f"{head.rows} rows in {len(head.shards)} shards in {safe(out)}")
     return 0
 
 
 def serve(address: str, folder: str | None, replicas: int, stop: bool) -> int:
     """Put an index in pieces on Ray Serve, or take it off; returns the exit code. It stays when this ends."""
     if folder is None:
-        raise click.UsageError("--cluster wants --pieces: the folder that `tagline index --cluster` wrote")
+        raise click.UsageError("--cluster wants --index: the folder that `tagline index --cluster` wrote")
     if address == LOCAL:
         raise click.UsageError("a local cluster ends with the command; start one with `ray start --head`")
     with _as_sentence():
@@ -71,15 +71,15 @@ def serve(address: str, folder: str | None, replicas: int, stop: bool) -> int:
         with connected(address):
             if stop:
                 serving.stop(Path(folder))
-                click.echo(f"{len(head.shards)} pieces are not served any more")
+                click.echo(f"{len(head.shards)} shards are not served any more")
                 return 0
             serving.start(Path(folder), replicas=replicas)
-    click.echo(f"{head.rows} rows in {len(head.shards)} pieces are served by {replicas} replicas each")
+    click.echo(f"{head.rows} rows in {len(head.shards)} shards are served by {replicas} replicas each")
     return 0
 
 
 @catalog.command()
-@click.argument("pieces")
+@click.argument("index_folder", metavar="INDEX")
 @click.argument("words", nargs=-1, required=True)
 @click.option("--cluster", "address", required=True, metavar="ADDRESS", help="Where it is served.")
 @click.option("--weights", metavar="COLLECTION", help="Whose weights of CLIP: public or playhouse.")

@@ -98,17 +98,17 @@ def search(
     ctx.exit(0 if hits else 4)
 
 
-@click.command(short_help="Learn how to search this library, and when to say nothing.")
+@click.command(short_help="Fit search to this library, and when to say that nothing answers.")
 @library_option
 def tune(library: str | None) -> None:
-    """Learn how to search this library: its hubs, what words and pictures are worth, when to say nothing.
+    """Fit search to this library: hubness (QB-Norm), the weight of each signal, and when nothing answers.
 
     `tagline index` does it as well. It reads the captions of the library, if it has any, and queries that
     are written from its tags.
 
     \b
-    tagline learn
-    tagline learn --library ~/Videos
+    tagline tune
+    tagline tune --library ~/Videos
     """
     from tagline.retrieval.tune.tune import tune as run
 

@@ -33,9 +33,11 @@ ALL_ADDRESSES = frozenset({"0.0.0.0", "::"})
 @click.option(
     "--open/--no-open", "opens", default=False, show_default=True, help="Open the page in the browser."
 )
-@click.option("--cluster", metavar="ADDRESS", help="Serve an index in pieces on a Ray cluster, not the page.")
-@click.option("--pieces", metavar="FOLDER", help="With --cluster: what `tagline index --cluster` wrote.")
-@click.option("--replicas", type=click.IntRange(1, 100), default=2, help="With --cluster: of each piece.")
+@click.option("--cluster", metavar="ADDRESS", help="Serve a sharded index on a Ray cluster, not the page.")
+@click.option(
+    "--index", "index_folder", metavar="FOLDER", help="With --cluster: what `tagline index --cluster` wrote."
+)
+@click.option("--replicas", type=click.IntRange(1, 100), default=2, help="With --cluster: of each shard.")
 @click.option("--stop", is_flag=True, help="With --cluster: take the index off it.")
 @click.pass_context
 def serve(
@@ -64,7 +66,7 @@ def serve(
 
         ctx.exit(ray.serve(cluster, index_folder, replicas, stop))
     if index_folder or stop:
-        raise click.UsageError("--pieces and --stop go with --cluster")
+        raise click.UsageError("--index and --stop go with --cluster")
     home_only = _is_loopback(host)
     _check_token(host, token, home_only)
     import secrets

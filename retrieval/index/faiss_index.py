@@ -40,7 +40,7 @@ TOP = 10
 
 
 class FaissIndex:
-    """Rows in FAISS. `retrieval.rows.Index` says what the methods do."""
+    """Rows in FAISS. `Index` says what the methods do."""
 
     def __init__(self, fingerprint: str, dimensions: int, inner: Any = None) -> None:
         self.fingerprint, self.dimensions = fingerprint, dimensions

@@ -29,7 +29,7 @@ REBUILD_HINT = "run `tagline index --rebuild` to make it again from the catalog"
 
 
 class MilvusIndex:
-    """Rows in a collection of Milvus. `retrieval.rows.Index` says what the methods do."""
+    """Rows in a collection of Milvus. `Index` says what the methods do."""
 
     def __init__(
         self, address: str, fingerprint: str, dimensions: int, *, name: str = "video", token: str = ""

@@ -1,4 +1,4 @@
-"""Calibration: from scores to probabilities that hold, and the line below which nothing is said."""
+"""Calibration: from scores to probabilities that hold, and the threshold below which a query is refused."""
 
 from __future__ import annotations
 

@@ -281,9 +281,9 @@ class Searcher:
         }
         best = {name: scores[1][0] for name, scores in near.items() if len(scores[1])}
         values = {
-            "held": max((one.words.score for one in found.values() if one.words), default=0.0),
-            "strange": sum(unknown.values()) / total if total else 1.0,
-            "unheard": float(bool(unknown) and bool(self.params.vocabulary)),
+            "lexical": max((one.words.score for one in found.values() if one.words), default=0.0),
+            "unknown_words": sum(unknown.values()) / total if total else 1.0,
+            "unwritten_words": float(bool(unknown) and bool(self.params.vocabulary)),
             "video": self.params.z_score("video", best.get(Level.VIDEO)),
             "span": self.params.z_score("span", best.get(Level.SPAN)),
             "tags": self.params.z_score("tags", max(tag_similarity.scores.values(), default=None)),

@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.float64]
 
-FILE, VERSION = "search.npz", 2
-DEFAULTS = "defaults.json"
+FILE, VERSION = "search.npz", 3
+DEFAULTS = "search_params.json"
 
 # What tells whether a query has an answer: how much of it the best video holds; the share of its words that
 # the library has never met; whether there is one at all that those who wrote about its videos never used (0
 # where nobody wrote); and how far the nearest video, span and tag stand out from those of queries without an
 # answer.
-FEATURES = ("held", "strange", "unheard", "video", "span", "tags")
+FEATURES = ("lexical", "unknown_words", "unwritten_words", "video", "span", "tags")
 LEVELS = ("video", "span")
 
 
@@ -100,7 +100,7 @@ def read(catalog: Catalog, fingerprint: str) -> SearchParams:
         file = os.fdopen(files.open_file(catalog.file.parent / FILE), "rb")
         with file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
-        header = json.loads(bytes(arrays["told"]).decode())
+        header = json.loads(bytes(arrays["header"]).decode())
         if header["version"] != VERSION or header["fingerprint"] != fingerprint:
             return SearchParams()
         return _from_arrays(header, arrays)
@@ -115,19 +115,19 @@ def write(catalog: Catalog, fingerprint: str, params: SearchParams) -> Path:
         "version": VERSION,
         "fingerprint": fingerprint,
         "weights": asdict(params.weights) if params.weights else None,
-        "judgement": asdict(params.calibration) if params.calibration else None,
-        "setting": asdict(params.qb_norm) if params.qb_norm else None,
+        "calibration": asdict(params.calibration) if params.calibration else None,
+        "qb_norm": asdict(params.qb_norm) if params.qb_norm else None,
         "queries": params.probe_queries,
-        "nowhere": params.out_of_domain,
-        "known": sorted(params.vocabulary),
+        "out_of_domain": params.out_of_domain,
+        "vocabulary": sorted(params.vocabulary),
         "tags": params.tags,
     }
     arrays: dict[str, Any] = {
-        "told": np.frombuffer(json.dumps(header).encode(), np.uint8),
+        "header": np.frombuffer(json.dumps(header).encode(), np.uint8),
         "tag_vectors": params.tag_vectors,
     }
     for level, (ids, values) in params.row_hubness.items():
-        arrays[f"{level}_ids"], arrays[f"{level}_hubs"] = ids, values
+        arrays[f"{level}_ids"], arrays[f"{level}_hubness"] = ids, values
     packed = io.BytesIO()
     np.savez(packed, **arrays)
     path = catalog.file.parent / FILE
@@ -138,18 +138,18 @@ def write(catalog: Catalog, fingerprint: str, params: SearchParams) -> Path:
 def _from_arrays(header: Mapping[str, Any], arrays: Mapping[str, Any]) -> SearchParams:
     return SearchParams(
         weights=_weights_from_json(header["weights"]) if header["weights"] else None,
-        calibration=calibration_from_json(header["judgement"]) if header["judgement"] else None,
-        qb_norm=QBNorm(**header["setting"]) if header["setting"] else None,
+        calibration=calibration_from_json(header["calibration"]) if header["calibration"] else None,
+        qb_norm=QBNorm(**header["qb_norm"]) if header["qb_norm"] else None,
         probe_queries=int(header["queries"]),
         row_hubness={
-            level: (arrays[f"{level}_ids"], arrays[f"{level}_hubs"])
+            level: (arrays[f"{level}_ids"], arrays[f"{level}_hubness"])
             for level in LEVELS
             if f"{level}_ids" in arrays
         },
         out_of_domain={
-            name: (float(mean), float(spread)) for name, (mean, spread) in header["nowhere"].items()
+            name: (float(mean), float(spread)) for name, (mean, spread) in header["out_of_domain"].items()
         },
-        vocabulary=frozenset(header["known"]),
+        vocabulary=frozenset(header["vocabulary"]),
         tags=[(str(modality), str(text)) for modality, text in header["tags"]],
         tag_vectors=arrays["tag_vectors"],
     )
@@ -161,12 +161,12 @@ def _weights_from_json(data: Mapping[str, Any]) -> FusionWeights:
 
 def calibration_from_json(data: Mapping[str, Any]) -> AnswerCalibration:
     """A judgement as JSON keeps it."""
-    answerable, isotonic = data["answerable"], data["curve"]
+    answerable, isotonic = data["answerable"], data["isotonic"]
     if len(answerable["weights"]) != len(FEATURES):
         raise ValueError("it judges by other features")
     return AnswerCalibration(
         Logistic(tuple(map(float, answerable["weights"])), float(answerable["bias"])),
-        float(data["line"]),
+        float(data["threshold"]),
         Isotonic(tuple(map(float, isotonic["at"])), tuple(map(float, isotonic["value"]))),
     )
 
@@ -174,8 +174,8 @@ def calibration_from_json(data: Mapping[str, Any]) -> AnswerCalibration:
 @lru_cache(maxsize=1)
 def defaults() -> DefaultParams:
     """The weights, and for models the judgement, that serve where nothing was learnt."""
-    data = json.loads((resources.files("tagline.retrieval") / DEFAULTS).read_text(encoding="utf-8"))
+    data = json.loads((resources.files("tagline.retrieval.query") / DEFAULTS).read_text(encoding="utf-8"))
     return DefaultParams(
         _weights_from_json(data["weights"]),
-        calibration_from_json(data["judgement"]) if data["judgement"] else None,
+        calibration_from_json(data["calibration"]) if data["calibration"] else None,
     )

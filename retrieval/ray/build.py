@@ -1,4 +1,4 @@
-"""Building an index in pieces on a Ray cluster: learn from a sample, add in parallel, check the recall."""
+"""Building an sharded index on a Ray cluster: learn from a sample, add in parallel, check the recall."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def build_sharded_index(
                 old.unlink()
             faiss.write_index(faiss.deserialize_index(trained), str(out / TRAINED))
             (out / "trained.txt").write_text(_training_id(fingerprint, source, rows))
-        names = [f"piece-{number:05d}" for number in range(len(groups))]
+        names = [f"shard-{number:05d}" for number in range(len(groups))]
         task = ray.remote(_build_shard)
         work = [
             task.options(max_retries=-1).remote(url, group, source, fingerprint, str(out / name))

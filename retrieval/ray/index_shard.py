@@ -57,7 +57,7 @@ class ShardedIndex:
     source_url: str = ""  # where the vectors came from: who knows the videos' addresses
 
     def write(self, folder: Path) -> None:
-        data = {"tagline": "index in pieces", "format": FORMAT, **asdict(self)}
+        data = {"tagline": "sharded index", "format": FORMAT, **asdict(self)}
         write_atomic(folder / MANIFEST, json.dumps(data, indent=1) + "\n")
 
     @classmethod
@@ -66,7 +66,7 @@ class ShardedIndex:
         again = "run `tagline index SHARDS --cluster ADDRESS` again"
         try:
             data = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-            ours, form = data.pop("tagline") == "index in pieces", int(data.pop("format"))
+            ours, form = data.pop("tagline") == "sharded index", int(data.pop("format"))
             if ours and form > FORMAT:
                 raise BadIndex(f"{safe(folder)} was written by a newer tagline; update, or {again}")
             head = cls(**{**data, "pieces": tuple(data["pieces"])})

@@ -1,4 +1,4 @@
-"""Serving an index in pieces: each piece on several replicas of Ray Serve; who asks merges the answers.
+"""Serving an sharded index: each piece on several replicas of Ray Serve; who asks merges the answers.
 
 A replica that dies costs the questions it had in hand a second try, on another replica. A piece that no
 replica can answer for in time makes the question fail, in a sentence: never an answer with a hole in it.
@@ -116,7 +116,7 @@ class ServedIndex:
         """Of which video and which stretch each of these rows is."""
         flat = np.asarray(ids, np.int64).ravel()
         numbers = sorted({int(n) for n in flat // MAX_ROWS})
-        found = self._ask_shards("spots", {n: (flat[flat // MAX_ROWS == n],) for n in numbers})
+        found = self._ask_shards("locations", {n: (flat[flat // MAX_ROWS == n],) for n in numbers})
         by_id = {
             int(i): location
             for n, some in zip(numbers, found, strict=True)

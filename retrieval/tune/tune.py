@@ -70,7 +70,7 @@ def tune(
             from_captions and qb_norm_helps(catalog, searcher, left_out[:MAX_FIT_QUERIES])
         ):
             params.row_hubness, params.qb_norm = {}, bank.QBNorm("plain")
-            say("the query bank is left out: it finds no more here")
+            say("QB-Norm is left out: it finds no more here")
     unanswerable_probes = probe_queries.unanswerable_queries(catalog, params.vocabulary)
     answerable = candidates_of(catalog, searcher, left_out[:MAX_FIT_QUERIES])
     unanswerable = candidates_of(catalog, searcher, unanswerable_probes[:MAX_FIT_QUERIES])

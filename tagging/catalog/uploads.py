@@ -6,7 +6,7 @@ keeps the order of who is believed: a person's rejection, renaming or addition o
 it overrules any expert's, `undo` never reaches into an import, and importing again replaces what the
 uploader said and nothing else.
 
-`tagline train tagger` learns from `uploads(catalog)`: the tags as they hold after the owner's verdicts, and
+`tagline train tagger` learns from `upload_of`: the tags as they hold after the owner's verdicts, and
 the split that the data set gave the video. TABLE reads none of them: its modalities end before "human".
 """
 

@@ -1,4 +1,4 @@
-"""The commands `tag` and `plan`: thin skins over planning.plan and folder.run."""
+"""The commands `tag` and `plan`: thin skins over pipeline.plan.plan and pipeline.run.run."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
     "--precision",
     type=click.FloatRange(0.5, 0.99),
     metavar="SHARE",
-    help="How often tags of the one list shall be right, such as 0.9.",
+    help="Precision that the fused tags shall have, such as 0.9.",
 )
 # Not in the list of options, which is long enough: the text below and docs/cluster.md say what they do.
 @click.option("--cluster", hidden=True, help="Work on a Ray cluster: HOST:PORT, auto, or local.")
@@ -79,8 +79,8 @@ def tag(ctx: click.Context, **options: Any) -> None:
 
     Only what is new or stale is looked at. Stop it whenever you like (once: it finishes what is in hand,
     twice: at once): the next run goes on where this one ended. Where people have tagged some videos, tags
-    of similar videos are proposed for the others, and what all experts say becomes one list
-    (`tagline show --merged`).
+    of similar videos are proposed for the others, and the tags of all experts are fused
+    (`tagline show --fused`).
 
     \b
     tagline tag ~/Videos
@@ -359,12 +359,12 @@ def _print_plan(made: Plan, as_json: bool, again: bool) -> int:
     from tagline.tagging.pipeline.plan import describe
 
     if as_json:
-        click.echo(json.dumps({**_plan_as_data(made), "one_list": again}, indent=1))
+        click.echo(json.dumps({**_plan_as_data(made), "fused_tags": again}, indent=1))
     else:
         for line in describe(made):
             click.echo(line)
         if again:
-            click.echo("then tags of similar videos, and the one list of all tags")
+            click.echo("then tags of similar videos, and the fused tags of all experts")
     return PARTLY if made.troubles or made.unreachable else OK
 
 
@@ -389,7 +389,7 @@ def _plan_as_data(made: Plan) -> dict[str, Any]:
 def _outcome_as_data(outcome: RunResult, more: PostProcessResult | None) -> dict[str, Any]:
     progress, made = outcome.progress, outcome.plan
     return {
-        "one_list": more.as_data() if more is not None else None,
+        "fused_tags": more.as_data() if more is not None else None,
         "found": made.found,
         "tagged": progress.tagged,
         "unchanged": made.unchanged + progress.skipped,

@@ -21,7 +21,7 @@ from tagline.tagging.formats.sheet import (
 )
 from tagline.tagging.printable import safe
 
-FIELDS = ("video", "path", "text", "modality", "score", "start", "end", "best", "source", "seal")
+FIELDS = ("video", "path", "text", "modality", "score", "start", "end", "best", "source", "checksum")
 MOST_BYTES = 512 * 1024 * 1024
 Row = dict[str, Any]
 
@@ -30,12 +30,12 @@ def rows_of_video(sheet: VideoExport) -> Iterator[Row]:
     """The rows of one video as we write them."""
     for tag in sheet.tags:
         row = {"video": sheet.video, "path": safe(sheet.path), **tag_to_dict(tag)}
-        yield {**row, "seal": checksum(sheet.video, tag)}
+        yield {**row, "checksum": checksum(sheet.video, tag)}
 
 
 def is_ours(row: Mapping[str, Any]) -> bool:
     """Whether a row is as we wrote it."""
-    checksum = row.get("seal")
+    checksum = row.get("checksum")
     if not checksum:
         return False
     try:
@@ -59,7 +59,7 @@ def merge_rows(old: Iterable[Row], sheets: Iterable[VideoExport], videos: frozen
         elif is_ours(row):
             more = {name: value for name, value in row.items() if name not in FIELDS}
             if any(value not in (None, "") for value in more.values()):
-                extras[row["seal"]] = more
+                extras[row["checksum"]] = more
         else:
             theirs.setdefault(row["video"], []).append(row)
     for sheet in sheets:
@@ -67,9 +67,9 @@ def merge_rows(old: Iterable[Row], sheets: Iterable[VideoExport], videos: frozen
         yield from kept
         present = {checksum_of(row) for row in kept}
         yield from (
-            {**row, **extras.get(row["seal"], {})}
+            {**row, **extras.get(row["checksum"], {})}
             for row in rows_of_video(sheet)
-            if row["seal"] not in present
+            if row["checksum"] not in present
         )
 
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from tagline.tagging.catalog.read import CatalogReader
 
 TRAINED = frozenset({"generated", "ranked"})  # experts that learned from the tags of this library
-META = "merging"  # where a catalog keeps what was fitted
+META = "fusion"  # where a catalog keeps what was fitted
 SIMILAR_ENOUGH = 0.5  # from how alike on a video is a look-alike: 0 as any two of the library, 1 the same
 NEAREST_REJECTIONS = 5  # look-alikes that are heard
 
@@ -84,7 +84,7 @@ class FusionModel:
         data: dict[str, Any] = json.loads(text)
         weights = data.pop("weights")
         calibration: Calibration = from_dict(Calibration, weights.pop("calibration"))
-        promises = tuple((float(p), float(least)) for p, least in data.pop("promises"))
+        promises = tuple((float(p), float(least)) for p, least in data.pop("precision_thresholds"))
         return cls(SourceWeights(**weights, calibration=calibration), precision_thresholds=promises, **data)
 
 

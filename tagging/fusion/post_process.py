@@ -43,15 +43,15 @@ class PostProcessResult:
         """For people."""
         if not self.model.weights.labelled:
             yield (
-                "one list: scores are as the experts count them, because too few tags were judged to know "
+                "fused tags: scores are as the experts count them, because too few tags were judged to know "
                 "how often each is right; accept and reject some with `tagline tags`"
             )
         elif not self.reachable:
-            yield "one list: no tag here is sure enough for that precision; only what people said is in it"
+            yield "fused tags: no tag here is sure enough for that precision; only what people said is in it"
         else:
             yield (
-                f"one list: {self.tags:.1f} tags a video, of which {100 * self.stated_precision:.0f} % should be "
-                f"right (from {self.model.videos} judged videos); `tagline show VIDEO --merged` says why"
+                f"fused tags: {self.tags:.1f} tags a video, of which {100 * self.stated_precision:.0f} % "
+                f"should be right (from {self.model.videos} judged videos); `tagline show VIDEO --fused` says why"
             )
 
     def as_data(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Writing tags word by word: greedy, drafted (the same words in a fraction of the passes), and beam search.
+"""Writing tags word by word: greedy, speculative (the same words in a fraction of the passes), and beam search.
 
 The three are interchangeable: `Greedy()(tagger, seen)`, `Drafted()(tagger, seen)`, `Beam(4)(tagger, seen)`.
 """

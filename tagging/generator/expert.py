@@ -30,7 +30,7 @@ class GeneratedSettings:
     collection: str = registry.PUBLIC
     weights: str | None = None  # a tagger's folder, or a name of the weights table
     towers: str | None = None  # weights of the CLIP towers, if not those that the tagger names
-    decoding: str = "drafted"  # or "greedy", "beam"
+    decoding: str = "speculative"  # or "greedy", "beam"
     min_score: float = 0.0  # of a calibrated score
     most: int = 30  # tags a video
     rate: float = 1.0
@@ -54,8 +54,8 @@ class GeneratedExpert:
             if key not in known:
                 raise ValueError(f"{self.name} has no setting {key!r}; it has {', '.join(known)}")
         s = self.settings = GeneratedSettings(**settings)
-        if s.decoding not in ("drafted", "greedy", "beam"):
-            raise ValueError(f"decoding must be drafted, greedy or beam, not {s.decoding!r}")
+        if s.decoding not in ("speculative", "greedy", "beam"):
+            raise ValueError(f"decoding must be speculative, greedy or beam, not {s.decoding!r}")
         self.sampling = PerSecond(s.rate, s.frames, s.side)
         self.needs: tuple[Sampling, ...] = (self.sampling,)
         self.trained: SavedTagger | None = None
@@ -152,7 +152,7 @@ class GeneratedExpert:
     def _decoding(self) -> Any:
         from tagline.tagging.generator.decoding import Beam, Greedy, Speculative
 
-        return {"drafted": Speculative, "greedy": Greedy, "beam": Beam}[self.settings.decoding]()
+        return {"speculative": Speculative, "greedy": Greedy, "beam": Beam}[self.settings.decoding]()
 
     def _towers_of(self, config: dict[str, Any]) -> str:
         chosen = self.settings.towers or config.get("towers")

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-SOURCE_FIELDS = ("hints", "hint_mask", "hint_features")
+SOURCE_FIELDS = ("source_words", "source_mask", "source_features")
 IGNORE = -100  # in place of a word that is wanted next: none is
 INIT_SCALE = 2.0  # first scale of marks and prompts beside that of words
 

@@ -123,7 +123,9 @@ def from_pretrained(
         model_config: TaggerConfig = from_dict(config_class, config["model"])
         words = TagTokenizer.load(folder / WORDS)
         calibration_data = config.get("calibration") or {}
-        calibration = Calibration(*(tuple(map(float, calibration_data[key])) for key in ("said", "right")))
+        calibration = Calibration(
+            *(tuple(map(float, calibration_data[key])) for key in ("scores", "precisions"))
+        )
     except check.UnsafeWeights as error:
         raise NotATagger(str(error)) from error
     except BadConfig:

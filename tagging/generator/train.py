@@ -260,7 +260,7 @@ def train(
     if trainer.is_world_process_zero():
         fingerprint = saving.save_pretrained(trained, folder / MODEL)
         write_atomic(folder / "history.json", json.dumps(history, indent=1) + "\n")
-        plot_losses(history, folder / "curve.png", LOSSES, FIGURES, "share")
+        plot_losses(history, folder / "losses.png", LOSSES, FIGURES, "share")
     trainer.accelerator.wait_for_everyone()
     return TaggerTrainingResult(trained, scores, history, folder / MODEL, fingerprint)
 

@@ -24,7 +24,7 @@ AT_ONCE = 256
 
 
 class MemoryRetriever:
-    """Knows tagged videos and says which tags speak for another one. See `generator.hinting.Advisor`."""
+    """Knows tagged videos and says which tags speak for another one. See `generator.data.Retriever`."""
 
     def __init__(
         self,

@@ -39,7 +39,7 @@ class ViewEncoder:
         collection: str = registry.PUBLIC,
         device: str = "cpu",
     ) -> ViewEncoder:
-        """With these models, loaded: one of generator.language, and CLIP's towers; None: without."""
+        """With these models, loaded: one of ml.text_embedding, and CLIP's towers; None: without."""
         from tagline.experts.clip import clip_encoder as towers_of
         from tagline.tagging.ml.text_embedding import text_model
 

@@ -41,7 +41,7 @@ class PlannedFile:
 
 @dataclass(slots=True)
 class Plan:
-    """What a run would do. Made by `plan`, carried out by `folder.run`."""
+    """What a run would do. Made by `plan`, carried out by `pipeline.run.run`."""
 
     catalog: CatalogReader
     folders: list[str]

@@ -30,7 +30,7 @@ from tagline.tagging.printable import safe
 
 FILE = "tagline.toml"
 
-# Experts that look into the catalog once the files are read; see tagging/merging/run.py.
+# Experts that look into the catalog once the files are read; see tagging/fusion/post_process.py.
 CATALOG_EXPERTS = ("neighbours", "ranked")
 
 # What a file that came along with a folder of videos must not decide.

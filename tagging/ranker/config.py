@@ -26,7 +26,7 @@ class RankerConfig:
     dropout: float = 0.1
     negatives: int = 400  # tags that a video is compared with (the paper: 10, then 400)
     hard: float = 0.25  # share of them two hops away
-    language: str = "auto"  # of the frozen tag embeddings, see generator.language
+    language: str = "auto"  # of the frozen tag embeddings, see ml.text_embedding
     collection: str = "public"
     vocabulary: int = 4000
 

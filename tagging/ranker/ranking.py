@@ -71,7 +71,7 @@ ScoredTags = list[tuple[str, float]]
 WEIGHTS, CONFIG, WORDS = "model.safetensors", "config.json", "words.json"
 FILES = (WEIGHTS, WORDS, CONFIG)  # the configuration last: a folder with one is whole
 KIND = "tagline-ranker"
-KEYS = ("kind", "config", "tags", "frequency", "calibration", "least", "widths", "identity", "results")
+KEYS = ("kind", "config", "tags", "frequency", "calibration", "threshold", "widths", "identity", "results")
 AT_ONCE = 128
 
 
@@ -192,7 +192,7 @@ class TrainedRanker:
             "tags": self.tags,
             "frequency": self.frequency,
             "calibration": {key: list(value) for key, value in asdict(self.calibration).items()},
-            "least": self.threshold,
+            "threshold": self.threshold,
             "widths": list(self.widths),
             "identity": self.identity,
             "results": self.results,
@@ -222,7 +222,7 @@ class TrainedRanker:
             [int(n) for n in contents["frequency"]],
             (frames, sounds),
             str(contents["identity"]),
-            Calibration(*(tuple(map(float, calibration[key])) for key in ("said", "right"))),
-            float(contents["least"]),
+            Calibration(*(tuple(map(float, calibration[key])) for key in ("scores", "precisions"))),
+            float(contents["threshold"]),
             dict(contents["results"]),
         )

@@ -30,7 +30,7 @@ from tagline.tagging.ray.sources import FetchError, VideoSource, fetch, to_text
 if TYPE_CHECKING:
     import pyarrow as pa
 
-RECORD_COLUMN = "parcel"
+RECORD_COLUMN = "record"
 FACTS = ("duration", "width", "height", "fps", "codec", "rotation", "colour", "has_sound", "start")
 
 

@@ -1,7 +1,7 @@
 """Speaks the bank of sentences once with flite and packs it; run by hand, never when videos are made.
 
-    python -m benchmarks.playhouse.record_voices            speak, listen, pack
-    python -m benchmarks.playhouse.record_voices --listen   only say which topics are misheard
+    python -m tagline.benchmarks.playhouse.world.record_voices            speak, listen, pack
+    python -m tagline.benchmarks.playhouse.world.record_voices --listen   only say which topics are misheard
 
 Needs the program flite with the voices rms, kal16, awb and slt, and pocketsphinx. Word times come from
 aligning the known text with the sound. The choice of topics was made with --listen: words that the

@@ -37,7 +37,11 @@ def _coverage(state: AppState, args: Mapping[str, Any]) -> dict[str, Any]:
 
     with state.catalog() as catalog:
         not_looked_at = coverage_gaps(catalog, state.video(catalog, args["id"]))
-    return {"unseen": [{"expert": safe(m.expert, 60), "reason": safe(m.reason, 300)} for m in not_looked_at]}
+    return {
+        "not_looked_at": [
+            {"expert": safe(m.expert, 60), "reason": safe(m.reason, 300)} for m in not_looked_at
+        ]
+    }
 
 
 ID_PARAM = Param("id", "The id of a video, as hits give it.", where="path", pattern=ID, maximum=401)
@@ -65,7 +69,7 @@ ROUTES: tuple[Route, ...] = (
                 maximum=1,
                 default=0,
             ),
-            Param("modality", "Only hits that rest on this sense.", max_count=9, choices=MODALITIES),
+            Param("modality", "Only hits that rest on this modality.", max_count=9, choices=MODALITIES),
             Param(
                 "tag",
                 "Only videos with this tag: `dog` or `object:dog`.",
@@ -89,10 +93,15 @@ ROUTES: tuple[Route, ...] = (
         _evidence,
         "What lies behind one tag: who said it, in which frames, and what people said of it",
         "Evidence",
-        (ID_PARAM, TAG_PARAM, Param("modality", "Its sense.", choices=MODALITIES, required=True)),
+        (ID_PARAM, TAG_PARAM, Param("modality", "Its modality.", choices=MODALITIES, required=True)),
     ),
     Route(
-        "GET", "/api/videos/{id}/unseen", _coverage, "What was not looked at, and why", "Unseen", (ID_PARAM,)
+        "GET",
+        "/api/videos/{id}/coverage",
+        _coverage,
+        "What was not looked at, and why",
+        "Coverage",
+        (ID_PARAM,),
     ),
     Route(
         "GET",
@@ -120,7 +129,7 @@ ROUTES: tuple[Route, ...] = (
             Param("text", "The tag.", where="body", minimum=1, maximum=120, required=True),
             Param(
                 "modality",
-                "Its sense; else every sense, or human for a new tag.",
+                "Its modality; else every one, or human for a new tag.",
                 where="body",
                 choices=MODALITIES,
             ),
@@ -160,7 +169,7 @@ ROUTES: tuple[Route, ...] = (
         verdicts.review,
         "Tags of which the experts are least sure, that nobody has judged",
         "Review",
-        (COUNT_PARAM, Param("modality", "Only this sense.", choices=MODALITIES)),
+        (COUNT_PARAM, Param("modality", "Only this modality.", choices=MODALITIES)),
     ),
     Route(
         "GET",

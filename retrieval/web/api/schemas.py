@@ -107,7 +107,7 @@ SCHEMAS: dict[str, Any] = {
         sightings=_list(_object(time=NUMBER, score=NUMBER, box={"type": ["array", "null"], "items": NUMBER})),
         verdicts=_list(_object(kind=TEXT, at=TEXT)),
     ),
-    "Unseen": _object(unseen=_list(_object(expert=TEXT, reason=TEXT))),
+    "Coverage": _object(not_looked_at=_list(_object(expert=TEXT, reason=TEXT))),
     "Decided": _object(
         act=COUNT,
         said=_object(kind=TEXT, text=TEXT, modality=TEXT_OR_NULL, by=TEXT),

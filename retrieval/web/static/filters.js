@@ -1,4 +1,4 @@
-// The filters beside the hits: senses, tags, length, year, each with how many videos it would leave.
+// The filters beside the hits: modalities, tags, length, year, each with how many videos it would leave.
 
 import { el, icon } from "./dom.js";
 
@@ -11,7 +11,7 @@ export function filters(facets, wish, change, open) {
   const inside = el(
     "div",
     { class: "inside" },
-    senses(facets.modality, wish, change),
+    modalities(facets.modality, wish, change),
     lengths(facets.length, wish, change),
     years(facets.year, wish, change),
     tags(facets.tag, wish, change),
@@ -23,17 +23,17 @@ function section(title, rows, ...rest) {
   return rows.length ? el("section", { role: "group", "aria-label": title }, el("h3", {}, title), rows, rest) : null;
 }
 
-function box(name, count, checked, sense, key, act) {
+function box(name, count, checked, modality, key, act) {
   return el(
     "label",
-    { class: `filter${sense ? ` sense-${sense}` : ""}` },
+    { class: `filter${modality ? ` modality-${modality}` : ""}` },
     el("input", { type: "checkbox", checked, data: { key }, onchange: (event) => act(event.currentTarget.checked) }),
     el("span", { class: "name" }, name),
-    el("span", { class: "count" }, String(count), el("span", { class: "unseen" }, count === 1 ? " video" : " videos")),
+    el("span", { class: "count" }, String(count), el("span", { class: "screen-reader-only" }, count === 1 ? " video" : " videos")),
   );
 }
 
-function senses(found, wish, change) {
+function modalities(found, wish, change) {
   const chosen = wish.modality ?? [];
   return section("Found by", found.map(({ value, count }) =>
     box(value, count, chosen.includes(value), value, `modality ${value}`, (on) =>
@@ -76,10 +76,10 @@ function tags(found, wish, change) {
 
 /** What is in use, as labels that can be taken away. */
 export function inUse(wish, change) {
-  const label = (text, sense, name, undo, without = false) =>
+  const label = (text, modality, name, undo, without = false) =>
     el(
       "span",
-      { class: `chip sense-${sense}${without ? " without" : ""}` },
+      { class: `chip modality-${modality}${without ? " without" : ""}` },
       el("span", {}, text),
       el("button", { type: "button", "aria-label": `Remove the filter ${name}`, onclick: undo }, "×"),
     );

@@ -19,8 +19,8 @@ export class Review {
     document.title = "Review · tagline";
     this.root.replaceChildren(el("p", { class: "quiet" }, "Looking for uncertain tags …"));
     this.letGo = bind({
-      a: () => this.judge("accept"),
-      x: () => this.judge("reject"),
+      a: () => this.decide("accept"),
+      x: () => this.decide("reject"),
       s: () => this.next(),
       " ": () => this.player?.toggle(),
       Escape: () => history.back(),
@@ -53,7 +53,7 @@ export class Review {
     this.show();
   }
 
-  async judge(kind) {
+  async decide(kind) {
     const { tag } = this;
     if (!tag || this.busy) return;
     this.busy = true;
@@ -90,9 +90,9 @@ export class Review {
       el(
         "div",
         { class: "answers" },
-        button("no", "no", "No", "x", () => this.judge("reject")),
+        button("no", "no", "No", "x", () => this.decide("reject")),
         button("later", null, "Skip", "s", () => this.next()),
-        button("first yes", "yes", "Yes", "a", () => this.judge("accept")),
+        button("first yes", "yes", "Yes", "a", () => this.decide("accept")),
       ),
     );
     this.player.seek(tag.start, !calm());

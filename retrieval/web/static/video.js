@@ -1,4 +1,4 @@
-// The view of one video: player, timeline, transcript, evidence, adding a tag, what is alike.
+// The view of one video: player, timeline, transcript, evidence, adding a tag, what is similar.
 
 import * as api from "./api.js";
 import { card, chip, titleOf } from "./cards.js";
@@ -45,13 +45,13 @@ export class VideoView {
     this.transcript = new Transcript(this.player, video.transcript);
     this.evidence = el("section", { class: "panel evidence", "aria-live": "polite" }, el("h2", {}, "Why"), el("p", { class: "quiet small" }, "Choose a tag to see who says so."));
     this.rejected = el("div", {});
-    this.alike = el("section", { class: "alike" });
+    this.similar = el("section", { class: "similar" });
     this.root.replaceChildren(
       el("a", { class: "back small", href: "#/", onclick: (event) => this.back(event) }, icon("back"), "Back"),
       el("div", { class: "head" }, el("h1", {}, titleOf(video)), el("p", { class: "quiet small" }, this.facts())),
       el("div", { class: "left" }, this.player.root, this.lanes.root, this.adding(), this.rejected, this.missing()),
       el("div", { class: "right" }, this.transcript.root, this.evidence),
-      this.alike,
+      this.similar,
     );
     this.show(video);
     this.likeThis();
@@ -64,8 +64,8 @@ export class VideoView {
       ArrowRight: () => this.player.step(1),
       j: () => this.lanes.step(1),
       k: () => this.lanes.step(-1),
-      a: () => this.lanes.judge("accept"),
-      x: () => this.lanes.judge("reject"),
+      a: () => this.lanes.decide("accept"),
+      x: () => this.lanes.decide("reject"),
       w: () => this.evidence.querySelector("button, a")?.focus(),
       n: () => this.input.focus(),
       Escape: () => history.back(),
@@ -81,7 +81,7 @@ export class VideoView {
       { class: "rejected small" },
       "Rejected: ",
       video.rejected.map(({ text, modality }) => chip(text, modality, {
-        class: `chip without sense-${modality}`,
+        class: `chip without modality-${modality}`,
         "aria-label": `${text}, ${modality}, was rejected; it is right after all`,
         title: "It is right after all",
         onclick: () => decide(video.id, { kind: "accept", text, modality }),
@@ -202,7 +202,7 @@ export class VideoView {
     details.addEventListener("toggle", async () => {
       if (!details.open || list.children.length) return;
       try {
-        const { unseen } = await api.unseen(this.video.id);
+        const { not_looked_at: unseen } = await api.coverage(this.video.id);
         list.replaceChildren(...unseen.map((one) => el("li", {}, one.expert ? el("strong", {}, `${one.expert}: `) : "", one.reason)));
         if (!unseen.length) list.replaceChildren(el("li", {}, "Everything was looked at."));
       } catch (error) {
@@ -216,11 +216,11 @@ export class VideoView {
     try {
       const { hits } = await api.similar(this.video.id, 6, this.calling.signal);
       if (!hits.length) return;
-      this.alike.replaceChildren(
+      this.similar.replaceChildren(
         el("h2", {}, "More like this"),
         el("ol", { class: "hits row" }, hits.map((hit) => el("li", {}, card({ ...hit, score: null }, { heading: "h3" })))),
       );
-      if (this.wantsAlike) this.alike.scrollIntoView();
+      if (this.wantsAlike) this.similar.scrollIntoView();
     } catch (error) {
       if (!api.isCalledOff(error)) tell(error.message);
     }
