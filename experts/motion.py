@@ -135,7 +135,7 @@ class MotionExpert(BaseExpert):
 
     def load(self, device: str) -> None:
         self.classifier = VideoClassifier.open(self.find("classifier"), device, self.settings.precision)
-        self.batch_size = self.settings.at_once or devices.batch_size(device, accelerator=16, cpu=2)
+        self.batch_size = self.settings.batch_size or devices.batch_size(device, accelerator=16, cpu=2)
 
     def __call__(self, batch: Sequence[Footage]) -> list[Report]:
         views = [whole_windows(footage, self.sampling) for footage in batch]

@@ -49,13 +49,15 @@ class DetectorExpert(BaseExpert):
 
     def load(self, device: str) -> None:
         from tagline.experts.vision.yolo import Detector
+        from tagline.experts.weights.convert import converted
 
-        self.detector = Detector.open(self.find("detector").path, device, imgsz=self.settings.imgsz)
+        with converted(self.find("detector").path, "yolo") as folder:
+            self.detector = Detector.open(folder, device, imgsz=self.settings.imgsz)
         self.wanted = [self._wants(name) for name in self.detector.names]
         if not any(self.wanted):
             only = ", ".join(self.settings.only)
             raise ValueError(f"the weights of the {self.name} expert know none of its classes ({only})")
-        self.batch_size = self.settings.at_once or devices.batch_size(device, accelerator=64, cpu=8)
+        self.batch_size = self.settings.batch_size or devices.batch_size(device, accelerator=64, cpu=8)
 
     def __call__(self, batch: Sequence[Footage]) -> list[Report]:
         views = [footage.view(self.sampling) for footage in batch]

@@ -100,7 +100,7 @@ class SceneExpert(BaseExpert):
                 precision=s.precision,
                 allow_pickle=s.allow_pickle,
             )
-        self.batch_size = s.at_once or devices.batch_size(device, accelerator=64, cpu=8)
+        self.batch_size = s.batch_size or devices.batch_size(device, accelerator=64, cpu=8)
         self._settle_categories()
 
     def _settle_categories(self) -> None:

@@ -39,7 +39,7 @@ class SpeechSettings:
 
 
 class SpeechExpert(BaseExpert):
-    """Voice activity detection, then an ASR backend over the segments of all videos of the batch, then keywords."""
+    """Voice activity detection, then an ASR backend over the segments of a batch of videos, then keywords."""
 
     name: ClassVar[str] = "speech"
     modality: ClassVar[Modality] = Modality.SPEECH
@@ -91,7 +91,7 @@ class SpeechExpert(BaseExpert):
         """The listener and the text model that would be used now. Raises weights.WeightsMissing."""
         s = self.settings
         backend, self._instead_of = backends.choose_backend(
-            s.listener,
+            s.backend,
             s.weights,
             collection=s.collection,
             language=s.language,

@@ -11,12 +11,11 @@ import torch
 from by_heart import learn_by_heart
 
 from tagline.tagging.generator.config import TaggerConfig
-from tagline.tagging.generator.decoding import Beam, Drafter, Greedy, Speculative
+from tagline.tagging.generator.decoding import Beam, Drafter, Greedy, Speculative, fit_draft_thresholds
 from tagline.tagging.generator.encoder import TaggerBatch
 from tagline.tagging.generator.layers import IGNORE
 from tagline.tagging.generator.model import Tagger
 from tagline.tagging.generator.objective import NO_TAG, generation, match, prompt_tag_contrast
-from tagline.tagging.generator.predict import fit_draft_thresholds
 from tagline.tagging.ml.tokenizer import TagTokenizer
 
 TAGS = ["beach", "dog", "red car", "girl on beach", "sea", "rain", "snow man", "guitar"]

@@ -143,7 +143,7 @@ def test_a_long_transcript_is_read_in_passages_and_capped():
     words = said(" ".join(f"{LECTURE} subject{chr(97 + at)}" for at in range(20)))
     found = Keywords(model, per_passage=3, most=10)(words)
     assert 3 < len(found) <= 10
-    assert max(len(text.split()) for text in model.encoded) <= model.reads
+    assert max(len(text.split()) for text in model.encoded) <= model.max_words
 
 
 @pytest.mark.usefixtures("_no_weights")

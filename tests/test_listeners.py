@@ -98,7 +98,7 @@ def test_weights_come_back_as_they_went(tmp_path):
 
 def test_words_have_times_within_their_stretch(speaker):
     sounds = [[noise(3.0), noise(1.5, 1)], [tone(6.0)]]
-    heard = speaker.hear(sounds)
+    heard = speaker.transcribe(sounds)
     for sound, found in zip(sounds, heard, strict=True):
         assert found.language is not None
         assert found.doubted == found.lost == 0
@@ -114,7 +114,7 @@ def test_words_have_times_within_their_stretch(speaker):
 
 
 def test_nine_words_in_half_a_second_are_not_believed(speaker):
-    heard = speaker.hear([[noise(0.5), noise(4.0)]])[0]
+    heard = speaker.transcribe([[noise(0.5), noise(4.0)]])[0]
     assert heard.words[0] == []
     assert heard.words[1]
     assert heard.doubted == 1
@@ -137,8 +137,8 @@ def test_random_weights_are_not_believed(tmp_path):
 
 
 def test_nothing_said_is_nothing_heard(speaker):
-    assert speaker.hear([]) == []
-    heard = speaker.hear([[], []])
+    assert speaker.transcribe([]) == []
+    heard = speaker.transcribe([[], []])
     assert [found.words for found in heard] == [[], []]
     assert [found.language for found in heard] == [None, None]
 

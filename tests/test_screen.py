@@ -185,7 +185,7 @@ def test_it_reads_without_network_and_without_a_word(monkeypatch, capfd):
 def test_settings_count(reading, monkeypatch):
     def with_settings(**settings: Any) -> ScreenExpert:
         expert = ScreenExpert(**settings)
-        monkeypatch.setattr(expert, "_engines", reading._readers, raising=False)
+        monkeypatch.setattr(expert, "_engines", reading._engines, raising=False)
         monkeypatch.setattr(expert, "_threads", reading._threads, raising=False)
         return expert
 

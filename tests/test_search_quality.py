@@ -50,7 +50,7 @@ def test_strange_things_are_strange() -> None:
         TOPICS
     )
     listed = "\n".join(
-        (resources.files("tagline.experts") / "labels" / f"{name}.txt").read_text("utf-8").lower()
+        (resources.files("tagline.experts") / "vision" / "labels" / f"{name}.txt").read_text("utf-8").lower()
         for name in ("kinetics400", "places365", "coco80")
     )
     for strange in measured.UNKNOWN_THINGS:

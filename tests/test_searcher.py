@@ -321,7 +321,7 @@ def test_a_warm_searcher_answers_alike_and_reads_no_evidence(
 ) -> None:
     cold = answer(catalog, "a dog at the beach", searcher=searcher(catalog))
     ready = searcher(catalog)
-    monkeypatch.setattr(ready, "_forget_if_changed", lambda catalog: None)
+    monkeypatch.setattr(ready, "_drop_stale_cache", lambda catalog: None)
     ready.warm(catalog)
     monkeypatch.setattr(Catalog, "tags", lambda *args, **named: pytest.fail("the evidence is read again"))
     assert answer(catalog, "a dog at the beach", searcher=ready) == cold

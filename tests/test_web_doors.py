@@ -260,7 +260,9 @@ def test_too_much_at_once_is_turned_away_and_then_served_again(
     with gate.entered():
         pass
     monkeypatch.setattr(
-        app_module, "gates", lambda: {k: ConcurrencyLimit(1, 0) for k in ("api", "picture", "media")}
+        app_module,
+        "concurrency_limits",
+        lambda: {k: ConcurrencyLimit(1, 0) for k in ("api", "picture", "media")},
     )
     with pages.page_over(world.catalog) as (_, client):
 
@@ -285,7 +287,7 @@ def test_too_much_at_once_is_turned_away_and_then_served_again(
 
 
 def test_who_dawdles_is_hung_up_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server_module, "DAWDLE", 0.4)
+    monkeypatch.setattr(server_module, "REQUEST_TIMEOUT", 0.4)
     with pages.served(world.catalog) as address:
         parts = urlsplit(address)
         with socket.create_connection((parts.hostname, parts.port)) as line:  # type: ignore[arg-type]

@@ -245,7 +245,7 @@ class TaggingScript:
         found = silero_vad.get_speech_timestamps(sound, voice)
         segments = [Segment(each["start"], each["end"]) for each in found]
         words: list[Word] = []
-        for segment in join_segments(segments, longest=expert.listener.longest, gap=PAUSE):
+        for segment in join_segments(segments, longest=expert.backend.longest, gap=PAUSE):
             # Without the times of words, which the other side finds: less work, not more.
             heard = whisper.transcribe(
                 asr,

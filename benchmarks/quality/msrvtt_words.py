@@ -1,8 +1,8 @@
 """`msrvtt-words`: real words. One caption of MSR-VTT is the title; what others agree on are the tags.
 
 Title: one caption of a video, chosen by a hash of its name. Tags: the nouns, verbs and noun phrases that at
-least three of its other nineteen annotators used (benchmarks/quality/noun_phrases.py finds them). Train and test are the
-official split, 6,513 + 497 and 2,990 videos; no video is needed.
+least three of its other nineteen annotators used (benchmarks/quality/noun_phrases.py finds them). Train and
+test are the official split, 6,513 + 497 and 2,990 videos; no video is needed.
 """
 
 from __future__ import annotations

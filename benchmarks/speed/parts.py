@@ -221,9 +221,8 @@ def generating(options: Options, machine: Machine) -> list[StageTiming]:
 
     from tagline.tagging.generator.config import load_preset
     from tagline.tagging.generator.data import TaggerCollator
-    from tagline.tagging.generator.decoding import Greedy, Speculative
+    from tagline.tagging.generator.decoding import Greedy, Speculative, fit_draft_thresholds
     from tagline.tagging.generator.model import Tagger
-    from tagline.tagging.generator.predict import fit_draft_thresholds
     from tagline.tagging.ml.config import with_settings
     from tagline.tagging.ml.data import Example
     from tagline.tagging.ml.tokenizer import TagTokenizer

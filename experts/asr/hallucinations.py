@@ -1,4 +1,4 @@
-"""Hallucinations of ASR backends where nobody speaks, and how they are recognised: loops, credits, courtesies, haste."""
+"""Hallucinations of ASR backends where nobody speaks: loops, credits, courtesies, haste."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Voice activity detection: the segments of a sound in which somebody speaks. Nothing outside them is transcribed."""
+"""Voice activity detection: the segments of a sound in which somebody speaks; only these are transcribed."""
 
 from __future__ import annotations
 

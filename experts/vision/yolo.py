@@ -21,7 +21,6 @@ import math
 import os
 import re
 import sys
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -271,18 +270,6 @@ def _change_activations(model: Any, activations: Mapping[str, str]) -> None:
         setattr(layers[above], last, getattr(nn, name)())
 
 
-def _convert(checkpoint: Path) -> tuple[Any, list[str], int]:
-    """A checkpoint of the user's own, by the same way as those that are pulled: nothing in it is called."""
-    from tagline.experts.weights.convert import ConvertFailed, convert
-
-    with tempfile.TemporaryDirectory() as made:
-        try:
-            convert(checkpoint, Path(made), "yolo", checkpoint.stem)
-        except ConvertFailed as error:
-            raise WrongArchitecture(str(error)) from error
-        return load_yolo(Path(made))
-
-
 def _trained_at(model: Any) -> int:
     """The image size that a model remembers from its training, or ultralytics' usual one."""
     args = getattr(model, "args", None) or {}
@@ -303,12 +290,9 @@ class Detector:
 
     @classmethod
     def open(cls, path: Path, device: str, *, imgsz: int | None = None) -> Detector:
-        """From a folder of `save_yolo`, its model.safetensors, or a pickle that the caller has allowed."""
+        """From a folder of `save_yolo`, or its model.safetensors."""
         ultralytics()
-        if path.suffix == ".pt":
-            model, names, size = _convert(path)
-        else:
-            model, names, size = load_yolo(path if path.is_dir() else path.parent)
+        model, names, size = load_yolo(path if path.is_dir() else path.parent)
         return cls(model, names, imgsz or size, device)
 
     def fit(self, frames: Pictures) -> torch.Tensor:

@@ -13,7 +13,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -75,6 +75,17 @@ def _in_a_child(source: Path, folder: Path, form: str, name: str) -> None:
             raise ConvertFailed(f"{source.name} was not converted within {SECONDS} seconds") from error
         if done.returncode != 0:
             raise ConvertFailed(f"{source.name} cannot be converted: {_last_line(said)}")
+
+
+@contextlib.contextmanager
+def converted(weights: Path, form: str) -> Iterator[Path]:
+    """The weights themselves, or, for a pickle of the user's own, a folder with what it was converted to."""
+    if weights.suffix not in check.PICKLES:
+        yield weights
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        convert(weights, Path(folder), form, weights.stem)
+        yield Path(folder)
 
 
 def _last_line(said: BinaryIO) -> str:

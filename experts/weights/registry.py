@@ -5,7 +5,7 @@ Nothing here touches the network. What is kept where:
 - weights of the hub: in the Hugging Face cache (`HF_HOME`, `HF_HUB_CACHE`), as other programs keep them;
 - converted and imported ones: `weights_home()/NAME/`, always safetensors with JSON beside it;
 - `weights_home()/lock.json`: the hash of every file as it was when it was pulled;
-- the playhouse's: `benchmarks/playhouse/weights/FOLDER/`, in the repository only; a folder more is an entry more.
+- the playhouse's: `benchmarks/playhouse/weights/FOLDER/`, in the repository only; each folder is an entry.
 """
 
 from __future__ import annotations

@@ -87,7 +87,8 @@ def _show(found: Explanation) -> None:
     out = console()
     near = "" if found.similarity is None else f", {found.similarity:.2f} similar in the picture"
     out.print(
-        f"{safe(Path(found.video.paths[0]).name, 60)}: {found.lexical_score:.2f} of the query in its words{near}"
+        f"{safe(Path(found.video.paths[0]).name, 60)}: {found.lexical_score:.2f} of the query in its words"
+        f"{near}"
     )
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("without", overflow="fold")

@@ -104,7 +104,7 @@ def _is_unknown(catalog: Catalog, word: str, vocabulary: Collection[str]) -> boo
 
 def _labels() -> Iterator[tuple[tuple[str, ...], str]]:
     for name, forms in LISTS:
-        text = (resources.files("tagline.experts") / "labels" / name).read_text(encoding="utf-8")
+        text = (resources.files("tagline.experts") / "vision" / "labels" / name).read_text(encoding="utf-8")
         for line in text.splitlines():
             label = clean(line.rpartition("\t")[2].replace("_", " ").partition("(")[0])
             if label:

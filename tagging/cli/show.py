@@ -1,4 +1,4 @@
-"""What `tagline show --merged` says of one video: each tag once, how sure, and who says so."""
+"""What `tagline show --fused` says of one video: each tag once, how sure, and who says so."""
 
 from __future__ import annotations
 
@@ -207,12 +207,12 @@ TAG_COLUMNS = ("text", "modality", "score", "start", "end", "best", "source")
 @click.argument("video")
 @click.option("--all", "everything", is_flag=True, help="Every tag, however many there are.")
 @click.option("--transcript", is_flag=True, help="What is said, line by line, too.")
-@click.option("--merged", is_flag=True, help="One list of all experts' tags, with who says each and why.")
+@click.option("--fused", is_flag=True, help="One list of all experts' tags, with who says each and why.")
 @click.option(
     "--precision",
     type=click.FloatRange(0.5, 0.99),
     metavar="SHARE",
-    help="With --merged: only tags that are right so often.",
+    help="With --fused: only tags that are right so often.",
 )
 @modality_option("Only tags of this kind; may be repeated.", multiple=True)
 @library_option
@@ -234,12 +234,12 @@ def show(
     tagline show holiday.mp4
     tagline show holiday --all --transcript
     tagline show holiday --json
-    tagline show holiday --merged --precision 0.9
+    tagline show holiday --fused --precision 0.9
     """
     from tagline.tagging.cli.show import show_video, video_as_dict
 
     if precision is not None and not fused:
-        raise click.UsageError("--precision goes with --merged")
+        raise click.UsageError("--precision goes with --fused")
     with open_library(library) as catalog:
         found = find_video(catalog, video)
         if fused:

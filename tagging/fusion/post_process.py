@@ -51,7 +51,8 @@ class PostProcessResult:
         else:
             yield (
                 f"fused tags: {self.tags:.1f} tags a video, of which {100 * self.stated_precision:.0f} % "
-                f"should be right (from {self.model.videos} judged videos); `tagline show VIDEO --fused` says why"
+                f"should be right (from {self.model.videos} judged videos); "
+                "`tagline show VIDEO --fused` shows why"
             )
 
     def as_data(self) -> dict[str, Any]:

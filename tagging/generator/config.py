@@ -64,7 +64,7 @@ class TaggerConfig:
         if self.copy_title and (not self.use_title or self.classify_prompts):
             raise BadConfig("copy_title needs titles and a tagger that writes words; set copy_title=false")
         at_least(self, prompts=1, frames=1, title_words=2, target_words=2)
-        at_least(self, retrieved=0, neighbours=1, hint_words=1)
+        at_least(self, retrieved=0, neighbours=1, retrieved_words=1)
 
     @property
     def prompted(self) -> bool:

@@ -1,15 +1,21 @@
-"""Writing tags word by word: greedy, speculative (the same words in a fraction of the passes), and beam search.
+"""Decoding: greedy, speculative (the same words in a fraction of the passes), and beam search.
 
-The three are interchangeable: `Greedy()(tagger, seen)`, `Drafted()(tagger, seen)`, `Beam(4)(tagger, seen)`.
+The three are interchangeable: `Greedy()(tagger, seen)`, `Speculative()(tagger, seen)`, `Beam(4)(tagger, seen)`.
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tagline.tagging.generator.model import Tagger
 
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -365,3 +371,41 @@ def _append_word(written: DecodedTags, row: int, logps: list[float], word: int, 
     written.words[row].append(word)
     written.logps[row].append(logps[0])
     return True
+
+
+THRESHOLDS_TRIED = 65  # thresholds to try
+PRIOR_VIDEOS = 8  # videos
+
+
+@torch.no_grad()
+def fit_draft_thresholds(tagger: Tagger, seen: EncodedBatch) -> float:
+    """Set for each prompt how near a tag must lie for a draft to name it, from what the tagger writes.
+
+    Prompts differ: some nearly always stand for [PAD], however near a tag lies. Each threshold is the one
+    that would have drafted most of its own prompt's tags and [PAD]s right; what is right for all prompts
+    counts as much as PRIOR videos, so that a prompt that was seldom seen follows them. Returns the share of
+    prompts that are drafted right. What is written does not depend on it.
+    """
+    count = seen.prompts.shape[1]
+    if tagger.settings.classify_prompts or not tagger.settings.prompted or not len(seen.prompts):
+        return 1.0
+    drafter = Drafter(tagger, seen.prompts)
+    if not drafter.near:  # there are no tags
+        return 1.0
+    written = Speculative()(tagger, seen)
+    near = np.array(drafter.near)  # [B, N]
+    meant = np.full(near.shape, np.nan)  # 1: the nearest tag was written, 0: [PAD]; else it does not matter
+    for row, words in enumerate(written.words):
+        for prompt, piece in zip(drafter.prompts[row], drafter.split_tags(words), strict=False):
+            if piece == [tagger.tokenizer.pad]:
+                meant[row, prompt] = 0.0
+            elif piece == drafter.tag_words[drafter.nearest[row][prompt][0]]:
+                meant[row, prompt] = 1.0
+    tried = np.unique(np.quantile(near, np.linspace(0, 1, THRESHOLDS_TRIED)))
+    tried = np.append(tried, near.max() + 1.0)  # never
+    named = near[..., None] >= tried  # [B, N, thresholds]
+    wrong = np.where(named, meant[..., None] == 0.0, meant[..., None] == 1.0).sum(0)  # [N, thresholds]
+    shared = wrong.sum(0) / max(np.isfinite(meant).sum(), 1)
+    best = (wrong + PRIOR_VIDEOS * shared).argmin(1)
+    tagger.draft_threshold.copy_(torch.from_numpy(tried[best]).to(tagger.draft_threshold))
+    return 1.0 - float(wrong[np.arange(count), best].sum()) / max(int(np.isfinite(meant).sum()), 1)

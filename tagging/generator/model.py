@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from tagline.tagging.generator.config import TaggerConfig
 from tagline.tagging.generator.data import RetrievalCollator, Retriever, Said, TaggerCollator
-from tagline.tagging.generator.decoding import Decoding, Speculative
+from tagline.tagging.generator.decoding import Decoding, Speculative, fit_draft_thresholds
 from tagline.tagging.generator.encoder import EncodedBatch, HybridEncoder, TaggerBatch
 from tagline.tagging.generator.layers import (
     INIT_SCALE,
@@ -34,7 +34,6 @@ from tagline.tagging.generator.layers import (
     init_weights,
 )
 from tagline.tagging.generator.objective import NO_TAG, generation, match_all, prompt_tag_contrast
-from tagline.tagging.generator.predict import fit_draft_thresholds
 from tagline.tagging.generator.targets import TargetBuilder, Targets, learned_order
 from tagline.tagging.ml.data import Example
 from tagline.tagging.ml.distributed import gather, mean_of_all
