@@ -63,7 +63,7 @@ def test_the_likelihood_of_wanted_words_is_what_the_mixture_says() -> None:
     wanted = torch.tensor([[5, 3, IGNORE], [2, IGNORE, IGNORE]])
     for kind in (WordDecoder, CopyingDecoder):
         decoder = kind(words=9, **sizes).eval()
-        held = replace(decoder.cross_attention_cache(memory, there), hints=hints, hint_mask=known)
+        held = replace(decoder.cross_attention_cache(memory, there), source_words=hints, source_mask=known)
         every = decoder(given, places, held).log_softmax(-1)
         said = torch.stack([every[0, 0, 5], every[0, 1, 3], every[1, 0, 2]])
         assert torch.allclose(decoder.likelihood(given, places, held, wanted), said, atol=1e-5)
@@ -123,7 +123,7 @@ def test_a_name_that_was_never_seen_is_likely_where_the_title_says_it(
     with torch.no_grad():
         held = tagger.cross_attention_cache(tagger.encode(make.batch(videos(NEW))))
         assert held.source_mask is not None
-        blind = replace(held, hint_mask=torch.zeros_like(held.source_mask))
+        blind = replace(held, source_mask=torch.zeros_like(held.source_mask))
         copying, alone = (
             tagger.decoder.likelihood(given, places, told, first[:, None]).mean() for told in (held, blind)
         )

@@ -120,8 +120,8 @@ def test_a_child_that_dies_or_hangs_costs_one_file(tmp_path: Path) -> None:
 def test_why_a_child_failed_is_said_in_words(tmp_path: Path, deed: str, reason: str) -> None:
     child = tmp_path / "child.py"
     child.write_text(
-        "from tagline.experts.decode import guard, watching\n"
-        f"watching.watch = lambda *_: {deed}\nguard.main()\n"
+        "from tagline.experts.decode import extract, guard\n"
+        f"extract.extract = lambda *_: {deed}\nguard.main()\n"
     )
     path = shoot(tmp_path / "film", Film(count=5))
     with Decoder(jobs=1, limits=Limits(seconds=5, memory=200 << 20), child=child) as decoder:
@@ -150,7 +150,7 @@ def test_a_child_is_not_believed(tmp_path: Path, answer: str) -> None:
     child = tmp_path / "child.py"
     child.write_text(
         "import json, os, socket, sys\n"
-        "from tagline.experts.decode import canvas, guard\n"
+        "from tagline.experts.decode import buffer, guard\n"
         "channel = socket.socket(fileno=int(sys.argv[1]))\n"
         "while guard.receive(channel) is not None:\n"
         "    store = buffer.SharedMemory()\n"
@@ -216,11 +216,11 @@ def test_the_child_loads_no_model_library(tmp_path: Path) -> None:
     child = tmp_path / "child.py"
     child.write_text(
         "import sys\n"
-        "from tagline.experts.decode import guard, watching\n"
+        "from tagline.experts.decode import extract, guard\n"
         "from tagline.experts.footage import Unreadable\n"
         "def watch(*_):\n"
         "    raise Unreadable(' '.join(sorted({'av', 'torch', 'transformers'} & set(sys.modules))))\n"
-        "watching.watch = watch\n"
+        "extract.extract = watch\n"
         "guard.main()\n"
     )
     path = shoot(tmp_path / "film", Film(count=3))

@@ -201,7 +201,7 @@ def test_a_second_run_is_refused_in_a_sentence_and_a_dead_one_holds_nothing(
 ) -> None:
     holds = (
         "import sys, time; from tagline.tagging.catalog.write import Catalog\n"
-        "from tagline.tagging.pipeline.run import only_writer\n"
+        "from tagline.tagging.catalog.lock import only_writer\n"
         "with Catalog.open(sys.argv[1]) as catalog, only_writer(catalog):\n"
         "    print('held', flush=True); time.sleep(60)"
     )

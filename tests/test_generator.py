@@ -218,7 +218,7 @@ def test_every_ablation_trains(words: TagTokenizer, change: dict[str, object]) -
     assert torch.isfinite(total)
     total.backward()
     assert (tagger.tag_vectors.grad is not None) == tagger.settings.learnable_tags
-    assert tagger.encoder.hybrid.layers[0].across.query.weight.grad is not None
+    assert tagger.encoder.hybrid.layers[0].cross_attn.query.weight.grad is not None
 
 
 def test_frames_that_are_masked_do_not_matter(words: TagTokenizer) -> None:

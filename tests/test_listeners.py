@@ -101,7 +101,7 @@ def test_words_have_times_within_their_stretch(speaker):
     heard = speaker.transcribe(sounds)
     for sound, found in zip(sounds, heard, strict=True):
         assert found.language is not None
-        assert found.doubted == found.lost == 0
+        assert found.rejected == found.crashed == 0
         for stretch, words in zip(sound, found.words, strict=True):
             if len(stretch) == round(1.5 * SOUND_RATE):
                 continue
@@ -117,7 +117,7 @@ def test_nine_words_in_half_a_second_are_not_believed(speaker):
     heard = speaker.transcribe([[noise(0.5), noise(4.0)]])[0]
     assert heard.words[0] == []
     assert heard.words[1]
-    assert heard.doubted == 1
+    assert heard.rejected == 1
 
 
 def test_a_batch_hears_what_each_hears_alone(tmp_path):

@@ -42,7 +42,7 @@ def test_a_prompt_at_a_tag_is_nearest_to_the_word_of_that_tag() -> None:
     near = model.tag_vectors[:-1] * model.settings.tag_width**0.5  # as long as a prompt
     with torch.no_grad():
         inner = torch.nn.functional.normalize(model.from_prompt(near), dim=1)
-        known = torch.nn.functional.normalize(model.decoder.words.weight, dim=1)
+        known = torch.nn.functional.normalize(model.decoder.word_embeddings.weight, dim=1)
     found = (inner @ known.T).argmax(1).tolist()
     assert found == [words.encode(name)[0] for name in NAMES]
     scale = model.decoder.embed(torch.arange(len(words))).std().item()
@@ -64,23 +64,29 @@ def test_prompts_begin_near_the_words_of_the_title() -> None:
 def test_titles_and_tags_begin_with_the_same_words_unless_a_bert_brings_its_own() -> None:
     model, _ = started()
     own = model.encoder.title_encoder.get_input_embeddings().weight
-    assert torch.equal(own, model.decoder.words.weight)
+    assert torch.equal(own, model.decoder.word_embeddings.weight)
     model, _ = started(titles=False)
     assert not torch.equal(
-        model.encoder.title_encoder.get_input_embeddings().weight, model.decoder.words.weight
+        model.encoder.title_encoder.get_input_embeddings().weight, model.decoder.word_embeddings.weight
     )
 
 
 def test_baselines_read_titles_with_the_same_words() -> None:
     ours, _ = started()
     other, _ = started(lambda config, words, tags, _: TagClassifier(as_baseline(config), words, tags))
-    assert other.encoder.title_encoder.get_input_embeddings().weight.shape == ours.decoder.words.weight.shape
+    assert (
+        other.encoder.title_encoder.get_input_embeddings().weight.shape
+        == ours.decoder.word_embeddings.weight.shape
+    )
     assert other.encoder.title_encoder.get_input_embeddings().weight.norm(dim=1).std().item() < 1e-5
 
 
 def test_the_same_texts_make_the_same_words_in_another_process() -> None:
     texts = ["abcd abce", "bcda", "dabc ecba", "cabd"]
-    program = f"from tagline.tagging.ml.tokenizer import Words; print(Words.learn({texts!r}, 60).texts())"
+    program = (
+        "from tagline.tagging.ml.tokenizer import TagTokenizer; "
+        f"print(TagTokenizer.learn({texts!r}, 60).texts())"
+    )
     runs = {
         subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
         for _ in range(3)
@@ -130,14 +136,14 @@ def test_frames_begin_with_their_mean_at_zero_and_as_loud_as_the_marks_of_their_
     odd = Example("odd", "odd", "", (), np.full((1, width), np.nan, np.float32))
     init_frames(model, [*videos, odd, Example("none", "none", "", ())])
     with torch.no_grad():
-        read = model.encoder.frame_in(torch.from_numpy(looks).float()).flatten(0, 1)
+        read = model.encoder.frame_projection(torch.from_numpy(looks).float()).flatten(0, 1)
     assert read.mean(0).abs().max() < 1e-4
     assert 0.8 < read.std().item() < 1.25
 
 
 def test_frames_that_are_all_the_same_change_nothing() -> None:
     model, _ = started()
-    before = model.encoder.frame_in.weight.clone()
+    before = model.encoder.frame_projection.weight.clone()
     still = np.ones((3, SMALL.frame_width), np.float32)
     init_frames(model, [Example("still", "still", "", (), still)])
-    assert torch.equal(model.encoder.frame_in.weight, before)
+    assert torch.equal(model.encoder.frame_projection.weight, before)

@@ -149,7 +149,7 @@ class TaggingScript:
             with torch.no_grad():
                 vector = clip.encode_image(prepare(image)[None], normalize=True)
                 named[row] = (clip.logit_scale.exp() * vector @ names.T).softmax(dim=-1)[0]
-        found = joint_scores(seen @ expert.gathering, named, expert.known, expert.settings)
+        found = joint_scores(seen @ expert.label_matrix, named, expert.known, expert.settings)
         sightings = [
             Sighting(expert.categories[kind], score, float(at))
             for at, frame in zip(given.times, found, strict=True)
@@ -202,7 +202,7 @@ class TaggingScript:
             with torch.no_grad():
                 rows.append(self.models["motion"](((cut - mean) / std)[None])[0].numpy())
         sightings = [
-            Sighting(expert.watcher.labels[kind], score, float(start))
+            Sighting(expert.classifier.labels[kind], score, float(start))
             for start, row in zip(given.times, rows, strict=True)
             for kind, score in top_classes(row, expert.settings.tags, expert.settings.confidence)
         ]

@@ -2,8 +2,8 @@
 
 Tags are those that trained experts gave, out of the catalog of the rendered set; captions are the truth's.
 All rows share data, schedule and sizes. The visual tower is that of the playhouse's CLIP, frozen, and each
-frame goes through it once for all rows: the paper moves it at a rate of 1e-7, close to not at all. All rows have
-the text tower of benchmarks/quality/distilled_text.py, which knows the words of the training captions.
+frame goes through it once for all rows: the paper moves it at a rate of 1e-7, close to not at all. All rows
+have the text tower of benchmarks/quality/distilled_text.py, which knows the words of the training captions.
 Intervals are bootstrapped over test videos, with the queries of all seeds of a video drawn together.
 """
 

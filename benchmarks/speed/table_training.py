@@ -1,8 +1,8 @@
 """`table-training`: TABLE's training against the published way, same model, same videos, same machine.
 
 The model is CLIP4Clip's mean of frames (no tags) on the playhouse's CLIP, all of it trained. The published
-way (benchmarks/baselines/clip4clip_training.py) decodes and encodes for every caption; ours decodes each video
-once, into a cache, and lets several captions of a video share a pass of its visual encoder.
+way (benchmarks/baselines/clip4clip_training.py) decodes and encodes for every caption; ours decodes each
+video once, into a cache, and lets several captions of a video share a pass of its visual encoder.
 
 - `speedup`: captions a second, ours over plain, while both train; decoding once is not in it.
 - `time_ratio`: wall time until ours reaches the validation R@1 that the plain way has at its end, decoding

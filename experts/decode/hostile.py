@@ -209,7 +209,7 @@ while (got := guard.receive(channel)) is not None:
         os.kill(os.getpid(), signal.SIGSEGV)
     if begin == b"hang":
         time.sleep(3600)
-    reply, fd = guard.answer(json.loads(message), file)
+    reply, fd = guard.carry_out(json.loads(message), file)
     guard.send(channel, reply, fd)
     for done in (file, fd):
         if done is not None:

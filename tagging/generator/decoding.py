@@ -1,19 +1,14 @@
 """Decoding: greedy, speculative (the same words in a fraction of the passes), and beam search.
 
-The three are interchangeable: `Greedy()(tagger, seen)`, `Speculative()(tagger, seen)`, `Beam(4)(tagger, seen)`.
+Interchangeable: `Greedy()(tagger, seen)`, `Speculative()(tagger, seen)`, `Beam(4)(tagger, seen)`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from tagline.tagging.generator.model import Tagger
-
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -22,8 +17,8 @@ from torch import Tensor
 from tagline.tagging.generator.encoder import EncodedBatch
 from tagline.tagging.generator.layers import SelfAttentionCache
 
-if TYPE_CHECKING:
-    from tagline.tagging.generator.model import Tagger
+# A generator.model.Tagger; that file imports this one.
+Tagger = Any
 
 
 class Drafter:
