@@ -14,7 +14,7 @@ from tagger_world import config, examples, world
 
 import tagging
 from tagline.benchmarks.baselines import make_model, retriever_of
-from tagline.benchmarks.baselines.classifier import asymmetric_loss, best_threshold
+from tagline.benchmarks.baselines.classifier import asymmetric_loss
 from tagline.benchmarks.baselines.config import BaselineConfig, as_baseline, as_baseline_run
 from tagline.benchmarks.baselines.openbook import NearestVideos
 from tagline.tagging.generator.config import TaggerConfig
@@ -24,7 +24,6 @@ from tagline.tagging.generator.predict import predict, predict_all
 from tagline.tagging.generator.saving import NotATagger, from_pretrained
 from tagline.tagging.generator.targets import learned_order
 from tagline.tagging.generator.train import train
-from tagline.tagging.ml.calibration import Calibration, fit_calibration
 from tagline.tagging.ml.config import BadConfig, with_settings
 from tagline.tagging.ml.text_embedding import CharacterNgrams, embed_tags
 from tagline.tagging.ml.tokenizer import TagTokenizer
@@ -71,22 +70,6 @@ def test_without_focus_and_shift_it_is_binary_cross_entropy() -> None:
     both = torch.tensor(logits), torch.tensor(targets)
     assert float(binary(*both)) == pytest.approx(wanted, rel=1e-5)
     assert float(asymmetric_loss(*both, 0.0, 0.0, 0.0)) == pytest.approx(wanted, rel=1e-4)
-
-
-def test_the_threshold_is_the_best_of_all() -> None:
-    rng = np.random.default_rng(2)
-    truth = rng.random((30, 8)) < 0.3
-    probabilities = np.clip(0.35 * truth + 0.5 * rng.random((30, 8)), 0, 1)
-
-    def f1(threshold: float) -> float:
-        held = truth.any(1)
-        said, own = probabilities[held] >= threshold, truth[held]
-        right = (said & own).sum(1)
-        p, r = np.mean(right / np.maximum(said.sum(1), 1)), np.mean(right / own.sum(1))
-        return float(2 * p * r / max(p + r, 1e-12))
-
-    chosen = best_threshold(probabilities, truth)
-    assert f1(chosen) == pytest.approx(max(f1(t) for t in np.linspace(0.02, 0.98, 49)))
 
 
 # Baselines as a whole
@@ -203,28 +186,7 @@ def test_the_learned_order_is_the_decoders_own_choice() -> None:
             said += [*tagger.targets.tag_words[tag], words.comma]
 
 
-# Calibration and language
-
-
-def test_calibration_rises_and_says_how_often_a_score_is_right() -> None:
-    rng = np.random.default_rng(3)
-    scores = rng.random(4000)
-    right = rng.random(4000) < scores**2  # too sure of itself
-    found = fit_calibration(scores.tolist(), right.tolist())
-    grid = np.linspace(0, 1, 101)
-    values = [found(x) for x in grid]
-    assert (np.diff(values) >= 0).all()
-    assert 0 <= min(values) <= max(values) <= 1
-    assert np.abs(np.array(values) - grid**2)[5:95].max() < 0.12
-
-
-@pytest.mark.parametrize("scores", [[], [0.5] * 5, [0.7] * 400])
-def test_calibration_of_little_or_of_one_score(scores: list[float]) -> None:
-    found = fit_calibration(scores, [i % 2 == 0 for i in range(len(scores))])
-    if len(scores) < 20:
-        assert found == Calibration()
-    else:
-        assert found(0.7) == pytest.approx(0.5, abs=0.05)
+# Language
 
 
 def test_letters_know_spelling_in_every_script() -> None:

@@ -15,6 +15,7 @@ from tagline.tagging.generator.decoding import Decoding
 from tagline.tagging.generator.encoder import EncodedBatch, HybridEncoder, TaggerBatch
 from tagline.tagging.generator.layers import init_weights
 from tagline.tagging.generator.model import TaggingModel
+from tagline.tagging.ml.calibration import best_f1_threshold
 from tagline.tagging.ml.data import Example
 from tagline.tagging.ml.tokenizer import TagTokenizer
 from tagline.tagging.ranker.model import binary
@@ -99,21 +100,8 @@ class TagClassifier(TaggingModel):
             for row, numbers in enumerate(some.tags):
                 own[row, numbers.cpu().numpy()] = True
             truth.append(own)
-        self.threshold.fill_(best_threshold(np.concatenate(parts), np.concatenate(truth)))
+        scores, right = np.concatenate(parts), np.concatenate(truth)
+        scores, right = scores[right.any(axis=1)], right[right.any(axis=1)]
+        rows = np.repeat(np.arange(len(scores)), scores.shape[1])
+        self.threshold.fill_(best_f1_threshold(rows, scores.ravel(), right.ravel(), right.sum(axis=1)))
         self.train(was)
-
-
-def best_threshold(probabilities: np.ndarray, truth: np.ndarray) -> float:
-    """The threshold of the best F1 of mean precision and mean recall over videos that have tags."""
-    there = truth.any(axis=1)
-    probabilities, truth = probabilities[there], truth[there]
-    best, reached = 0.5, -1.0
-    for threshold in np.linspace(0.02, 0.98, 49):
-        said = probabilities >= threshold
-        right = (said & truth).sum(axis=1)
-        precision = float(np.mean(right / np.maximum(said.sum(axis=1), 1)))
-        recall = float(np.mean(right / truth.sum(axis=1))) if len(truth) else 0.0
-        f1 = 2 * precision * recall / max(precision + recall, 1e-12)
-        if f1 > reached + 1e-12:
-            best, reached = float(threshold), f1
-    return best

@@ -56,56 +56,6 @@ def fit_logistic(x: Floats, right: Sequence[bool] | npt.NDArray[np.bool_], ridge
     return Logistic(tuple(map(float, weights)), float(found[-1] - weights @ centre))
 
 
-@dataclass(frozen=True, slots=True)
-class Isotonic:
-    """A rising staircase, joined by straight lines: the likeliest probabilities that never fall."""
-
-    at: tuple[float, ...]  # ascending
-    value: tuple[float, ...]  # never falling
-
-    def __call__(self, x: Floats) -> Floats:
-        """[N] to probabilities [N]."""
-        if not self.at:
-            return np.asarray(x, np.float64)
-        return np.asarray(np.interp(x, self.at, self.value))
-
-
-def fit_isotonic(x: Floats, right: Sequence[bool] | npt.NDArray[np.bool_]) -> Isotonic:
-    """Pool adjacent violators: neighbours whose shares fall are taken together until none falls.
-
-    x: scores [N]; equal scores are one step. Each end is pulled in by one case, as in Laplace's rule, so that
-    nothing is called certain after a few cases.
-    """
-    x, y = np.asarray(x, np.float64), np.asarray(right, np.float64)
-    if not len(x):
-        return Isotonic((), ())
-    order = np.argsort(x, kind="stable")
-    steps: list[list[float]] = []  # [sum of outcomes, cases, first x, last x]
-    for score, outcome in zip(x[order], y[order], strict=True):
-        if steps and steps[-1][3] == score:
-            steps[-1][0] += outcome
-            steps[-1][1] += 1
-        else:
-            steps.append([float(outcome), 1.0, float(score), float(score)])
-        while len(steps) > 1 and steps[-2][0] / steps[-2][1] >= steps[-1][0] / steps[-1][1]:
-            total, cases, _, last = steps.pop()
-            steps[-1][0] += total
-            steps[-1][1] += cases
-            steps[-1][3] = last
-    shares = [total / cases for total, cases, _, _ in steps]
-    for end, inward in ((0, 1), (-1, -2)):
-        total, cases = steps[end][:2]
-        if total in (0.0, cases):  # but never past the neighbour
-            pulled, next_to = (total + 0.5) / (cases + 1), shares[inward] if len(shares) > 1 else 0.5
-            shares[end] = min(pulled, next_to) if total == 0 else max(pulled, next_to)
-    curve = {
-        edge: share
-        for (_, _, first, last), share in zip(steps, shares, strict=True)
-        for edge in (first, last)
-    }
-    return Isotonic(tuple(curve), tuple(curve.values()))
-
-
 def refusal_threshold(answerable: Floats, refused: float = 0.04) -> float:
     """The score below which a query is refused, so that at most this share of the answerable ones are.
 
@@ -131,18 +81,6 @@ def balanced_threshold(unanswerable: Floats, answerable: Floats, answered: float
         return high
     edges = np.clip([low, high], 1e-9, 1 - 1e-9)
     return float(_sigmoid(np.mean(np.log(edges / (1 - edges)))))
-
-
-def expected_calibration_error(
-    probability: Floats, right: Sequence[bool] | npt.NDArray[np.bool_], bins: int = 10
-) -> float:
-    """The expected calibration error: how far what was promised is from what happened, on average."""
-    p, y = np.asarray(probability, np.float64), np.asarray(right, np.float64)
-    if not len(p):
-        return float("nan")
-    place = np.minimum((p * bins).astype(int), bins - 1)
-    gaps = [abs(p[place == b].mean() - y[place == b].mean()) * np.mean(place == b) for b in np.unique(place)]
-    return float(np.sum(gaps))
 
 
 def _sigmoid(x: Floats) -> Floats:

@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from tagline.retrieval.query.calibration import Isotonic, Logistic
+from tagline.retrieval.query.calibration import Logistic
 from tagline.retrieval.query.fuse import FusionWeights
 from tagline.retrieval.query.qb_norm import QBNorm
 from tagline.tagging.catalog import files
+from tagline.tagging.ml.calibration import Calibration, calibration_from_json
 
 if TYPE_CHECKING:
     from tagline.tagging.catalog.write import Catalog
@@ -47,7 +48,7 @@ class AnswerCalibration:
 
     answerable: Logistic  # over FEATURES: that the query has an answer here
     threshold: float  # below this, nothing is said
-    isotonic: Isotonic  # from answerable · share of the candidate to the probability that it is the right one
+    isotonic: Calibration  # from answerable · posterior of a candidate to how often it is the right one
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +139,7 @@ def write(catalog: Catalog, fingerprint: str, params: SearchParams) -> Path:
 def _from_arrays(header: Mapping[str, Any], arrays: Mapping[str, Any]) -> SearchParams:
     return SearchParams(
         weights=_weights_from_json(header["weights"]) if header["weights"] else None,
-        calibration=calibration_from_json(header["calibration"]) if header["calibration"] else None,
+        calibration=answer_calibration_from_json(header["calibration"]) if header["calibration"] else None,
         qb_norm=QBNorm(**header["qb_norm"]) if header["qb_norm"] else None,
         probe_queries=int(header["queries"]),
         row_hubness={
@@ -159,15 +160,15 @@ def _weights_from_json(data: Mapping[str, Any]) -> FusionWeights:
     return FusionWeights(tuple(map(float, data["scores"])), tuple(map(float, data["places"])))
 
 
-def calibration_from_json(data: Mapping[str, Any]) -> AnswerCalibration:
+def answer_calibration_from_json(data: Mapping[str, Any]) -> AnswerCalibration:
     """A judgement as JSON keeps it."""
-    answerable, isotonic = data["answerable"], data["isotonic"]
+    answerable = data["answerable"]
     if len(answerable["weights"]) != len(FEATURES):
         raise ValueError("it judges by other features")
     return AnswerCalibration(
         Logistic(tuple(map(float, answerable["weights"])), float(answerable["bias"])),
         float(data["threshold"]),
-        Isotonic(tuple(map(float, isotonic["at"])), tuple(map(float, isotonic["value"]))),
+        calibration_from_json(data["isotonic"]),
     )
 
 
@@ -177,5 +178,5 @@ def defaults() -> DefaultParams:
     data = json.loads((resources.files("tagline.retrieval.query") / DEFAULTS).read_text(encoding="utf-8"))
     return DefaultParams(
         _weights_from_json(data["weights"]),
-        calibration_from_json(data["calibration"]) if data["calibration"] else None,
+        answer_calibration_from_json(data["calibration"]) if data["calibration"] else None,
     )

@@ -68,7 +68,7 @@ def answer(
     posteriors = posterior(fused)
     sure = np.array([])
     if calibration is not None and answerable is not None:
-        sure = calibration.isotonic(answerable * posteriors)
+        sure = calibration.isotonic.apply(answerable * posteriors)
     hits = []
     for place in order[:count]:
         hit = locate(candidates.entries[place])

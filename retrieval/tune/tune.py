@@ -19,7 +19,6 @@ from tagline.retrieval.index.base import Level, pack
 from tagline.retrieval.query import qb_norm as bank
 from tagline.retrieval.query.calibration import (
     balanced_threshold,
-    fit_isotonic,
     fit_logistic,
     refusal_threshold,
 )
@@ -31,6 +30,7 @@ from tagline.retrieval.query.parse import parse
 from tagline.retrieval.tune import probe_queries
 from tagline.retrieval.tune.probe_queries import ProbeQuery
 from tagline.tagging.catalog import vectors as embeddings
+from tagline.tagging.ml.calibration import fit_calibration
 
 if TYPE_CHECKING:
     from tagline.tagging.catalog.write import Catalog
@@ -82,7 +82,7 @@ def tune(
         unanswerable = candidates_of(catalog, searcher, unanswerable_probes[:MAX_FIT_QUERIES])
     if from_captions:
         params.weights = fit_weights(answerable, left_out)
-        params.calibration = fit_calibration(answerable, left_out, unanswerable, params.weights)
+        params.calibration = fit_answer_calibration(answerable, left_out, unanswerable, params.weights)
         # Only now: queries that were tried must not know their own words.
         params.vocabulary |= vocabulary(probe_queries.caption_queries(catalog, most=MAX_CAPTIONS))
     else:
@@ -217,7 +217,7 @@ def fit_weights(candidates: Sequence[Candidates], queries: Sequence[ProbeQuery])
     )
 
 
-def fit_calibration(
+def fit_answer_calibration(
     answerable: Sequence[Candidates],
     queries: Sequence[ProbeQuery],
     unanswerable: Sequence[Candidates],
@@ -245,7 +245,7 @@ def fit_calibration(
         logistic, weights=tuple(round(w, 4) for w in logistic.weights), bias=round(logistic.bias, 4)
     )
     limit = balanced_threshold(chance[~has], chance[has], MAX_FALSE_ANSWERS, MAX_FALSE_REFUSALS)
-    return AnswerCalibration(rounded, limit, fit_isotonic(np.array(top), np.array(right)))
+    return AnswerCalibration(rounded, limit, fit_calibration(top, right, groups=None))
 
 
 def shift_threshold(

@@ -22,8 +22,7 @@ from tagline.tagging.fusion.weighing import (
     neighbour_hashes,
     threshold_for_precision,
 )
-from tagline.tagging.ml.calibration import Calibration, best_threshold
-from tagline.tagging.ml.config import from_dict
+from tagline.tagging.ml.calibration import best_threshold, calibration_from_json
 from tagline.tagging.neighbours.memory import ALL, Memory
 from tagline.tagging.neighbours.snapshot import LibrarySnapshot, training_and_validation
 from tagline.tagging.neighbours.views import ViewEncoder
@@ -83,7 +82,7 @@ class FusionModel:
     def from_json(cls, text: str) -> FusionModel:
         data: dict[str, Any] = json.loads(text)
         weights = data.pop("weights")
-        calibration: Calibration = from_dict(Calibration, weights.pop("calibration"))
+        calibration = calibration_from_json(weights.pop("calibration"))
         promises = tuple((float(p), float(least)) for p, least in data.pop("precision_thresholds"))
         return cls(SourceWeights(**weights, calibration=calibration), precision_thresholds=promises, **data)
 

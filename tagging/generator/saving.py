@@ -17,7 +17,7 @@ from tagline.experts.weights.registry import weights_home
 from tagline.tagging.generator.config import INSTALLED, TaggerConfig
 from tagline.tagging.generator.data import Retriever, TaggerCollator
 from tagline.tagging.generator.model import Tagger, TaggingModel
-from tagline.tagging.ml.calibration import Calibration
+from tagline.tagging.ml.calibration import Calibration, calibration_from_json
 from tagline.tagging.ml.config import BadConfig, as_dict, digest, from_dict
 from tagline.tagging.ml.hub import folder_of, load_weights, push, results_table, save_weights
 from tagline.tagging.ml.tokenizer import TagTokenizer
@@ -122,10 +122,7 @@ def from_pretrained(
             raise ValueError("as many frequencies as tags are needed")
         model_config: TaggerConfig = from_dict(config_class, config["model"])
         words = TagTokenizer.load(folder / WORDS)
-        calibration_data = config.get("calibration") or {}
-        calibration = Calibration(
-            *(tuple(map(float, calibration_data[key])) for key in ("scores", "precisions"))
-        )
+        calibration = calibration_from_json(config.get("calibration") or {})
     except check.UnsafeWeights as error:
         raise NotATagger(str(error)) from error
     except BadConfig:

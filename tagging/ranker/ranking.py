@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from tagline.experts.storage import write_atomic
 from tagline.experts.weights import check
 from tagline.tagging.ml.ann import NO_ROW, VectorIndex, Vectors, unit
-from tagline.tagging.ml.calibration import Calibration
+from tagline.tagging.ml.calibration import Calibration, calibration_from_json
 from tagline.tagging.ml.config import as_dict, from_dict
 from tagline.tagging.ml.data import Example
 from tagline.tagging.ml.text_embedding import text_model
@@ -213,7 +213,6 @@ class TrainedRanker:
         frames, sounds = map(int, contents["widths"])
         model = Ranker(config, frames, sounds, len(words), vectors.shape[1], len(tags))
         model.load_state_dict({key.removeprefix("model."): value for key, value in state.items()})
-        calibration = contents["calibration"]
         return cls(
             model.to(device).eval(),
             words,
@@ -222,7 +221,7 @@ class TrainedRanker:
             [int(n) for n in contents["frequency"]],
             (frames, sounds),
             str(contents["identity"]),
-            Calibration(*(tuple(map(float, calibration[key])) for key in ("scores", "precisions"))),
+            calibration_from_json(contents["calibration"]),
             float(contents["threshold"]),
             dict(contents["results"]),
         )
