@@ -229,7 +229,7 @@ def test_a_bucket_that_only_an_index_in_pieces_names_is_not_asked(listener: List
 
     url = f"http://127.0.0.1:{listener.port}/shards"
     with pytest.raises(ClusterError, match=f"tagline approve {url}"):
-        _rows(ShardedIndex("f" * 64, "scene", 4, 1, 1, ("piece-00000",), url), [], [])
+        _rows(ShardedIndex("f" * 64, "scene", 4, 1, 1, ("shard-00000",), url), [], [])
     assert listener.came == 0
 
 

@@ -11,8 +11,9 @@ from shaking import shaken
 
 from tagline.retrieval.index.base import BadIndex
 from tagline.retrieval.ray import build, index_shard
-from tagline.retrieval.ray.index_shard import IndexShard, Location, ShardedIndex, merge_top_k, top_k
+from tagline.retrieval.ray.index_shard import IndexShard, Location, ShardedIndex
 from tagline.retrieval.ray.serving import ServedIndex
+from tagline.tagging.ml import ann
 from tagline.tagging.ray import ClusterError
 from tagline.tagging.ray.shards import ShardStore
 
@@ -23,9 +24,7 @@ CENTRES = rng.standard_normal((20, D))
 
 def vectors(count: int, seed: int) -> np.ndarray[Any, Any]:
     draw = np.random.default_rng(seed)
-    return shaken(
-        index_shard.unit(CENTRES[draw.integers(0, 20, count)] + 0.3 * draw.standard_normal((count, D)))
-    )
+    return shaken(ann.unit(CENTRES[draw.integers(0, 20, count)] + 0.3 * draw.standard_normal((count, D))))
 
 
 def shelf_of(folder: Path, parts: int = 6, each: int = 50) -> tuple[ShardStore, np.ndarray[Any, Any]]:
@@ -72,15 +71,13 @@ def index(tmp_path: Path) -> tuple[Path, ShardedIndex, np.ndarray[Any, Any]]:
 
 
 def built(shelf: ShardStore, out: Path) -> tuple[Path, ShardedIndex]:
-    import faiss
-
     mark, groups, rows = build.plan_shards(shelf, shelf.parts(), "scene", None, 400)
     out.mkdir(exist_ok=True)
     learnt = build._train(shelf.url, groups, "scene", mark, rows)
-    faiss.write_index(faiss.deserialize_index(learnt), str(out / index_shard.TRAINED))
-    names = [f"piece-{n:05d}" for n in range(len(groups))]
+    ann.save(ann.from_bytes(learnt), out / index_shard.TRAINED)
+    names = [f"shard-{n:05d}" for n in range(len(groups))]
     counts = [build._build_shard(shelf.url, g, "scene", mark, str(out / n)) for n, g in zip(names, groups)]
-    size = int(faiss.read_index(str(out / index_shard.TRAINED)).d)
+    size = int(ann.load(out / index_shard.TRAINED).d)
     head = build._tune_probes(
         out, ShardedIndex(mark, "scene", size, sum(counts), 1, tuple(names)), lambda text: None
     )
@@ -93,7 +90,7 @@ class Local:
 
     def __init__(self, piece: IndexShard, failures: int = 0) -> None:
         self.piece, self.failures, self.asked = piece, failures, 0
-        self.search, self.spots = _Method(self, "search"), _Method(self, "locations")
+        self.search, self.locations = _Method(self, "search"), _Method(self, "locations")
 
 
 class _Method:
@@ -160,24 +157,6 @@ def test_what_is_there_is_not_built_again(index: tuple[Path, ShardedIndex, Any],
     assert (out / "shard-00001" / "index.faiss").stat().st_mtime_ns > before
 
 
-def test_pieces_merge_on_disk_into_one_index(index: tuple[Path, ShardedIndex, Any]) -> None:
-    import faiss
-
-    out, head, _ = index
-    whole: Any = faiss.read_index(str(index_shard.merge_on_disk(out, head)))
-    assert whole.ntotal == head.rows
-    queries = vectors(8, 5)
-    whole.nprobe = whole.nlist
-    near = whole.search(queries, 40)[1]
-    parts = []
-    for name in head.shards:
-        piece: Any = faiss.read_index(str(out / name / "index.faiss"))
-        piece.nprobe = piece.nlist
-        found, ids = piece.search(queries, 40)
-        parts.append((ids, found))
-    assert np.mean([len(np.intersect1d(a, b)) for a, b in zip(near, merge_top_k(parts, 40)[0])]) > 38
-
-
 def test_an_index_of_another_model_is_refused(index: tuple[Path, ShardedIndex, Any], tmp_path: Path) -> None:
     out, _, _ = index
     with pytest.raises(BadIndex, match="another model"):
@@ -203,19 +182,13 @@ def test_vectors_of_two_models_are_not_mixed(tmp_path: Path) -> None:
         build.plan_shards(shelf, shelf.parts(), "speech", None, 400)
 
 
-def test_best_breaks_ties_by_id_and_fills_up() -> None:
-    ids, scores = top_k(np.array([[5, 3, 9, -1]]), np.array([[0.5, 0.5, 0.7, -np.inf]], np.float32), 6)
-    assert ids.tolist() == [[9, 3, 5, -1, -1, -1]]
-    assert scores[0, 3:].tolist() == [-np.inf] * 3
-
-
-def test_spots_are_what_was_written(tmp_path: Path) -> None:
+def test_locations_are_what_was_written(tmp_path: Path) -> None:
     sample = vectors(200, 1)
     trained = index_shard.train(sample, 200)
-    spots = [Location(f"{n}", float(n), n + 0.5) for n in range(200)]
-    index_shard.write_shard(tmp_path / "shard-00007", trained, sample, spots)
+    locations = [Location(f"{n}", float(n), n + 0.5) for n in range(200)]
+    index_shard.write_shard(tmp_path / "shard-00007", trained, sample, locations)
     piece = IndexShard(tmp_path / "shard-00007", ShardedIndex("f", "scene", D, 200, 1, ("shard-00007",)))
     assert piece.locations(np.array([7 * index_shard.MAX_ROWS + 3, 7 * index_shard.MAX_ROWS])) == [
-        spots[3],
-        spots[0],
+        locations[3],
+        locations[0],
     ]

@@ -18,7 +18,7 @@ from tagline.tagging.generator.model import Tagger
 from tagline.tagging.generator.predict import predict
 from tagline.tagging.generator.saving import from_pretrained
 from tagline.tagging.generator.train import train
-from tagline.tagging.ml.ann import NO_ROW, VectorIndex, recall, unit
+from tagline.tagging.ml.ann import NO_ROW, unit
 from tagline.tagging.ml.data import Example, Examples
 from tagline.tagging.ml.text_embedding import CharacterNgrams, embed_tags
 from tagline.tagging.ml.tokenizer import TagTokenizer
@@ -35,42 +35,6 @@ from tagline.tagging.neighbours.memory import (
 from tagline.tagging.neighbours.retriever import MemoryRetriever
 from tagline.tagging.neighbours.views import ViewEncoder, pooled, video_text
 from tagline.tagging.neighbours.voting import consensus, normalise, shares
-
-# -- the nearest
-
-
-def test_exact_search_is_a_full_sort_with_ties_in_order() -> None:
-    rng = np.random.default_rng(0)
-    rows = np.round(rng.normal(size=(300, 6)), 1).astype(np.float32)
-    rows[200:] = rows[:100]  # ties
-    asked = rows[:7]
-    scores, numbers = VectorIndex(rows).search(asked, 25)
-    full = asked @ rows.T
-    assert numbers.tolist() == [np.argsort(-row, kind="stable")[:25].tolist() for row in full]
-    assert np.allclose(scores, np.take_along_axis(full, numbers, 1))
-
-
-def test_fewer_rows_than_asked_for() -> None:
-    scores, numbers = VectorIndex(np.eye(3, dtype=np.float32)).search(np.eye(3, dtype=np.float32)[:1], 5)
-    assert numbers.tolist() == [[0, 1, 2, NO_ROW, NO_ROW]]
-    assert np.isneginf(scores[0, 3:]).all()
-    assert VectorIndex(np.zeros((0, 3), np.float32)).search(np.ones((2, 3)), 1)[1].tolist() == [
-        [NO_ROW],
-        [NO_ROW],
-    ]
-
-
-def test_the_index_keeps_its_promise_and_grows() -> None:
-    rng = np.random.default_rng(1)
-    centres = rng.normal(size=(40, 16))
-    rows = unit(centres[rng.integers(0, 40, 6000)] + 0.4 * rng.normal(size=(6000, 16)))
-    index = VectorIndex(rows, exact=1000, promise=0.95)
-    asked = unit(rows[:100] + 0.05 * rng.normal(size=(100, 16)))
-    assert recall(index.search(asked, 10)[1], index.exact_search(asked, 10)[1]) >= 0.93
-    new = unit(np.ones((1, 16)))
-    index.add(new)
-    assert index.search(new, 1)[1].tolist() == [[6000]]
-
 
 # -- votes
 

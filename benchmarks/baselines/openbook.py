@@ -13,16 +13,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 from torch import Tensor
 
 from tagline.tagging.generator.encoder import EncodedBatch, TaggerBatch
 from tagline.tagging.generator.layers import CopyingDecoder, CrossAttentionCache
 from tagline.tagging.generator.model import Tagger
+from tagline.tagging.ml.ann import Vectors, unit
 from tagline.tagging.ml.data import Example
 from tagline.tagging.ml.text_embedding import CharacterNgrams
-
-Vectors = npt.NDArray[np.float32]
 
 
 class OpenBook(Tagger):
@@ -89,9 +87,4 @@ def comparison_vectors(examples: Sequence[Example]) -> tuple[Vectors, Vectors]:
     for row, one in enumerate(examples):
         if one.frames is not None and len(one.frames):
             frames[row] = np.asarray(one.frames, np.float32).mean(0)
-    return _unit(titles), _unit(frames)
-
-
-def _unit(x: Vectors) -> Vectors:
-    found: Vectors = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
-    return found
+    return unit(titles), unit(frames)

@@ -82,7 +82,7 @@ def _ask_all(served: Any, queries: Any, killing: int | None = None) -> tuple[lis
 
 def write_shards(out: Path, questions: int) -> Any:
     """Shards with clustered vectors; returns questions of the same kind, float32 [Q, D]."""
-    from tagline.retrieval.ray.index_shard import unit
+    from tagline.tagging.ml.ann import unit
     from tagline.tagging.ray.shards import ShardStore
 
     draw = np.random.default_rng(0)

@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tagline.tagging.ml import ann
+
 Floats = npt.NDArray[np.float32]
 
 ROWS, WIDE = 1_000_000, 512
@@ -29,8 +31,6 @@ PAGE_ROWS = 20_000
 
 def measure(options: Mapping[str, str]) -> dict[str, Any]:
     """Build, save and open an index of n rows; ask it and an exact one the same queries."""
-    import faiss
-
     from tagline.retrieval.index.faiss_index import FaissIndex
 
     rows, wide = int(options.get("n", ROWS)), int(options.get("d", WIDE))
@@ -52,16 +52,12 @@ def measure(options: Mapping[str, str]) -> dict[str, Any]:
         open_seconds = time.perf_counter() - begun
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
-    exact = faiss.IndexFlatIP(wide)
+    exact = ann.untrained(wide)
     for _, vectors in world.pages():
-        exact.add(vectors)  # type: ignore[call-arg]
-    before = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(1)
-    try:
+        exact.add(vectors)
+    with ann.threads(1) as before:
         ours, theirs, busy, found, truth = _ask(index, exact, queries)
-    finally:
-        faiss.omp_set_num_threads(before)
-    recall = float(np.mean([len(np.intersect1d(a, b)) / 10 for a, b in zip(found, truth, strict=True)]))
+    recall = ann.recall(np.stack(found), np.stack(truth))
     values = {
         "speedup": round(float(np.median(theirs) / np.median(ours)), 1),
         "recall_at_10": round(recall, 4),
@@ -128,7 +124,7 @@ class ClusteredVectors:
     def __init__(self, rows: int, wide: int) -> None:
         self.rows, self.wide = rows, wide
         self.clusters = max(16, min(CLUSTERS, rows // 50))
-        self.centres = _unit(np.random.default_rng(0).standard_normal((self.clusters, wide), np.float32))
+        self.centres = ann.unit(np.random.default_rng(0).standard_normal((self.clusters, wide), np.float32))
 
     def pages(self) -> Iterator[tuple[npt.NDArray[np.int64], Floats]]:
         for first in range(0, self.rows, PAGE_ROWS):
@@ -142,9 +138,4 @@ class ClusteredVectors:
         rng = np.random.default_rng([7, seed + 1])
         near = self.centres[rng.integers(0, self.clusters, count)]
         noise = rng.standard_normal((count, self.wide), np.float32) * np.float32(SPREAD / np.sqrt(self.wide))
-        return _unit(near + noise)
-
-
-def _unit(vectors: Floats) -> Floats:
-    found: Floats = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    return found
+        return ann.unit(near + noise)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from tagline.tagging.ml import ann
 from tagline.tagging.ml.ann import Numbers, VectorIndex, Vectors, recall, unit
 
 CHANNELS = ("text", "video", "audio", "multimodal")
@@ -24,12 +25,15 @@ BEST = 10  # tags of the answer
 
 def measure(options: Mapping[str, str]) -> dict[str, Any]:
     """tags=200000 videos=100000 width=256 queries=200 threads=2 seed=0."""
-    import faiss
+    threads = int(options.get("threads", "2"))
+    with ann.threads(threads):
+        return _measure(options, threads)
 
+
+def _measure(options: Mapping[str, str], threads: int) -> dict[str, Any]:
     tags, videos = int(options.get("tags", "200000")), int(options.get("videos", "100000"))
     width, queries = int(options.get("width", "256")), int(options.get("queries", "200"))
-    threads, seed = int(options.get("threads", "2")), int(options.get("seed", "0"))
-    faiss.omp_set_num_threads(threads)
+    seed = int(options.get("seed", "0"))
     world = TaggedWorld(tags, videos, width, queries, seed)
     begun = time.perf_counter()
     fast = TwoStageSearch(world, exact=False)

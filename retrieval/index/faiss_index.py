@@ -17,11 +17,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
-import faiss
 import numpy as np
 
 from tagline.retrieval.index.base import BadIndex, Ids, Vectors
 from tagline.tagging.catalog import files
+from tagline.tagging.ml import ann
 from tagline.tagging.printable import safe
 
 Pages = Callable[[], Iterator[tuple[Ids, Vectors]]]  # all rows, page by page, from the beginning each time
@@ -48,7 +48,7 @@ class FaissIndex:
         self.recall: float | None = None  # at 10, against exact, when it was built
         self.probes, self.widen = 1, 1  # cells looked into; candidates for each result
         self.built = 0  # rows at the time
-        self._inner = inner if inner is not None else faiss.IndexFlatIP(dimensions)
+        self._inner = inner if inner is not None else ann.untrained(dimensions)
         self._ids = np.zeros(0, np.int64)  # of every row of `_inner`
         self._dead = np.zeros(0, np.bool_)
         self._removed = 0
@@ -86,7 +86,7 @@ class FaissIndex:
         sound = np.flatnonzero(np.isfinite(queries).all(axis=1))
         if width and len(sound):
             found = self._best(queries[sound], width)
-            ids[sound, : found[0].shape[1]], scores[sound, : found[1].shape[1]] = found
+            ids[sound], scores[sound] = found
         return ids, scores
 
     def save(self, path: Path) -> None:
@@ -102,7 +102,7 @@ class FaissIndex:
             )
         rows = int(head["rows"])
         try:
-            inner = faiss.deserialize_index(body[rows * 9 :])
+            inner = ann.from_bytes(body[rows * 9 :])
             index = cls(head["fingerprint"], int(head["dimensions"]), inner)
             index._ids = body[: rows * 8].view("<i8").astype(np.int64)
             index._dead = body[rows * 8 : rows * 9].astype(np.bool_)
@@ -134,19 +134,19 @@ class FaissIndex:
             index._inner.train(sample)
         eval_rows = sample[:: max(1, len(sample) // EVAL_QUERIES)][:EVAL_QUERIES]
         groups = [some for some in (eval_rows, queries) if len(some)]
-        truth = _ExactTopK(np.concatenate(groups) if groups else np.zeros((0, dimensions), np.float32))
+        truth = ann.ExactPages(np.concatenate(groups) if groups else queries[:0], TOP)
         for ids, vectors in pages():
             index._append(ids, index._checked(vectors))
             truth.update(ids, vectors)
         index.built = len(index)
         if len(index) and groups:
             cuts = np.cumsum([len(some) for some in groups])[:-1]
-            index._tune(groups, np.split(truth.ids, cuts))
+            index._tune(groups, np.split(truth.numbers, cuts))
         return index
 
     @property
     def exact(self) -> bool:
-        return isinstance(self._inner, faiss.IndexFlat)
+        return ann.is_exact(self._inner)
 
     @property
     def needs_rebuild(self) -> bool:
@@ -186,8 +186,8 @@ class FaissIndex:
             depth = min(total, 4 * depth)
         ids = np.where(alive, self._ids[rows], -1)
         scores = np.where(alive, scores, -np.inf).astype(np.float32)
-        order = np.lexsort((ids, -np.round(scores, 6)), axis=1)[:, :width]
-        return np.take_along_axis(ids, order, 1), np.take_along_axis(scores, order, 1)
+        scores, ids = ann.top_k(scores, ids, width)
+        return ids, scores
 
     def _past_ties(self, scores: Vectors, alive: Any, width: int) -> Any:
         """Whether the last row that was found scores less than the last that is wanted: bool [Q]."""
@@ -197,17 +197,14 @@ class FaissIndex:
 
     def _search_inner(self, queries: Vectors, k: int) -> tuple[Vectors, Ids]:
         if self.exact:
-            return self._inner.search(queries, k)  # type: ignore[no-any-return]
-        kit: Any = faiss
-        cells = kit.SearchParametersIVF(nprobe=self.probes)
-        how = kit.IndexRefineSearchParameters(k_factor=self.widen, base_index_params=cells)
-        return self._inner.search(queries, max(k, TOP), params=how)  # type: ignore[no-any-return]
+            return ann.search(self._inner, queries, k)
+        return ann.search(self._inner, queries, max(k, TOP), probes=self.probes, widen=self.widen)
 
     def _tune(self, groups: list[Vectors], truths: list[Ids]) -> None:
         """Look into more until every group of queries gets its neighbours, or more gives little more."""
 
         def recall() -> float:
-            return min(_recall(self.search(g, TOP)[0], t) for g, t in zip(groups, truths, strict=True))
+            return min(ann.recall(self.search(g, TOP)[0], t) for g, t in zip(groups, truths, strict=True))
 
         if not self.exact:
             self.probes, self.widen = 8, 8
@@ -235,7 +232,7 @@ class FaissIndex:
         file.write(bytes(HEADER))
         write(self._ids.astype("<i8").tobytes())
         write(self._dead.astype(np.uint8).tobytes())
-        faiss.write_index(self._inner, faiss.PyCallbackIOWriter(write))  # type: ignore[attr-defined]
+        ann.save_to(self._inner, write)
         head = {
             "fingerprint": self.fingerprint,
             "dimensions": self.dimensions,
@@ -288,7 +285,7 @@ def _cells(count: int) -> int:
 def _untrained(count: int, dimensions: int) -> Any:
     subquantizers = dimensions // 2 if dimensions % 2 == 0 else dimensions
     recipe = f"IVF{_cells(count)},PQ{subquantizers}x4fs,Refine(SQ8)"
-    return faiss.index_factory(dimensions, recipe, faiss.METRIC_INNER_PRODUCT)
+    return ann.untrained(dimensions, recipe)
 
 
 def _sample(pages: Pages, wanted: Any) -> Vectors:
@@ -299,27 +296,3 @@ def _sample(pages: Pages, wanted: Any) -> Vectors:
         found.append(vectors[wanted[low:high] - first])
         first += len(ids)
     return np.ascontiguousarray(np.concatenate(found), np.float32)
-
-
-class _ExactTopK:
-    """The exact best rows of some queries, gathered while pages go by."""
-
-    def __init__(self, queries: Vectors) -> None:
-        self.queries = queries
-        self.ids = np.full((len(queries), TOP), -1, np.int64)
-        self.scores = np.full((len(queries), TOP), -np.inf, np.float32)
-
-    def update(self, ids: Ids, vectors: Vectors) -> None:
-        if not len(self.queries):
-            return
-        scores = np.concatenate([self.scores, self.queries @ vectors.T], axis=1)
-        candidates = np.concatenate([self.ids, np.broadcast_to(ids, (len(self.queries), len(ids)))], axis=1)
-        best = np.argpartition(-scores, min(TOP, scores.shape[1]) - 1, axis=1)[:, :TOP]
-        self.scores = np.take_along_axis(scores, best, 1)
-        self.ids = np.take_along_axis(candidates, best, 1)
-
-
-def _recall(found: Ids, truth: Ids) -> float:
-    """The share of the true best rows that were found."""
-    hits = sum(len(np.intersect1d(a[a >= 0], b[b >= 0])) for a, b in zip(found, truth, strict=True))
-    return hits / max(int((truth >= 0).sum()), 1)

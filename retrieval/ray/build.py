@@ -13,6 +13,7 @@ from tagline.retrieval.index.base import Vectors
 from tagline.retrieval.ray import index_shard
 from tagline.retrieval.ray.index_shard import DONE_FILE, TRAINED, IndexShard, Location, ShardedIndex
 from tagline.tagging.catalog import files
+from tagline.tagging.ml import ann
 from tagline.tagging.ray import ClusterError, shards
 from tagline.tagging.ray.connection import connected
 from tagline.tagging.ray.shards import ShardStore
@@ -46,7 +47,6 @@ def build_sharded_index(
         raise ClusterError(str(error)) from error
     out.mkdir(parents=True, exist_ok=True)
     with connected(address):
-        import faiss
         import ray
 
         say(f"{rows} vectors of {source} in {len(groups)} pieces")
@@ -54,7 +54,7 @@ def build_sharded_index(
             trained = ray.get(ray.remote(_train).remote(url, groups, source, fingerprint, rows))
             for old in out.glob(f"*/{DONE_FILE}"):
                 old.unlink()
-            faiss.write_index(faiss.deserialize_index(trained), str(out / TRAINED))
+            ann.save(ann.from_bytes(trained), out / TRAINED)
             (out / "trained.txt").write_text(_training_id(fingerprint, source, rows))
         names = [f"shard-{number:05d}" for number in range(len(groups))]
         task = ray.remote(_build_shard)
@@ -63,7 +63,7 @@ def build_sharded_index(
             for name, group in zip(names, groups, strict=True)
         ]
         counts = ray.get(work)
-        dimensions = int(faiss.read_index(str(out / TRAINED)).d)
+        dimensions = int(ann.load(out / TRAINED).d)
         head = ShardedIndex(fingerprint, source, dimensions, sum(counts), 1, tuple(names), store.url)
         head = _tune_probes(out, head, say)
     head.write(out)
@@ -119,13 +119,11 @@ def load(url: str, parts: Sequence[str], source: str, fingerprint: str) -> tuple
                 locations.append(Location(row["hash"], row["start"], row["end"]))
     if len({len(row) for row in rows}) > 1:
         raise ClusterError(f"the vectors of {source!r} in {url} differ in length")
-    return index_shard.unit(np.stack(rows)) if rows else np.zeros((0, 0), np.float32), locations
+    return ann.unit(np.stack(rows)) if rows else np.zeros((0, 0), np.float32), locations
 
 
 def _train(url: str, groups: list[list[str]], source: str, fingerprint: str, rows: int) -> Any:
     """Cells and codes from parts drawn at random, as bytes."""
-    import faiss
-
     wanted = index_shard.ROWS_PER_CELL * index_shard.cell_count(rows)
     order = [part for group in groups for part in group]
     np.random.default_rng(0).shuffle(order)
@@ -137,13 +135,11 @@ def _train(url: str, groups: list[list[str]], source: str, fingerprint: str, row
             some.append(vectors)
     if not some:
         raise ClusterError(f"{url} holds no vectors of {source!r} that can be searched")
-    return faiss.serialize_index(index_shard.train(np.concatenate(some)[:wanted], rows))
+    return ann.to_bytes(index_shard.train(np.concatenate(some)[:wanted], rows))
 
 
 def _build_shard(url: str, parts: list[str], source: str, fingerprint: str, folder: str) -> int:
     """Make one piece, unless it is there, of the same parts; returns its rows."""
-    import faiss
-
     target = Path(folder)
     checksum = hashlib.sha256("\n".join([fingerprint, source, *parts]).encode()).hexdigest()
     done = target / DONE_FILE
@@ -152,7 +148,7 @@ def _build_shard(url: str, parts: list[str], source: str, fingerprint: str, fold
         if built == checksum:
             return int(count)
     vectors, locations = load(url, parts, source, fingerprint)
-    trained = faiss.read_index(str(target.parent / TRAINED))
+    trained = ann.load(target.parent / TRAINED)
     if not len(vectors):
         vectors = np.zeros((0, trained.d), np.float32)
     index_shard.write_shard(target, trained, vectors, locations)
@@ -184,21 +180,16 @@ def _tune_probes(out: Path, head: ShardedIndex, say: Callable[[str], None]) -> S
         return head
     rows = np.random.default_rng(0).permutation(count)[:EVAL_QUERIES]
     queries = np.asarray(shard.vectors[np.sort(rows)], np.float32)
-    exact = np.zeros((len(queries), 0), np.float32)
-    ids = np.zeros((len(queries), 0), np.int64)
+    truth = ann.ExactPages(queries, TOP)
     for start in range(0, count, 65_536):
         page = np.asarray(shard.vectors[start : start + 65_536], np.float32)
-        numbers = np.arange(start, start + len(page)) + shard.first
-        ids, exact = index_shard.merge_top_k(
-            [(ids, exact), (np.broadcast_to(numbers, (len(queries), len(page))), queries @ page.T)], TOP
-        )
+        truth.update(np.arange(start, start + len(page)) + shard.first, page)
+
+    def recall_at(probes: int) -> float:
+        shard.probes = probes
+        return ann.recall(shard.search(queries, TOP)[0], truth.numbers)
+
     most = max(1, int(shard.index.nlist))
-    while True:
-        found, _ = shard.search(queries, TOP)
-        right = sum(len(np.intersect1d(a[a >= 0], b[b >= 0])) for a, b in zip(found, ids, strict=True))
-        recall = right / max(int((ids >= 0).sum()), 1)
-        if recall >= TARGET_RECALL or shard.probes >= most:
-            break
-        shard.probes = min(2 * shard.probes, most)
-    say(f"recall at {TOP} is {recall:.3f} with {shard.probes} of {most} cells")
-    return replace(head, probes=shard.probes)
+    probes, recall = ann.tune_probes(recall_at, TARGET_RECALL, first=head.probes, most=most)
+    say(f"recall at {TOP} is {recall:.3f} with {probes} of {most} cells")
+    return replace(head, probes=probes)

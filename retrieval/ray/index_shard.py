@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from tagline.experts.storage import write_atomic
 from tagline.retrieval.index.base import BadIndex, Ids, Vectors
+from tagline.tagging.ml import ann
 from tagline.tagging.printable import safe
 
 FORMAT = 1
@@ -69,7 +69,7 @@ class ShardedIndex:
             ours, form = data.pop("tagline") == "sharded index", int(data.pop("format"))
             if ours and form > FORMAT:
                 raise BadIndex(f"{safe(folder)} was written by a newer tagline; update, or {again}")
-            head = cls(**{**data, "pieces": tuple(data["pieces"])})
+            head = cls(**{**data, "shards": tuple(data["shards"])})
         except FileNotFoundError:
             raise BadIndex(f"there is no index at {safe(folder)}; {again}") from None
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -85,27 +85,20 @@ class IndexShard:
     """One piece, ready to be asked."""
 
     def __init__(self, folder: Path, head: ShardedIndex) -> None:
-        import faiss
-
         self.folder, self.probes, self.dimensions = folder, head.probes, head.dimensions
-        self.index: Any = faiss.read_index(str(folder / "index.faiss"))
+        self.index: Any = ann.load(folder / "index.faiss")
         count = int(self.index.ntotal)
         self.first = int(folder.name.rpartition("-")[2]) * MAX_ROWS
         self.vectors: Any = np.memmap(folder / "vectors.f16", np.float16, "r", shape=(count, head.dimensions))
 
     def search(self, queries: Vectors, k: int) -> tuple[Ids, Vectors]:
         """The best rows: ids and scores, both [Q, k], best first; -1 and -inf where there are fewer."""
-        import faiss
-
-        kit: Any = faiss
-        _, near = self.index.search(
-            queries, k * RERANK_FACTOR, params=kit.SearchParametersIVF(nprobe=self.probes)
-        )
+        _, near = ann.search(self.index, queries, k * RERANK_FACTOR, probes=self.probes)
         scores = np.full(near.shape, -np.inf, np.float32)
         for row, (query, ids) in enumerate(zip(queries, near, strict=True)):
             there = ids >= 0
             scores[row, there] = self.vectors[ids[there] - self.first].astype(np.float32) @ query
-        return top_k(near, scores, k)
+        return _ids_first(ann.top_k(scores, near, k))
 
     def locations(self, ids: Ids) -> list[Location]:
         """Which stretch each of these rows is."""
@@ -117,20 +110,14 @@ class IndexShard:
         return [Location(*(row[name] for name in columns)) for row in rows]
 
 
-def top_k(ids: Ids, scores: Vectors, k: int) -> tuple[Ids, Vectors]:
-    """The k best of each row of [Q, N] candidates, equal scores (to a millionth) in the order of ids."""
-    order = np.lexsort((ids, -np.round(scores, 6)), axis=1)[:, :k]
-    ids, scores = np.take_along_axis(ids, order, 1), np.take_along_axis(scores, order, 1)
-    missing = ((0, 0), (0, k - order.shape[1]))
-    return (
-        np.pad(ids, missing, constant_values=-1),
-        np.pad(scores, missing, constant_values=-np.inf).astype(np.float32),
-    )
-
-
 def merge_top_k(results: Sequence[tuple[Ids, Vectors]], k: int) -> tuple[Ids, Vectors]:
     """The best rows of all pieces, from the best of each."""
-    return top_k(np.concatenate([p[0] for p in results], 1), np.concatenate([p[1] for p in results], 1), k)
+    ids, scores = (np.concatenate([found[place] for found in results], 1) for place in (0, 1))
+    return _ids_first(ann.top_k(scores, ids, k))
+
+
+def _ids_first(found: tuple[Vectors, Ids]) -> tuple[Ids, Vectors]:
+    return found[1], found[0]
 
 
 def cell_count(rows: int) -> int:
@@ -140,27 +127,18 @@ def cell_count(rows: int) -> int:
 
 def train(sample: Vectors, rows: int) -> Any:
     """Cells and codes for an index of `rows` rows, learnt from a sample, float32 [N, D]."""
-    import faiss
-
     dimensions = sample.shape[1]
     subquantizers = next(n for n in range(max(dimensions // 4, 1), 0, -1) if dimensions % n == 0)
-    bits = (
-        8
-        if len(sample) >= MIN_ROWS_PER_CELL * 256
-        else max(1, int(math.log2(max(len(sample) // MIN_ROWS_PER_CELL, 2))))
-    )
-    index: Any = faiss.index_factory(
-        dimensions,
-        f"IVF{min(cell_count(rows), max(1, len(sample) // MIN_ROWS_PER_CELL))},PQ{subquantizers}x{bits}",
-        faiss.METRIC_INNER_PRODUCT,
-    )
+    learnable = len(sample) // MIN_ROWS_PER_CELL  # cells that the sample is enough for
+    bits = 8 if learnable >= 256 else max(1, int(math.log2(max(learnable, 2))))
+    cells = min(cell_count(rows), max(1, learnable))
+    index = ann.untrained(dimensions, f"IVF{cells},PQ{subquantizers}x{bits}")
     index.train(sample)
     return index
 
 
 def write_shard(folder: Path, trained: Any, vectors: Vectors, locations: Sequence[Location]) -> None:
     """Make a piece from its rows: float32 [N, D], each of length 1, and where each is."""
-    import faiss
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -169,32 +147,10 @@ def write_shard(folder: Path, trained: Any, vectors: Vectors, locations: Sequenc
     first = int(folder.name.rpartition("-")[2]) * MAX_ROWS
     trained.reset()
     trained.add_with_ids(vectors, np.arange(first, first + len(vectors), dtype=np.int64))
-    faiss.write_index(trained, str(folder / "index.faiss"))
+    ann.save(trained, folder / "index.faiss")
     vectors.astype(np.float16).tofile(folder / "vectors.f16")
     table = pa.table({name: [getattr(s, f) for s in locations] for name, f in _COLUMNS})
     pq.write_table(table, folder / "rows.parquet", row_group_size=65_536)
 
 
 _COLUMNS = (("hash", "video"), ("start", "start"), ("end", "end"))
-
-
-def merge_on_disk(folder: Path, head: ShardedIndex) -> Path:
-    """All pieces' cells in one index whose lists stay on disk: for one machine that serves everything.
-
-    Returns the file that faiss.read_index opens; it finds `merged.ivfdata` beside it.
-    """
-    import faiss
-    from faiss.contrib.ondisk import merge_ondisk
-
-    whole: Any = faiss.read_index(str(folder / TRAINED))
-    files = [str(folder / name / "index.faiss") for name in head.shards]
-    merge_ondisk(whole, files, str(folder / "merged.ivfdata"))
-    out = folder / "merged.faiss"
-    faiss.write_index(whole, str(out))
-    return out
-
-
-def unit(vectors: npt.ArrayLike) -> Vectors:
-    """Each of length 1; float32 [N, D], in one block of memory."""
-    rows = np.ascontiguousarray(vectors, np.float32)
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from tagline.experts.asr import keywords
 from tagline.experts.asr.keywords import TextModel
 from tagline.experts.weights import check, registry
+from tagline.tagging.ml.ann import unit
 from tagline.tagging.ml.config import BadConfig
 
 Vectors = npt.NDArray[np.float32]
@@ -47,7 +48,7 @@ def embed_tags(
         values = np.asarray(model.encode([*tags, PAD_TEXT]), np.float32)
         if len(_embedded) > 1:  # the last tags and words: a table trains many taggers on the same
             del _embedded[next(iter(_embedded))]
-        _embedded[key] = values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12)
+        _embedded[key] = unit(values)
     return TagVectors(_embedded[key], model.identity)
 
 
