@@ -60,10 +60,6 @@ class ClipEncoder:
         self.device = device
         self.batch_size = devices.batch_size(device, accelerator=128, cpu=8)
 
-    @property
-    def dimensions(self) -> int:
-        return self.encode_texts(["a"]).shape[1]
-
     def encode_frames(self, frames: Pictures) -> Vectors:
         """uint8 [T, H, W, 3] to float32 [T, D]."""
         return self.encode_videos([frames])[0]

@@ -100,13 +100,6 @@ class PanelTiming:
 
     waiting: float = 0.0  # for the decoder
     experts: dict[str, float] = field(default_factory=dict)
-    started: float = field(default_factory=time.perf_counter)
-
-    @property
-    def overhead_share(self) -> float:
-        """The share of wall time in which no model was computing."""
-        wall = time.perf_counter() - self.started
-        return 1.0 - sum(self.experts.values()) / wall if wall > 0 else 0.0
 
 
 class Panel:

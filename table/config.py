@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import MISSING, dataclass, field, fields, replace
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
 from tagline.experts.tags import Modality
@@ -131,12 +131,6 @@ def preset(name: str) -> TableConfig:
     """A preset by its name."""
     found: TableConfig = configuring.load_preset("table", TableConfig, name)
     return found
-
-
-def without_tags(config: TableConfig, *modalities: str) -> TableConfig:
-    """The same model reading only these modalities; none at all by default."""
-    tags = replace(config.model.tags, modalities=modalities)
-    return replace(config, model=replace(config.model, tags=tags))
 
 
 assert all(f.default is not MISSING or f.default_factory is not MISSING for f in fields(ModelConfig))

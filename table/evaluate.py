@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,15 +10,14 @@ import numpy.typing as npt
 import torch
 import torch.distributed as dist
 
-from tagline.table.data import Row, Tokenizer, pad_frames, rows, used_length
-from tagline.table.frame_cache import FrameCache, FrameSource
+from tagline.table.data import Row, Tokenizer, pad_frames, used_length
+from tagline.table.frame_cache import FrameSource
 from tagline.table.model import Table
 from tagline.table.ranking import Evaluation, Product, evaluate
 from tagline.tagging.ml.distributed import world
 
 if TYPE_CHECKING:
-    from tagline.table.saving import PretrainedTable
-    from tagline.tagging.catalog.write import Catalog
+    pass
 
 Vectors = npt.NDArray[np.float32]
 
@@ -100,24 +98,6 @@ def evaluate_model(
         resamples=resamples,
         seed=seed,
     )
-
-
-def evaluate_library(
-    catalog: Catalog,
-    saved: PretrainedTable,
-    *,
-    split: str = "test",
-    protocol: str = "single",
-    cache: Path | None = None,
-) -> tuple[Evaluation, list[tuple[str, str]]]:
-    """A saved model on the captioned videos of a split, and the videos that could not be read, with why."""
-    settings = saved.model.settings
-    found = rows(catalog, settings.tags, split, protocol)
-    frames = FrameCache(settings.frames, saved.model.image_size, cache)
-    work = [(row.key, row.path) for row in found if row.path is not None]
-    bad = {key: (str(path), why) for key, path, why in frames.fill(work) if why is not None}
-    good = [row for row in found if row.key not in bad]
-    return evaluate_model(saved.model, good, frames, saved.tokenizer), list(bad.values())
 
 
 def _autocast(model: Table) -> Any:

@@ -25,9 +25,7 @@ class Tokenizer:
 
         self.vocabulary = Path(vocabulary or default_bpe())
         self.own = self.vocabulary.suffix == ".json"
-        self._encode, self.words, self._decode = (_own_tokenizer if self.own else _clip_tokenizer)(
-            self.vocabulary
-        )
+        self._encode, self.words = (_own_tokenizer if self.own else _clip_tokenizer)(self.vocabulary)
 
     @classmethod
     def beside(cls, weights: Path | None) -> Tokenizer:
@@ -51,12 +49,8 @@ class Tokenizer:
             return torch.zeros(0, length, dtype=torch.long)
         return self._encode(list(texts), length)
 
-    def pieces(self, ids: Sequence[int]) -> list[str]:
-        """The text of each id, for people: "dog", "jump", "ing"."""
-        return [self._decode(int(i)).strip() for i in ids]
 
-
-Made = tuple[Callable[[list[str], int], torch.Tensor], int, Callable[[int], str]]
+Made = tuple[Callable[[list[str], int], torch.Tensor], int]
 
 
 def _clip_tokenizer(vocabulary: Path) -> Made:
@@ -68,7 +62,7 @@ def _clip_tokenizer(vocabulary: Path) -> Made:
         found: torch.Tensor = clip(texts, context_length=length)
         return found
 
-    return encode, int(clip.sot_token_id), lambda word: str(clip.decode([word]))
+    return encode, int(clip.sot_token_id)
 
 
 def _own_tokenizer(vocabulary: Path) -> Made:
@@ -91,4 +85,4 @@ def _own_tokenizer(vocabulary: Path) -> Made:
             row[: len(ids)] = torch.tensor(ids)
         return rows
 
-    return encode, int(empty[0]), lambda word: str(tokens.decode([word], skip_special_tokens=False))
+    return encode, int(empty[0])

@@ -7,6 +7,7 @@ need another process: one that is killed, two that train together.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,11 +17,26 @@ from shaking import install, shaken
 
 from tagline.tagging.generator.config import TaggerConfig, TaggerRunConfig, TaggerTrainConfig
 from tagline.tagging.generator.train import TaggerTrainingResult, train
-from tagline.tagging.ml.data import Example, Examples
+from tagline.tagging.ml.data import Example, Examples, Frames
 
 SEEN = ("beach", "red car", "dog", "snow man", "guitar")
 NAMED = ("paris", "rome", "t-shirt")
 WIDTH = 12
+
+
+def from_lists(
+    titles: Sequence[str],
+    tags: Sequence[Sequence[str]],
+    frames: Sequence[Frames | None] | None = None,
+    names: Sequence[str] | None = None,
+) -> list[Example]:
+    """Examples from lists of equal length."""
+    names = names or [str(i) for i in range(len(titles))]
+    frames = frames if frames is not None else [None] * len(titles)
+    return [
+        Example(name, name, title, tuple(dict.fromkeys(own)), seen)
+        for name, title, own, seen in zip(names, titles, tags, frames, strict=True)
+    ]
 
 
 def world(videos: int = 48, seed: int = 0) -> list[Example]:

@@ -15,7 +15,7 @@ from tagline.tagging.generator.decoding import Beam, Drafter, Greedy, Speculativ
 from tagline.tagging.generator.encoder import TaggerBatch
 from tagline.tagging.generator.layers import IGNORE
 from tagline.tagging.generator.model import Tagger
-from tagline.tagging.generator.objective import NO_TAG, generation, match, prompt_tag_contrast
+from tagline.tagging.generator.objective import NO_TAG, generation, match_all, prompt_tag_contrast
 from tagline.tagging.ml.tokenizer import TagTokenizer
 
 TAGS = ["beach", "dog", "red car", "girl on beach", "sea", "rain", "snow man", "guitar"]
@@ -70,6 +70,11 @@ def trained(words: TagTokenizer) -> Tagger:
 
 
 # Matching
+
+
+def match(prompts: torch.Tensor, tags: torch.Tensor, pad: torch.Tensor) -> np.ndarray:
+    """Of one video."""
+    return match_all(prompts[None], tags[None], pad, [len(tags)])[0]
 
 
 @pytest.mark.parametrize(("prompts", "tags"), [(1, 1), (4, 2), (4, 4), (3, 5), (5, 1)])

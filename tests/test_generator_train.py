@@ -10,10 +10,9 @@ import pytest
 import torch
 from by_heart import assert_learns_by_heart
 from processes import pair, program, read_losses
-from tagger_world import config, examples, losses, run, world
+from tagger_world import config, examples, from_lists, losses, run, world
 
 from tagline.tagging.generator import saving
-from tagline.tagging.generator.data import from_lists
 from tagline.tagging.generator.decoding import Greedy
 from tagline.tagging.generator.predict import predict_all
 from tagline.tagging.generator.train import TaggerTrainingResult, train

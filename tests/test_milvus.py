@@ -71,7 +71,7 @@ def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def index(address: str, request: pytest.FixtureRequest) -> Iterator[MilvusIndex]:
     made = MilvusIndex(address, MODEL, D, name=f"t{abs(hash(request.node.name))}")
     yield made
-    made.drop()
+    made.client.drop_collection(made.collection)
     made.close()
 
 
@@ -144,7 +144,7 @@ def test_it_is_found_again_and_only_by_its_own_model(index: MilvusIndex, tmp_pat
     again.add(np.arange(3), unit(3, 0))
     other = MilvusIndex(index.address, "0" * 64, D, name=index.name)
     assert len(other) == 0  # another model's rows lie elsewhere
-    other.drop()
+    other.client.drop_collection(other.collection)
     with pytest.raises(BadIndex, match="numbers"):
         MilvusIndex(index.address, MODEL, D + 4, name=index.name)
     index.client = again.client
@@ -171,7 +171,7 @@ def test_a_library_is_searched_in_milvus_as_in_faiss(address: str, tmp_path: Pat
             catalog.forget(3)
             again = update_in_milvus(catalog, level, MODEL, address)
             assert (again.added, again.removed) == (0, told.rows - again.rows)
-            there.drop()
+            there.client.drop_collection(there.collection)
             update(catalog, level, MODEL)  # from now on in FAISS again
             assert not isinstance(open_index(catalog, level), MilvusIndex)
             catalog.put_video(f"{3:064x}")

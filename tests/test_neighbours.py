@@ -11,9 +11,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from shaking import shaken
+from tagger_world import from_lists
 
 from tagline.tagging.generator.config import TaggerConfig
-from tagline.tagging.generator.data import from_lists
 from tagline.tagging.generator.model import Tagger
 from tagline.tagging.generator.predict import predict
 from tagline.tagging.generator.saving import from_pretrained

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from by_heart import assert_learns_by_heart
-from tagger_world import config, examples, world
+from tagger_world import config, examples, from_lists, world
 
 import tagging
 from tagline.benchmarks.baselines import make_model, retriever_of
@@ -18,7 +18,6 @@ from tagline.benchmarks.baselines.classifier import asymmetric_loss
 from tagline.benchmarks.baselines.config import BaselineConfig, as_baseline, as_baseline_run
 from tagline.benchmarks.baselines.openbook import NearestVideos
 from tagline.tagging.generator.config import TaggerConfig
-from tagline.tagging.generator.data import from_lists
 from tagline.tagging.generator.model import Tagger
 from tagline.tagging.generator.predict import predict, predict_all
 from tagline.tagging.generator.saving import NotATagger, from_pretrained

@@ -109,7 +109,3 @@ def test_tag_gain_counts_relevant_new_tags_once() -> None:
     # Video 1 keeps dog, sea, waves: puppy is too like dog, zebra is not there. Of these sea is known but not
     # annotated and waves is novel. In video 2 the relevance does not exceed 0.3.
     assert gain == metrics.TagGain(known_tags=0.5, known_gain=0.25, novel_tags=0.5, novel_gain=0.25)
-
-
-def test_human_tag_gain_is_equation_11() -> None:
-    assert metrics.human_tag_gain([["a", "b"], ["c"], []], [["x"], [], ["y"]]) == pytest.approx(0.25)

@@ -185,7 +185,6 @@ def test_the_tokenizer_is_clips() -> None:
     assert ids[1].tolist() == [SOS, EOS, 0, 0, 0, 0, 0, 0]
     assert ids[2, -1] == EOS
     assert Tokenizer()([], 8).shape == (0, 8)
-    assert Tokenizer().pieces([1929]) == ["dog"]
 
 
 def test_words_are_masked_as_bert_masks_them() -> None:

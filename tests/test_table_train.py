@@ -15,7 +15,6 @@ from processes import pair, program, read_losses
 from table_world import TOPICS, config, data, losses, run, world
 
 from tagline.table import saving
-from tagline.table.config import without_tags
 from tagline.table.data import TrainingData
 from tagline.table.evaluate import embed_videos, evaluate_model
 from tagline.table.frame_cache import FramesInMemory
@@ -107,10 +106,11 @@ def test_it_learns_what_only_the_tags_say() -> None:
     frames = FramesInMemory({row.key: green if i % 2 else red for i, row in enumerate(rows)})
     rows = [replace(r, texts=(f"{TOPICS[i // 2]} {i % 2}",), tags=TOPICS[i // 2]) for i, r in enumerate(rows)]
     settings = config().model
+    untagged = replace(settings, tags=replace(settings.tags, modalities=()))
     tokenizer = Tokenizer()
     for tags in (True, False):
         torch.manual_seed(0)
-        table = Table(settings if tags else without_tags(config()).model)
+        table = Table(settings if tags else untagged)
         shown = [row if tags else replace(row, tags="") for row in rows]
         pixels = torch.from_numpy(np.stack([frames.read(row.key) for row in rows]))
         said = tokenizer([row.tags for row in shown], settings.tag_length)

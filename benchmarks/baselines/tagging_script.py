@@ -20,8 +20,6 @@ from tagline.experts.footage import Windows
 from tagline.experts.tags import Modality, Sighting, Tag, Word, to_spans
 from tagline.experts.vision.frames import end_with_video, frame_spans, top_classes
 
-BOXES = ("object", "person")
-
 
 @dataclass
 class ReadVideo:

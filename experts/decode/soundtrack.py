@@ -32,7 +32,7 @@ class Soundtrack:
         self.codec.thread_count = 1
         self.start: Fraction | None = None  # seconds by the file's clock, of the first sample
         self.length = 0  # samples
-        self.errors = self.heard = 0
+        self.errors = 0
         self.cut = False
         self._resampler: Any = None
         self._segment_start = Fraction(0)  # when the present piece began
@@ -52,7 +52,6 @@ class Soundtrack:
             self._finish()
 
     def _put(self, frame: Any, shift: Fraction) -> None:
-        self.heard += 1
         at = None if frame.pts is None else frame.pts * Fraction(self.stream.time_base) + shift
         due = self._segment_start + self._given
         if self._resampler is None or (at is not None and at - due > SOUND_GAP):

@@ -60,10 +60,6 @@ class WeightsEntry:
         return self.uses[0][0]
 
     @property
-    def role(self) -> str:
-        return self.uses[0][1]
-
-    @property
     def published(self) -> tuple[str, ...]:
         """The files to fetch: the pickle where there is one, else the files themselves."""
         return (self.url.rpartition("/")[2],) if self.url else self.files

@@ -201,11 +201,6 @@ class MilvusIndex:
         except (OSError, ValueError, KeyError, TypeError):
             return 0
 
-    def drop(self) -> None:
-        """Delete the collection with all its rows."""
-        with _as_sentence(self.address):
-            self.client.drop_collection(self.collection)
-
     def close(self) -> None:
         self.client.close()
 

@@ -6,14 +6,13 @@ keeps the order of who is believed: a person's rejection, renaming or addition o
 it overrules any expert's, `undo` never reaches into an import, and importing again replaces what the
 uploader said and nothing else.
 
-`tagline train tagger` learns from `upload_of`: the tags as they hold after the owner's verdicts, and
-the split that the data set gave the video. TABLE reads none of them: its modalities end before "human".
+`tagline train tagger` learns from these tags, as they hold after the owner's verdicts, and goes by the split
+that the data set gave the video. TABLE reads none of them: its modalities end before "human".
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 from tagline.experts.tags import HUMAN_SOURCE, Modality, Report, Tag
@@ -70,14 +69,6 @@ def upload_of(catalog: Catalog, video_id: int) -> Upload | None:
         title=facts.get("title"),
         category=facts.get("category"),
     )
-
-
-def uploads(catalog: Catalog, split: str | None = None) -> Iterator[tuple[int, Upload]]:
-    """(video id, what came with it), over the library; of one split, if it is given."""
-    for video in catalog.videos():
-        found = upload_of(catalog, video.id)
-        if found is not None and (split is None or found.split == split):
-            yield video.id, found
 
 
 def has_labels(catalog: CatalogReader) -> bool:

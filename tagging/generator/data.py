@@ -1,4 +1,4 @@
-"""What a tagger learns from: examples out of a catalog or plain lists, their splits, and batches."""
+"""What a tagger learns from: examples out of a catalog, their splits, and batches."""
 
 from __future__ import annotations
 
@@ -26,21 +26,6 @@ FRAMES_PER_VIDEO, FRAME_SIDE = (
 )  # frames a video, at one a second, and their shorter side, as the expert reads them
 
 Said = list[tuple[str, float]]  # tags with how sure the model is, 0..1, not yet calibrated
-
-
-def from_lists(
-    titles: Sequence[str],
-    tags: Sequence[Sequence[str]],
-    frames: Sequence[Frames | None] | None = None,
-    names: Sequence[str] | None = None,
-) -> list[Example]:
-    """Examples from lists of equal length."""
-    names = names or [str(i) for i in range(len(titles))]
-    frames = frames if frames is not None else [None] * len(titles)
-    return [
-        Example(name, name, title, tuple(dict.fromkeys(own)), seen)
-        for name, title, own, seen in zip(names, titles, tags, frames, strict=True)
-    ]
 
 
 def from_catalog(

@@ -17,20 +17,12 @@ Aligned = npt.NDArray[np.int64]
 
 
 @torch.no_grad()
-def match(prompts: Tensor, tags: Tensor, pad: Tensor) -> Aligned:
+def match_all(prompts: Tensor, tags: Tensor, pad: Tensor, counts: list[int]) -> Aligned:
     """Align every prompt with one tag or with [PAD], so that the summed cosine similarity is greatest.
 
-    prompts: [N, D]; tags: [L, D]; pad: [D], the embedding of [PAD]. Returns for each prompt the number of
-    its tag, or NO_TAG. Exactly min(N, L) prompts get a tag, each another one.
-    """
-    return match_all(prompts[None], tags[None], pad, [len(tags)])[0]
-
-
-@torch.no_grad()
-def match_all(prompts: Tensor, tags: Tensor, pad: Tensor, counts: list[int]) -> Aligned:
-    """`match` for a batch: prompts [B, N, D]; tags [B, L, D], of which row b has the first counts[b].
-
-    Returns int64 [B, N]. The similarities leave the device once.
+    prompts: [B, N, D]; tags: [B, L, D], of which row b has the first counts[b]; pad: [D], the embedding of
+    [PAD]. Returns int64 [B, N], for each prompt the number of its tag, or NO_TAG. In each row exactly
+    min(N, counts[b]) prompts get a tag, each another one. The similarities leave the device once.
     """
     rows, count = prompts.shape[:2]
     aligned = np.full((rows, count), NO_TAG, np.int64)

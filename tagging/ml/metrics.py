@@ -149,13 +149,6 @@ def _different(
     return kept
 
 
-def human_tag_gain(truth: Sequence[Tags], confirmed: Sequence[Tags]) -> float:
-    """Equation 11 of OP-TSG: novel tags that people confirmed, as a share of the annotated ones."""
-    _same_length(truth, confirmed)
-    shares = [len(set(new)) / len(set(true)) for true, new in zip(truth, confirmed, strict=True) if true]
-    return _mean(shares)
-
-
 def _ratio(part: float, whole: float) -> float:
     return part / whole if whole else 0.0
 

@@ -76,11 +76,6 @@ class TwoHopGraph:
         self.videos = [np.asarray(own, np.int64) for own in videos]
         self.count = count
 
-    def around(self, tag: int) -> Numbers:
-        """Every tag that some video has together with this one, itself included."""
-        own = [self.tags[video] for video in self.videos[tag].tolist()]
-        return np.unique(np.concatenate(own)) if own else np.zeros(0, np.int64)
-
     def hard(self, video: int, most: int, rng: np.random.Generator) -> Numbers:
         """At most `most` tags two hops from this video's tags, none of them its own.
 

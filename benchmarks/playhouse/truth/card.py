@@ -23,9 +23,6 @@ from tagline.benchmarks.playhouse.world.scenario import SCREEN_TEXTS, scenario
 from tagline.benchmarks.playhouse.world.sentences import TOPICS
 
 ZIPF_RANKS = (10, 1000)  # where the slope is fitted: past the plateau of the head, before single uses
-# The papers print no slope, but how many of the tags that train and test share make up 90 % of all uses:
-# 705 of 2,795 (CREATE-210k) and 1,627 of 5,669 (Pexel). A Zipf law does that with these exponents.
-PAPERS_SLOPES = {"CREATE-210k": -1.13, "Pexel": -1.08}
 
 
 def world() -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
@@ -14,7 +13,7 @@ from tagline.benchmarks.playhouse.truth import captions as language
 from tagline.benchmarks.playhouse.truth import user_tags as folksonomy
 from tagline.benchmarks.playhouse.truth.captions import WrittenCaption
 from tagline.benchmarks.playhouse.truth.events import Event, events
-from tagline.benchmarks.playhouse.world.scenario import Scenario, scenario
+from tagline.benchmarks.playhouse.world.scenario import scenario
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +76,6 @@ def from_json(row: dict[str, Any]) -> Truth:
             "user_tags": tuple(row["user_tags"]),
         }
     )
-
-
-def frame_labels(seed: int, times: Iterable[float], visible: float = 0.3) -> list[list[Box]]:
-    """For each time the boxes of what is visible enough to be asked for."""
-    world: Scenario = scenario(seed)
-    return [[box for box in renderer.boxes(world, time) if box.visible >= visible] for time in times]
 
 
 MOMENTS_PER_SECOND = 2  # moments a second

@@ -271,9 +271,3 @@ def _topic(bag: Weighted, event: Event, world: Scenario, rng: Random) -> None:
         _add_tag(bag, form.format(event.text), 0.22)
     scene = rng.choice(synonyms.SCENES[world.shot_at(event.start).scene])
     _add_tag(bag, f"{event.text} at {scene}", 0.2)
-
-
-def tagged_wrongly(seed: int, tags: list[str]) -> list[str]:
-    """Of the given tags those that nothing in the video supports: wrong or misspelt ones."""
-    true = candidates(seed)
-    return [tag for tag in tags if tag not in true]
