@@ -11,11 +11,10 @@ import json
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path, PurePath
 
 from tagline.benchmarks.datasets.dataset import Dataset, Item, some_names
-from tagline.tagging.catalog.records import Caption, Place
+from tagline.tagging.catalog.records import Caption, Place, now
 from tagline.tagging.catalog.uploads import Upload, put_upload
 from tagline.tagging.catalog.write import Catalog
 from tagline.tagging.pipeline.walk import Walk, content_hash
@@ -193,7 +192,7 @@ def _store_summary(catalog: Catalog, dataset: Dataset, outcome: DatasetImport) -
         "videos": outcome.videos,
         "found": outcome.found,
         "missing": len(outcome.missing),
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "at": now(),
     }
     catalog.set_meta(f"prepared {dataset.name}", json.dumps(summary, ensure_ascii=False))
 

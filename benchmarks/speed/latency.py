@@ -25,6 +25,7 @@ import numpy as np
 
 from tagline.experts.footage import Facts
 from tagline.experts.tags import Embedding, Modality, Report, Tag, Word
+from tagline.tagging.ml.ann import unit
 
 if TYPE_CHECKING:
     from tagline.retrieval.embed.embedders import VideoEmbedder
@@ -130,8 +131,8 @@ def _some(catalog: Catalog, model: VideoEmbedder, numbers: range, folder: Path) 
             noise = np.random.default_rng([1, story.number]).standard_normal(vectors.shape)
             near = vectors + 0.4 * noise / np.sqrt(vectors.shape[1])
             step = story.seconds / SPANS
-            spans = [Embedding(i * step, (i + 1) * step, _unit(one)) for i, one in enumerate(near)]
-            whole = Embedding(0.0, story.seconds, _unit(near.mean(axis=0)))
+            spans = [Embedding(i * step, (i + 1) * step, unit(one)) for i, one in enumerate(near)]
+            whole = Embedding(0.0, story.seconds, unit(near.mean(axis=0)))
             embeddings.put_embeddings(catalog, video, model.choice.fingerprint, "", whole, spans)
 
 
@@ -243,10 +244,6 @@ def _warm(folder: Path, queries: list[str]) -> tuple[float, list[float], list[fl
             walls.append(time.perf_counter() - begun)
             busy.append(time.process_time() - before)
     return warming, walls[10:], busy[10:], answered / max(len(queries), 1)
-
-
-def _unit(vector: Any) -> Any:
-    return (vector / np.linalg.norm(vector)).astype(np.float32)
 
 
 def measure_startup(options: dict[str, str]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
-from tagline.experts.footage import PerSecond, PerShot, Sampling, Sound, Uniform, Windows
+from tagline.experts.footage import PerSecond, PerShot, Sampling, Sound, Uniform, Windows, evenly
 
 Ticks = npt.NDArray[np.int64]
 
@@ -64,12 +64,12 @@ def ticks_of(sampling: Sampling, timeline: Timeline, shots: Sequence[int] = ()) 
     shots: the tick at which each shot begins, for `PerShot`.
     """
     if isinstance(sampling, Uniform):
-        return _uniform(sampling.count, timeline.first, timeline.length)
+        return evenly(sampling.count, timeline.length, timeline.first)
     if isinstance(sampling, PerSecond):
         rate = Fraction(sampling.rate).limit_denominator(1_000_000)
         count = -(-timeline.length * timeline.base * rate // 1)  # rounded up
         if count > sampling.most:
-            return _uniform(sampling.most, timeline.first, timeline.length)
+            return evenly(sampling.most, timeline.length, timeline.first)
         return [timeline.first + int(i / rate / timeline.base) for i in range(max(1, int(count)))]
     if isinstance(sampling, Windows):
         return _windows(sampling, timeline)
@@ -79,16 +79,12 @@ def ticks_of(sampling: Sampling, timeline: Timeline, shots: Sequence[int] = ()) 
     return []
 
 
-def _uniform(count: int, first: int, length: int) -> list[int]:
-    return [first + (2 * i + 1) * length // (2 * count) for i in range(count)]
-
-
 def _windows(sampling: Windows, timeline: Timeline) -> list[int]:
     step = Fraction(sampling.step).limit_denominator(1_000_000) / timeline.base
     span = (sampling.length - 1) * step
     latest = max(Fraction(timeline.first), int(timeline.pts[-1]) - span)
     ticks: list[int] = []
-    for centre in _uniform(sampling.count, timeline.first, timeline.length):
+    for centre in evenly(sampling.count, timeline.length, timeline.first):
         begin = min(max(centre - span / 2, Fraction(timeline.first)), latest)
         ticks += [int(begin + i * step) for i in range(sampling.length)]
     return ticks
@@ -99,10 +95,10 @@ def _per_shot(sampling: PerShot, timeline: Timeline, shots: Sequence[int]) -> li
     ends = [*begins[1:], timeline.end]
     most = max(1, sampling.most // sampling.count)
     if len(begins) > most:  # as many shots as there is room for, evenly spread
-        chosen = [(2 * i + 1) * len(begins) // (2 * most) for i in range(most)]
+        chosen = evenly(most, len(begins))
         begins, ends = [begins[i] for i in chosen], [ends[i] for i in chosen]
     count = min(sampling.count, sampling.most)
-    return [tick for a, b in zip(begins, ends, strict=True) for tick in _uniform(count, a, b - a)]
+    return [tick for a, b in zip(begins, ends, strict=True) for tick in evenly(count, b - a, a)]
 
 
 def shot_ticks(timeline: Timeline) -> list[int]:

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from tagline.experts.footage import Footage, Pictures, Sampling
+from tagline.experts.footage import Footage, Pictures, Sampling, evenly
 from tagline.experts.tags import Embedding, Tag
 from tagline.retrieval.embed import spans
 from tagline.retrieval.embed.text_tower import Floats, NotPortable, TextTowerWeights, bpe_tokenizer
+from tagline.tagging.ml.ann import unit
 from tagline.tagging.ml.config import digest
 
 if TYPE_CHECKING:
@@ -114,9 +115,9 @@ class ClipEmbedder:
             raise ValueError("no frame could be read")
         seen = self.towers.encode_frames(view.frames)
         cuts = spans.spans(view.frames, view.times, footage.facts.duration)
-        whole = Embedding(0.0, cuts[-1].end, _unit(seen.mean(axis=0)))
+        whole = Embedding(0.0, cuts[-1].end, unit(seen.mean(axis=0)))
         return VideoVectors(
-            whole, [Embedding(s.start, s.end, _unit(seen[s.first : s.last].mean(axis=0))) for s in cuts]
+            whole, [Embedding(s.start, s.end, unit(seen[s.first : s.last].mean(axis=0))) for s in cuts]
         )
 
     def texts(self, texts: Sequence[str]) -> Floats:
@@ -165,7 +166,9 @@ class TableEmbedder:
         cuts = spans.spans(dense.frames, dense.times, footage.facts.duration)
         seen = self._encode_frames(np.concatenate([whole.frames, dense.frames]))
         first, rest = seen[: len(whole.times)], seen[len(whole.times) :]
-        groups = [first, *(rest[_spread(s.first, s.last, self.settings.frames)] for s in cuts)]
+        sizes = [s.last - s.first for s in cuts]
+        most = self.settings.frames
+        groups = [first, *(rest[evenly(min(most, n), n, s.first)] for s, n in zip(cuts, sizes, strict=True))]
         inside = [tags, *([t for t in tags if t.start < s.end and t.end >= s.start] for s in cuts)]
         vectors = self._fuse(groups, inside)
         return VideoVectors(
@@ -261,14 +264,3 @@ def _clip_bpe(vocabulary: Path) -> bytes:
     with gzip.open(vocabulary, "rt", encoding="utf-8") as file:
         lines = file.read().split("\n")
     return bpe_tokenizer(lines[1 : 49152 - 256 - 2 + 1])
-
-
-def _spread(first: int, last: int, most: int) -> list[int]:
-    """At most so many of the frames first … last - 1, evenly spread."""
-    count = min(most, last - first)
-    return [first + (2 * i + 1) * (last - first) // (2 * count) for i in range(count)]
-
-
-def _unit(vector: Floats) -> Floats:
-    found: Floats = (vector / np.linalg.norm(vector)).astype(np.float32)
-    return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -137,6 +138,11 @@ class TextHit(NamedTuple):
     video_id: int
     score: float
     snippet: str
+
+
+def now() -> str:
+    """When a row was written: UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def checked(report: Report, modality: Modality) -> Report:

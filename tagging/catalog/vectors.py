@@ -7,13 +7,12 @@ a library is embedded anew.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tagline.experts.tags import Embedding
-from tagline.tagging.catalog.records import Vectors
+from tagline.tagging.catalog.records import Vectors, now
 
 if TYPE_CHECKING:
     from tagline.tagging.catalog.read import CatalogReader
@@ -53,7 +52,7 @@ def put_embeddings(
         )
         catalog.connection.execute(
             "INSERT INTO embedded VALUES (?, ?, ?, ?, ?)",
-            (video_id, fingerprint, upstream, revision, datetime.now(UTC).isoformat(timespec="seconds")),
+            (video_id, fingerprint, upstream, revision, now()),
         )
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 from tagline.experts.footage import Facts
@@ -26,6 +25,7 @@ from tagline.tagging.catalog.records import (
     checked,
     coverage_to_json,
     facts_to_row,
+    now,
 )
 from tagline.tagging.catalog.verdicts import LIBRARY_WIDE, VerdictRow, VerdictWriter
 from tagline.tagging.vocabulary import clean, normal
@@ -181,7 +181,7 @@ class Catalog(SearchableCatalog):
                     coverage_to_json(look.coverage),
                     canonical_json(report.notes),
                     canonical_json(report.facts),
-                    _now(),
+                    now(),
                 ),
             )
             self._put_findings(video_id, look.expert, report)
@@ -273,7 +273,7 @@ class Catalog(SearchableCatalog):
                     expert,
                     fingerprint,
                     clean(reason, 1_000),
-                    _now(),
+                    now(),
                 ),
             )
 
@@ -313,7 +313,7 @@ class Catalog(SearchableCatalog):
                 self.connection.execute(
                     "INSERT INTO verdict(act, kind, video_id, modality, text, target, start, end, at)"
                     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    (act, kind, video_id, modality, text, target, start, end, _now()),
+                    (act, kind, video_id, modality, text, target, start, end, now()),
                 )
             written = self.act(act)
             self._after_verdicts(written)
@@ -348,7 +348,3 @@ def _same_footage(one: Facts | None, other: Facts | None) -> bool:
 
 def _box(box: tuple[float, float, float, float] | None) -> tuple[float | None, ...]:
     return (None,) * 4 if box is None else tuple(float(number) for number in box)
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import torch
 
+from tagline.experts.footage import evenly
 from tagline.tagging.generator.config import TaggerConfig, TaggerRunConfig
 from tagline.tagging.generator.encoder import TaggerBatch
 from tagline.tagging.ml.config import BadConfig
@@ -206,7 +207,7 @@ class TaggerCollator:
             )
         most = self.config.frames
         if len(found) > most:
-            found = found[[(2 * i + 1) * len(found) // (2 * most) for i in range(most)]]
+            found = found[evenly(most, len(found))]
         return np.ascontiguousarray(found)
 
 

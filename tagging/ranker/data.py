@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from tagline.experts.footage import evenly
 from tagline.tagging.ml.data import Example
 from tagline.tagging.ml.tokenizer import TagTokenizer
 from tagline.tagging.neighbours.views import video_text
@@ -43,7 +44,7 @@ def pad_vectors(
         if part is None or not len(part) or part.shape[1] != width:
             chosen.append(np.zeros((0, width), np.float32))
         elif len(part) > most:
-            chosen.append(part[[(2 * i + 1) * len(part) // (2 * most) for i in range(most)]])
+            chosen.append(part[evenly(most, len(part))])
         else:
             chosen.append(part)
     longest = max(map(len, chosen), default=0)
