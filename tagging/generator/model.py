@@ -73,10 +73,10 @@ class TaggingModel(nn.Module, ABC):
     def collator(self, retriever: Retriever | None = None) -> TaggerCollator:
         """What makes this model's batches. One that is told tags of similar videos needs who tells it."""
         if not self.needs_retriever:
-            return TaggerCollator(self.settings, self.words, self.tags)
+            return TaggerCollator(self.settings, self.tokenizer, self.tags)
         if retriever is None:
             raise ValueError("this tagger is told tags of similar videos; give it their memory")
-        return RetrievalCollator(self.settings, self.words, self.tags, retriever)
+        return RetrievalCollator(self.settings, self.tokenizer, self.tags, retriever)
 
     def init_words(self, first: Tensor, projection: Tensor) -> None:
         """Begin beyond the title encoder with words [words, width], projected from meanings [D, width]."""
