@@ -16,6 +16,7 @@ from tagline.retrieval.index.base import Index, unpack
 from tagline.retrieval.index.update import open_index
 from tagline.tagging.catalog import vectors
 from tagline.tagging.catalog.schema import CatalogError
+from tagline.tagging.ml.splits import split_of
 from tagline.tagging.printable import safe
 
 if TYPE_CHECKING:
@@ -115,7 +116,9 @@ def fitting_texts(catalog: Catalog, encoder: Encoder, video: Video, count: int =
     queries = probe_queries.caption_queries(catalog, MAX_TEXTS) or probe_queries.tag_queries(
         catalog, MAX_TEXTS
     )
-    own = [caption.text for caption in catalog.captions(video.id) if caption.split != "test" and caption.text]
+    own = [caption.text for caption in catalog.captions(video.id) if caption.text]
+    if split_of(catalog, video.id) == "test":
+        own = []
     about = {query.text: query.video == video.id for query in queries} | dict.fromkeys(own, True)
     if not about:
         return []

@@ -62,7 +62,7 @@ def table(
     """Train TABLE: video and text towers with tags as anchors between them.
 
     The videos need captions (`tagline bench prepare plain`) and should be tagged (`tagline tag`). A tenth
-    of them is kept back to choose the best checkpoint; captions of the split "test" are never looked at.
+    of them is kept back to choose the best checkpoint; videos of the split "test" are never looked at.
     The same command again goes on where a run was interrupted. Several GPUs: start it with torchrun.
 
     \b

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from tagline.table.config import ModelConfig, TagChoice
 from tagline.table.frame_cache import Frames, FrameSource
 from tagline.table.objective import mask_words
 from tagline.table.tokenizer import Tokenizer
+from tagline.tagging.ml.splits import hold_out, split_of, stable_hash
 
 if TYPE_CHECKING:
     from tagline.tagging.catalog.records import Caption, Video
@@ -65,15 +65,21 @@ def tag_text(tags: Iterable[Tag], choice: TagChoice) -> str:
 
 
 def rows(catalog: Catalog, choice: TagChoice, split: str, protocol: str = "single") -> list[Row]:
-    """The videos of a split that have captions. A caption without a split belongs to "train".
+    """The videos of a split that have captions of it.
+
+    A video is of one split as a whole, "train" where nothing is said; its captions of another split are in
+    none. A caption without a split is learned from with its video, and tested on where it has no other.
 
     protocol: "single", each caption is a text; "paragraph", all captions of a video, in the order of
     their times, are one text (DiDeMo).
     """
     found = []
     for video in catalog.videos():
-        captions = [c for c in catalog.captions(video.id) if (c.split or "train") == split and c.text]
-        if captions and video.paths:
+        every = catalog.captions(video.id)
+        named = any(c.split == split for c in every)
+        wanted = (split,) if named and split != "train" else (split, "")
+        captions = [c for c in every if c.split in wanted and c.text]
+        if captions and video.paths and (split_of(catalog, video.id) or "train") == split:
             tags = tag_text(catalog.tags(video.id), choice)
             path = Path(video.paths[0])
             found.append(Row(str(path), frame_key(video, path), texts_of(captions, protocol), tags, path))
@@ -104,30 +110,14 @@ def split_validation(
 ) -> tuple[list[Row], list[Row]]:
     """Split training videos into (train, validation).
 
-    A hash of each video's key decides, so that a video stays on its side when others come or go. Of a
-    validation video one text asks, chosen the same way: as in a test with one text to a video.
+    Of a validation video one text asks, chosen by its key as well: as in a test with one text to a video.
     """
-    order = sorted(range(len(whole)), key=lambda i: _hash(whole[i].key, seed))
-    count = min(most, max(1, round(share * len(whole)))) if len(whole) > 1 else 0
-    chosen = set(order[:count])
-    training = [row for i, row in enumerate(whole) if i not in chosen]
-    return training, [one_text(whole[i], seed) for i in sorted(chosen)]
-
-
-def subset(whole: Sequence[Row], most: int | None) -> list[Row]:
-    """So many rows at most, the same ones every time: a hash of each video's key decides."""
-    if most is None or len(whole) <= most:
-        return list(whole)
-    chosen = set(sorted(range(len(whole)), key=lambda i: _hash(whole[i].key, 0))[:most])
-    return [row for i, row in enumerate(whole) if i in chosen]
+    training, held = hold_out(whole, share, most, seed)
+    return training, [one_text(row, seed) for row in held]
 
 
 def one_text(row: Row, seed: int = 0) -> Row:
-    return replace(row, texts=(row.texts[_hash(row.key, seed + 1) % len(row.texts)],))
-
-
-def _hash(key: str, seed: int) -> int:
-    return int.from_bytes(hashlib.sha256(f"{seed}:{key}".encode("utf-8", "replace")).digest()[:8], "big")
+    return replace(row, texts=(row.texts[stable_hash(row.key, seed + 1) % len(row.texts)],))
 
 
 # -- which captions go together ----------------------------------------------------------------------

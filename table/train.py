@@ -27,6 +27,7 @@ from tagline.table.tokenizer import Tokenizer
 from tagline.tagging.ml import trainer as training
 from tagline.tagging.ml.config import BadConfig, as_dict, digest, from_dict
 from tagline.tagging.ml.distributed import world
+from tagline.tagging.ml.splits import subset
 from tagline.tagging.ml.trainer import (
     MODEL,
     TENSORBOARD,
@@ -200,7 +201,7 @@ def load_training_data(
     """
     model, train = config.model, config.train
     own = batches.rows(catalog, model.tags, "val", train.protocol)
-    whole = batches.subset(batches.rows(catalog, model.tags, "train", train.protocol), most)
+    whole = subset(batches.rows(catalog, model.tags, "train", train.protocol), most)
     if not whole:
         raise BadConfig(
             f"{catalog.name} has no captions to learn from; "

@@ -10,14 +10,14 @@ import pytest
 import torch
 from by_heart import assert_learns_by_heart
 from processes import pair, program, read_losses
-from tagger_world import config, examples, from_lists, losses, run, world
+from tagger_world import config, examples, losses, run, world
 
 from tagline.tagging.generator import saving
 from tagline.tagging.generator.decoding import Greedy
 from tagline.tagging.generator.predict import predict_all
 from tagline.tagging.generator.train import TaggerTrainingResult, train
 from tagline.tagging.ml.config import BadConfig
-from tagline.tagging.ml.data import ExampleBatchSampler, Examples, hold_out
+from tagline.tagging.ml.data import ExampleBatchSampler, Examples
 from tagline.tagging.ml.trainer import COMPLETE, NonFinite
 from tagline.tagging.neighbours import retriever
 
@@ -150,12 +150,3 @@ def test_batches_follow_from_seed_and_epoch_and_ranks_share_them() -> None:
         rank.set_epoch(2)
     together = [a + b for a, b in zip(*map(list, ranks), strict=True)]
     assert together == alone
-
-
-def test_carving_keeps_videos_on_their_side() -> None:
-    rows = from_lists(["t"] * 50, [["a"]] * 50)
-    before = {one.key for one in hold_out(rows, 0.2, 100).validation}
-    after = hold_out(rows[:45], 9 / 45 * 10 / 10, 100)
-    assert len(before) == 10
-    assert len({one.key for one in after.validation} & before) >= 7
-    assert not {one.key for one in after.validation} & {one.key for one in after.train}

@@ -60,8 +60,9 @@ def _store_figures(folder: Path, found: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _retrieval(catalog: Catalog, config: Any, plan: StudyPlan, home: Path, say: Say) -> dict[str, Any]:
-    from tagline.table.data import rows, subset
+    from tagline.table.data import rows
     from tagline.table.train import load_training_data
+    from tagline.tagging.ml.splits import subset
 
     data = load_training_data(catalog, config, most=plan.train, say=say)
     tested = subset(rows(catalog, config.model.tags, "test", config.train.protocol), plan.test)

@@ -6,15 +6,15 @@ library has never heard of, taken from the lists of labels that experts know: pl
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from importlib import resources
-from itertools import pairwise
+from itertools import islice, pairwise
 
 from tagline.experts.tags import Modality, Tag
 from tagline.retrieval.query.lexical import document_frequency, query_words
 from tagline.tagging.catalog.write import Catalog
+from tagline.tagging.ml.splits import split_of, stable_hash
 from tagline.tagging.vocabulary import clean, normal
 
 MAX_QUERIES = 400  # queries of each kind
@@ -36,14 +36,14 @@ class ProbeQuery:
 
 
 def caption_queries(catalog: Catalog, most: int = MAX_QUERIES) -> list[ProbeQuery]:
-    """What people wrote about the library's videos, test captions left out; the same ones each time."""
+    """What people wrote about the library's videos, those of the test left out; the same ones each time."""
     here = {video.id for video in catalog.videos() if video.paths}
     found = [
         ProbeQuery(caption.text, video_id)
         for video_id, caption in catalog.all_captions()
         if video_id in here and caption.split != "test" and caption.text
     ]
-    return _sample_by_hash(found, most)
+    return _sample_by_hash(found, most, lambda query: split_of(catalog, query.video or 0) != "test")
 
 
 def tag_queries(catalog: Catalog, most: int = MAX_QUERIES) -> list[ProbeQuery]:
@@ -86,7 +86,7 @@ def unanswerable_queries(
         words = query_words(label)
         if not words or not all(unknown[word] for word in words):
             continue
-        form = (*forms, *TALK_FORMS)[_hash(label) % (len(forms) + len(TALK_FORMS))]
+        form = (*forms, *TALK_FORMS)[stable_hash(label) % (len(forms) + len(TALK_FORMS))]
         text = form.replace("{person}", persons[number % len(persons)])
         text = text.replace("{scene}", scenes[number % len(scenes)]).replace(
             "{thing}", things[number % len(things)]
@@ -120,11 +120,10 @@ def _texts(tags: Iterable[Tag], *modalities: Modality) -> list[str]:
     return sorted(best, key=lambda text: (-best[text], text))
 
 
-def _sample_by_hash(queries: list[ProbeQuery], most: int) -> list[ProbeQuery]:
-    """At most so many, chosen by a hash of their texts: the same whatever else comes or goes."""
+def _sample_by_hash(
+    queries: list[ProbeQuery], most: int, wanted: Callable[[ProbeQuery], bool] = lambda _: True
+) -> list[ProbeQuery]:
+    """At most so many that are wanted, by a hash of their texts: the same whatever else comes or goes."""
     chosen = {query.text: query for query in queries}
-    return sorted(chosen.values(), key=lambda query: _hash(query.text))[:most]
-
-
-def _hash(text: str) -> int:
-    return int.from_bytes(hashlib.sha256(text.encode("utf-8", "replace")).digest()[:8], "big")
+    ordered = sorted(chosen.values(), key=lambda query: stable_hash(query.text))
+    return list(islice(filter(wanted, ordered), most))

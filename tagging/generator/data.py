@@ -13,7 +13,8 @@ from tagline.experts.footage import evenly
 from tagline.tagging.generator.config import TaggerConfig, TaggerRunConfig
 from tagline.tagging.generator.encoder import TaggerBatch
 from tagline.tagging.ml.config import BadConfig
-from tagline.tagging.ml.data import Example, Examples, Frames, hold_out, read_frames, split_of, stable_hash
+from tagline.tagging.ml.data import Example, Examples, Frames, read_frames
+from tagline.tagging.ml.splits import hold_out, split_of, subset
 from tagline.tagging.ml.tokenizer import TagTokenizer
 
 if TYPE_CHECKING:
@@ -51,9 +52,8 @@ def from_catalog(
         sides[split].append(one)
     if sides["val"]:
         return Examples(sides["train"], sides["val"], left_out, made_by)
-    carved = hold_out(sides["train"], train.validation, train.validation_most, train.seed)
-    carved.left_out, carved.frames_by = left_out, made_by
-    return carved
+    share, count = train.validation, train.validation_most
+    return Examples(*hold_out(sides["train"], share, count, train.seed), left_out, made_by)
 
 
 def examples_of_test(
@@ -71,16 +71,13 @@ def _tagged_videos(
     """The tagged videos of some splits, without their frames: (example, split) by video id."""
     chosen: dict[int, tuple[Example, str]] = {}
     for video in catalog.videos():
-        split = split_of(catalog, video.id)
+        split = split_of(catalog, video.id) or "train"
         said = dict.fromkeys(t.text for t in catalog.tags(video.id) if t.modality in config.train.modalities)
         if split not in splits or not said:
             continue
         name = video.paths[0] if video.paths else video.hash
         chosen[video.id] = (Example(name, video.hash, video.title or "", tuple(said)), split)
-    if most is None or len(chosen) <= most:
-        return chosen
-    kept = set(sorted(chosen, key=lambda video_id: stable_hash(chosen[video_id][0].key, 0))[:most])
-    return {video_id: one for video_id, one in chosen.items() if video_id in kept}
+    return dict(subset(list(chosen.items()), most, key=lambda item: item[1][0].key))
 
 
 def _with_frames(

@@ -1,24 +1,21 @@
-"""Examples for models that learn tags: read from a catalog, split, and drawn in batches."""
+"""Examples for models that learn tags: read from a catalog and drawn in batches."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from tagline.tagging.catalog.write import Catalog
-
-import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from torch.utils.data import Dataset, Sampler
 
-from tagline.tagging.catalog.uploads import upload_of
 from tagline.tagging.ml.config import BadConfig
+from tagline.tagging.ml.splits import stable_hash
+
+if TYPE_CHECKING:
+    from tagline.tagging.catalog.write import Catalog
 
 Frames = npt.NDArray[np.float32]  # [T, D], frame features of one video
 
@@ -44,24 +41,6 @@ class Examples:
     validation: list[Example]
     left_out: list[tuple[str, str]] = field(default_factory=list)  # (video, why)
     frames_by: str = ""  # hash of the towers that made the frame features; "": not known
-
-
-def hold_out(whole: Sequence[Example], share: float, most: int, seed: int = 0) -> Examples:
-    """Split examples into train and validation by a hash of each key, so that a video stays on its side."""
-    order = sorted(range(len(whole)), key=lambda i: stable_hash(whole[i].key, seed))
-    count = min(most, max(1, round(share * len(whole)))) if len(whole) > 1 else 0
-    chosen = set(order[:count])
-    kept = [one for i, one in enumerate(whole) if i not in chosen]
-    return Examples(kept, [whole[i] for i in sorted(chosen)])
-
-
-def split_of(catalog: Catalog, video_id: int) -> str:
-    """ "test" wins over "val", and that over "train": what was tested on once must not be learned from."""
-    splits = {caption.split for caption in catalog.captions(video_id)}
-    upload = upload_of(catalog, video_id)
-    if upload is not None:
-        splits.add(upload.split)
-    return "test" if "test" in splits else "val" if "val" in splits else "train"
 
 
 def read_frames(catalog: Catalog, source: str, wanted: set[int], made_by: str = "") -> dict[int, Frames]:
@@ -129,10 +108,3 @@ class ExampleDataset(Dataset[tuple[Example, int]]):
 
     def __getitem__(self, turn: Sample) -> tuple[Example, int]:
         return self.examples[turn.example], turn.seed
-
-
-def stable_hash(key: str, seed: int) -> int:
-    return int.from_bytes(hashlib.sha256(f"{seed}:{key}".encode("utf-8", "replace")).digest()[:8], "big")
-
-
-LEARNED_FROM = frozenset({"", "train"})  # splits whose tags may be passed on to other videos

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tagline.experts.tags import HUMAN_SOURCE, Modality
-from tagline.tagging.ml.data import LEARNED_FROM, Example, Frames, hold_out
+from tagline.tagging.ml.config import Schedule
+from tagline.tagging.ml.data import Example, Frames
+from tagline.tagging.ml.splits import LEARNED_FROM, hold_out, split_of
 from tagline.tagging.neighbours.memory import TaggedVideo
 
 if TYPE_CHECKING:
@@ -74,13 +76,8 @@ def read_snapshot(catalog: CatalogReader) -> LibrarySnapshot:
             )
         )
         library.tagged_videos.append(TaggedVideo(video.hash, tuple(own_tags), tuple(sorted(rejected))))
-        splits = {str(facts.get("split") or ""), *(c.split for c in catalog.captions(video.id))} - {""}
-        # What was tested on once must not be learned from.
-        library.splits.append(next((s for s in ("test", "val", "train") if s in splits), ""))
+        library.splits.append(split_of(catalog, video.id))
     return library
-
-
-HELD_OUT, HELD_OUT_MOST = 0.1, 1000  # of a library without a validation split, as the generator carves it
 
 
 def training_and_validation(library: LibrarySnapshot) -> tuple[list[Example], list[Example]]:
@@ -93,8 +90,8 @@ def training_and_validation(library: LibrarySnapshot) -> tuple[list[Example], li
     validation = [one for one, split in tagged if split == "val"]
     if validation:
         return learn, validation
-    carved = hold_out(learn, HELD_OUT, HELD_OUT_MOST)
-    return carved.train, carved.validation
+    usual = Schedule()  # as the generator holds them out
+    return hold_out(learn, usual.validation, usual.validation_most)
 
 
 def _frames(catalog: CatalogReader) -> tuple[str, str, dict[int, Frames]]:
