@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset
 
 from tagline.experts.tags import Tag
 from tagline.table.config import ModelConfig, TagChoice
 from tagline.table.frame_cache import Frames, FrameSource
 from tagline.table.objective import mask_words
 from tagline.table.tokenizer import Tokenizer
+from tagline.tagging.ml.sampler import Sample
 from tagline.tagging.ml.splits import hold_out, split_of, stable_hash
 
 if TYPE_CHECKING:
@@ -120,100 +121,11 @@ def one_text(row: Row, seed: int = 0) -> Row:
     return replace(row, texts=(row.texts[stable_hash(row.key, seed + 1) % len(row.texts)],))
 
 
-# -- which captions go together ----------------------------------------------------------------------
-
-
-class VideoTexts(NamedTuple):
-    """One video of a batch with the texts that share its pass through the visual encoder."""
-
-    row: int
-    texts: tuple[int, ...]
-    seed: int  # of the batch that it is in
-
-
-class VideoBatchSampler(Sampler[list[VideoTexts]]):
-    """Batches of units: each text once in an epoch, no video twice in a batch.
-
-    batch: texts over all ranks; each rank gets its slice of the same global batch. Everything follows
-    from (seed, epoch), never from how many ranks there are. Texts that make no full batch at the end of
-    an epoch wait for the next one, where the order is another.
-    """
-
-    def __init__(
-        self, counts: Sequence[int], batch: int, share: int, seed: int, rank: int = 0, ranks: int = 1
-    ) -> None:
-        self.counts, self.share, self.seed, self.rank = list(counts), share, seed, rank
-        self.epoch = 0
-        # A small library has fewer videos than the preset's batch wants.
-        videos = min(batch // share, len(self.counts))
-        self.videos = videos // ranks * ranks  # in a batch
-        self.each = self.videos // ranks
-        if not self.each:
-            raise ValueError(f"{len(self.counts)} videos are too few for batches over {ranks} processes")
-        self._length = _batches_in([-(-count // share) for count in self.counts], self.videos)
-
-    def set_epoch(self, epoch: int) -> None:
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return self._length
-
-    def __iter__(self) -> Iterator[list[VideoTexts]]:
-        for number, batch in enumerate(self._batches()):
-            seed = _mix(self.seed, self.epoch, number)
-            mine = batch[self.rank * self.each : (self.rank + 1) * self.each]
-            yield [VideoTexts(row, texts, seed) for row, texts in mine]
-
-    def _batches(self) -> Iterator[list[tuple[int, tuple[int, ...]]]]:
-        """A lottery for each batch: every unit that waits is a ticket of its video, and no video wins twice.
-
-        A video with as many units left as there are batches to come must be in each of them; so the
-        number of batches is always reached.
-        """
-        rng = np.random.default_rng([self.seed, self.epoch])
-        waiting = [self._cut(rng, count) for count in self.counts]
-        left = np.array([len(units) for units in waiting])
-        for remaining in range(len(self), 0, -1):
-            keys = np.where(left > 0, rng.random(len(left)) ** (1 / np.maximum(left, 1)), -1.0)
-            keys[left >= remaining] += 2.0
-            chosen = np.argpartition(-keys, self.videos - 1)[: self.videos]
-            rng.shuffle(chosen)
-            left[chosen] -= 1
-            yield [(int(row), waiting[row].pop()) for row in chosen]
-
-    def _cut(self, rng: np.random.Generator, count: int) -> list[tuple[int, ...]]:
-        """The texts of one video, shuffled, in units of `share`.
-
-        The last unit is filled with texts of the same video, so that every unit has as many.
-        """
-        order = rng.permutation(count).tolist()
-        order += [order[i % count] for i in range(-count % self.share)]
-        return [tuple(order[i : i + self.share]) for i in range(0, len(order), self.share)]
-
-
-def _batches_in(per_video: Sequence[int], videos: int) -> int:
-    """How many batches of `videos` different videos these units make at most.
-
-    b batches can be filled exactly if Σ min(units, b) ≥ b · videos: no video serves a batch twice.
-    """
-    counts = np.sort(np.asarray(per_video))
-    low, high = 0, int(counts.sum()) // videos
-    while low < high:
-        middle = (low + high + 1) // 2
-        if int(np.minimum(counts, middle).sum()) >= middle * videos:
-            low = middle
-        else:
-            high = middle - 1
-    return low
-
-
-def _mix(*numbers: int) -> int:
-    """One seed from several: every batch of every epoch has its own."""
-    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint32)[0])
+# -- samples -----------------------------------------------------------------------------------------
 
 
 class TableDataset(Dataset[dict[str, Any]]):
-    """Units to samples: frames, tags and texts of one video, with their words masked for MLM."""
+    """Frames, tags and texts of one video of a batch, the texts with their words masked for MLM."""
 
     def __init__(
         self, rows: Sequence[Row], frames: FrameSource, config: ModelConfig, tokenizer: Tokenizer
@@ -227,7 +139,7 @@ class TableDataset(Dataset[dict[str, Any]]):
     def __len__(self) -> int:
         return sum(len(row.texts) for row in self.rows)
 
-    def __getitem__(self, entry: VideoTexts) -> dict[str, Any]:
+    def __getitem__(self, entry: Sample) -> dict[str, Any]:
         row, ids = self.rows[entry.row], self.texts[entry.row][list(entry.texts)]
         frames, valid = pad_frames(self.frames.read(row.key), self.config.frames)
         sample = {

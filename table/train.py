@@ -17,7 +17,7 @@ from tagline.experts.storage import write_atomic
 from tagline.table import data as batches
 from tagline.table import saving
 from tagline.table.config import TableConfig
-from tagline.table.data import TableDataset, TrainingData, VideoBatchSampler, collate
+from tagline.table.data import TableDataset, TrainingData, collate
 from tagline.table.encoders import architecture
 from tagline.table.evaluate import evaluate_model
 from tagline.table.frame_cache import FrameCache
@@ -27,6 +27,7 @@ from tagline.table.tokenizer import Tokenizer
 from tagline.tagging.ml import trainer as training
 from tagline.tagging.ml.config import BadConfig, as_dict, digest, from_dict
 from tagline.tagging.ml.distributed import world
+from tagline.tagging.ml.sampler import EpochBatchSampler
 from tagline.tagging.ml.splits import subset
 from tagline.tagging.ml.trainer import (
     MODEL,
@@ -63,7 +64,7 @@ class TableTrainer(BaseTrainer):
         self.settings, self.data, self.tokenizer, self.table = config, data, tokenizer, model
         train = config.train
         counts = [len(row.texts) for row in data.train]
-        sampler = VideoBatchSampler(counts, train.batch, train.share, train.seed, *world())
+        sampler = EpochBatchSampler(counts, train.batch, train.share, train.seed, *world())
         dataset = TableDataset(data.train, data.frames, config.model, tokenizer)
         super().__init__(model, arguments, train, dataset, sampler, collate, say)
         self.add_callback(_ClampTemperature(model))

@@ -17,7 +17,7 @@ from tagline.tagging.generator.decoding import Greedy
 from tagline.tagging.generator.predict import predict_all
 from tagline.tagging.generator.train import TaggerTrainingResult, train
 from tagline.tagging.ml.config import BadConfig
-from tagline.tagging.ml.data import ExampleBatchSampler, Examples
+from tagline.tagging.ml.data import Examples
 from tagline.tagging.ml.trainer import COMPLETE, NonFinite
 from tagline.tagging.neighbours import retriever
 
@@ -134,19 +134,3 @@ def test_a_foreign_folder_is_judged_before_it_is_loaded(
     (tmp_path / name).write_text(text)
     with pytest.raises(saving.NotATagger, match=what):
         saving.from_pretrained(tmp_path)
-
-
-# Data
-
-
-def test_batches_follow_from_seed_and_epoch_and_ranks_share_them() -> None:
-    one = ExampleBatchSampler(20, 6, seed=3)
-    one.set_epoch(2)
-    alone = list(one)
-    assert len(alone) == 3
-    assert len({turn.example for batch in alone for turn in batch}) == 18
-    ranks = [ExampleBatchSampler(20, 6, seed=3, rank=rank, ranks=2) for rank in range(2)]
-    for rank in ranks:
-        rank.set_epoch(2)
-    together = [a + b for a, b in zip(*map(list, ranks), strict=True)]
-    assert together == alone

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from table_fakes import EOS, SOS, tiny
 
 from tagline.experts.tags import Modality, Report, Tag
@@ -18,7 +15,6 @@ from tagline.table.data import (
     Row,
     TableDataset,
     Tokenizer,
-    VideoBatchSampler,
     collate,
     frame_key,
     pad_frames,
@@ -31,6 +27,7 @@ from tagline.table.frame_cache import FramesInMemory
 from tagline.table.objective import IGNORE_INDEX, mask_words
 from tagline.tagging.catalog.records import Caption, Look, Place
 from tagline.tagging.catalog.write import Catalog
+from tagline.tagging.ml.sampler import EpochBatchSampler
 
 
 def tag(text: str, modality: str, score: float, start: float = 0.0) -> Tag:
@@ -113,69 +110,6 @@ def test_validation_is_carved_from_train_and_stays_where_it_is() -> None:
     assert split_validation(whole, 0.2, 1000, seed=1)[1] != validation
 
 
-# -- units -------------------------------------------------------------------------------------------
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    st.lists(st.integers(1, 9), min_size=2, max_size=20),
-    st.integers(1, 4),
-    st.integers(2, 12),
-    st.integers(0, 3),
-)
-def test_batches_are_full_without_a_video_twice_and_without_a_text_twice(
-    counts: list[int], share: int, batch: int, epoch: int
-) -> None:
-    units = VideoBatchSampler(counts, batch * share, share, seed=1)
-    units.set_epoch(epoch)
-    made = list(units)
-    assert len(made) == len(units)
-    seen: Counter[tuple[int, int]] = Counter()
-    for one in made:
-        assert len(one) == min(batch, len(counts))
-        assert len({unit.row for unit in one}) == len(one)
-        assert all(len(unit.texts) == share for unit in one)
-        seen.update((unit.row, text) for unit in one for text in set(unit.texts))
-    for (video, text), times in seen.items():
-        assert 0 <= text < counts[video]
-        # Only the unit that had to be filled may bring a text a second time.
-        assert times <= (1 if counts[video] % share == 0 else 2)
-
-
-def test_no_more_batches_could_be_made() -> None:
-    # 12 units over 4 videos, 2 videos a batch; the first video alone has 9.
-    assert len(VideoBatchSampler([9, 1, 1, 1], 2, 1, seed=0)) == 3
-    assert len(VideoBatchSampler([3, 3, 3, 3], 2, 1, seed=0)) == 6
-    assert len(VideoBatchSampler([5, 5], 128, 1, seed=0)) == 5  # a batch larger than the library
-
-
-def test_every_text_has_its_turn_over_the_epochs() -> None:
-    units = VideoBatchSampler([7, 1, 5, 2, 2], 3, 1, seed=0)
-    seen = set()
-    for epoch in range(40):
-        units.set_epoch(epoch)
-        seen |= {(unit.row, text) for one in units for unit in one for text in unit.texts}
-    assert len(seen) == 17
-
-
-def test_epochs_differ_and_repeat_exactly() -> None:
-    units = VideoBatchSampler([4] * 10, 4, 2, seed=5)
-    first = list(units)
-    units.set_epoch(1)
-    assert list(units) != first
-    units.set_epoch(0)
-    assert list(units) == first
-    assert len({one[0].seed for one in first}) == len(first)
-
-
-def test_ranks_cut_the_same_global_batch() -> None:
-    whole = list(VideoBatchSampler([3] * 9, 8, 2, seed=2))
-    parts = [list(VideoBatchSampler([3] * 9, 8, 2, seed=2, rank=rank, ranks=2)) for rank in range(2)]
-    assert [a + b for a, b in zip(*parts, strict=True)] == whole
-    with pytest.raises(ValueError, match="too few"):
-        VideoBatchSampler([1], 8, 2, seed=2, ranks=2)
-
-
 # -- words -------------------------------------------------------------------------------------------
 
 
@@ -224,7 +158,7 @@ def test_texts_of_one_video_share_its_frames() -> None:
     videos = [row(0), row(1, texts=2), Row("v2.mp4", "key2", ("alone",), "")]
     frames = FramesInMemory({f"key{i}": np.full((3 - (i == 1), 3, 16, 16), i, np.uint8) for i in range(3)})
     lessons = TableDataset(videos, frames, tiny(), Tokenizer())
-    units = VideoBatchSampler([3, 2, 1], 6, 2, seed=0)
+    units = EpochBatchSampler([3, 2, 1], 6, 2, seed=0)
     first = next(iter(units))
     b = collate([lessons[unit] for unit in first])
     assert b["frames"].shape == (3, 3, 3, 16, 16)

@@ -30,6 +30,7 @@ CODE_USED = (
     "tagline.tagging.neighbours",
     "tagline.tagging.fusion",
     "tagline.tagging.ranker",
+    "tagline.tagging.ml",
 )
 NEIGHBOURS, MOST = 8, 30  # of the consensus alone
 

@@ -53,7 +53,7 @@ def config_of(options: Mapping[str, str], seed: int, **changes: Any) -> RankerCo
 def cached_run(rows: TaggerData, viewer: ViewEncoder, config: RankerConfig) -> Figures:
     """`run`, unless the same was done before."""
     code = cache.code_fingerprint(
-        "tagline.tagging.ranker", "tagline.tagging.neighbours", "tagline.tagging.fusion"
+        "tagline.tagging.ranker", "tagline.tagging.neighbours", "tagline.tagging.fusion", "tagline.tagging.ml"
     )
     sounds = [0 if one.sound is None else len(one.sound) for one in (*rows.train, *rows.test)]
     about = {"config": asdict(config), "data": rows.digest(), "sounds": sounds, "models": viewer.identity}

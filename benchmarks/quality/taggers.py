@@ -123,7 +123,7 @@ def cached_run(
     """`run`, unless the same run was done before. about: what `more` depends on."""
     from tagline.tagging.ml.config import as_dict
 
-    rooms = ["tagline.tagging.generator", "tagline.benchmarks.baselines"]
+    rooms = ["tagline.tagging.generator", "tagline.benchmarks.baselines", "tagline.tagging.ml"]
     code = cache.code_fingerprint(*rooms, *(["tagline.tagging.neighbours"] if config.model.retrieved else []))
     whole = {"config": as_dict(config), "data": rows.digest(), "code": code, "more": about}
     return cache.cached_figures("taggers", whole, lambda: run(config, rows, more))

@@ -103,7 +103,7 @@ def _trained(
     if "model" in options:
         return from_pretrained(Path(options["model"]))
     config = varied(base(options, "paper", NARROW), {"use_frames": False}, seed)
-    code = cache.code_fingerprint("tagline.tagging.generator")
+    code = cache.code_fingerprint("tagline.tagging.generator", "tagline.tagging.ml")
     key = digest(as_dict(config), TaggerData(train_rows, held_out, ()).digest(), code)
     folder = cache.folder("generator-decoding") / key[:32]
     if not (folder / MODEL / CONFIG).is_file():

@@ -180,10 +180,11 @@ def _step(model_config: Any, texts: int, share: int, machine: Machine) -> tuple[
     """Seconds and operations of forward, backward and update."""
     import torch
 
-    from tagline.table.data import Row, TableDataset, Tokenizer, VideoTexts, collate
+    from tagline.table.data import Row, TableDataset, Tokenizer, collate
     from tagline.table.encoders import architecture
     from tagline.table.frame_cache import FramesInMemory
     from tagline.table.model import Table
+    from tagline.tagging.ml.sampler import Sample
 
     side = int(architecture(model_config.architecture)["vision_cfg"]["image_size"])
     rng = np.random.default_rng(0)
@@ -194,7 +195,7 @@ def _step(model_config: Any, texts: int, share: int, machine: Machine) -> tuple[
     tag_texts = tuple(f"a person does thing number {n} on the beach" for n in range(share))
     rows = [Row(str(n), str(n), tag_texts, "dog, beach, woman", None) for n in range(count)]
     dataset = TableDataset(rows, FramesInMemory(texts_made), model_config, Tokenizer())
-    batch = collate([dataset[VideoTexts(n, tuple(range(share)), 0)] for n in range(count)])
+    batch = collate([dataset[Sample(n, tuple(range(share)), 0)] for n in range(count)])
     torch.manual_seed(0)
     model = Table.build(model_config, None).to(machine.device).train()
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-5)

@@ -32,9 +32,10 @@ from tagline.tagging.generator.saving import SavedTagger
 from tagline.tagging.ml import text_embedding
 from tagline.tagging.ml import trainer as training
 from tagline.tagging.ml.config import BadConfig, as_dict, digest, from_dict
-from tagline.tagging.ml.data import Example, ExampleBatchSampler, ExampleDataset, Examples, tag_table
+from tagline.tagging.ml.data import Example, ExampleDataset, Examples, tag_table
 from tagline.tagging.ml.distributed import world
 from tagline.tagging.ml.metrics import PrecisionRecall, example_based, label_based, tag_sets
+from tagline.tagging.ml.sampler import EpochBatchSampler
 from tagline.tagging.ml.tokenizer import TagTokenizer
 from tagline.tagging.ml.trainer import (
     MODEL,
@@ -67,7 +68,8 @@ class TaggerTrainer(BaseTrainer):
     ) -> None:
         self.settings, self.examples, self.make, self.tagger = config, examples, make, model
         train = config.train
-        batches = ExampleBatchSampler(len(examples.train), train.batch, train.seed, *world())
+        each_once = [1] * len(examples.train)
+        batches = EpochBatchSampler(each_once, train.batch, 1, train.seed, *world())
         super().__init__(model, arguments, train, ExampleDataset(examples.train), batches, make, say)
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:

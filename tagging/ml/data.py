@@ -1,18 +1,17 @@
-"""Examples for models that learn tags: read from a catalog and drawn in batches."""
+"""Examples for models that learn tags: read from a catalog, and given to a trainer."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset
 
-from tagline.tagging.ml.config import BadConfig
-from tagline.tagging.ml.splits import stable_hash
+from tagline.tagging.ml.sampler import Sample, mixed_seed
 
 if TYPE_CHECKING:
     from tagline.tagging.catalog.write import Catalog
@@ -62,43 +61,8 @@ def tag_table(examples: Sequence[Example], least: int = 1) -> tuple[list[str], l
     return tags, [counts[tag] for tag in tags]
 
 
-class Sample(NamedTuple):
-    """An example in a batch, with the seed of all chance that it meets there."""
-
-    example: int
-    seed: int
-
-
-class ExampleBatchSampler(Sampler[list[Sample]]):
-    """Every example once in an epoch, in an order that follows from (seed, epoch) alone.
-
-    batch: examples over all ranks; each rank gets its slice of the same global batch. Examples that make
-    no full batch at the end of an epoch wait for the next one, where the order is another.
-    """
-
-    def __init__(self, count: int, batch: int, seed: int, rank: int = 0, ranks: int = 1) -> None:
-        self.count, self.seed, self.rank, self.epoch = count, seed, rank, 0
-        self.each = min(batch, count) // ranks
-        if not self.each:
-            raise BadConfig(f"{count} videos in batches of {batch} are too few for {ranks} processes")
-        self.batch = self.each * ranks
-
-    def set_epoch(self, epoch: int) -> None:
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return self.count // self.batch
-
-    def __iter__(self) -> Iterator[list[Sample]]:
-        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.count)
-        for number in range(len(self)):
-            start = number * self.batch + self.rank * self.each
-            own = order[start : start + self.each].tolist()
-            yield [Sample(i, stable_hash(f"{self.epoch}:{i}", self.seed) >> 1) for i in own]
-
-
 class ExampleDataset(Dataset[tuple[Example, int]]):
-    """Examples by turn."""
+    """Examples of a batch, each with a seed of its own for all chance that it meets there."""
 
     def __init__(self, examples: Sequence[Example]) -> None:
         self.examples = examples
@@ -106,5 +70,5 @@ class ExampleDataset(Dataset[tuple[Example, int]]):
     def __len__(self) -> int:
         return len(self.examples)
 
-    def __getitem__(self, turn: Sample) -> tuple[Example, int]:
-        return self.examples[turn.example], turn.seed
+    def __getitem__(self, sample: Sample) -> tuple[Example, int]:
+        return self.examples[sample.row], mixed_seed(sample.seed, sample.row)
