@@ -61,7 +61,7 @@ def save_pretrained(trained: SavedTagger, folder: Path) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     model = trained.model
     save_weights(model, folder / WEIGHTS)
-    model.words.save(folder / WORDS)
+    model.tokenizer.save(folder / WORDS)
     _write(folder / TAGS, {"tags": model.tags, "frequency": list(trained.frequency)})
     if trained.retriever is not None:
         trained.retriever.save(folder)
@@ -198,7 +198,7 @@ def card(trained: SavedTagger) -> str:
         "",
         f"- order of tags: {config.order}",
         f"- reads: {' and '.join(reads)}",
-        f"- learned: {len(model.tags):,} tags, {len(model.words):,} words",
+        f"- learned: {len(model.tags):,} tags, {len(model.tokenizer):,} words",
         f"- parameters: {sum(p.numel() for p in model.parameters()):,}",
         f"- tags embedded by: {trained.language or 'nothing'}",
         "",
