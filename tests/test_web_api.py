@@ -48,8 +48,8 @@ def test_filters_narrow_and_their_counts_say_how_much_is_left(world: World) -> N
         return sorted(names(world.client.get(f"/api/search?{query}").json()))
 
     facets = world.client.get("/api/search").json()["facets"]
-    for sense in facets["modality"]:
-        assert len(ask(f"modality={sense['value']}")) == sense["count"]
+    for modality in facets["modality"]:
+        assert len(ask(f"modality={modality['value']}")) == modality["count"]
     for tag in facets["tag"]:
         assert len(ask(f"tag={tag['modality']}:{tag['text']}")) == tag["count"]
     for length in facets["length"]:
@@ -73,11 +73,11 @@ def test_one_video_with_its_lanes_transcript_and_evidence(world: World) -> None:
     assert [lane["modality"] for lane in video["lanes"]] == ["object"]
     words = [word["text"] for line in video["transcript"] for word in line["words"]]
     assert words == "we speak about space telescopes".split()
-    told = world.client.get(f"/api/videos/{key}/evidence?modality=object&text=cat").json()
-    assert [(one["expert"], one["said"]) for one in told["experts"]] == [("object", "cat")]
-    assert told["sightings"] == [{"time": 0.0, "score": 0.9, "box": [0.25, 0.25, 0.5, 0.5]}]
-    unseen = world.client.get(f"/api/videos/{key}/coverage").json()["unseen"]
-    assert any(one["expert"] == "person" for one in unseen)
+    evidence = world.client.get(f"/api/videos/{key}/evidence?modality=object&text=cat").json()
+    assert [(one["expert"], one["text"]) for one in evidence["experts"]] == [("object", "cat")]
+    assert evidence["sightings"] == [{"time": 0.0, "score": 0.9, "box": [0.25, 0.25, 0.5, 0.5]}]
+    missing = world.client.get(f"/api/videos/{key}/coverage").json()["not_looked_at"]
+    assert any(one["expert"] == "person" for one in missing)
 
 
 def test_verdicts_are_the_catalogs_and_can_be_taken_back(world: World) -> None:
@@ -130,7 +130,7 @@ def test_the_queue_begins_with_what_is_least_sure_and_forgets_what_was_judged(wo
     }
 
 
-def test_what_is_alike_shares_tags_and_says_which(world: World) -> None:
+def test_similar_videos_share_tags_and_say_which(world: World) -> None:
     ids = world.ids()
     found = world.client.get(f"/api/videos/{ids['dog.mp4']}/similar").json()
     assert names(found) == ["talk.mp4", "sign.mp4"]
@@ -153,7 +153,8 @@ def test_progress_knows_of_a_run_without_getting_in_its_way(world: World) -> Non
     import sys
 
     program = (
-        "import sys\nfrom tagging.catalog import Catalog\nfrom tagging.folder import only_writer\n"
+        "import sys\nfrom tagline.tagging.catalog.lock import only_writer\n"
+        "from tagline.tagging.catalog.write import Catalog\n"
         "with Catalog.open(sys.argv[1]) as c, only_writer(c):\n"
         "    print('held', flush=True)\n    sys.stdin.readline()\n"
     )

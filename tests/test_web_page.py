@@ -142,7 +142,7 @@ def test_hits_say_why_and_lead_on(visit: Any) -> None:
     page.get_by_role("heading", name="4 moments").wait_for()
     page.locator("article").first.get_by_role("button", name="More like").click()
     page.get_by_role("heading", name="More like this").wait_for()
-    assert page.locator(".alike article").count() == 3
+    assert page.locator(".similar article").count() == 3
 
 
 def test_filters_count_and_narrow(visit: Any) -> None:
@@ -212,7 +212,7 @@ def test_accepting_and_adding_with_one_key(visit: Any, library: Catalog) -> None
         ("accept", "bright corner"),
         ("add", "grandpa"),
     ]
-    assert "human" in page.locator(".lane[data-sense=human]").get_attribute("aria-label")
+    assert "human" in page.locator(".lane[data-modality=human]").get_attribute("aria-label")
 
 
 def test_the_timeline_and_the_transcript_follow_and_lead(visit: Any) -> None:

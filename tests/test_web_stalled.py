@@ -28,9 +28,9 @@ from tagline.tagging.catalog.write import Catalog
 SIZE = 4 << 20  # bytes of the film: many times what the system holds of a connection
 PROGRAM = """
 import sys
-from tagline.retrieval.cli import cli
+from tagline.retrieval.cli.main import cli
 from tagline.retrieval.web import server
-server.STALL, server.CONNECTIONS, server.GIVES_WAY = float(sys.argv[1]), int(sys.argv[2]), 0.0
+server.STALL, server.MAX_CONNECTIONS, server.GIVES_WAY = float(sys.argv[1]), int(sys.argv[2]), 0.0
 cli(["serve", "--library", sys.argv[3], "--port", "0"])
 """
 

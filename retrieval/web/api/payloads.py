@@ -168,7 +168,7 @@ def _transcript(catalog: Catalog, video: Video) -> list[dict[str, Any]]:
 
 
 def tag_evidence(catalog: Catalog, video: Video, modality: Modality, text: str) -> dict[str, Any]:
-    """What lies behind one tag: who said it, with what, in which frames; and what people said of it."""
+    """What lies behind one tag: by which expert and in which frames it was found, and the verdicts on it."""
     spans = [t for t in catalog.tags(video.id) if t.modality == modality and safe(t.text) == text]
     raw = [t for t in catalog.tags(video.id, raw=True) if t.modality == modality]
     tag_texts = {t.source: safe(t.text) for t in raw if safe(catalog.canonical(t.text, modality)) == text}
@@ -185,7 +185,7 @@ def tag_evidence(catalog: Catalog, video: Video, modality: Modality, text: str) 
         "experts": [
             {
                 "expert": safe(run.expert, 60),
-                "said": tag_texts.get(run.expert),
+                "text": tag_texts.get(run.expert),
                 "version": safe(run.version, 40),
                 "fingerprint": run.fingerprint[:12],
                 "at": run.at,

@@ -91,7 +91,7 @@ ROUTES: tuple[Route, ...] = (
         "GET",
         "/api/videos/{id}/evidence",
         _evidence,
-        "What lies behind one tag: who said it, in which frames, and what people said of it",
+        "What lies behind one tag: by which expert and in which frames it was found, and the verdicts on it",
         "Evidence",
         (ID_PARAM, TAG_PARAM, Param("modality", "Its modality.", choices=MODALITIES, required=True)),
     ),

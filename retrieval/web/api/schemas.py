@@ -101,7 +101,7 @@ SCHEMAS: dict[str, Any] = {
         modality=MODALITY,
         experts=_list(
             _object(
-                expert=TEXT, said=TEXT_OR_NULL, version=TEXT, fingerprint=TEXT, at=TEXT, notes=_list(TEXT)
+                expert=TEXT, text=TEXT_OR_NULL, version=TEXT, fingerprint=TEXT, at=TEXT, notes=_list(TEXT)
             )
         ),
         sightings=_list(_object(time=NUMBER, score=NUMBER, box={"type": ["array", "null"], "items": NUMBER})),
@@ -110,7 +110,7 @@ SCHEMAS: dict[str, Any] = {
     "Coverage": _object(not_looked_at=_list(_object(expert=TEXT, reason=TEXT))),
     "Decided": _object(
         act=COUNT,
-        said=_object(kind=TEXT, text=TEXT, modality=TEXT_OR_NULL, by=TEXT),
+        verdict=_object(kind=TEXT, text=TEXT, modality=TEXT_OR_NULL, by=TEXT),
         video={"anyOf": [_ref("Video"), {"type": "null"}]},
     ),
     "Review": _object(

@@ -1,4 +1,4 @@
-"""Finding: the search of the page, with what its filters count; browsing without a query; what is alike."""
+"""Finding: the search of the page, with what its filters count; browsing without a query; what is similar."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ LENGTH_BOUNDS = (
 
 @dataclass(frozen=True, slots=True)
 class PageHit:
-    """A hit on its way to the page. kinds: the senses that it rests on."""
+    """A hit on its way to the page. kinds: the modalities that it rests on."""
 
     entry: VideoEntry
     start: float
@@ -144,7 +144,7 @@ def similar(state: AppState, args: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _by_vectors(catalog: Catalog, overview: Overview, video: Video, count: int) -> list[Similarity] | None:
-    """(id, cosine, the stretch that is most alike) by the index; None where this library has none."""
+    """(id, cosine, the most similar span) by the index; None where this library has none."""
     from tagline.retrieval.index.base import BadIndex, Level
     from tagline.retrieval.query.candidates import searcher_of
     from tagline.retrieval.similar import NotEmbedded, vector_of

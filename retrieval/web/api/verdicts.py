@@ -38,7 +38,7 @@ def decide(state: AppState, args: Mapping[str, Any]) -> dict[str, Any]:
         state.overview.renew()
         return {
             "act": done[0].act,
-            "said": _verdict_payload(done),
+            "verdict": _verdict_payload(done),
             "video": payloads.video_payload(catalog, video),
         }
 
@@ -54,11 +54,11 @@ def undo(state: AppState, args: Mapping[str, Any]) -> dict[str, Any]:
         number = taken[0].video_id
         video = catalog.video(number) if number is not None else None
         video_payload = payloads.video_payload(catalog, video) if video is not None else None
-        return {"act": last, "said": _verdict_payload(taken), "video": video_payload}
+        return {"act": last, "verdict": _verdict_payload(taken), "video": video_payload}
 
 
 def review(state: AppState, args: Mapping[str, Any]) -> dict[str, Any]:
-    """The tags of which the experts are least sure, that nobody has judged: each sense in turn."""
+    """The tags of which the experts are least sure, that nobody has judged: each modality in turn."""
     with state.catalog() as catalog:
         overview = state.overview.of(catalog)
         waiting = _unreviewed(overview, _reviewed(catalog), args["modality"])

@@ -68,7 +68,7 @@ export function card(hit, options = {}) {
       el("span", { class: "file", title: hit.name }, [hit.title ? hit.name : null, hit.created?.slice(0, 10)].filter(Boolean).join(" · ")),
     ),
     chips(hit),
-    deeds(hit, like, without),
+    actions(hit, like, without),
   );
 }
 
@@ -97,7 +97,7 @@ function chips(hit) {
     chip(tag.text, tag.modality, { href: linkTo(hit, tag.start), "aria-label": `${tag.text}, ${tag.modality}, at ${spoken(tag.start)}`, tabindex: "-1" })));
 }
 
-function deeds(hit, like, without) {
+function actions(hit, like, without) {
   const list = el("ul", { class: "reasons", hidden: true, id: `why-${hit.id}` }, hit.why.map((one) => reason(hit, one, without)));
   const why = hit.why.length ? el("button", {
     type: "button",

@@ -25,8 +25,8 @@ export class Review {
       " ": () => this.player?.toggle(),
       Escape: () => history.back(),
     });
-    this.stop = onDecided((video, said) => {
-      if (said.undone && this.past.length) {
+    this.stop = onDecided((video, verdict) => {
+      if (verdict.undone && this.past.length) {
         this.queue.unshift(...(this.tag ? [this.tag] : []));
         this.tag = this.past.pop();
         this.left += 1;
