@@ -131,6 +131,15 @@ def test_who_reads_slowly_is_served_to_the_end(tmp_path: Path) -> None:
         assert size >= SIZE
 
 
+@pytest.mark.parametrize("header", ["", "Range: bytes=1-"])
+def test_a_file_that_shrinks_while_it_is_sent_breaks_its_connection(tmp_path: Path, header: str) -> None:
+    with serve(tmp_path, stall=60.0, connections=200) as page:
+        line, _ = page.stalled(f"/media/{page.film} HTTP/1.1\r\n{header or 'X: 1'}\r\nX:")
+        with line:
+            os.truncate(tmp_path / "film.mp4", SIZE // 2)
+            assert SIZE // 4 < taken(line) < SIZE * 3 // 4
+
+
 def test_where_all_connections_are_taken_one_that_stands_still_gives_way(tmp_path: Path) -> None:
     with contextlib.ExitStack() as held, serve(tmp_path, stall=60.0, connections=40) as page:
         lines = [held.enter_context(page.stalled(f"/media/{page.film}")[0]) for _ in range(60)]

@@ -27,6 +27,7 @@ from tagline.retrieval.web.api.contract import (
     Problem,
     Route,
     openapi,
+    problem_response,
     read_body,
     read_query,
 )
@@ -121,7 +122,6 @@ def _endpoint(
     route: Route, state: AppState, kinds: dict[str, ConcurrencyLimit], streams: Streams
 ) -> Callable[[Request], Awaitable[Response]]:
     gate = kinds[route.kind]
-    readers = kinds["media"].limiter
 
     async def endpoint(request: Request) -> Response:
         try:
@@ -139,10 +139,10 @@ def _endpoint(
                         return Response(status_code=204)
                     given = await anyio.to_thread.run_sync(route.run, state, ask, limiter=CapacityLimiter(1))
             if isinstance(given, MediaFile):
-                return respond(request, given, readers, streams)
+                return respond(request, given, streams)
             return JSONResponse(given)
         except Problem as problem:
-            return _problem_response(problem)
+            return problem_response(problem)
 
     return endpoint
 
@@ -160,12 +160,6 @@ async def _body(request: Request) -> bytes:
     except TimeoutError:
         raise Problem(400, "the body did not arrive in time") from None
     return data
-
-
-def _problem_response(problem: Problem) -> Response:
-    # Who is turned away does not keep a connection either.
-    headers = {"retry-after": "1", "connection": "close"} if problem.status == 429 else {}
-    return JSONResponse({"error": problem.message}, problem.status, headers)
 
 
 async def _http_error(request: Request, error: HTTPException) -> Response:

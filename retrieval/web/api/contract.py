@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from starlette.responses import JSONResponse
+
 from tagline.tagging.printable import safe
 
 MAX_BODY = 4_096  # bytes; the largest body is a tag with its span
@@ -23,6 +25,12 @@ class Problem(Exception):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status, self.message = status, message
+
+
+def problem_response(problem: Problem) -> JSONResponse:
+    # Who is turned away does not keep a connection either.
+    headers = {"retry-after": "1", "connection": "close"} if problem.status == 429 else {}
+    return JSONResponse({"error": problem.message}, problem.status, headers)
 
 
 @dataclass(frozen=True, slots=True)

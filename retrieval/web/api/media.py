@@ -1,30 +1,30 @@
-"""Media: bytes of an opened file on their way out, whole or in the stretches that were asked for."""
+"""Media: an opened file on its way out, whole or in the ranges that were asked for."""
 
 from __future__ import annotations
 
 import os
-import secrets
+import re
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import anyio
-from anyio import CapacityLimiter
+from starlette.datastructures import Headers
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
-from starlette.types import Receive, Scope, Send
+from starlette.responses import FileResponse, Response
+from starlette.types import Message, Receive, Scope, Send
 
-from tagline.retrieval.web.api import ranges
-from tagline.retrieval.web.api.contract import Problem
+from tagline.retrieval.web.api.contract import Problem, problem_response
 from tagline.retrieval.web.api.payloads import media_type
-from tagline.retrieval.web.api.ranges import NotSatisfiable, Stretch
 from tagline.retrieval.web.api.state import AppState
 
 CHUNK = 256 << 10  # bytes read at a time
-STREAMS = 64  # bodies of more than one piece that are sent at once; a browser asks for six at most
+STREAMS = 64  # bodies of more than one chunk that are sent at once; a browser asks for six at most
 OF_ONE = 16  # of these, to one address that is not this computer's own
+
+_RANGE = r"(?:\d{1,18}-\d{0,18}|-\d{1,18})"
+_RANGES = re.compile(rf"bytes=[ \t]*{_RANGE}(?:[ \t]*,[ \t]*{_RANGE})*[ \t]*", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +46,9 @@ def original(state: AppState, args: Mapping[str, Any]) -> MediaFile:
 
 
 class Streams:
-    """Places for bodies that are sent piece by piece: too many readers at once are turned away with 429.
+    """Places for bodies of more than one chunk: too many readers at once are turned away with 429.
 
-    A place is taken until the last piece is handed over or the connection has ended. One piece alone takes
+    A place is taken until the last chunk is handed over or the connection has ended. One chunk alone takes
     none, as no other quick answer does: these are there for everybody while every place is taken.
     """
 
@@ -69,83 +69,60 @@ class Streams:
             self.to += Counter()  # without those that have none
 
 
-def respond(request: Request, media: MediaFile, readers: CapacityLimiter, streams: Streams) -> Response:
-    """The response to a request for this file: 200, 206, 304 or 416; Problem where no stream is free."""
-    with ExitStack() as held:
-        held.callback(os.close, media.descriptor)
-        status, headers, parts = _wanted(request, media)
-        if sum(len(part) if isinstance(part, bytes) else part[1] - part[0] for part in parts) > CHUNK:
-            held.enter_context(streams.place(*_ends(request)))
-        return _FileResponse(media.descriptor, parts, headers, status, readers, held.pop_all())
+def respond(request: Request, media: MediaFile, streams: Streams) -> Response:
+    """The response to a request for this file: 200, 206, 304 or 416; 429 where no stream is free."""
+    headers = {"etag": f'"{media.tag}"', "cache-control": f"private, max-age={media.fresh}"}
+    known = [tag.strip() for tag in request.headers.get("if-none-match", "").split(",")]
+    if headers["etag"] in known:
+        os.close(media.descriptor)
+        return Response(status_code=304, headers=headers)
+    return _OpenedFileResponse(media, headers, streams)
 
 
-def _ends(request: Request) -> tuple[str, str]:
-    """The addresses of who asks and of this server."""
-    here = request.scope.get("server") or ("", None)
-    return request.client.host if request.client else "", here[0]
+class _OpenedFileResponse(FileResponse):
+    """Sends the very file that was opened and verified, whatever has its name by now, and closes it."""
 
+    chunk_size = CHUNK
+    max_ranges = 16  # more are an attack or a mistake, and get the whole file
 
-def _wanted(request: Request, made: MediaFile) -> tuple[int, dict[str, str], list[Stretch | bytes]]:
-    """Status, headers and the parts of the body."""
-    size = os.fstat(made.descriptor).st_size
-    tag = f'"{made.tag}"'
-    headers = {"accept-ranges": "bytes", "etag": tag, "cache-control": f"private, max-age={made.fresh}"}
-    if tag in [one.strip() for one in request.headers.get("if-none-match", "").split(",")]:
-        return 304, headers, []
-    header = request.headers.get("range")
-    if request.headers.get("if-range", tag) != tag or request.method == "HEAD":
-        header = None
-    try:
-        wanted = ranges.parse(header, size)
-    except NotSatisfiable:
-        return 416, headers | {"content-range": f"bytes */{size}"}, []
-    if wanted is None:
-        headers |= {"content-length": str(size), "content-type": made.kind}
-        return 200, headers, [] if request.method == "HEAD" else [(0, size)]
-    if len(wanted) == 1:
-        first, end = wanted[0]
-        headers["content-range"] = f"bytes {first}-{end - 1}/{size}"
-        headers |= {"content-length": str(end - first), "content-type": made.kind}
-        return 206, headers, [wanted[0]]
-    boundary = secrets.token_hex(12)
-    headers["content-type"] = f"multipart/byteranges; boundary={boundary}"
-    headers["content-length"] = str(ranges.parts_length(wanted, size, made.kind, boundary))
-    parts: list[Stretch | bytes] = []
-    for stretch in wanted:
-        parts += [ranges.part_head(stretch, size, made.kind, boundary), stretch, b"\r\n"]
-    return 206, headers, [*parts, ranges.closing(boundary)]
-
-
-class _FileResponse(StreamingResponse):
-    """Sends pieces of a file and lets go of what it held, however the sending ends."""
-
-    def __init__(
-        self,
-        descriptor: int,
-        parts: list[Stretch | bytes],
-        headers: dict[str, str],
-        status: int,
-        readers: CapacityLimiter,
-        held: ExitStack,
-    ) -> None:
-        self.descriptor, self.held = descriptor, held
-        super().__init__(self._pieces(parts, readers), status, headers)
-
-    async def _pieces(self, parts: list[Stretch | bytes], readers: CapacityLimiter) -> AsyncIterator[bytes]:
-        for part in parts:
-            if isinstance(part, bytes):
-                yield part
-                continue
-            place, end = part
-            while place < end:
-                piece = await anyio.to_thread.run_sync(
-                    os.pread, self.descriptor, min(CHUNK, end - place), place, limiter=readers
-                )
-                if not piece:
-                    raise OSError("the file became shorter while it was being sent")
-                place += len(piece)
-                yield piece
+    def __init__(self, media: MediaFile, headers: Mapping[str, str], streams: Streams) -> None:
+        self.descriptor, self.streams = media.descriptor, streams
+        super().__init__(
+            f"/dev/fd/{media.descriptor}",
+            headers=headers,
+            media_type=media.kind,
+            stat_result=os.fstat(media.descriptor),
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with self.held:
-            await super().__call__(scope, receive, send)
+        with ExitStack() as held:
+            held.callback(os.close, self.descriptor)
+
+            async def send_in_place(message: Message) -> None:
+                if message["type"] == "http.response.start" and scope["method"] != "HEAD":
+                    length = int(Headers(raw=message["headers"]).get("content-length", 0))
+                    if length > CHUNK:
+                        held.enter_context(self.streams.place(*_ends(scope)))
+                await send(message)
+
+            try:
+                await super().__call__(_without_bad_range(scope), receive, send_in_place)
+            except Problem as problem:
+                await problem_response(problem)(scope, receive, send)
+
+
+def _ends(scope: Scope) -> tuple[str, str]:
+    """The addresses of who asks and of this server."""
+    client, server = scope.get("client") or ("", None), scope.get("server") or ("", None)
+    return client[0], server[0]
+
+
+def _without_bad_range(scope: Scope) -> Scope:
+    """Without a Range that RFC 9110 asks to ignore: of another unit or method, or not well formed."""
+    header = Headers(scope=scope).get("range")
+    if header is None:
+        return scope
+    ordered = all(int(first) <= int(last) for first, last in re.findall(r"(\d+)-(\d+)", header[:1000]))
+    if scope["method"] == "GET" and len(header) <= 1000 and _RANGES.fullmatch(header) and ordered:
+        return scope
+    return {**scope, "headers": [pair for pair in scope["headers"] if pair[0] != b"range"]}
