@@ -30,7 +30,7 @@ class FakeEmbedder:
         self.choice = SearchModel("appearance", name, digest("fake", name, version))
         self.samplings = (Uniform(2, side=36),)
 
-    def reads(self, tags: Sequence[Tag]) -> list[Tag]:
+    def tags_read(self, tags: Sequence[Tag]) -> list[Tag]:
         return [tag for tag in tags if tag.modality == "object"]
 
     def embed(self, footage: Footage, tags: Sequence[Tag]) -> VideoVectors:
@@ -56,7 +56,7 @@ class FakeEmbedder:
     def picture(self, pixels: Pictures) -> Floats:
         return bag("dog" if pixels.mean() > 127 else "cat")
 
-    def tower(self) -> TextTowerWeights:
+    def text_tower(self) -> TextTowerWeights:
         raise NotPortable("it has none")
 
 

@@ -285,10 +285,10 @@ def test_the_reader_equals_the_model_and_survives_the_disk(aligned: TableEmbedde
     assert again is not None
     assert again(TEXTS) == pytest.approx(truth, abs=1e-5)
     assert again([]).shape == (0, truth.shape[1])
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(bytes(data))
-    assert text_tower.read(path) is None, "a damaged one is made again, never used"
+    whole = path.read_bytes()
+    for damaged in (whole[:-1], whole + b"x", b"", whole[:9] + b"?" + whole[10:]):
+        path.write_bytes(damaged)
+        assert text_tower.read(path) is None, "a damaged one is made again, never used"
     assert text_tower.read(tmp_path / "none") is None
 
 

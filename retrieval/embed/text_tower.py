@@ -1,18 +1,16 @@
-"""The reader: CLIP's text tower in plain numpy, so that a query needs neither torch nor open_clip.
+"""CLIP's text tower in plain numpy, so that a query needs neither torch nor open_clip.
 
 Loading those takes three to five seconds, which is longer than anything else in a search from the shell.
-A model's text tower is written once into a file of the cache: safetensors with the tokenizer inside. It is
-mapped, not read: of the large table of words a query touches a few rows. Before a file is used for the
-first time its vectors are compared with those of the model itself.
+A model's text tower is written once into a file of the cache: safetensors with the tokenizer inside. The large
+table of token embeddings is mapped, not read, for a query touches a few rows of it. Before a tower is written,
+its vectors are compared with those of the model itself.
 """
 
 from __future__ import annotations
 
-import hashlib
 import html
 import json
 import math
-import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,11 +21,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tagline.experts.storage import cache_home
+from tagline.experts.storage import cache_home, write_atomic
 
 Floats = npt.NDArray[np.float32]
 
-VERSION = 1
+VERSION = 2
+EMBEDDING = "token_embedding.weight"
+SETTINGS = ("layers", "heads", "length", "activation", "epsilon", "clean")
 BATCH = 64  # texts of equal length in one pass
 CHECK_TEXTS = (
     "a dog",
@@ -63,9 +63,7 @@ class NumpyTextTower:
     def __init__(self, tower: TextTowerWeights) -> None:
         self.tower = tower
         self._weights = {
-            key: np.asarray(value, np.float32)
-            for key, value in tower.tensors.items()
-            if key != "token_embedding.weight"
+            key: np.asarray(value, np.float32) for key, value in tower.tensors.items() if key != EMBEDDING
         }
 
     def __call__(self, texts: Sequence[str]) -> Floats:
@@ -101,7 +99,7 @@ class NumpyTextTower:
     def _forward(self, ids: npt.NDArray[np.int64]) -> Floats:
         """Token numbers [B, L], the last of each the end token, to vectors [B, D]."""
         weights = self._weights
-        x = np.asarray(self.tower.tensors["token_embedding.weight"][ids], np.float32)
+        x = np.asarray(self.tower.tensors[EMBEDDING][ids], np.float32)
         x = x + weights["positional_embedding"][: ids.shape[1]]
         for layer in range(self.tower.layers):
             name = f"transformer.resblocks.{layer}."
@@ -164,14 +162,14 @@ def clean_text(text: str) -> str:
 
 
 def cache_path(fingerprint: str) -> Path:
-    """Where the reader of a model lies."""
-    return cache_home() / "readers" / f"v{VERSION}-{fingerprint}.safetensors"
+    """Where the text tower of a model lies."""
+    return cache_home() / "text-towers" / f"v{VERSION}-{fingerprint}.safetensors"
 
 
 def store_checked(tower: TextTowerWeights, expected: Floats, fingerprint: str) -> NumpyTextTower:
-    """Write a tower into the cache and return it as it reads from there.
+    """Write a tower into the cache and return it as numpy computes it.
 
-    truth: [len(PROBES), D], what the model itself makes of PROBES. Raises NotPortable if they differ.
+    expected: [len(CHECK_TEXTS), D], what the model itself makes of CHECK_TEXTS. Raises NotPortable if they differ.
     """
     tower_in_numpy = NumpyTextTower(tower)
     if (
@@ -184,59 +182,37 @@ def store_checked(tower: TextTowerWeights, expected: Floats, fingerprint: str) -
 
 
 def write(tower: TextTowerWeights, path: Path) -> None:
-    """Write a tower: safetensors whose metadata holds the settings and a sha256 over the tensors."""
+    """Write a tower: safetensors whose metadata holds the settings."""
     from safetensors.numpy import save
 
     tensors = {key: np.ascontiguousarray(value) for key, value in sorted(tower.tensors.items())}
     tensors["tokenizer"] = np.frombuffer(tower.tokenizer, np.uint8)
-    settings = {
-        "layers": tower.layers,
-        "heads": tower.heads,
-        "length": tower.length,
-        "activation": tower.activation,
-        "epsilon": tower.epsilon,
-        "clean": tower.clean,
-        "sha256": _checksum(tensors),
-    }
-    data = save(tensors, metadata={"reader": json.dumps(settings)})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".part-{os.getpid()}-{path.name}")
-    try:
-        beside.write_bytes(data)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    settings = {name: getattr(tower, name) for name in SETTINGS}
+    write_atomic(path, save(tensors, metadata={"settings": json.dumps(settings)}))
 
 
 def read(path: Path) -> NumpyTextTower | None:
-    """The reader of a file; None if it is not there or not whole, for it can be made again."""
+    """The tower of a file; None if it is not there or not whole, for it can be made again."""
+    from safetensors import SafetensorError, safe_open
+
     try:
-        mapped: Any = np.memmap(path, np.uint8, "r")
-        length = int(mapped[:8].view("<u8")[0])
-        head = json.loads(bytes(mapped[8 : 8 + length]))
-        settings = json.loads(head.pop("__metadata__")["reader"])
-        tensors = {name: _tensor(mapped[8 + length :], entry) for name, entry in head.items()}
-        if _checksum(tensors) != settings.pop("sha256"):
-            return None
-        tokenizer = bytes(tensors.pop("tokenizer"))
+        with safe_open(path, framework="numpy") as file:
+            settings = json.loads(file.metadata()["settings"])
+            tensors = {name: file.get_tensor(name) for name in file.keys() if name != EMBEDDING}  # noqa: SIM118
+        tensors[EMBEDDING] = _mapped(path, EMBEDDING)
+        tokenizer = tensors.pop("tokenizer").tobytes()
         return NumpyTextTower(TextTowerWeights(tensors, tokenizer, **settings))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError):
         return None
 
 
-def _tensor(data: Any, entry: Mapping[str, Any]) -> npt.NDArray[Any]:
-    kind = {"F32": "<f4", "F16": "<f2", "U8": "u1"}[entry["dtype"]]
-    first, last = entry["data_offsets"]
-    found: npt.NDArray[Any] = data[first:last].view(kind).reshape(entry["shape"])
-    return found
-
-
-def _checksum(tensors: Mapping[str, npt.NDArray[Any]]) -> str:
-    whole = hashlib.sha256()
-    for name in sorted(tensors):
-        whole.update(f"{name} {tensors[name].shape}\n".encode())
-        whole.update(np.ascontiguousarray(tensors[name]).data)
-    return whole.hexdigest()
+def _mapped(path: Path, name: str) -> npt.NDArray[Any]:
+    """One tensor of a file of safetensors, mapped and not read."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        entry = json.loads(file.read(length))[name]
+    kind = {"F32": "<f4", "F16": "<f2"}[entry["dtype"]]
+    return np.memmap(path, kind, "r", 8 + length + entry["data_offsets"][0], tuple(entry["shape"]))
 
 
 def bpe_tokenizer(merges: Sequence[str]) -> bytes:
