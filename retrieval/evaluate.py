@@ -211,7 +211,7 @@ def _searches(catalog: Catalog, questions: EvalQueries, ids: Sequence[int]) -> l
 
 def _in_use(catalog: Catalog, questions: EvalQueries, ids: Sequence[int]) -> Floats | None:
     """Scores of the model that the library was embedded with; None where there is none."""
-    from tagline.retrieval.embed.encode import EncoderMissing, open_encoder
+    from tagline.retrieval.embed.query_encoder import EncoderMissing, open_encoder
     from tagline.retrieval.index.base import Level
     from tagline.tagging.catalog import vectors as embeddings
 

@@ -11,7 +11,9 @@ import numpy as np
 
 from tagline.experts.tags import Modality, Tag
 from tagline.retrieval.embed.embedders import SearchModel
-from tagline.retrieval.embed.encode import NAME, Encoder, Vectors, search_model_of
+from tagline.retrieval.embed.encode import NAME
+from tagline.retrieval.embed.query_encoder import Encoder, search_model_of
+from tagline.retrieval.embed.text_tower import Floats
 from tagline.retrieval.index.base import Index, unpack
 from tagline.retrieval.index.update import open_index
 from tagline.tagging.catalog import vectors
@@ -50,7 +52,7 @@ class FittingText:
     own: bool  # written about this very video
 
 
-def vector_of(catalog: Catalog, video: Video) -> Vectors:
+def vector_of(catalog: Catalog, video: Video) -> Floats:
     """The vector of a video of the library, [D]. Raises NotEmbedded."""
     choice = SearchModel.of_catalog(catalog)
     if choice is None:
@@ -63,7 +65,7 @@ def vector_of(catalog: Catalog, video: Video) -> Vectors:
     raise NotEmbedded(f"{safe(video.paths[0] if video.paths else video.hash, 80)} {why}")
 
 
-def vector_of_file(catalog: Catalog, path: Path) -> Vectors:
+def vector_of_file(catalog: Catalog, path: Path) -> Floats:
     """The vector of a video that is not in the library, [D], without tags. Raises Unreadable."""
     from tagline.experts.decode.decoder import Decoder
 
@@ -81,7 +83,7 @@ def vector_of_file(catalog: Catalog, path: Path) -> Vectors:
 
 def similar(
     catalog: Catalog,
-    vector: Vectors,
+    vector: Floats,
     count: int = 10,
     *,
     without: int | None = None,
@@ -101,7 +103,7 @@ def similar(
     return found
 
 
-def _best_span(catalog: Catalog, fingerprint: str, video: Video, vector: Vectors) -> tuple[float, float]:
+def _best_span(catalog: Catalog, fingerprint: str, video: Video, vector: Floats) -> tuple[float, float]:
     page = next(vectors.vector_pages(catalog, vectors.SPAN, fingerprint, [video.id]), None)
     if page is None:
         return 0.0, video.duration or 0.0

@@ -33,6 +33,7 @@ NUMERIC = (
     "tagline.experts.scene",
     "tagline.retrieval.query.qb_norm",
     "tagline.retrieval.embed.encode",
+    "tagline.retrieval.embed.query_encoder",
     "tagline.retrieval.query.explain",
     "tagline.retrieval.index.faiss_index",
     "tagline.retrieval.index.update",

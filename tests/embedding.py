@@ -79,6 +79,6 @@ def use_fake_embedder(monkeypatch: pytest.MonkeyPatch, cache: Path) -> type[Fake
     fakes.use_fakes(monkeypatch)
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
     monkeypatch.setattr("tagline.retrieval.embed.embedders.load", load)
-    monkeypatch.setattr("tagline.retrieval.embed.encode.load", load)
+    monkeypatch.setattr("tagline.retrieval.embed.query_encoder.load", load)
     monkeypatch.setattr(FakeEmbedder, "seen", [])
     return FakeEmbedder

@@ -19,14 +19,8 @@ from tagline.experts.footage import Footage, View
 from tagline.experts.tags import Embedding, Modality, Tag
 from tagline.retrieval.embed import text_tower
 from tagline.retrieval.embed.embedders import SearchModel, TableEmbedder
-from tagline.retrieval.embed.encode import (
-    BadImage,
-    EncoderMissing,
-    embed,
-    open_encoder,
-    read_image,
-    sample_queries,
-)
+from tagline.retrieval.embed.encode import embed, sample_queries
+from tagline.retrieval.embed.query_encoder import BadImage, EncoderMissing, open_encoder, read_image
 from tagline.retrieval.embed.spans import MOST, RATE, WINDOW, spans
 from tagline.tagging.catalog import vectors as embeddings
 from tagline.tagging.catalog.write import Catalog
@@ -186,7 +180,9 @@ def test_the_encoder_is_that_of_the_vectors_or_says_what_to_do(
     assert encoder is not None
     assert encoder.fingerprint == FakeEmbedder().choice.fingerprint
     assert encoder.texts(["dog ball"])[0] @ vectors(catalog, "dog.mp4")[0] == pytest.approx(1.0)
-    monkeypatch.setattr("tagline.retrieval.embed.encode.load", lambda *_: FakeEmbedder(version="changed"))
+    monkeypatch.setattr(
+        "tagline.retrieval.embed.query_encoder.load", lambda *_: FakeEmbedder(version="changed")
+    )
     with pytest.raises(EncoderMissing, match="tagline index"):
         open_encoder(catalog)
 

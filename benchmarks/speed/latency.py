@@ -83,7 +83,7 @@ def measure(options: Mapping[str, str]) -> dict[str, Any]:
 def _library(folder: Path, count: int, *, tuned: bool) -> dict[str, float]:
     """Fill a catalog, embed by hand, build the indexes; seconds that each took."""
     from tagline.retrieval.embed.embedders import APPEARANCE, CHOICE, load
-    from tagline.retrieval.embed.encode import open_encoder
+    from tagline.retrieval.embed.query_encoder import open_encoder
     from tagline.retrieval.index.base import Level
     from tagline.retrieval.index.update import update
     from tagline.retrieval.tune.tune import tune

@@ -15,7 +15,8 @@ from tagline.tagging.printable import safe
 
 if TYPE_CHECKING:
     from tagline.retrieval.embed.embedders import VideoEmbedder
-    from tagline.retrieval.embed.encode import EmbedResult, Vectors
+    from tagline.retrieval.embed.encode import EmbedResult
+    from tagline.retrieval.embed.text_tower import Floats
     from tagline.retrieval.index.update import IndexUpdate
     from tagline.tagging.catalog.write import Catalog
 
@@ -225,9 +226,9 @@ def similar(ctx: click.Context, what: str, count: int, library: str | None) -> N
     ctx.exit(0 if rows else NOTHING)
 
 
-def _vector(catalog: Catalog, what: str) -> tuple[Vectors, int | None]:
+def _vector(catalog: Catalog, what: str) -> tuple[Floats, int | None]:
     """The vector of what was named, and its id if it is a video of the library."""
-    from tagline.retrieval.embed.encode import open_encoder
+    from tagline.retrieval.embed.query_encoder import open_encoder
     from tagline.retrieval.similar import NotEmbedded, vector_of, vector_of_file
 
     video = catalog.find(what)
@@ -257,7 +258,7 @@ def describe(video: str, count: int, library: str | None) -> None:
     tagline describe holiday.mp4
     tagline describe holiday --json
     """
-    from tagline.retrieval.embed.encode import open_encoder
+    from tagline.retrieval.embed.query_encoder import open_encoder
     from tagline.retrieval.similar import fitting_texts, sentence
 
     with open_library(library) as catalog, _as_sentence():
@@ -282,7 +283,7 @@ def describe(video: str, count: int, library: str | None) -> None:
 def _as_sentence() -> Iterator[None]:
     """What can go wrong with models, indexes and pictures ends in a sentence."""
     from tagline.experts.footage import Unreadable
-    from tagline.retrieval.embed.encode import BadImage, EncoderMissing
+    from tagline.retrieval.embed.query_encoder import BadImage, EncoderMissing
     from tagline.retrieval.index.base import BadIndex
 
     try:

@@ -1,4 +1,4 @@
-"""Embedding: every video and every span of it as a unit vector, and sentences and pictures beside them.
+"""Embedding: every video and every span of it as a unit vector.
 
 The vectors lie in the catalog, under a fingerprint of the model and of the way in which spans are cut. A
 video is embedded anew when either is another, or when the tags that the model read of it have changed.
@@ -11,13 +11,11 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from tagline.experts.tags import Embedding, Tag
-from tagline.retrieval.embed import text_tower
 from tagline.retrieval.embed.embedders import (
     APPEARANCE,
     CHOICE,
@@ -25,124 +23,19 @@ from tagline.retrieval.embed.embedders import (
     SearchModel,
     VideoEmbedder,
     VideoVectors,
-    load,
 )
 from tagline.tagging.catalog import vectors as embeddings
-from tagline.tagging.ml.config import BadConfig, digest
+from tagline.tagging.ml.config import digest
 from tagline.tagging.pipeline.progress import Progress
-from tagline.tagging.printable import safe
 
 if TYPE_CHECKING:
-    from tagline.experts.footage import Footage, Pictures, Unreadable
+    from tagline.experts.footage import Footage, Unreadable
     from tagline.tagging.catalog.read import CatalogReader
     from tagline.tagging.catalog.records import Video
     from tagline.tagging.catalog.write import Catalog
 
-Vectors = npt.NDArray[np.float32]  # [N, D], each of length 1
-
 NAME = "search"  # under which the catalog keeps what could not be embedded
 SAMPLE_QUERIES = 100  # queries by which an approximate index is tuned
-IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
-MAX_PIXELS = 50_000_000
-
-
-class EncoderMissing(Exception):
-    """The model that made the library's vectors is not here. One sentence that says what to do."""
-
-
-class BadImage(Exception):
-    """A picture that cannot be read. One sentence for people."""
-
-
-class Encoder(Protocol):
-    """What turns a query into a vector of the space in which the library's videos lie."""
-
-    fingerprint: str  # the same as that of the vectors and of the index
-
-    def texts(self, texts: Sequence[str]) -> Vectors:
-        """Sentences to unit vectors: float32 [N, D]."""
-
-    def image(self, path: Path) -> Vectors:
-        """A picture file to a unit vector: float32 [D]. Raises BadPicture."""
-
-
-def open_encoder(catalog: CatalogReader) -> Encoder | None:
-    """The encoder that fits the library's vectors; None where nothing was embedded yet.
-
-    Raises EncoderMissing, whose message says what to do, where the model is not here any more.
-    """
-    choice = SearchModel.of_catalog(catalog)
-    return None if choice is None else _QueryEncoder(choice)
-
-
-class _QueryEncoder:
-    """Reads texts without the model where its reader is in the cache, and loads the model when it must."""
-
-    def __init__(self, choice: SearchModel, model: VideoEmbedder | None = None) -> None:
-        self.choice, self.fingerprint = choice, choice.fingerprint
-        self._model = model
-        self._reader = text_tower.read(text_tower.cache_path(self.fingerprint))
-        if self._reader is None:
-            self._reader = _reader(self.model)
-
-    @property
-    def model(self) -> VideoEmbedder:
-        """The whole model, loaded when it is first asked for."""
-        if self._model is None:
-            self._model = search_model_of(self.choice)
-        return self._model
-
-    def texts(self, texts: Sequence[str]) -> Vectors:
-        return self._reader(texts) if self._reader is not None else self.model.texts(texts)
-
-    def image(self, path: Path) -> Vectors:
-        pixels = read_image(path)
-        return self.model.picture(pixels)
-
-
-def search_model_of(choice: SearchModel, device: str = "cpu") -> VideoEmbedder:
-    """The model that made a library's vectors. Raises EncoderMissing if it is gone or another now."""
-    from tagline.experts.weights.registry import WeightsMissing
-
-    again = "name one with `tagline index --model` or `--weights`"
-    try:
-        model = load(choice.kind, choice.name, device)
-    except (WeightsMissing, BadConfig, OSError) as error:
-        raise EncoderMissing(
-            f"the model of this library, {safe(choice.name)}, cannot be used: {error}; {again}"
-        ) from error
-    if model.choice.fingerprint != choice.fingerprint:
-        raise EncoderMissing(
-            f"the model {safe(choice.name)} is not the one that this library was embedded with; "
-            "run `tagline index` to embed it anew"
-        )
-    return model
-
-
-def _reader(model: VideoEmbedder) -> text_tower.NumpyTextTower | None:
-    """The model's reader, written into the cache; None where only the model itself can read."""
-    try:
-        return text_tower.store_checked(
-            model.text_tower(), model.texts(text_tower.CHECK_TEXTS), model.choice.fingerprint
-        )
-    except (text_tower.NotPortable, OSError):
-        return None
-
-
-def read_image(path: Path) -> Pictures:
-    """The pixels of a picture file, upright: uint8 [H, W, 3]. Raises BadPicture."""
-    from PIL import Image, ImageOps
-
-    try:
-        with Image.open(path, formats=IMAGE_FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise BadImage(f"{safe(path)} has more than {MAX_PIXELS // 10**6} million pixels")
-            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise BadImage(f"{safe(path)} is no picture that can be read ({', '.join(IMAGE_FORMATS)})") from error
-
-
-# -- embedding a library ---------------------------------------------------------------------------------
 
 
 @dataclass(slots=True)
@@ -280,9 +173,6 @@ def _vectors_of(
 def _is_unit(embedding: Embedding) -> bool:
     length = float(np.linalg.norm(embedding.values))
     return bool(np.isfinite(embedding.values).all()) and abs(length - 1) < 1e-3
-
-
-# -- which model, and what people ask ----------------------------------------------------------------------
 
 
 def model_to_use(catalog: CatalogReader, model: str | None, collection: str | None) -> tuple[str, str]:

@@ -1,9 +1,9 @@
 """CLIP's text tower in plain numpy, so that a query needs neither torch nor open_clip.
 
 Loading those takes three to five seconds, which is longer than anything else in a search from the shell.
-A model's text tower is written once into a file of the cache: safetensors with the tokenizer inside. The large
-table of token embeddings is mapped, not read, for a query touches a few rows of it. Before a tower is written,
-its vectors are compared with those of the model itself.
+A model's text tower is written once into a file of the cache: safetensors with the tokenizer inside. The
+large table of token embeddings is mapped, not read, for a query touches a few rows of it. Before a tower is
+written, its vectors are compared with those of the model itself.
 """
 
 from __future__ import annotations
@@ -169,7 +169,7 @@ def cache_path(fingerprint: str) -> Path:
 def store_checked(tower: TextTowerWeights, expected: Floats, fingerprint: str) -> NumpyTextTower:
     """Write a tower into the cache and return it as numpy computes it.
 
-    expected: [len(CHECK_TEXTS), D], what the model itself makes of CHECK_TEXTS. Raises NotPortable if they differ.
+    expected: [len(CHECK_TEXTS), D], what the model itself makes of them. Raises NotPortable if they differ.
     """
     tower_in_numpy = NumpyTextTower(tower)
     if (

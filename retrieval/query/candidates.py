@@ -18,7 +18,7 @@ import numpy.typing as npt
 from threadpoolctl import ThreadpoolController
 
 from tagline.experts.tags import Tag
-from tagline.retrieval.embed.encode import Encoder, EncoderMissing, open_encoder
+from tagline.retrieval.embed.query_encoder import Encoder, EncoderMissing, open_encoder
 from tagline.retrieval.index.base import BadIndex, Index, Level, unpack
 from tagline.retrieval.index.update import open_index
 from tagline.retrieval.query import lexical as by_words

@@ -77,8 +77,8 @@ class Reranker:
 def table_model_of(catalog: Catalog) -> PretrainedTable:
     """The TABLE model that embedded the library. Raises CannotRerank."""
     from tagline.retrieval.embed.embedders import TABLE, SearchModel, TableEmbedder
-    from tagline.retrieval.embed.encode import EncoderMissing
-    from tagline.retrieval.embed.encode import search_model_of as load
+    from tagline.retrieval.embed.query_encoder import EncoderMissing
+    from tagline.retrieval.embed.query_encoder import search_model_of as load
 
     choice = SearchModel.of_catalog(catalog)
     if choice is None or choice.kind != TABLE:
