@@ -32,6 +32,7 @@ NUMERIC = (
     "tagline.experts.sound",
     "tagline.experts.scene",
     "tagline.retrieval.query.qb_norm",
+    "tagline.retrieval.tune.fit",
     "tagline.retrieval.embed.encode",
     "tagline.retrieval.embed.query_encoder",
     "tagline.retrieval.query.explain",

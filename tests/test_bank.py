@@ -12,12 +12,11 @@ from tagline.retrieval.query.qb_norm import (
     PLAIN,
     QB_NORM_METHODS,
     QBNorm,
-    fit_qb_norm,
     hubness,
-    hubness_leaving_one_out,
     normalise,
     probe_potentials,
 )
+from tagline.retrieval.tune.fit import fit_qb_norm, hubness_leaving_one_out
 
 
 def scores(seed: int, queries: int, candidates: int) -> np.ndarray:

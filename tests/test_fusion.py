@@ -12,10 +12,10 @@ from tagline.retrieval.query.fuse import (
     SIGNALS,
     FusionWeights,
     feature_table,
-    fit_weights_to,
     fuse,
     ranks_of,
 )
+from tagline.retrieval.tune.fit import fit_weights_to
 
 NOTHING = (0.0,) * len(SIGNALS)
 EVEN = FusionWeights((1.0,) * len(SIGNALS), NOTHING)

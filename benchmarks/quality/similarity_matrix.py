@@ -105,7 +105,8 @@ def one_half(
     scores: npt.NDArray[Any], probes: npt.NDArray[Any], live: npt.NDArray[Any], fixed: Mapping[str, Any]
 ) -> tuple[dict[str, float], Any]:
     """Gains over plain by method, and the setting that the bank chose. bank, live: rows of the scores."""
-    from tagline.retrieval.query.qb_norm import fit_qb_norm, normalise
+    from tagline.retrieval.query.qb_norm import normalise
+    from tagline.retrieval.tune.fit import fit_qb_norm
 
     known, queries = scores[probes], scores[live]
     plain = _r1(queries, live)

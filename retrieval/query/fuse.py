@@ -1,4 +1,4 @@
-"""Fusion: one order of the candidates from several, with weights that were fitted and not guessed.
+"""Fusion: one order of the candidates from several, by weights that tune/fit.py fits.
 
 Each signal (words, picture, tags ...) gives a score to some of the candidates. It enters twice: as its score
 and as the reciprocal of its place, because places survive what scores do not, another model's scale for
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +18,6 @@ Floats = npt.NDArray[np.float64]
 SIGNALS = ("words", "video", "span", "tags")  # in the order of the columns
 ABSOLUTE = frozenset({"words"})  # already a share from 0 to 1; the others have a scale of their model
 DAMPING = 10.0  # of reciprocal places: how little the first is ahead of the second
-RIDGE = 1e-3  # draws weights that nothing speaks for to zero
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,45 +76,3 @@ def _comparable(scores: Floats, here: npt.NDArray[np.bool_], name: str) -> Float
 def fuse(found: Floats, weights: FusionWeights) -> Floats:
     """One score for each candidate; a softmax over them says how likely each is the one that was meant."""
     return np.asarray(found @ weights.column)
-
-
-def fit_weights_to(
-    tables: Sequence[Floats],
-    right: Sequence[int],
-    start: FusionWeights,
-    ridge: float = RIDGE,
-    most: int = 200,
-) -> FusionWeights:
-    """The weights under which the right candidates are the least surprising.
-
-    tables: one for each query, from `table`; right: the row of its right candidate, -1 if it is not
-    among them: such a query can teach nothing. The problem is convex: there is one answer.
-    """
-    from scipy.optimize import minimize
-
-    usable = [(one, row) for one, row in zip(tables, right, strict=True) if row >= 0 and len(one) > 1]
-    if not usable:
-        return start
-    size = len(start.column)
-
-    def surprise(weights: Floats) -> tuple[float, Floats]:
-        value, slope = ridge * float(weights @ weights), 2 * ridge * weights
-        for one, row in usable:
-            logits = one @ weights
-            logits -= logits.max()
-            share = np.exp(logits)
-            total = share.sum()
-            value += float(np.log(total) - logits[row]) / len(usable)
-            slope = slope + (share @ one / total - one[row]) / len(usable)
-        return value, slope
-
-    done: Any = minimize(
-        surprise,
-        start.column,
-        jac=True,
-        method="L-BFGS-B",
-        bounds=[(0, None)] * size,
-        options={"maxiter": most},
-    )
-    rounded = [round(float(weight), 4) for weight in done.x]
-    return FusionWeights(tuple(rounded[: size // 2]), tuple(rounded[size // 2 :]))

@@ -23,11 +23,12 @@ from tagline.retrieval.query.calibration import (
     refusal_threshold,
 )
 from tagline.retrieval.query.candidates import Candidates, Searcher, posterior
-from tagline.retrieval.query.fuse import FusionWeights, feature_table, fit_weights_to, fuse
+from tagline.retrieval.query.fuse import FusionWeights, feature_table, fuse
 from tagline.retrieval.query.lexical import query_words
 from tagline.retrieval.query.params import AnswerCalibration, SearchParams, defaults, write
 from tagline.retrieval.query.parse import parse
 from tagline.retrieval.tune import probe_queries
+from tagline.retrieval.tune.fit import fit_qb_norm, fit_weights_to
 from tagline.retrieval.tune.probe_queries import ProbeQuery
 from tagline.tagging.catalog import vectors as embeddings
 from tagline.tagging.ml.calibration import fit_calibration
@@ -121,7 +122,7 @@ def fit_hubness(
         if params.qb_norm is None and level == Level.VIDEO:
             rows = {int(number): row for row, number in enumerate(ids)}
             right = np.array([rows.get(int(number), -1) for number in wanted])
-            params.qb_norm = bank.fit_qb_norm(scores[right >= 0], right[right >= 0])
+            params.qb_norm = fit_qb_norm(scores[right >= 0], right[right >= 0])
         chosen = params.qb_norm or bank.QBNorm()
         if chosen.method != "plain":
             given = bank.probe_potentials(scores, chosen)
