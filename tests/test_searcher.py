@@ -333,27 +333,29 @@ def test_warming_up_ends_when_it_is_told_to(catalog: Catalog) -> None:
     assert len(ready._cached) == 2
 
 
-def test_the_bank_is_left_out_where_it_finds_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_qb_norm_is_left_out_where_it_finds_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = world(tmp_path)
     monkeypatch.setattr(tune, "qb_norm_helps", lambda *_: False)
-    told: list[str] = []
-    learnt = tune.tune(made, searcher(made), say=told.append)
-    assert not learnt.row_hubness
-    assert any("query bank is left out" in line for line in told)
+    lines: list[str] = []
+    params = tune.tune(made, searcher(made), say=lines.append)
+    assert not params.row_hubness
+    assert any("QB-Norm is left out" in line for line in lines)
     monkeypatch.setattr(tune, "qb_norm_helps", lambda *_: True)
     assert set(tune.tune(made, searcher(made)).row_hubness) == {Level.VIDEO, Level.SPAN}
 
 
-def test_a_bank_helps_if_videos_are_found_sooner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_qb_norm_helps_if_videos_are_found_sooner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = world(tmp_path)
     queries = caption_queries(made)[:8]
-    monkeypatch.setattr(tune, "candidates_of", lambda catalog, searcher, queries, hubs: [hubs] * len(queries))
-    monkeypatch.setattr(tune, "fit_weights", lambda looked, queries: None)
-    for better, told in ((0.9, True), (0.5, False)):
+    monkeypatch.setattr(
+        tune, "candidates_of", lambda catalog, searcher, queries, qb_norm: [qb_norm] * len(queries)
+    )
+    monkeypatch.setattr(tune, "fit_weights", lambda candidates, queries: None)
+    for better, helps in ((0.9, True), (0.5, False)):
         monkeypatch.setattr(
-            tune, "_reciprocal_rank", lambda hubs, query, weights, to=better: to if hubs else 0.5
+            tune, "_reciprocal_rank", lambda qb_norm, query, weights, to=better: to if qb_norm else 0.5
         )
-        assert tune.qb_norm_helps(made, searcher(made), queries) is told
+        assert tune.qb_norm_helps(made, searcher(made), queries) is helps
 
 
 def test_a_word_that_nobody_used_tells_only_where_somebody_wrote(catalog: Catalog) -> None:
