@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 SIZE = 1000
+HALVES = 40
 REAL_MATRIX = Path("matrices", "msrvtt_titles_matrix.npy")  # in the data folder; rows are texts
 
 
@@ -19,11 +20,14 @@ def measure_evaluation(options: dict[str, str]) -> dict[str, Any]:
     """Wall seconds of all figures with dual softmax and intervals, from the matrix to the last interval.
 
     matrix=FILE.npy (rows are texts); without it the real matrix of the data folder that TAGLINE_TEST_DATA
-    names; without that a made-up one of the same size, which can be timed but proves nothing else.
+    names; without both a made-up one of the same size, which can be timed but proves nothing else.
     """
     from tagline.table.ranking import evaluate
 
-    scores, name = _square_matrix(options)
+    if "matrix" in options or os.environ.get("TAGLINE_TEST_DATA"):
+        scores, name = load_matrix(options)
+    else:
+        scores, name = _made_up_matrix(), "made up"
     runs = int(options.get("runs", "5"))
     taken = []
     for _ in range(runs):
@@ -48,25 +52,12 @@ def measure_evaluation(options: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def _square_matrix(options: dict[str, str]) -> tuple[Any, str]:
-    folder = os.environ.get("TAGLINE_TEST_DATA")
-    path = Path(options["matrix"]) if "matrix" in options else Path(folder) / REAL_MATRIX if folder else None
-    if path is not None and (path.is_file() or "matrix" in options):
-        return np.load(path, allow_pickle=False), path.name
-    rng = np.random.default_rng(0)
-    made_up = rng.normal(size=(SIZE, SIZE)) + 3 * np.eye(SIZE)
-    return made_up.astype(np.float32), "made up"
-
-
-HALVES = 40
-REAL = Path("matrices", "msrvtt_titles_matrix.npy")  # in the data folder; rows are texts
-
-
 def measure_qb_norm(options: Mapping[str, str]) -> dict[str, Any]:
     """Options: matrix=FILE.npy (rows are texts, the diagonal is right), halves, seed."""
     from tagline.retrieval.query.qb_norm import QB_NORM_METHODS, QBNorm
 
-    scores, name = _query_matrix(options)
+    stored, name = load_matrix(options)
+    scores = stored.astype(np.float64)
     halves, seed = int(options.get("halves", HALVES)), int(options.get("seed", 0))
     fixed = {method: QBNorm(method) for method in QB_NORM_METHODS if method != "plain"}
     fixed["inverted_whole"] = QBNorm("inverted", damping=1.0)
@@ -129,12 +120,17 @@ def _r1(scores: npt.NDArray[Any], right: npt.NDArray[Any]) -> float:
     return metrics(ranks(scores, right)).r1
 
 
-def _query_matrix(options: Mapping[str, str]) -> tuple[npt.NDArray[np.float64], str]:
+def load_matrix(options: Mapping[str, str]) -> tuple[npt.NDArray[np.floating[Any]], str]:
+    """The square matrix of matrix=FILE.npy, else of the data folder, with its name."""
     folder = os.environ.get("TAGLINE_TEST_DATA")
     if "matrix" not in options and not folder:
         raise ValueError("say which matrix: --set matrix=FILE.npy, or TAGLINE_TEST_DATA=FOLDER")
-    path = Path(options["matrix"]) if "matrix" in options else Path(folder or "") / REAL
-    scores = np.load(path, allow_pickle=False).astype(np.float64)
+    path = Path(options["matrix"]) if "matrix" in options else Path(folder or "") / REAL_MATRIX
+    scores = np.load(path, allow_pickle=False)
     if scores.ndim != 2 or scores.shape[0] != scores.shape[1]:
         raise ValueError(f"{path.name} must be square, with right answers on the diagonal")
     return scores, path.name
+
+
+def _made_up_matrix() -> npt.NDArray[np.float32]:
+    return (np.random.default_rng(0).normal(size=(SIZE, SIZE)) + 3 * np.eye(SIZE)).astype(np.float32)
