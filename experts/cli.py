@@ -1,4 +1,4 @@
-"""`tagline models`: see, fetch, verify and carry the weights of the experts."""
+"""`tagline models`: see, fetch, verify and carry weights; `tagline selftest`: attack the decoder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The object expert: what things are in the picture, by a YOLO detector (COCO's classes or its own)."""
+"""The object and the person expert: things, and kinds of people, by a YOLO detector."""
 
 from __future__ import annotations
 

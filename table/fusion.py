@@ -1,4 +1,4 @@
-"""The tag-guiding (TG) cross-modal encoder, which is also the joint encoder: one set of blocks, two uses."""
+"""The tag-guiding cross-modal encoder, which is also the joint encoder, and its two heads: VTM and MLM."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which words of a text the model has to guess: 15 %, shown as [MASK], as a random word, or as they are."""
+"""TABLE's losses: contrastive, matching (VTM) on hard negatives, masked language modelling (MLM)."""
 
 from __future__ import annotations
 

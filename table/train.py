@@ -1,4 +1,4 @@
-"""Training: from a library or a list of rows to a folder that holds the best model on held-out videos."""
+"""Training of TABLE: from a library to a folder that holds the best model on validation videos."""
 
 from __future__ import annotations
 

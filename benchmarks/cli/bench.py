@@ -1,4 +1,4 @@
-"""`tagline bench`: measure, and see what was measured."""
+"""`tagline bench`: list, run, show and report measurements; `tagline bench speed`."""
 
 from __future__ import annotations
 

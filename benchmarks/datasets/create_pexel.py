@@ -1,4 +1,4 @@
-"""CREATE: Chinese videos with a title, a caption, the uploader's tags and a category.
+"""CREATE and Pexel-tagging: titles, captions and the uploaders' tags, in Chinese and in English.
 
 Two forms are read. The sample on the data set's page, `demo.json`: one object in a call, `getJson({...})`,
 with a list of videos under each of its twelve categories, 240 in all. And lists, one object for each video,

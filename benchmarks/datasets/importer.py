@@ -1,4 +1,4 @@
-"""A data set into a catalog: each video's file found by name, known by its content, and told what was said.
+"""A data set into a catalog: each video's file found by name, known by content, with its captions and tags.
 
 A catalog knows videos by the content of their files, so what is said of a video whose file is not there has
 nothing to hold on to: it stays in the annotations, the video is listed as missing, and running the same

@@ -1,4 +1,4 @@
-"""The playhouse's sets: what people would write about a video, from the truth.json beside it.
+"""The playhouse as a data set: its truth.json read; and its videos laid out in the formats of MSR-VTT.
 
 Captions, title, user tags and split, never the truth itself: what is in the picture, when and where stays out
 of the catalog, so that nothing that is measured can have read it.

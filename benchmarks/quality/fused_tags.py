@@ -1,4 +1,4 @@
-"""`one-tagger`: the merged list against every single source, and stated precision against measured.
+"""`one-tagger`: fused tags against every single source, and stated precision against measured.
 
 On a library that was prepared and tagged like any other:
 

@@ -1,8 +1,8 @@
-"""What a memory is worth that grows without training: tags before and after people tagged more videos.
+"""The gain from a memory that grows without training: tags before and after people tagged more videos.
 
 Yesterday half of the training videos were tagged, and a tagger learned from them. Today the other half is
 tagged as well; the memory hears of it, the tagger's weights stay as they are. Novel are the tags that nobody
-had used yesterday. Row by row: the consensus of similar videos alone, and the generator that is told of it.
+had used yesterday. Row by row: the consensus of similar videos alone, and the retrieval-augmented generator.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The evaluation of a retrieval test: how long it takes, and that it says what it should of a real matrix."""
+"""`evaluation` and `query-bank`: metrics, and the gain of QB-Norm, on a real similarity matrix."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`generator-decoding`: drafted decoding against greedy with a cache, and both against a classifier.
+"""`generator-decoding`: speculative decoding against greedy with a cache, and both against a classifier.
 
 The tagger is trained here on the titles of msrvtt-words: the paper's 30 prompts and 12 decoder layers, but
 narrower, so that minutes of a CPU train it far enough for its prompts to mean something. It is kept.

@@ -1,8 +1,8 @@
-"""How long a search takes in a library of 10,000 videos: from the shell, and in a process that is warm.
+"""`startup` and `search-latency`: how long the command line and a search take, cold and warm.
 
 The library is synthetic, but its catalog is a real one: tags, speech, a vector for each video and for four
-spans of it, made by the playhouse's own CLIP from what the video is said to show. Searched is with the real
-command line and the real search, index, bank and all. Cold means a new process; the files it reads are in
+spans of it, made by the playhouse's own CLIP from what the video shows by its tags. The search is the real
+one, with the command line, the index and QB-Norm. Cold means a new process; the files it reads are in
 the machine's memory, as they are on any second search. Warm is a process that has read the videos' evidence,
 as `tagline serve` does by itself once it answers.
 """

@@ -1,4 +1,4 @@
-"""How index and search grow with the number of vectors, against NumPy and against reading memory once."""
+"""`speed` and `speed-gpu`: all stages in one record, with the growth of index and search."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Canvas: pictures and sound are laid down here, in memory that another process can be handed."""
+"""Frame and sound buffers in shared memory, which the decoder's child fills and its parent reads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Watching: one file from packets to what its samplings asked for. Runs in the guarded child only."""
+"""One file from packets to the frames and sound that were asked for. Runs in the guarded child only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Formats: which containers and codecs are opened at all. Everything else is refused before it is decoded."""
+"""What is decoded at all, and what is known of a stream before it is: allow-lists, packets, timestamps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Previewing: a stretch of a video as a small MP4 (H.264, AAC) for any browser. Runs in the child only."""
+"""A segment of a video as a small MP4 (H.264, AAC) for any browser. Runs in the guarded child only."""
 
 from __future__ import annotations
 

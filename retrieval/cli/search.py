@@ -1,4 +1,4 @@
-"""`tagline search`: from a sentence to the moment, and why."""
+"""`tagline search` and `tagline tune`; and a player opened at the moment that was found."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What search learnt about one library, kept beside its index: hubs, weights, and when to say nothing.
+"""SearchParams: what was tuned for one library, kept beside its index: QB-Norm, weights, thresholds.
 
 One file, `search.npz`, written beside its place and moved there when it is whole. It belongs to one model;
 with another one, what is about vectors is left aside and the defaults that come with tagline serve.

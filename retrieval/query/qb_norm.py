@@ -1,4 +1,4 @@
-"""The query bank: taking the advantage from hubs, videos that are near to every query, for one live query.
+"""QB-Norm: lowers the scores of hubs, videos that are near to every query, by a bank of known queries.
 
 A dual softmax over all queries of a test lifts its figures, but nobody who searches has all queries. A bank
 of other queries (captions of the library, or queries written from its tags) stands in for them: how near a

@@ -1,4 +1,4 @@
-"""Looking again: the joint encoder reads the query together with each of the best videos.
+"""Reranking: the joint encoder reads the query together with each of the best videos.
 
 A search compares two vectors that never met. The joint encoder of a TABLE model lets the words of the query
 look at the frames and the tags, and its matching head (VTM) says whether they belong together. A model

@@ -1,1 +1,1 @@
-"""Search beyond one machine: an sharded index, built in parallel and served by replicas."""
+"""Search beyond one machine: a sharded index, built in parallel and served by replicas."""

@@ -1,4 +1,4 @@
-"""Building an sharded index on a Ray cluster: learn from a sample, add in parallel, check the recall."""
+"""Building a sharded index on a Ray cluster: train on a sample, add in parallel, check the recall."""
 
 from __future__ import annotations
 

@@ -1,13 +1,13 @@
-"""Pieces: one index over very many vectors, as folders that machines build and serve on their own.
+"""A sharded index: very many vectors as folders that machines build and serve on their own.
 
     OUT/index.json         what belongs together: fingerprint, source, dimensions, rows, probes, pieces
-    OUT/trained.faiss      cells and codes, learnt from a sample; the same for every piece
+    OUT/trained.faiss      cells and codes, trained on a sample; the same for every shard
     OUT/NAME/index.faiss   IVF-PQ: which rows may be near
     OUT/NAME/vectors.f16   the vectors themselves, read only where a row may be near: they decide the order
-    OUT/NAME/rows.parquet  of which video and which stretch of it each row is
-    OUT/NAME/done          written last: without it the piece is made again
+    OUT/NAME/rows.parquet  of which video and which part of it each row is
+    OUT/NAME/done          written last: without it the shard is made again
 
-The id of a row is its piece's number and its place in it, so the pieces' ids never meet.
+The id of a row is its shard's number and its place in it, so the shards' ids never meet.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Serving an sharded index: each piece on several replicas of Ray Serve; who asks merges the answers.
+"""Serving a sharded index: each shard on several replicas of Ray Serve; their answers are merged.
 
-A replica that dies costs the questions it had in hand a second try, on another replica. A piece that no
+A replica that dies costs the questions it had in hand a second try, on another replica. A shard that no
 replica can answer for in time makes the question fail, in a sentence: never an answer with a hole in it.
 """
 

@@ -1,9 +1,9 @@
-"""Learning how to search one library: its hubs, what each signal is worth there, and when it has no answer.
+"""Tuning of search to one library: QB-Norm, the weight of each signal, and when nothing answers.
 
 Where people wrote about its videos, half of what they wrote is the query bank and the other half fits weights
 and probabilities. Elsewhere the bank is written from tags, and such queries are too easy to fit weights
-by: the defaults serve, and only the line below which nothing is said is moved to where the library's own
-background queries want it.
+by: the defaults serve, and only the threshold below which nothing is answered is moved to where the
+library's own probe queries want it.
 """
 
 from __future__ import annotations

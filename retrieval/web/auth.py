@@ -1,4 +1,4 @@
-"""Doors: who may ask at all. Host, origin, site and token are checked before anything else is looked at."""
+"""Who may ask at all: host, origin, site and token are checked before anything else is looked at."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The server: one process on one address, with patience for people and none for connections that dawdle."""
+"""The server: one process on one address; slow people are waited for, stalled connections are closed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading the catalog: videos, tags, words, vectors, and what people decided."""
+"""Reading the catalog: videos, tags, words, vectors and verdicts; and all of it as lines to compare."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `tagline show --fused` says of one video: each tag once, how sure, and who says so."""
+"""`tagline show`: one video on a timeline, as data, or as its fused tags with who found each and why."""
 
 from __future__ import annotations
 

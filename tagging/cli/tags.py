@@ -1,4 +1,4 @@
-"""`tagline show` and `tagline tags`: see what is in videos, and put right what is wrong."""
+"""`tagline tags`: list tags; accept, reject, add, rename and merge them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`tagline train tagger`: a thin skin over tagging.generator.train."""
+"""`tagline train tagger` and `tagline train ranker`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Tags as rows, for the formats in which one file serves the whole library; and how rows merge.
+"""How our tags merge into a list or a table that is somebody else's too: rows and keywords.
 
-A row that we wrote carries a seal over its values. So a row that somebody has added or changed is known as
-theirs: it stays when the file is written anew, and counts as a person's word when the file is read.
+A row that we wrote carries a checksum over its values. So a row that somebody has added or changed is
+known as theirs: it stays when the file is written anew, and counts as a person's word when the file is read.
 """
 
 from __future__ import annotations

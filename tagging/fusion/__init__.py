@@ -1,1 +1,1 @@
-"""One tagger: what every source says of a video, merged into one calibrated list with evidence."""
+"""Tag fusion: what every source found in a video as one calibrated list with evidence."""

@@ -1,4 +1,4 @@
-"""The one list of a video: every source's word weighed, look-alikes' rejections heard, people's word last."""
+"""The fused tags of a video: every source weighed, rejections on similar videos counted, verdicts last."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `tagline tag` does once the files are read: sources that look into the catalog, and the one list."""
+"""What `tagline tag` does once the files are read: experts that look into the catalog, and tag fusion."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who says what of a video, and since when: all findings of one tag together, whatever their modality."""
+"""How likely a tag is right, given which sources found it and how sure each is: fitted on verdicts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all taggers see with: batches of videos, and the encoder of titles and frames (section 3.1)."""
+"""The hybrid encoder of titles and frames that all taggers share (section 3.1), and their batches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""First weights that follow from the data: how words and frames begin, before anything is learned.
+"""Initial weights from data: words, frames, and the first layers of a pretrained BERT as title encoder.
 
 Titles, prompts and tags begin in one language, that of the frozen model of the tags.
 

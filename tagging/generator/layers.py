@@ -1,6 +1,6 @@
-"""Transformer layers with one addition: a word cache whose rows may each stand at another position.
+"""Transformer layers of the encoder and the word decoder, their attention caches, and the copy gate.
 
-Greedy decoding moves all rows one word a pass; drafted decoding moves every row as far as its draft was
+Greedy decoding moves all rows one word a pass; speculative decoding moves every row as far as its draft was
 right. Both use the same `Cache`, so that both compute the same numbers.
 """
 

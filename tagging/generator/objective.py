@@ -1,4 +1,4 @@
-"""Bipartite matching between order prompts and unordered tags (section 3.2.2 of OP-TSG)."""
+"""OP-TSG's losses: prompts matched with tags (section 3.2.2), contrast (eq. 4, 5), generation (eq. 8, 9)."""
 
 from __future__ import annotations
 

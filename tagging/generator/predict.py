@@ -1,4 +1,4 @@
-"""Tags out of a model: for a batch, or for any number of videos."""
+"""Predictions of a tagger, and what is fitted to them on validation: draft thresholds, calibration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training targets: which words the decoder is given and which it should write, under an order of prompts."""
+"""Training targets: what the decoder reads and writes under an order of tags, given or learned."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The training loop of a tagger: Hugging Face's, with our batches, losses, and F1 on held-out videos."""
+"""Training of a tagger: from a library to a folder that holds the best model on validation videos."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What training runs of every room share: whole checkpoints, exact resume, a stop at no numbers."""
+"""The base of all trainers: Hugging Face's, with whole checkpoints, exact resume, no NaN, and a loss plot."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the generator is told: the consensus of the retrieval systems over its training videos."""
+"""Retrieved tags for the generator: the consensus of the retrieval systems over its training videos."""
 
 from __future__ import annotations
 

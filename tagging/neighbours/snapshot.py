@@ -1,4 +1,4 @@
-"""A library as the retrieval systems read it: every video's words and vectors, and what people say of it."""
+"""A library as the retrieval systems read it: every video's words and vectors, and its tags by people."""
 
 from __future__ import annotations
 

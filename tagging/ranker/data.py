@@ -1,4 +1,4 @@
-"""Examples to the tensors that the ranker reads."""
+"""The ranker's data: examples as padded tensors, and negative tags, hard ones two hops away in the graph."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""NextVLAD: many vectors of one video to one, by soft assignment to clusters (Lin, Xiao and Fan, 2018)."""
+"""The ranker's network: NextVLAD and two towers, videos and tags in one space; its two losses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tag side as an index: hundreds of thousands of tags, searched in milliseconds, new ones at any time."""
+"""A trained ranker in use: an index of tags that grows without training, and candidates ordered by fit."""
 
 from __future__ import annotations
 

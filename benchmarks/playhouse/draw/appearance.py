@@ -1,4 +1,4 @@
-"""What persons look like: build, hair, clothes; drawn from a seed or a known character's own."""
+"""What persons look like: build, hair, clothes; drawn from a seed, or those of a known character."""
 
 from __future__ import annotations
 

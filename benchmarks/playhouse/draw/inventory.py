@@ -1,4 +1,4 @@
-"""The forty-one things of the playhouse by name: how they look, where they belong, which have a colour."""
+"""What the playhouse has: its things and its scenes by name, with light, weather, sound and ground."""
 
 from __future__ import annotations
 

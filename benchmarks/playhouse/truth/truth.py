@@ -1,4 +1,4 @@
-"""The truth about one video, ready to be written beside it; it reaches models only as training labels."""
+"""The truth about one video, as it is written beside it; and what no viewer of it can miss."""
 
 from __future__ import annotations
 

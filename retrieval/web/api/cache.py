@@ -1,4 +1,4 @@
-"""Shelf: pictures and previews that were made once, on disk, within a bound; the longest unused go first."""
+"""The cache of pictures and previews, on disk, within a bound; the longest unused go first."""
 
 from __future__ import annotations
 

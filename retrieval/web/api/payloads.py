@@ -1,4 +1,4 @@
-"""Answers: videos, tags and hits as JSON. Every text is safe to show, and no path leaves the house."""
+"""Videos, tags and hits as JSON. Every text is safe to show, and no path leaves the machine."""
 
 from __future__ import annotations
 

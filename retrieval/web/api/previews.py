@@ -1,4 +1,4 @@
-"""Pictures and previews: made on demand in the decoder's guarded child, kept on the shelf."""
+"""Pictures and previews: made on demand in the decoder's guarded child, and cached."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Desk: what the answers share - open catalogs, the shelf, the decoder, the safe way to a file."""
+"""What the routes share: open catalogs, the cache, the decoder, the safe way to a file."""
 
 from __future__ import annotations
 

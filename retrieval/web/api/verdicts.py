@@ -1,4 +1,4 @@
-"""Judging: what a person decides on the page, taking it back, and the tags that are worth a look."""
+"""Verdicts given on the page, their undoing, and the tags that most need one."""
 
 from __future__ import annotations
 
