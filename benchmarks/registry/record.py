@@ -58,7 +58,7 @@ MEASUREMENTS = {
     ),
     "tagger-ablation": (
         "tagline.benchmarks.quality.tagger_table:ablation",
-        "what each part of OP-TSG is worth there",
+        "OP-TSG without each of its parts, on the same tags",
     ),
     "msrvtt-words": (
         "tagline.benchmarks.quality.msrvtt_words:measure",
@@ -70,7 +70,7 @@ MEASUREMENTS = {
     ),
     "one-tagger": (
         "tagline.benchmarks.quality.fused_tags:measure",
-        "the merged list against every single source, stated precision against measured",
+        "fused tags against every single source, stated precision against measured",
     ),
     "ranker-scale": (
         "tagline.benchmarks.speed.ranker_scale:measure",
@@ -86,7 +86,7 @@ MEASUREMENTS = {
     ),
     "table-ablation": (
         "tagline.benchmarks.quality.table_ablation:measure",
-        "what each kind of tag is worth to TABLE",
+        "TABLE with one kind of tag after the other",
     ),
     "table-training": (
         "tagline.benchmarks.speed.table_training:measure",
@@ -111,11 +111,11 @@ MEASUREMENTS = {
     ),
     "search-quality": (
         "tagline.benchmarks.quality.search:measure",
-        "the video and the moment found, signal by signal, and when nothing is said",
+        "the video and the moment found, signal by signal, and when nothing answers",
     ),
     "query-bank": (
         "tagline.benchmarks.quality.similarity_matrix:measure_qb_norm",
-        "what a bank of other queries is worth to a live one",
+        "the gain of QB-Norm with a bank of other queries",
     ),
     "serve-load": (
         "tagline.benchmarks.robustness.serve_load:measure",
