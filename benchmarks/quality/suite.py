@@ -33,7 +33,7 @@ def measure(options: dict[str, str]) -> dict[str, Any]:
     """modes=plain,default: only these; folder: of the checkout (this one); workers: processes (2)."""
     from tagline.benchmarks.quality.taggers import check_names
 
-    folder = Path(options.get("folder", Path(__file__).parents[1])).expanduser()
+    folder = Path(options.get("folder", Path(__file__).resolve().parents[2])).expanduser()
     workers = int(options.get("workers", 2))
     modes = options.get("modes", ",".join(MODES)).split(",")
     check_names("modes", modes, MODES)

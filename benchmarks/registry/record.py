@@ -131,7 +131,7 @@ class UnknownMeasurement(ValueError):
 def results_folder() -> Path:
     """Where records are kept: the checkout's own folder, or `TAGLINE_RESULTS`."""
     chosen = os.environ.get("TAGLINE_RESULTS")
-    return Path(chosen) if chosen else Path(__file__).resolve().parent / "results"
+    return Path(chosen) if chosen else Path(__file__).resolve().parents[1] / "results"
 
 
 def run(name: str, options: Mapping[str, str] | None = None) -> dict[str, Any]:

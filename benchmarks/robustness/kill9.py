@@ -84,7 +84,7 @@ class KillRuns:
     @contextmanager
     def running(self, name: str) -> Iterator[subprocess.Popen[bytes]]:
         """A run that has not ended yet."""
-        root = str(Path(__file__).resolve().parents[1])
+        root = str(Path(__file__).resolve().parents[2])
         process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "tagline.retrieval.cli.main", "tag", str(self.videos)),

@@ -96,7 +96,7 @@ def measure(options: dict[str, str]) -> dict[str, Any]:
 
     if "baseline" not in options:
         raise BadConfig("say what to compare with: --set baseline=FOLDER, another checkout of tagline")
-    ours = Checkout.at(Path(__file__).parents[1])
+    ours = Checkout.at(Path(__file__).resolve().parents[2])
     baseline = Checkout.at(Path(options["baseline"]).expanduser().resolve())
     runs, videos = int(options.get("runs", 5)), int(options.get("videos", 4))
     experts = options.get("only", EXPERTS)
