@@ -164,7 +164,7 @@ def bundle(out: Path, names: tuple[str, ...]) -> None:
 @models.command("import")
 @click.argument("source", type=click.Path(dir_okay=False, path_type=Path))
 def import_(source: Path) -> None:
-    """Take in a bundle that `models bundle` wrote. Everything is checked before anything is kept.
+    """Take in a bundle that `models bundle` wrote. Everything is checked before anything is written.
 
     \b
     tagline models import weights.tar

@@ -31,8 +31,8 @@ def train() -> None:
     tagline train table --data ~/Videos                      find videos by sentences like yours
     tagline train table --data ~/Videos --set epochs=10      with another setting
     tagline train tagger --data ~/Videos                     write tags like those that people gave
-    tagline train ranker --data ~/Videos                     say which of many tags fit a video
-    tagline train settings playhouse                         what can be set, and to what it is
+    tagline train ranker --data ~/Videos                     choose the tags that fit, out of many
+    tagline train settings playhouse                         the settings and their values
     """
 
 

@@ -45,7 +45,7 @@ def bench() -> None:
 
     \b
     tagline bench list                 every measurement, one line each
-    tagline bench run startup          measure one and keep the record
+    tagline bench run startup          measure one and write its record
     tagline bench show startup --json  the record
     tagline bench run msrvtt --library MSRVTT/videos   a data set: tag, train, test, tables
     tagline bench prepare msvd --annotations msvd/     a data set's annotations, counted
@@ -57,7 +57,7 @@ def bench() -> None:
 @bench.command("list")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def list_(as_json: bool) -> None:
-    """Name every measurement and say when it was last taken.
+    """List every measurement, with the date of its record.
 
     \b
     tagline bench list
@@ -93,7 +93,7 @@ def run(
     out: Path | None,
     as_json: bool,
 ) -> None:
-    """Measure NAME and keep the record; or tag, train and test a data set for the papers' tables.
+    """Measure NAME and write its record; or tag, train and test a data set for the papers' tables.
 
     \b
     tagline bench run startup
@@ -103,11 +103,11 @@ def run(
     tagline bench run playhouse --library ~/playhouse --set tables=all --set baselines=yes
 
     A data set (msrvtt, msvd, lsmdc, didemo, create, pexel, playhouse) was brought in by `tagline bench
-    prepare`. Three seeds, unless told otherwise; the same command again goes on where a run was interrupted.
+    prepare`. Three seeds by default; the same command again goes on where a run was interrupted.
     The results lie beside the catalog: a page in Markdown, plots, and JSON. Options of a data set:
 
     \b
-    seeds=0,1,2        tables=table-1,op-tsg-7 or all     rivals=yes   also train the baselines' lines
+    seeds=0,1,2        tables=table-1,op-tsg-7 or all     baselines=yes   also train the baselines' lines
     train=N  test=N    so many videos at most             tag=no       use the tags as they are
     weights=playhouse  whose weights the experts use
     table.preset=NAME  table.KEY=VALUE  tagger.preset=NAME  tagger.KEY=VALUE      settings of the models
@@ -207,7 +207,7 @@ def _show_study(ctx: click.Context, name: str, library: str, as_json: bool) -> N
 @click.option(
     "--out", type=click.Path(dir_okay=False, path_type=Path), help="Another file than docs/RESULTS.md."
 )
-@click.option("--check", is_flag=True, help="Only say whether the page is older than the records (exit 1).")
+@click.option("--check", is_flag=True, help="Only check whether the page is older than the records (exit 1).")
 @click.pass_context
 def report(ctx: click.Context, out: Path | None, check: bool) -> None:
     """Make docs/RESULTS.md from the records.
@@ -259,8 +259,8 @@ def speed(gpu: bool, parts: str | None, settings: tuple[str, ...], as_json: bool
     tagline bench speed --parts tagging --set videos=4
 
     Parts: decode, tagging (with each expert), training-step, generating, embedding, start-up, growth (index
-    and search). All of them take about half an hour on two cores. The record is kept as `speed` (with --gpu:
-    `speed-gpu`) and stands in docs/RESULTS.md after `tagline bench report`.
+    and search). All of them take about half an hour on two cores. The record is written as `speed` (with
+    --gpu: `speed-gpu`) and stands in docs/RESULTS.md after `tagline bench report`.
     """
     from tagline.benchmarks.speed.stages import NoGpu
 

@@ -28,11 +28,11 @@ def playhouse() -> None:
 @click.option(
     "--seed", type=click.IntRange(0, 149), default=0, show_default=True, help="Another set of this size."
 )
-@click.option("--jobs", type=click.IntRange(1), help="Processes at work; all cores unless told.")
+@click.option("--jobs", type=click.IntRange(1), help="Processes at work; by default one a core.")
 def render(name: str, folder: Path, seed: int, jobs: int | None) -> None:
     """Make the videos of the set NAME in FOLDER, with truth.json beside them.
 
-    What is there already is kept, so an interrupted run goes on where it stopped.
+    Videos that are there already stay, so an interrupted run goes on where it stopped.
 
     \b
     tagline bench playhouse render tiny /tmp/tiny
@@ -104,8 +104,8 @@ def card(name: str, seed: int, out: Path | None, as_json: bool) -> None:
 def experts(only: str | None, out: Path | None, seed: int, minutes: float | None) -> None:
     """Train the experts' models anew, on train seeds, and put them where `--weights playhouse` finds them.
 
-    Object and person are one training. The time that it will take is said first; what is learned from
-    is drawn once and kept. With a GPU it is used.
+    Object and person are one training. The time that it will take is printed first; training frames
+    are drawn once and cached. A GPU is used where there is one.
 
     \b
     tagline bench playhouse experts --only scene --out /tmp/weights

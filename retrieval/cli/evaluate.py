@@ -36,8 +36,8 @@ def eval_(
     """Measure how well your own videos are found, before and after training.
 
     Queries with known answers are run through search as it is, through the model in use, and through MODEL (a
-    folder that `tagline train table` wrote) with its first and its trained weights. They come from a CSV, or
-    from captions that nothing learnt from, else from tags that people gave.
+    folder that `tagline train table` wrote) with its initial and its trained weights. They come from a CSV,
+    else from captions that no model was trained on, else from tags that people gave.
 
     \b
     tagline eval --library ~/Videos

@@ -1,4 +1,4 @@
-"""`tagline explain`: what in a video answers a query, piece by piece."""
+"""`tagline explain`: what in a video answers a query, and where."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BARS = " ▁▂▃▄▅▆▇█"
 MAX_SHOWN = 12
 
 
-@click.command(short_help="Show what in a video answers a query, piece by piece.")
+@click.command(short_help="Show what in a video answers a query, and where.")
 @click.argument("query")
 @click.argument("video")
 @click.option(

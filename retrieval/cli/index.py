@@ -37,7 +37,7 @@ TEXT_COLUMNS = ("score", "text", "own")
 @click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
 @click.option("--cluster", metavar="ADDRESS", help="Build on a Ray cluster; FOLDER is then where shards are.")
 @click.option("--out", metavar="FOLDER", help="With --cluster: where the index goes; every node must see it.")
-@click.option("--source", metavar="EXPERT", help="With --cluster: whose vectors; scene if not said.")
+@click.option("--source", metavar="EXPERT", help="With --cluster: whose vectors; by default scene.")
 @library_option
 @click.pass_context
 def index(ctx: click.Context, folder: str | None, library: str | None, **options: Any) -> None:
@@ -250,7 +250,7 @@ def _vector(catalog: Catalog, what: str) -> tuple[Floats, int | None]:
 @library_option
 @output_options
 def describe(video: str, count: int, library: str | None) -> None:
-    """Say in sentences what a video is about.
+    """Describe a video in sentences.
 
     One sentence from its tags, and those sentences of the library that fit it best.
 

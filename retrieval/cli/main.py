@@ -13,7 +13,7 @@ from tagline import __version__
 # Name: (where it is, what it does in one line). Nothing is imported before a command is chosen.
 COMMANDS = {
     "tag": ("tagline.tagging.cli.tag:tag", "Watch, listen to and read the videos of a folder."),
-    "plan": ("tagline.tagging.cli.tag:plan", "Say what `tag` would do, why, and about how long."),
+    "plan": ("tagline.tagging.cli.tag:plan", "Show what `tag` would do, why, and about how long it takes."),
     "show": ("tagline.tagging.cli.show:show", "Show what is in one video, and when."),
     "tags": ("tagline.tagging.cli.tags:tags", "List, accept, reject, add and rename tags."),
     "search": (
@@ -25,15 +25,15 @@ COMMANDS = {
         "tagline.retrieval.cli.index:similar",
         "Find videos that are like a video or a picture.",
     ),
-    "describe": ("tagline.retrieval.cli.index:describe", "Say in sentences what a video is about."),
+    "describe": ("tagline.retrieval.cli.index:describe", "Describe a video in sentences."),
     "serve": ("tagline.retrieval.cli.serve:serve", "Show the library as a page in the browser."),
     "explain": (
         "tagline.retrieval.cli.explain:explain",
-        "Show what in a video answers a query, piece by piece.",
+        "Show what in a video answers a query, and where.",
     ),
     "tune": (
         "tagline.retrieval.cli.search:tune",
-        "Fit search to this library: hubness, weights, and when to say that nothing answers.",
+        "Fit search to this library: hubness, weights, and when nothing answers.",
     ),
     "export": ("tagline.tagging.cli.exchange:export", "Write tags for other programs."),
     "import": ("tagline.tagging.cli.exchange:import_", "Read tags that other programs wrote."),
@@ -46,7 +46,7 @@ COMMANDS = {
         "Let models, servers and libraries be used that a folder names.",
     ),
     "models": ("tagline.experts.cli:models", "See, fetch, verify and carry model weights."),
-    "doctor": ("tagline.tagging.cli.doctor:doctor", "Check this installation and say what to do."),
+    "doctor": ("tagline.tagging.cli.doctor:doctor", "Check this installation and show what to do."),
     "selftest": ("tagline.experts.cli:selftest", "Attack the decoder with hostile files."),
     "train": ("tagline.table.cli:train", "Train a model on your own library."),
     "eval": (

@@ -62,7 +62,7 @@ def search(
     """Find the moment that a sentence describes, and see why.
 
     Phrases can be added and taken away, with + and - between spaces. If nothing in the library answers,
-    that is what you are told (exit code 4).
+    "nothing found" is printed, and the exit code is 4.
 
     \b
     tagline search a dog on the beach

@@ -59,7 +59,7 @@ def serve(
     \b
     tagline serve --open
     tagline serve --library ~/Videos --port 9000
-    tagline serve --cluster head:6379 --pieces /shared/index
+    tagline serve --cluster head:6379 --index /shared/index
     """
     if cluster is not None:
         from tagline.retrieval.cli import ray

@@ -16,7 +16,7 @@ STYLES = {"ok": ("green", "ok"), "note": ("yellow", "note"), "broken": ("bold re
 @library_option
 @click.pass_context
 def doctor(ctx: click.Context, as_json: bool, library: str | None) -> None:
-    """Check this installation and say what to do.
+    """Check this installation and show what to do.
 
     Looks at versions (the FFmpeg that is really loaded, too), devices, packages, experts, weights and free
     space. Ends with 1 if something that is needed does not work.

@@ -48,8 +48,8 @@ FAILED, PARTLY = 1, 3
 @click.option(
     "--adobe-names", is_flag=True, help="New XMP files are called holiday.xmp, not holiday.mp4.xmp."
 )
-@click.option("--dry-run", is_flag=True, help="Say what would be written, write nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Say in JSON what became of each file.")
+@click.option("--dry-run", is_flag=True, help="Show what would be written, write nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print in JSON what became of each file.")
 @library_option
 def export(
     videos: tuple[str, ...],
@@ -130,7 +130,7 @@ def _report_outcomes(outcomes: Iterable[ExportResult], as_json: bool, dry: bool)
 
 @click.command("import")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Say in JSON what each file brought.")
+@click.option("--json", "as_json", is_flag=True, help="Print in JSON what each file brought.")
 @library_option
 def import_(files: tuple[Path, ...], as_json: bool, library: str | None) -> None:
     """Read tags that other programs wrote.

@@ -207,12 +207,14 @@ TAG_COLUMNS = ("text", "modality", "score", "start", "end", "best", "source")
 @click.argument("video")
 @click.option("--all", "everything", is_flag=True, help="Every tag, however many there are.")
 @click.option("--transcript", is_flag=True, help="What is said, line by line, too.")
-@click.option("--fused", is_flag=True, help="One list of all experts' tags, with who says each and why.")
+@click.option(
+    "--fused", is_flag=True, help="Each tag once, with how likely it is right and which experts found it."
+)
 @click.option(
     "--precision",
     type=click.FloatRange(0.5, 0.99),
     metavar="SHARE",
-    help="With --fused: only tags that are right so often.",
+    help="With --fused: only tags that are together right this often, such as 0.9.",
 )
 @modality_option("Only tags of this kind; may be repeated.", multiple=True)
 @library_option

@@ -37,7 +37,7 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
                 "--library", metavar="FOLDER", help="Where the catalog lies, if not in FOLDER itself."
             ),
             click.option("--config", metavar="FILE", help="Settings of the experts (tagline.toml)."),
-            click.option("--only", metavar="NAMES", help="Experts that shall look: object,speech."),
+            click.option("--only", metavar="NAMES", help="Only these experts: object,speech."),
             click.option("--include", multiple=True, metavar="GLOB", help="Only files with such names."),
             click.option(
                 "--exclude", multiple=True, metavar="GLOB", help="No files or folders with such names."
@@ -48,7 +48,7 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
             click.option(
                 "--allow-pickle",
                 is_flag=True,
-                help="Read pickled weights that tagline.toml names. They can run code.",
+                help="Convert pickled weights of your own that tagline.toml names.",
             ),
             click.option("--retry", is_flag=True, help="Try again what failed before."),
             click.option("--json", "as_json", is_flag=True, help="Answer in JSON."),
@@ -62,12 +62,12 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
 @_options
 @click.option("--device", metavar="NAME", help="cpu, cuda, mps or auto (the default).")
 @click.option("--jobs", type=click.IntRange(1, 64), metavar="N", help="Files decoded at the same time.")
-@click.option("--dry-run", is_flag=True, help="Only say what would be done, as `tagline plan` does.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be done, as `tagline plan` does.")
 @click.option(
     "--precision",
     type=click.FloatRange(0.5, 0.99),
     metavar="SHARE",
-    help="Precision that the fused tags shall have, such as 0.9.",
+    help="Precision that the fused tags should have, such as 0.9.",
 )
 # Not in the list of options, which is long enough: the text below and docs/cluster.md say what they do.
 @click.option("--cluster", hidden=True, help="Work on a Ray cluster: HOST:PORT, auto, or local.")
@@ -101,11 +101,11 @@ def tag(ctx: click.Context, **options: Any) -> None:
     ctx.exit(_exit_code_of(_on_cluster, {**options, "cluster": cluster, "shards": shards, "pools": pools}))
 
 
-@click.command(short_help="Say what `tag` would do, why, and about how long.")
+@click.command(short_help="Show what `tag` would do, why, and about how long it takes.")
 @_options
 @click.pass_context
 def plan(ctx: click.Context, **options: Any) -> None:
-    """Say what `tagline tag` would do, why, and about how long. Nothing is changed.
+    """Show what `tagline tag` would do, why, and about how long it takes. Nothing is changed.
 
     \b
     tagline plan ~/Videos

@@ -85,7 +85,7 @@ def list_(modality: str | None, rare: bool, library: str | None) -> None:
 @modality_option("Only as this kind of tag.")
 @library_option
 def accept(video: str, tag: str, modality: str | None, library: str | None) -> None:
-    """Say that a tag is right: it stays, with score 1, whatever later runs find.
+    """Mark a tag as right: it stays, with score 1, whatever later runs find.
 
     \b
     tagline tags accept holiday.mp4 dog
@@ -104,7 +104,7 @@ def accept(video: str, tag: str, modality: str | None, library: str | None) -> N
 @modality_option("Only as this kind of tag.")
 @library_option
 def reject(video: str, tag: str, modality: str | None, library: str | None) -> None:
-    """Say that a tag is wrong for this video: it goes, and no later run brings it back.
+    """Mark a tag as wrong for this video: it goes, and no later run brings it back.
 
     \b
     tagline tags reject holiday.mp4 cat
@@ -144,7 +144,7 @@ class TimestampParam(click.ParamType):
 def add(
     video: str, tag: str, start: float | None, end: float | None, modality: str | None, library: str | None
 ) -> None:
-    """Add a tag to a video, for all of it or for a stretch of it.
+    """Add a tag to a video, for all of it or for a part of it.
 
     \b
     tagline tags add holiday.mp4 Anna
@@ -178,7 +178,7 @@ def add(
 @modality_option("Only as this kind of tag.")
 @library_option
 def rename(old: str, new: str, modality: str | None, library: str | None) -> None:
-    """Call a tag otherwise in the whole library, now and after every later run.
+    """Rename a tag in the whole library, now and after every later run.
 
     \b
     tagline tags rename "man" "Grandpa" --modality person
@@ -212,7 +212,7 @@ def merge(texts: tuple[str, ...], into: str, modality: str | None, library: str 
 @modality_option("Only as this kind of tag.")
 @library_option
 def alias(other: str, tag: str, modality: str | None, library: str | None) -> None:
-    """Say that OTHER is another word for TAG, wherever it turns up.
+    """Make OTHER another word for TAG, wherever it turns up.
 
     \b
     tagline tags alias Schäferhund dog

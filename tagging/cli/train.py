@@ -33,7 +33,7 @@ def tagger(
     \b
     tagline train tagger --data ~/Videos
     tagline train tagger --data ~/Videos --preset paper
-    tagline train settings --of tagger                      what can be set, and to what it is
+    tagline train settings --of tagger                      the settings and their values
     tagline train tagger --data ~/Videos --set use_frames=false --set epochs=40 --out models/titles
     """
     from tagline.tagging.generator.config import load_preset as named
@@ -83,7 +83,7 @@ def ranker(library: str, settings: tuple[str, ...], out: str | None, device: str
     """Train a ranker on the tags that people gave: which of many tags fit a video.
 
     It learns from frames, sound, titles, speech and texts on the screen; videos of the split "test" are never
-    looked at. From then on `tagline tag` lets it speak, too, and a tag that somebody adds later needs no
+    looked at. From then on `tagline tag` uses it, too, and a tag that somebody adds later needs no
     training.
 
     \b
