@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from tagline.benchmarks.datasets.dataset import Dataset, PublishedCount
     from tagline.benchmarks.datasets.importer import DatasetImport
 
-# Those of the second line have their annotations beside the videos unless told otherwise.
+# Those of the second line have their annotations beside the videos where --annotations is not given.
 NAMES = ("msrvtt", "msvd", "lsmdc", "didemo", "create", "pexel")
 WITH_VIDEOS = ("plain", "playhouse", "webdataset")
+# The file and the function that read a data set; the others are `read` in the file of their name.
+READERS = {"create": ("create_pexel", "read_create"), "pexel": ("create_pexel", "read_pexel")}
 EXISTING = click.Path(exists=True, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
 
@@ -72,14 +74,15 @@ def prepare(
 def _read(name: str, where: Path, videos: Path | None, split: str | None) -> Dataset:
     from tagline.benchmarks.datasets.dataset import BadAnnotations
 
-    reader: Any = import_module(f"benchmarks.datasets.{name}")
+    module, function = READERS.get(name, (name, "read"))
+    read: Any = getattr(import_module(f"tagline.benchmarks.datasets.{module}"), function)
     more: dict[str, Any] = {}
     if name == "msrvtt":
         more["variant"] = split or "1k-A"
     elif name == "webdataset":
         more["into"] = videos
     try:
-        dataset: Dataset = reader.read(where, **more)
+        dataset: Dataset = read(where, **more)
     except BadAnnotations as error:
         raise click.ClickException(str(error)) from None
     return dataset
