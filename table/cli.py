@@ -72,7 +72,7 @@ def table(
     torchrun --nproc-per-node 4 -m tagline train table --data msrvtt/
     tagline train table --data /shared/msrvtt --out /shared/models/mine --cluster head:6379
     """
-    from tagline.table.config import preset as named
+    from tagline.table.config import load_preset as named
     from tagline.tagging.ml.config import BadConfig, with_settings
 
     try:
@@ -166,7 +166,7 @@ def settings(preset: str | None, model: str, as_json: bool) -> None:
     room, usual = MODELS[model]
     configs = import_module(room)
     try:
-        found = as_dict(configs.preset(preset or usual))
+        found = as_dict(configs.load_preset(preset or usual))
     except BadConfig as error:
         raise click.UsageError(str(error)) from None
     if as_json:
@@ -175,7 +175,7 @@ def settings(preset: str | None, model: str, as_json: bool) -> None:
     for part, values in found.items():
         for key, value in values.items():
             click.echo(f"{part}.{key} = {json.dumps(value)}")
-    click.echo(f"presets: {', '.join(configs.presets())}", err=True)
+    click.echo(f"presets: {', '.join(configs.preset_names())}", err=True)
 
 
 def _own(catalog: Path | None, preset: str) -> Path:

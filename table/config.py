@@ -122,14 +122,14 @@ class TableConfig:
 # -- presets -----------------------------------------------------------------------------------------
 
 
-def presets() -> list[str]:
+def preset_names() -> list[str]:
     """The names of the presets that come with tagline."""
-    return configuring.preset_names("table")
+    return configuring.preset_names("tagline.table")
 
 
-def preset(name: str) -> TableConfig:
+def load_preset(name: str) -> TableConfig:
     """A preset by its name."""
-    found: TableConfig = configuring.load_preset("table", TableConfig, name)
+    found: TableConfig = configuring.load_preset("tagline.table", TableConfig, name)
     return found
 
 

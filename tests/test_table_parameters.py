@@ -12,7 +12,7 @@ from open_clip.model import CLIP
 from safetensors.torch import save_file
 from table_fakes import TINY, batch, model, pictures, sentences, tiny
 
-from tagline.table.config import preset
+from tagline.table.config import load_preset
 from tagline.table.model import Table
 from tagline.tagging.ml.config import BadConfig
 
@@ -68,7 +68,7 @@ MLM = (512 * 512 + 512) + 2 * 512 + 49_408 + 512  # dense, norm, biases of the w
     ],
 )
 def test_a_preset_builds_at_full_size_and_has_the_papers_parameters(name: str, added: int) -> None:
-    m = Table(preset(name).model)
+    m = Table(load_preset(name).model)
     assert sum(p.numel() for p in m.parameters()) == CLIP_B32 + added
     assert (m.text.width, m.text.heads, len(m.text.transformer.resblocks)) == (512, 8, 12)
     groups = m.parameter_groups()
@@ -159,7 +159,7 @@ def test_architectures_go_by_name_or_are_refused_in_a_sentence() -> None:
         Table(tiny(architecture="ViT-Z"))
     with pytest.raises(BadConfig, match="TABLE"):
         Table(tiny(architecture="ViT-B-16-SigLIP"))
-    assert preset("msrvtt").model.architecture in open_clip.list_models()
+    assert load_preset("msrvtt").model.architecture in open_clip.list_models()
 
 
 def test_a_text_tower_of_another_width_than_the_shared_space() -> None:

@@ -177,7 +177,7 @@ def _chosen_tables(study: Study, wanted: str | None, mains: tuple[PaperTable, ..
 
 def _experiment(study: Study, model: str, variant: str, given: Mapping[str, str]) -> Experiment:
     from tagline.benchmarks.baselines.config import as_baseline_run
-    from tagline.table.config import preset as table_preset
+    from tagline.table.config import load_preset as table_preset
     from tagline.tagging.generator.config import load_preset as tagger_preset
     from tagline.tagging.ml.config import with_settings
 

@@ -168,10 +168,10 @@ def _tags(options: Mapping[str, str], world: Mapping[str, Sequence[PlayhouseVide
 def base(options: Mapping[str, str], eyes: ClipEncoder, folder: Path) -> TableConfig:
     """The preset `playhouse` on the towers of the given CLIP, with SIZES, epochs=N and set.KEY=VALUE."""
     from tagline.benchmarks.quality.distilled_text import CONFIG
-    from tagline.table.config import preset
+    from tagline.table.config import load_preset
     from tagline.tagging.ml.config import with_settings
 
-    found = preset("playhouse")
+    found = load_preset("playhouse")
     found = with_settings(found, [f"{key}={json.dumps(value)}" for key, value in SIZES.items()])
     towers = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     found = replace(

@@ -154,9 +154,9 @@ def _open_clip_transform(preparation: Any) -> Callable[[Any], Any]:
 
 def training_step(options: Options, machine: Machine) -> list[StageTiming]:
     """A step of TABLE, texts sharing their video's pass. Plain: every caption has its video encoded anew."""
-    from tagline.table.config import preset
+    from tagline.table.config import load_preset
 
-    config = preset(options.get("preset", "playhouse"))
+    config = load_preset(options.get("preset", "playhouse"))
     share = config.train.share if config.train.share > 1 else 4
     texts = max(1, _number(options, "batch", 64) // share) * share
     ours, need = _step(config.model, texts, share, machine)
