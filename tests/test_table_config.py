@@ -8,7 +8,7 @@ import pytest
 
 from tagline.table import config
 from tagline.table.config import ModelConfig, TableConfig, TagChoice, load_preset
-from tagline.tagging.ml.config import BadConfig, as_dict, from_dict, with_settings
+from tagline.tagging.ml.config import BadConfig, as_dict, digest, from_dict, with_settings
 
 
 @pytest.mark.parametrize("name", config.preset_names())
@@ -104,5 +104,5 @@ def test_unknown_keys_are_refused_and_never_ignored() -> None:
 
 def test_the_digest_knows_the_choice_of_tags() -> None:
     plain = as_dict(ModelConfig())
-    assert config.digest(plain) == config.digest(as_dict(ModelConfig()))
-    assert config.digest(plain) != config.digest(as_dict(ModelConfig(tags=TagChoice(most=7))))
+    assert digest(plain) == digest(as_dict(ModelConfig()))
+    assert digest(plain) != digest(as_dict(ModelConfig(tags=TagChoice(most=7))))
