@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, fields, is_dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
 
+from tagline.experts import extras
 from tagline.experts.tags import Modality
 from tagline.experts.weights import registry
 
@@ -29,7 +29,7 @@ class BaseExpert:
     version: ClassVar[str]
     Settings: ClassVar[type]
     roles: ClassVar[dict[str, str]]
-    extra: ClassVar[tuple[str, str] | None] = None  # (module, extra of tagline that brings it)
+    modules: ClassVar[tuple[str, ...]] = ("torch",)  # what extras of tagline have to bring
 
     # Settings that change how fast an expert works or what it may read, not what it says.
     outside_fingerprint: ClassVar[frozenset[str]] = frozenset({"batch_size", "allow_pickle", "collection"})
@@ -52,8 +52,7 @@ class BaseExpert:
 
     def missing(self) -> str | None:
         """Why it cannot run here, or None."""
-        absent = self._absent_extra()
-        if absent:
+        if absent := self.missing_extra():
             return absent
         for role in self.roles:
             try:
@@ -79,11 +78,13 @@ class BaseExpert:
         except registry.WeightsMissing:
             return None
 
-    def _absent_extra(self) -> str | None:
-        if self.extra is None or find_spec(self.extra[0]) is not None:
-            return None
-        module, extra = self.extra
-        return f"not run: {self.name} needs {module}; run `pip install 'tagline[{extra}]'`"
+    def missing_extra(self) -> str | None:
+        """The sentence for people where a module of an extra is not installed."""
+        try:
+            extras.require(self.name, *self.modules)
+        except extras.ExtraMissing as error:
+            return f"not run: {error}"
+        return None
 
 
 def labels(name: str) -> list[str]:

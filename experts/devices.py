@@ -9,11 +9,15 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
+from tagline.experts import extras
+
 
 def choose_device(requested: str = "auto") -> str:
     """The device to compute on: what was wished for, or the best that this machine has."""
     if requested != "auto":
         return requested
+    if extras.first_missing(["torch"]):  # what runs without torch computes on the CPU
+        return "cpu"
     import torch
 
     if torch.cuda.is_available():

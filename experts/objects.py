@@ -39,7 +39,7 @@ class DetectorExpert(BaseExpert):
     version: ClassVar[str] = "1"
     Settings: ClassVar[type] = DetectorSettings
     roles: ClassVar[dict[str, str]] = {"detector": "weights"}
-    extra: ClassVar[tuple[str, str] | None] = ("ultralytics", "yolo")
+    modules: ClassVar[tuple[str, ...]] = ("ultralytics",)  # which brings torch
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)

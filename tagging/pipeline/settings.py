@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tagline.experts import extras
 from tagline.experts.panel import Expert, UnknownExpert, available_experts, build_expert
 from tagline.tagging.catalog import files
 from tagline.tagging.printable import safe
@@ -104,7 +105,8 @@ class Settings:
             try:
                 experts.append(self.build(name, collection=collection, allow_pickle=allow_pickle))
             except ImportError as error:
-                absent[name] = f"not run: {error}; run `pip install 'tagline[all]'`"
+                said = extras.from_import_error(error) or f"{error}; run `pip install 'tagline[all]'`"
+                absent[name] = f"not run: {said}"
         names = [expert.name for expert in experts]
         twice = {name for name in names if names.count(name) > 1}
         if twice:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from tagline.tagging.ml.config import BadConfig, at_least, one_of
 
 OBJECTIVES = ("contrast", "classify")
+WEIGHTS, CONFIG, WORDS = "model.safetensors", "config.json", "words.json"
+FILES = (WEIGHTS, WORDS, CONFIG)  # the configuration last: a folder with one is whole
 
 
 @dataclass(frozen=True, slots=True)

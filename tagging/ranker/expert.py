@@ -9,8 +9,9 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
+from tagline.experts import extras
 from tagline.experts.tags import Modality, Report, Tag
 from tagline.experts.weights.registry import weights_home
 from tagline.tagging.catalog.records import Look
@@ -18,7 +19,10 @@ from tagline.tagging.ml.config import digest
 from tagline.tagging.neighbours.memory import RECALL, Memory
 from tagline.tagging.neighbours.snapshot import LibrarySnapshot
 from tagline.tagging.neighbours.views import ViewEncoder
-from tagline.tagging.ranker.ranking import CONFIG, FILES, TrainedRanker
+from tagline.tagging.ranker.config import CONFIG, FILES
+
+if TYPE_CHECKING:
+    from tagline.tagging.ranker.ranking import TrainedRanker
 
 NAME = "ranked"
 INSTALLED = "ranker"  # the folder of weights_home() that holds the ranker in use
@@ -37,9 +41,14 @@ class RankedExpert:
 
     @classmethod
     def installed(cls) -> RankedExpert | None:
-        """With the ranker that was trained last; None if there is none."""
+        """With the ranker that was trained last; None if there is none. Raises ExtraMissing."""
         folder = weights_home() / INSTALLED
-        return cls(TrainedRanker.load(folder)) if (folder / CONFIG).is_file() else None
+        if not (folder / CONFIG).is_file():
+            return None
+        extras.require(NAME, "torch")
+        from tagline.tagging.ranker.ranking import TrainedRanker
+
+        return cls(TrainedRanker.load(folder))
 
     def looks(
         self, library: LibrarySnapshot, viewer: ViewEncoder, durations: Sequence[float]

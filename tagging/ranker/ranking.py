@@ -20,7 +20,7 @@ from tagline.tagging.ml.config import as_dict, from_dict
 from tagline.tagging.ml.data import Example
 from tagline.tagging.ml.text_embedding import text_model
 from tagline.tagging.ml.tokenizer import TagTokenizer
-from tagline.tagging.ranker.config import RankerConfig
+from tagline.tagging.ranker.config import CONFIG, WEIGHTS, WORDS, RankerConfig
 from tagline.tagging.ranker.data import RankerCollator
 from tagline.tagging.ranker.model import Ranker
 
@@ -68,8 +68,6 @@ class TagIndex:
 
 ScoredTags = list[tuple[str, float]]
 
-WEIGHTS, CONFIG, WORDS = "model.safetensors", "config.json", "words.json"
-FILES = (WEIGHTS, WORDS, CONFIG)  # the configuration last: a folder with one is whole
 KIND = "tagline-ranker"
 KEYS = ("kind", "config", "tags", "frequency", "calibration", "threshold", "widths", "identity", "results")
 AT_ONCE = 128
