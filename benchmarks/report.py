@@ -13,10 +13,9 @@ from typing import Any
 
 from tagline.benchmarks.papers import pages
 from tagline.benchmarks.papers.studies import STUDIES
-from tagline.benchmarks.registry import measurements
+from tagline.benchmarks.registry import measurements, repository
 from tagline.benchmarks.registry import record as records
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "RESULTS.md"
 GROWTH = "images/growth.png"  # beside the page
 FEW = 16  # figures that stand below each other; more are laid out as a table of rows and columns
 WIDE = 12  # columns of a table; more are laid out as several tables
@@ -55,8 +54,14 @@ def read_all() -> Iterator[Record]:
         yield json.loads(path.read_text(encoding="utf-8"))
 
 
-def write(path: Path = PAGE) -> bool:
+def page_path() -> Path:
+    """The page of the checkout. Raises RepositoryOnly in an installed package."""
+    return repository.checkout("docs/RESULTS.md is") / "docs" / "RESULTS.md"
+
+
+def write(path: Path | None = None) -> bool:
     """Write the page; whether it is another than before."""
+    path = path or page_path()
     text = page()
     before = path.read_text(encoding="utf-8") if path.is_file() else None
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -31,7 +31,7 @@ def record(name: str, values: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 
 def test_the_page_is_as_new_as_the_records() -> None:
-    shown = report.PAGE.read_text(encoding="utf-8")
+    shown = report.page_path().read_text(encoding="utf-8")
     assert shown == report.page(), "docs/RESULTS.md is older than the records: run `tagline bench report`"
 
 

@@ -259,7 +259,7 @@ def test_a_folder_more_on_the_shelf_is_an_entry_more(tmp_path: Path, monkeypatch
     found = registry.find(name)
     assert (name, found.path) == ("playhouse-eye", folder)
     (folder / "config.json").write_text('{"changed": 1}')
-    with pytest.raises(WeightsChanged, match="reinstall tagline"):
+    with pytest.raises(WeightsChanged, match="git checkout benchmarks/playhouse/weights"):
         registry.find(name)
 
 

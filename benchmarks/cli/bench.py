@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tagline.benchmarks.registry import record as records
+from tagline.benchmarks.registry import repository
 
 if TYPE_CHECKING:
     from tagline.benchmarks.papers.runs import StudyResult
@@ -28,6 +29,17 @@ LAZY_COMMANDS = {
 
 class LazyBenchGroup(click.Group):
     """Also offers the commands of the playhouse and of the data sets."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """What only the repository has is said in a sentence."""
+        try:
+            return super().invoke(ctx)
+        except repository.RepositoryOnly as error:
+            raise click.ClickException(str(error)) from None
+        except ImportError as error:
+            if (only := repository.from_import_error(error)) is None:
+                raise
+            raise click.ClickException(str(only)) from None
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [*super().list_commands(ctx), *LAZY_COMMANDS]
@@ -218,7 +230,7 @@ def report(ctx: click.Context, out: Path | None, check: bool) -> None:
     """
     from tagline.benchmarks import report as making
 
-    path = out or making.PAGE
+    path = out or making.page_path()
     if check:
         same = path.is_file() and path.read_text(encoding="utf-8") == making.page()
         if not same:

@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+from tagline.benchmarks.registry import repository
+
 SEEDS = (1, 2, 3)
 MODES: dict[str, dict[str, str]] = {
     "plain": {},
@@ -33,7 +35,8 @@ def measure(options: dict[str, str]) -> dict[str, Any]:
     """modes=plain,default: only these; folder: of the checkout (this one); workers: processes (2)."""
     from tagline.benchmarks.quality.taggers import check_names
 
-    folder = Path(options.get("folder", Path(__file__).resolve().parents[2])).expanduser()
+    given = options.get("folder")
+    folder = Path(given).expanduser() if given else repository.checkout("the tests are")
     workers = int(options.get("workers", 2))
     modes = options.get("modes", ",".join(MODES)).split(",")
     check_names("modes", modes, MODES)

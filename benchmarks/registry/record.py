@@ -13,6 +13,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from tagline.benchmarks.registry import repository
+from tagline.tagging.catalog.location import data_directory
+
 # Name: (the function that measures, one line that says what).
 MEASUREMENTS = {
     "startup": (
@@ -117,6 +120,10 @@ MEASUREMENTS = {
         "tagline.benchmarks.quality.similarity_matrix:measure_qb_norm",
         "the gain of QB-Norm with a bank of other queries",
     ),
+    "house": (
+        "tagline.benchmarks.quality.house:measure",
+        "the package as it is laid out and installed",
+    ),
     "serve-load": (
         "tagline.benchmarks.robustness.serve_load:measure",
         "1,000 requests at once to the page, for a minute",
@@ -129,9 +136,11 @@ class UnknownMeasurement(ValueError):
 
 
 def results_folder() -> Path:
-    """Where records are kept: the checkout's own folder, or `TAGLINE_RESULTS`."""
-    chosen = os.environ.get("TAGLINE_RESULTS")
-    return Path(chosen) if chosen else Path(__file__).resolve().parents[1] / "results"
+    """Where records are kept: `TAGLINE_RESULTS`, else the checkout, else the user's data folder."""
+    if chosen := os.environ.get("TAGLINE_RESULTS"):
+        return Path(chosen)
+    root = repository.root()
+    return root / "benchmarks" / "results" if root else data_directory() / "results"
 
 
 def run(name: str, options: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -210,14 +219,16 @@ def _cpu_model() -> str:
 
 def commit() -> str | None:
     """The commit that is at work; a trailing + says that the checkout had changes."""
-    here = Path(__file__).resolve().parent
+    root = repository.root()
+    if root is None:  # whatever git repository it is installed in is another's
+        return None
     try:
         head = subprocess.run(
-            ["git", "rev-parse", "--short=12", "HEAD"], cwd=here, capture_output=True, text=True, check=True
+            ["git", "rev-parse", "--short=12", "HEAD"], cwd=root, capture_output=True, text=True, check=True
         ).stdout.strip()
         changed = subprocess.run(
             ["git", "status", "--porcelain", "--untracked-files=no", "--", ":!benchmarks/results"],
-            cwd=here.parent,
+            cwd=root,
             capture_output=True,
             text=True,
             check=True,

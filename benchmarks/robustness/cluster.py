@@ -171,8 +171,7 @@ class ClusterRuns:
         names = ", ".join(f'"{name}"' for name in self.names)
         self.config = scratch / "cluster.toml"
         self.config.write_text(f'[tag]\nexperts = [{names}]\ndevice = "cpu"\nbatch = 4\n', encoding="utf-8")
-        root = str(Path(__file__).resolve().parents[2])
-        path = os.pathsep.join([root, str(stub_experts.install(scratch / "packages"))])
+        path = str(stub_experts.install(scratch / "packages"))
         self.environment = {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "RAY_worker_niceness": "0"}
 
     @contextlib.contextmanager

@@ -84,7 +84,6 @@ class KillRuns:
     @contextmanager
     def running(self, name: str) -> Iterator[subprocess.Popen[bytes]]:
         """A run that has not ended yet."""
-        root = str(Path(__file__).resolve().parents[2])
         process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "tagline.retrieval.cli.main", "tag", str(self.videos)),
@@ -98,7 +97,7 @@ class KillRuns:
                     "--json",
                 ),
             ],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join([root, str(self.packages)])},
+            env={**os.environ, "PYTHONPATH": str(self.packages)},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             cwd=self.scratch,

@@ -157,7 +157,6 @@ def _server(folder: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
         [*command, "--token", TOKEN],
         stdout=subprocess.PIPE,
         text=True,
-        cwd=Path(__file__).resolve().parents[2],
     ) as process:
         try:
             assert process.stdout is not None

@@ -17,6 +17,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from tagline.benchmarks.registry import repository
+
 FIRST = 20_700_000  # seed of the first clip: of the playhouse's test videos
 EXPERTS = "screen,speech"
 ROUNDS = 3  # how often each clip is decoded
@@ -96,7 +98,7 @@ def measure(options: dict[str, str]) -> dict[str, Any]:
 
     if "baseline" not in options:
         raise BadConfig("say what to compare with: --set baseline=FOLDER, another checkout of tagline")
-    ours = Checkout.at(Path(__file__).resolve().parents[2])
+    ours = Checkout.at(repository.checkout("what is compared is"))
     baseline = Checkout.at(Path(options["baseline"]).expanduser().resolve())
     runs, videos = int(options.get("runs", 5)), int(options.get("videos", 4))
     experts = options.get("only", EXPERTS)

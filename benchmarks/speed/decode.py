@@ -83,7 +83,6 @@ def _alone(name: str, path: Path) -> dict[str, Any]:
         check=True,
         stdout=subprocess.PIPE,
         text=True,
-        cwd=Path(__file__).resolve().parents[2],
     )
     return dict(json.loads(done.stdout))
 

@@ -287,7 +287,6 @@ def _in_a_process(part: str, order: dict[str, Any]) -> dict[str, Any]:
             check=True,
             stdout=subprocess.PIPE,
             text=True,
-            cwd=Path(__file__).resolve().parents[2],
             env={**os.environ, "HF_HUB_OFFLINE": "1"},
         )
     return dict(json.loads(done.stdout.splitlines()[-1]))

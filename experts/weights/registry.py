@@ -19,12 +19,17 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import tagline
 from tagline.experts import storage
 from tagline.experts.weights import check
 
 PUBLIC = "public"
 PLAYHOUSE = "playhouse"
-PLAYHOUSE_FOLDER = Path(__file__).resolve().parents[2] / "benchmarks" / "playhouse" / "weights"
+# In the repository only. An installed tagline is told with TAGLINE_PLAYHOUSE where a clone has them.
+PLAYHOUSE_FOLDER = Path(
+    os.environ.get("TAGLINE_PLAYHOUSE")
+    or Path(tagline.__file__).resolve().parents[1] / "benchmarks" / "playhouse" / "weights"
+)
 
 
 class WeightsMissing(Exception):
@@ -124,6 +129,11 @@ def for_expert(expert: str, collection: str = PUBLIC, role: str | None = None) -
     for entry in entries().values():
         if entry.collection == collection and any(_used_by(use, expert, role) for use in entry.uses):
             return entry.name
+    if collection == PLAYHOUSE and not any(PLAYHOUSE_FOLDER.glob("*/entry.json")):
+        raise WeightsMissing(
+            "the weights of the playhouse are in tagline's repository, not in the installed package: clone it "
+            "and set TAGLINE_PLAYHOUSE to its benchmarks/playhouse/weights, or leave --weights out"
+        )
     wanted = expert if role is None else f"{expert} ({role})"
     raise WeightsMissing(f"the {collection} collection has no weights for {wanted}")
 
