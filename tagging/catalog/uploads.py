@@ -73,11 +73,11 @@ def upload_of(catalog: Catalog, video_id: int) -> Upload | None:
 
 def has_labels(catalog: CatalogReader) -> bool:
     """Whether anybody has said anything of any video: its uploader, or the library's owner."""
-    row = catalog.connection.execute(
+    row = catalog.query_one(
         "SELECT EXISTS(SELECT 1 FROM run WHERE expert = ?)"
         " OR EXISTS(SELECT 1 FROM verdict WHERE kind IN ('accept', 'reject', 'add'))",
         (UPLOADER,),
-    ).fetchone()
+    )
     return bool(row[0])
 
 
