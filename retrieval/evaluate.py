@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from tagline.experts.tags import Modality
 from tagline.table.config import TableConfig, TagChoice
 from tagline.table.data import Row, rows, split_validation
 from tagline.table.ranking import Difference, Metrics, intervals, metrics, paired, ranks
+from tagline.tagging.catalog.lookup import find_video
 from tagline.tagging.ml.config import BadConfig, from_dict
 from tagline.tagging.printable import safe
 
@@ -89,8 +91,6 @@ WORDS, SEARCH, IN_USE, UNTRAINED, TRAINED = "words", "search", "in use", "before
 
 def queries_from_csv(catalog: Catalog, path: Path) -> EvalQueries:
     """Columns `query` and `video`: a path, a name or an id. A video that the library lacks is refused."""
-    from tagline.tagging.cli.options import find_video
-
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             listed = list(csv.DictReader(file))
@@ -148,6 +148,25 @@ def _from_tags(catalog: Catalog) -> EvalQueries:
         )
     note = "search by words reads these tags itself, so it is not asked"
     return EvalQueries(tuple(texts), tuple(videos), f"{len(texts)} videos by people's tags", False, (note,))
+
+
+def evaluate_library(
+    catalog: Catalog,
+    queries: str | os.PathLike[str] | None = None,
+    *,
+    model: str | os.PathLike[str] | None = None,
+    say: Say = print,
+) -> SearchEvaluation:
+    """Put the queries of a CSV, or of the library itself, to every way of searching, and to a model.
+
+    model: the folder of a TABLE model, or that of its run. Raises NoEvalQueries, BadConfig, WeightsMissing.
+    """
+    folder = model_folder(Path(model)) if model is not None else None
+    run = training_config(folder) if folder is not None else None
+    asked = (
+        queries_from_csv(catalog, Path(queries)) if queries is not None else queries_of_library(catalog, run)
+    )
+    return evaluate(catalog, asked, folder, say)
 
 
 # -- the ways of searching -----------------------------------------------------------------------------

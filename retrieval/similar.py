@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,19 +15,22 @@ from tagline.retrieval.embed.embedders import SearchModel
 from tagline.retrieval.embed.encode import NAME
 from tagline.retrieval.embed.query_encoder import Encoder, search_model_of
 from tagline.retrieval.embed.text_tower import Floats
+from tagline.retrieval.embed.encode import NAME, Encoder, Vectors, open_encoder, search_model_of
 from tagline.retrieval.index.base import Index, unpack
 from tagline.retrieval.index.update import open_index
 from tagline.tagging.catalog import vectors
+from tagline.tagging.catalog.lookup import find_video
+from tagline.tagging.catalog.records import Video
 from tagline.tagging.catalog.schema import CatalogError
 from tagline.tagging.ml.splits import split_of
 from tagline.tagging.printable import safe
 
 if TYPE_CHECKING:
-    from tagline.tagging.catalog.records import Video
     from tagline.tagging.catalog.write import Catalog
 
 MAX_NAMED = 4  # of each sense in a sentence
 MAX_TEXTS = 400  # sentences that are tried
+IMAGE_ENDINGS = frozenset((".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"))
 
 
 class NotEmbedded(CatalogError):
@@ -52,7 +56,53 @@ class FittingText:
     own: bool  # written about this very video
 
 
-def vector_of(catalog: Catalog, video: Video) -> Floats:
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What a video is about."""
+
+    video: Video
+    sentence: str  # made of its tags; "" where it has none
+    texts: tuple[FittingText, ...]  # the library's sentences that fit best
+    embedded: bool  # whether there is a model to compare by
+
+
+def similar_to(
+    catalog: Catalog, what: Video | int | str | os.PathLike[str], count: int = 10
+) -> list[SimilarVideo]:
+    """The videos most like a video of the library, or like any video or picture file, never itself.
+
+    Raises NotEmbedded, VideoNotFound, Unreadable or BadImage.
+    """
+    vector, itself = vector_of_anything(catalog, what)
+    return similar(catalog, vector, count, without=itself)
+
+
+def vector_of_anything(
+    catalog: Catalog, what: Video | int | str | os.PathLike[str]
+) -> tuple[Vectors, int | None]:
+    """The vector of what was named, [D], and its id if it is a video of the library."""
+    video = what if isinstance(what, Video) else catalog.find(what)
+    if video is None and not isinstance(what, (int, Video)):
+        path = Path(what).expanduser()
+        if path.is_file():
+            if path.suffix.lower() not in IMAGE_ENDINGS:
+                return vector_of_file(catalog, path), None
+            encoder = open_encoder(catalog)
+            if encoder is None:
+                raise NotEmbedded(f"{catalog.name} has no vectors yet; run `tagline index`")
+            return encoder.image(path), None
+    video = video or find_video(catalog, what)
+    return vector_of(catalog, video), video.id
+
+
+def describe(catalog: Catalog, video: Video, count: int = 5) -> Description:
+    """A sentence made of a video's tags, and the sentences of the library that fit it best."""
+    encoder = open_encoder(catalog)
+    texts = () if encoder is None else tuple(fitting_texts(catalog, encoder, video, count))
+    return Description(video, sentence(catalog.tags(video.id)), texts, encoder is not None)
+
+
+def vector_of(catalog: Catalog, video: Video) -> Vectors:
     """The vector of a video of the library, [D]. Raises NotEmbedded."""
     choice = SearchModel.of_catalog(catalog)
     if choice is None:

@@ -1,4 +1,4 @@
-"""`tagline train`: a thin skin over table.train."""
+"""`tagline train`: options and output of table.train, and the settings of every model."""
 
 from __future__ import annotations
 
@@ -84,24 +84,20 @@ def table(
     if cluster:
         ctx.exit(_on_cluster(cluster, workers, library, config, out, preset, device))
     from tagline.experts.weights.registry import WeightsMissing
-    from tagline.table.train import initial_weights, load_training_data
-    from tagline.table.train import train as run
+    from tagline.table.train import train_library
     from tagline.tagging.catalog.schema import CatalogError
     from tagline.tagging.catalog.write import Catalog
     from tagline.tagging.ml.trainer import NonFinite, to_stderr
 
     try:
-        weights = initial_weights(config.train.weights)  # before hours of decoding
         with Catalog.open(library, create=False) as catalog:
-            folder = Path(out).expanduser() if out else _own(catalog.file, preset)
-            data = load_training_data(catalog, config, say=to_stderr)
-        outcome = run(config, data, folder, weights=weights, device=device, say=to_stderr)
+            result = train_library(catalog, config, preset, out, device=device, say=to_stderr)
     except (BadConfig, CatalogError, NonFinite, WeightsMissing) as error:
         raise click.ClickException(str(error)) from None
-    _print_result(outcome)
-    for path, why in data.left_out:
+    _print_result(result.details)
+    for path, why in result.left_out:
         click.echo(f"skipping {path}: {why}", err=True)
-    if data.left_out:
+    if result.left_out:
         ctx.exit(PARTLY)
 
 
@@ -121,12 +117,12 @@ def _on_cluster(
     from tagline.tagging.catalog.schema import CatalogError
     from tagline.tagging.catalog.write import Catalog
     from tagline.tagging.ml.config import as_dict
+    from tagline.tagging.ml.result import own_folder
     from tagline.tagging.ray import ClusterError
 
     try:
         with Catalog.open(library, create=False) as catalog:
-            folder = Path(out).expanduser() if out else _own(catalog.file, preset)
-        folder = folder.resolve()
+            folder = own_folder(catalog, f"table-{preset}", out).resolve()
         work = partial(train_here, str(Path(library).resolve()), as_dict(config), str(folder), device)
         result = on_cluster(address, work, folder, workers=workers, gpu=_has_gpus(device))
     except (CatalogError, ClusterError) as error:
@@ -176,14 +172,6 @@ def settings(preset: str | None, model: str, as_json: bool) -> None:
         for key, value in values.items():
             click.echo(f"{part}.{key} = {json.dumps(value)}")
     click.echo(f"presets: {', '.join(configs.preset_names())}", err=True)
-
-
-def _own(catalog: Path | None, preset: str) -> Path:
-    """Where a library's model lies. Raises owned.NotOurs where a link would lead elsewhere."""
-    from tagline.tagging.catalog.files import without_links
-
-    assert catalog is not None
-    return without_links(catalog.parent / "models" / f"table-{preset}")
 
 
 def _print_result(outcome: TrainedTable) -> None:

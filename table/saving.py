@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from tagline.experts.storage import hash_file, write_atomic
+from tagline.experts.tags import Tag
 from tagline.experts.weights import check
 from tagline.table.config import ModelConfig
 from tagline.table.model import Table
@@ -37,6 +42,33 @@ class PretrainedTable:
     tokenizer: Tokenizer
     fingerprint: str
     results: dict[str, Any]  # the figures that stand in its card
+
+    @classmethod
+    def from_pretrained(
+        cls, name: str | os.PathLike[str], *, revision: str | None = None, device: str = "cpu"
+    ) -> PretrainedTable:
+        """A folder that `tagline train table` wrote, or a repository of the hub that was approved.
+
+        model = tagline.TableModel.from_pretrained("models/mine")
+        model.embed_texts(["a dog on the beach"]) @ model.embed_video("holiday.mp4")
+        """
+        return from_pretrained(os.fspath(name), revision=revision, device=device)
+
+    def save_pretrained(self, folder: str | os.PathLike[str]) -> str:
+        """Write everything that is needed to use or continue the model. Returns its fingerprint."""
+        return save_pretrained(self.model, Path(folder), self.tokenizer, results=self.results)
+
+    def embed_texts(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Sentences as unit vectors: float32 [N, D]."""
+        from tagline.table.evaluate import embed_texts
+
+        return embed_texts(self.model.eval(), texts, self.tokenizer)
+
+    def embed_video(self, path: str | os.PathLike[str], tags: Sequence[Tag] = ()) -> npt.NDArray[np.float32]:
+        """A video file with its tags as a unit vector: float32 [D]. Raises Unreadable."""
+        from tagline.table.evaluate import embed_file
+
+        return embed_file(self, Path(path), tags)
 
 
 def save_pretrained(
@@ -126,9 +158,14 @@ def card(model: Table, results: Mapping[str, Any]) -> str:
         f"- parameters: {sum(p.numel() for p in model.parameters()):,}",
         "",
         "```python",
-        "from tagline.table.saving import from_pretrained",
+        "import tagline",
         "",
-        'saved = from_pretrained("THIS FOLDER")',
+        'model = tagline.TableModel.from_pretrained("THIS FOLDER")',
+        'model.embed_texts(["a dog on the beach"]) @ model.embed_video("holiday.mp4")',
+        "",
+        'library = tagline.open("~/Videos")',
+        'library.index(model="THIS FOLDER")  # search by it from now on',
+        'library.search("a dog on the beach")',
         "```",
     ]
     lines += results_table(results)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ from tagline.tagging.ml.config import BadConfig, as_dict, digest, from_dict
 from tagline.tagging.ml.distributed import world
 from tagline.tagging.ml.sampler import EpochBatchSampler
 from tagline.tagging.ml.splits import subset
+from tagline.tagging.ml.result import TrainResult, own_folder
 from tagline.tagging.ml.trainer import (
     MODEL,
     TENSORBOARD,
@@ -233,6 +235,26 @@ def initial_weights(name: str | None) -> Path | None:
     from tagline.experts.weights.registry import find
 
     return find(name).model
+
+
+def train_library(
+    catalog: Catalog,
+    config: TableConfig,
+    preset: str = "msrvtt",
+    out: str | os.PathLike[str] | None = None,
+    *,
+    device: str | None = None,
+    say: Log = print,
+) -> TrainResult:
+    """Train on a library's captions; the model goes into `out`, by default beside the catalog.
+
+    preset: what the default folder is called after. Raises BadConfig, WeightsMissing, NonFinite.
+    """
+    weights = initial_weights(config.train.weights)  # before hours of decoding
+    folder = own_folder(catalog, f"table-{preset}", out)
+    data = load_training_data(catalog, config, say=say)
+    outcome = train(config, data, folder, weights=weights, device=device, say=say)
+    return TrainResult(outcome.folder, _figures(outcome.validation), tuple(data.left_out), outcome)
 
 
 # -- the run -----------------------------------------------------------------------------------------

@@ -1,9 +1,11 @@
-"""Names of files as they may be shown: nothing in them can move a cursor, colour a line or turn it round."""
+"""Names and times as they may be shown: nothing in them can move a cursor, colour a line or turn it round."""
 
 from __future__ import annotations
 
 import os
 import unicodedata
+from collections.abc import Sequence
+from pathlib import PurePath
 
 # Cc: controls and escapes; Cf: right-to-left overrides, zero-width; Cs: bytes that were not UTF-8;
 # Co, Cn: no agreed look; Zl, Zp: line breaks that are not \n.
@@ -26,6 +28,18 @@ def safe(name: str | os.PathLike[str], limit: int | None = None) -> str:
         head = keep // 2
         shown = f"{shown[:head]}…{shown[-(keep - head) :]}"
     return shown
+
+
+def clock(seconds: float) -> str:
+    """1:05, 1:02:03"""
+    whole = int(seconds)
+    hours, minutes = divmod(whole // 60, 60)
+    return f"{hours}:{minutes:02d}:{whole % 60:02d}" if hours else f"{minutes}:{whole % 60:02d}"
+
+
+def video_name(paths: Sequence[str], video_id: int) -> str:
+    """What a video is called in a sentence: its file's name, or its id."""
+    return safe(PurePath(paths[0]).name, 80) if paths else f"video {video_id}"
 
 
 def _escape(character: str) -> str:

@@ -27,7 +27,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 # A test is numeric if its file imports one of these, or a stand-in made of vectors.
 NUMERIC = (
     "torch",
-    "table",
+    "tagline.table",
     "tagline.experts.clip",
     "tagline.experts.sound",
     "tagline.experts.scene",

@@ -35,7 +35,7 @@ def fake_world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     fakes.use_fakes(monkeypatch)
     monkeypatch.delenv("TAGLINE_LIBRARY", raising=False)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    monkeypatch.setattr("tagline.tagging.cli.tag._device", lambda *_: "cpu")
+    monkeypatch.setattr("tagline.tagging.library._device", lambda *_: "cpu")
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tagline.tagging.cli.options import library_option, open_library
+from tagline.retrieval.cli.opening import opened
+from tagline.tagging.cli.options import library_option
 from tagline.tagging.cli.output import emit, output_options, requested_output
 
 if TYPE_CHECKING:
@@ -57,25 +58,17 @@ def eval_(
     from tagline.tagging.ml.config import BadConfig
     from tagline.tagging.ml.trainer import to_stderr
 
-    folder = evaluate.model_folder(model) if model is not None else None
-    with open_library(library) as catalog:
+    with opened(library) as videos:
         try:
-            run = evaluate.training_config(folder) if folder is not None else None
-            questions = (
-                evaluate.queries_from_csv(catalog, queries)
-                if queries is not None
-                else evaluate.queries_of_library(catalog, run)
-            )
-            result = evaluate.evaluate(catalog, questions, folder, to_stderr)
+            result = videos.evaluate(queries, model=model, progress=to_stderr)
         except (BadConfig, WeightsMissing, evaluate.NoEvalQueries) as error:
             raise click.ClickException(str(error)) from None
         _print_result(result)
-        if use and folder is not None:
+        if use and model is not None:
             better, why = evaluate.may_replace(result)
             if not better and not force:
                 raise click.ClickException(f"not put to use: {why}; with --force it is used all the same")
-            evaluate.put_to_use(catalog, folder, to_stderr)
-            click.echo(f"in use: {folder}", err=True)
+            click.echo(f"in use: {videos.use(model, progress=to_stderr)}", err=True)
     if result.left_out:
         for path, reason in result.left_out:
             click.echo(f"skipping {path}: {reason}", err=True)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from tagline.tagging.cli.options import find_video, library_option, open_library
+from tagline.retrieval.cli.opening import opened
+from tagline.tagging.cli.options import library_option
 from tagline.tagging.printable import safe
 
 if TYPE_CHECKING:
-    from tagline.retrieval.query.explain import Contribution, Explanation
+    from tagline.retrieval.query.explain import Explanation
 
 BARS = " ▁▂▃▄▅▆▇█"
 MAX_SHOWN = 12
@@ -33,13 +34,12 @@ def explain(query: str, video: str, picture: Path | None, as_json: bool, library
     tagline explain "a dog on the beach" holiday.mp4 --picture why.png
     """
     from tagline.retrieval.query.explain import NoPicture, draw
-    from tagline.retrieval.query.explain import explain as take_apart
 
-    with open_library(library) as catalog:
-        found = take_apart(catalog, query, find_video(catalog, video))
+    with opened(library) as videos:
+        found = videos.explain(query, video)
         if picture is not None:
             try:
-                draw(catalog, found, picture)
+                draw(videos.catalog, found, picture)
             except (NoPicture, OSError) as error:
                 raise click.ClickException(f"{safe(picture)} was not drawn: {error}") from None
     for notice in found.notices:
@@ -47,49 +47,21 @@ def explain(query: str, video: str, picture: Path | None, as_json: bool, library
     if as_json:
         from tagline.tagging.cli.output import to_json
 
-        click.echo(to_json(as_row(found), indent=2))
+        click.echo(to_json(found.as_dict(), indent=2))
     else:
         _show(found)
-
-
-def as_row(found: Explanation) -> dict[str, Any]:
-    """An explanation for programs."""
-
-    def contribution(one: Contribution) -> dict[str, Any]:
-        return {
-            "text": one.text,
-            "kind": one.kind,
-            "words": round(one.words, 4),
-            "picture": None if one.picture is None else round(one.picture, 4),
-            "start": one.start,
-            "end": one.end,
-        }
-
-    return {
-        "query": found.query,
-        "video": found.video.paths[0],
-        "id": found.video.id,
-        "lexical_score": round(found.lexical_score, 4),
-        "similarity": None if found.similarity is None else round(found.similarity, 4),
-        "words": [contribution(one) for one in found.words],
-        "evidence": [contribution(one) for one in found.evidence],
-        "heat": [{"time": round(one.time, 3), "share": round(one.share, 4)} for one in found.heat],
-        "heat_by": found.heat_by,
-    }
 
 
 def _show(found: Explanation) -> None:
     from rich.table import Table
 
     from tagline.tagging.cli.output import console
-    from tagline.tagging.cli.timeline import clock
+    from tagline.tagging.printable import clock
 
     out = console()
     near = "" if found.similarity is None else f", {found.similarity:.2f} similar in the picture"
-    out.print(
-        f"{safe(Path(found.video.paths[0]).name, 60)}: {found.lexical_score:.2f} of the query in its words"
-        f"{near}"
-    )
+    name = safe(Path(found.video.paths[0]).name, 60)
+    out.print(f"{name}: {found.lexical_score:.2f} of the query in its words{near}")
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("without", overflow="fold")
     table.add_column("kind", style="dim")

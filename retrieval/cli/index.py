@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from tagline.tagging.cli.options import NothingFound, find_video, library_option, open_library
+from tagline.retrieval.cli.opening import opened
+from tagline.tagging.cli.options import NothingFound, library_option
 from tagline.tagging.cli.output import emit, output_options, requested_output, to_json
 from tagline.tagging.printable import safe
 
@@ -18,11 +18,10 @@ if TYPE_CHECKING:
     from tagline.retrieval.embed.encode import EmbedResult
     from tagline.retrieval.embed.text_tower import Floats
     from tagline.retrieval.index.update import IndexUpdate
-    from tagline.tagging.catalog.write import Catalog
+    from tagline.retrieval.library import Library
 
 PARTLY, NOTHING, INTERRUPTED = 3, 4, 130
 MAX_FAILURES_SHOWN = 20  # failures that the table lists
-IMAGE_ENDINGS = frozenset((".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"))
 SIMILAR_COLUMNS = ("score", "video", "start", "end")
 TEXT_COLUMNS = ("score", "text", "own")
 
@@ -53,8 +52,6 @@ def index(ctx: click.Context, folder: str | None, library: str | None, **options
     tagline index ~/Videos --milvus http://milvus:19530
     tagline index s3://bucket/shards --cluster head:6379 --out /shared/index
     """
-    from tagline.tagging.catalog.lock import only_writer
-
     cluster, out, source = (options.pop(name) for name in ("cluster", "out", "source"))
     if cluster is not None:
         from tagline.retrieval.cli import ray
@@ -66,75 +63,37 @@ def index(ctx: click.Context, folder: str | None, library: str | None, **options
     if options["model"] and options["weights"]:
         raise click.UsageError("give either --model or --weights")
     try:
-        with open_library(library, [folder] if folder else []) as catalog, only_writer(catalog):
-            ctx.exit(_index(catalog, **options))
+        with opened(library, [folder] if folder else []) as videos:
+            ctx.exit(_index(videos, **options))
     except KeyboardInterrupt:
         click.echo("stopped; the next run goes on from here", err=True)
         ctx.exit(INTERRUPTED)
 
 
-def _index(
-    catalog: Catalog,
-    *,
-    model: str | None,
-    weights: str | None,
-    retry: bool,
-    rebuild: bool,
-    milvus: str | None,
-    as_json: bool,
-) -> int:
-    from tagline.retrieval.embed.encode import embed, sample_queries
-    from tagline.retrieval.index.base import BadIndex, Level
-    from tagline.retrieval.index.update import update, update_in_milvus
-    from tagline.retrieval.tune.tune import tune
-    from tagline.tagging.approvals import approve
+def _index(library: Library, *, as_json: bool, **options: Any) -> int:
+    from tagline.experts.weights.registry import WeightsMissing
+    from tagline.retrieval.index.base import BadIndex
     from tagline.tagging.cli.progress import ProgressDisplay
-    from tagline.tagging.pipeline.progress import Progress
+    from tagline.tagging.ml.config import BadConfig
+    from tagline.tagging.pipeline.settings import SettingsError
 
-    if model is not None and not Path(model).expanduser().is_dir():
-        approve(model)  # whoever names a model of the hub here has approved it
-    chosen = _model(catalog, model, weights)
-    with ProgressDisplay(quiet=as_json) as lines:
-        lines.progress(Progress(0))
-        outcome = embed(catalog, chosen, lines.progress, retry=retry)
-    queries = chosen.texts(sample_queries(catalog))
-    fingerprint = outcome.choice.fingerprint
-    updates = [update(catalog, level, fingerprint, queries=queries, rebuild=rebuild) for level in Level]
-    if milvus is not None and updates[0].rows:
-        try:
-            updates = [update_in_milvus(catalog, level, fingerprint, milvus) for level in Level]
-        except BadIndex as error:
-            raise click.ClickException(str(error)) from error
-    if updates[0].rows and any(one.built or one.added or one.removed for one in updates):
-        tune(catalog, say=lambda line: None)
+    try:
+        with ProgressDisplay(quiet=as_json) as lines:
+            result = library.index(**options, progress=lines.progress)
+    except (WeightsMissing, BadConfig, SettingsError, BadIndex) as error:
+        raise click.ClickException(str(error)) from error
+    outcome = result.embedded
     if as_json:
-        click.echo(to_json(_as_data(outcome, updates), indent=1))
+        click.echo(to_json(_as_data(outcome, result.indexes), indent=1))
     else:
-        _table(outcome, updates)
-    if not updates[0].rows and not outcome.failures:
+        _table(outcome, result.indexes)
+    if result.empty and not outcome.failures:
         click.echo("there is nothing to search here yet; run `tagline tag FOLDER` first", err=True)
         return NOTHING
     return PARTLY if outcome.failures or outcome.absent else 0
 
 
-def _model(catalog: Catalog, folder: str | None, collection: str | None) -> VideoEmbedder:
-    """The model that is asked for, on the device that the library's settings name."""
-    from tagline.experts.devices import choose_device
-    from tagline.experts.weights.registry import WeightsMissing
-    from tagline.retrieval.embed.embedders import load
-    from tagline.retrieval.embed.encode import model_to_use
-    from tagline.tagging.ml.config import BadConfig
-    from tagline.tagging.pipeline.settings import SettingsError
-    from tagline.tagging.pipeline.settings import load_settings as settings
-
-    try:
-        kind, name = model_to_use(catalog, folder, collection)
-        return load(kind, name, choose_device(settings(None, catalog.root).device))
-    except (WeightsMissing, BadConfig, SettingsError) as error:
-        raise click.ClickException(str(error)) from error
-
-
-def _as_data(outcome: EmbedResult, updates: list[IndexUpdate]) -> dict[str, Any]:
+def _as_data(outcome: EmbedResult, updates: Sequence[IndexUpdate]) -> dict[str, Any]:
     choice = outcome.choice
     return {
         "model": {"kind": choice.kind, "name": choice.name, "fingerprint": choice.fingerprint},
@@ -160,7 +119,7 @@ def _as_data(outcome: EmbedResult, updates: list[IndexUpdate]) -> dict[str, Any]
     }
 
 
-def _table(outcome: EmbedResult, updates: list[IndexUpdate]) -> None:
+def _table(outcome: EmbedResult, updates: Sequence[IndexUpdate]) -> None:
     from tagline.tagging.pipeline.plan import duration
 
     parts = [f"{outcome.progress.tagged} embedded", f"{outcome.unchanged} unchanged"]
@@ -204,11 +163,8 @@ def similar(ctx: click.Context, what: str, count: int, library: str | None) -> N
     tagline similar holiday.mp4
     tagline similar ~/Pictures/beach.jpg -k 3
     """
-    from tagline.retrieval import similar as by_likeness
-
-    with open_library(library) as catalog, _as_sentence():
-        vector, itself = _vector(catalog, what)
-        found = by_likeness.similar(catalog, vector, count, without=itself)
+    with opened(library) as videos, _as_sentence():
+        found = videos.similar(what, count)
     rows = [
         {
             "score": round(one.score, 4),
@@ -226,24 +182,6 @@ def similar(ctx: click.Context, what: str, count: int, library: str | None) -> N
     ctx.exit(0 if rows else NOTHING)
 
 
-def _vector(catalog: Catalog, what: str) -> tuple[Floats, int | None]:
-    """The vector of what was named, and its id if it is a video of the library."""
-    from tagline.retrieval.embed.query_encoder import open_encoder
-    from tagline.retrieval.similar import NotEmbedded, vector_of, vector_of_file
-
-    video = catalog.find(what)
-    path = Path(what).expanduser()
-    if video is None and path.is_file():
-        if path.suffix.lower() not in IMAGE_ENDINGS:
-            return vector_of_file(catalog, path), None
-        encoder = open_encoder(catalog)
-        if encoder is None:
-            raise NotEmbedded(f"{catalog.name} has no vectors yet; run `tagline index`")
-        return encoder.image(path), None
-    video = video or find_video(catalog, what)
-    return vector_of(catalog, video), video.id
-
-
 @click.command()
 @click.argument("video")
 @click.option("-k", "count", type=click.IntRange(1, 100), default=5, show_default=True, help="How many.")
@@ -258,23 +196,22 @@ def describe(video: str, count: int, library: str | None) -> None:
     tagline describe holiday.mp4
     tagline describe holiday --json
     """
-    from tagline.retrieval.embed.query_encoder import open_encoder
-    from tagline.retrieval.similar import fitting_texts, sentence
-
-    with open_library(library) as catalog, _as_sentence():
-        found = find_video(catalog, video)
-        summary = sentence(catalog.tags(found.id))
-        encoder = open_encoder(catalog)
-        fits = [] if encoder is None else fitting_texts(catalog, encoder, found, count)
-    rows = [{"score": round(one.score, 4), "text": one.text, "own": one.own} for one in fits]
+    with opened(library) as videos, _as_sentence():
+        found = videos.describe(video, count)
+    rows = [{"score": round(one.score, 4), "text": one.text, "own": one.own} for one in found.texts]
+    summary = found.sentence
     if requested_output().kind == "json":
-        click.echo(to_json({"video": found.hash, "id": found.id, "tags": summary, "fits": rows}, indent=2))
+        click.echo(
+            to_json(
+                {"video": found.video.hash, "id": found.video.id, "tags": summary, "fits": rows}, indent=2
+            )
+        )
         return
     if not requested_output().for_programs:
         if not summary and not rows:
             raise NothingFound("nothing is known of this video yet; run `tagline tag` and `tagline index`")
         click.echo(summary or "no expert has tagged it")
-        if encoder is None:
+        if not found.embedded:
             click.echo("run `tagline index` to see the sentences that fit it")
     emit(rows, TEXT_COLUMNS)
 

@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tagline.experts.tags import Modality
-from tagline.tagging.cli.options import library_option, open_library
+from tagline.retrieval.cli.opening import opened
+from tagline.tagging.cli.options import library_option
 from tagline.tagging.cli.output import emit, output_options, requested_output
 from tagline.tagging.printable import safe
 
 if TYPE_CHECKING:
     from tagline.retrieval.query.hits import Hit
     from tagline.retrieval.query.search import Answer
-    from tagline.tagging.catalog.write import Catalog
 
 
 COLUMNS = ("score", "video", "start", "end", "why")
@@ -71,18 +70,27 @@ def search(
     tagline search "beach + dog - person" --after 2024-05 --longer 1:30
     tagline search the moment when she laughs --open
     """
-    from tagline.retrieval.query.hits import Filters
-    from tagline.retrieval.query.search import answer
+    from tagline.retrieval.query.parse import BadFilter
+    from tagline.retrieval.query.rerank import CannotRerank
 
     sentence = " ".join(query)
-    filters = Filters(
-        tuple(map(_tag_filter, having)), tuple(map(_tag_filter, lacking)), *_filters_of(after, before, longer)
-    )
-    with open_library(library) as catalog:
-        found = answer(catalog, sentence, max(count, _depth()) if rerank else count, filters)
-        hits = found.hits if found.answered or anyway else []
-        if rerank and hits:
-            hits = _reranked(catalog, sentence, hits)[:count]
+    with opened(library) as videos:
+        try:
+            found = videos.search(
+                sentence,
+                count,
+                tags=having,
+                without=lacking,
+                after=after,
+                before=before,
+                longer=longer,
+                rerank=rerank,
+            )
+        except BadFilter as error:
+            raise click.UsageError(str(error)) from None
+        except CannotRerank as error:
+            raise click.ClickException(str(error)) from None
+    hits = found.hits if anyway else list(found)
     for notice in found.notices:
         click.echo(notice, err=True)
     if not hits and not requested_output().for_programs:
@@ -110,68 +118,25 @@ def tune(library: str | None) -> None:
     tagline tune
     tagline tune --library ~/Videos
     """
-    from tagline.retrieval.tune.tune import tune as run
-
-    with open_library(library) as catalog:
-        run(catalog, say=click.echo)
-
-
-def _filters_of(
-    after: str | None, before: str | None, longer: str | None
-) -> tuple[str | None, str | None, float | None]:
-    from tagline.retrieval.query.parse import BadFilter, parse_day, parse_duration
-
-    try:
-        return (
-            parse_day(after) if after is not None else None,
-            parse_day(before) if before is not None else None,
-            parse_duration(longer) if longer is not None else None,
-        )
-    except BadFilter as error:
-        raise click.UsageError(str(error)) from None
+    with opened(library) as videos:
+        videos.tune(progress=click.echo)
 
 
 def _nearest(found: Answer) -> str:
     """What was the nearest, if there is something that is merely not near enough."""
     from pathlib import PurePath
 
-    if not found.hits:
+    if not found.nearest:
         return ""
-    name = safe(PurePath(found.hits[0].video.paths[0]).name, 60)
+    name = safe(PurePath(found.nearest[0].video.paths[0]).name, 60)
     return f"; the nearest is {name}, see it with --anyway"
 
 
-def _depth() -> int:
-    """How many hits are looked at again: what was not found by then cannot come up."""
-    from tagline.retrieval.query.rerank import MAX_HITS
-
-    return MAX_HITS
-
-
-def _reranked(catalog: Catalog, sentence: str, hits: list[Hit]) -> list[Hit]:
-    from tagline.retrieval.query.rerank import CannotRerank, Reranker
-
-    try:
-        return Reranker(catalog).rerank(sentence, hits)
-    except CannotRerank as error:
-        raise click.ClickException(str(error)) from None
-
-
 def _play(hit: Hit) -> None:
-
     try:
         play(hit.video.paths[0], hit.start)
     except NoPlayer as error:
         raise click.ClickException(str(error)) from None
-
-
-def _tag_filter(text: str) -> tuple[Modality | None, str]:
-    from tagline.tagging.vocabulary import normal
-
-    before, colon, after = text.partition(":")
-    if colon and before in set(Modality):
-        return Modality(before), normal(after, Modality(before))
-    return None, normal(text)
 
 
 def _row(hit: Hit) -> dict[str, Any]:
@@ -203,7 +168,7 @@ def _table(hits: list[Hit]) -> None:
     from rich.table import Table
 
     from tagline.tagging.cli.output import console
-    from tagline.tagging.cli.timeline import clock
+    from tagline.tagging.printable import clock
 
     table = Table(box=None, header_style="bold", pad_edge=False)
     # A probability where the library taught what its scores are worth.

@@ -45,6 +45,17 @@ class Contribution:
     start: float | None = None  # seconds
     end: float | None = None
 
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "text": self.text,
+            "kind": self.kind,
+            "words": round(self.words, 4),
+            "picture": None if self.picture is None else round(self.picture, 4),
+            "start": self.start,
+            "end": self.end,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Heat:
@@ -68,6 +79,20 @@ class Explanation:
     heat_by: str  # "attention", "spans" or "evidence"
     notices: list[str] = field(default_factory=list)
     rollout: Rollout | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "query": self.query,
+            "video": self.video.paths[0],
+            "id": self.video.id,
+            "lexical_score": round(self.lexical_score, 4),
+            "similarity": None if self.similarity is None else round(self.similarity, 4),
+            "words": [one.as_dict() for one in self.words],
+            "evidence": [one.as_dict() for one in self.evidence],
+            "heat": [{"time": round(one.time, 3), "share": round(one.share, 4)} for one in self.heat],
+            "heat_by": self.heat_by,
+        }
 
 
 def explain(

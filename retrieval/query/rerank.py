@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from tagline.retrieval.query.hits import Hit
+from tagline.retrieval.query.hits import ANY, Filters, Hit
+from tagline.retrieval.query.search import Answer, answer
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -72,6 +73,14 @@ class Reranker:
             for place, hit in zip(order, reranked, strict=True)
         ]
         return [*placed, *hits[MAX_HITS:]]
+
+
+def reranked_answer(catalog: Catalog, query: str, count: int = 10, filters: Filters = ANY) -> Answer:
+    """As `search.answer`, but the model looks again at the best hits. Raises CannotRerank."""
+    # What was not found by then cannot come up.
+    found = answer(catalog, query, max(count, MAX_HITS), filters)
+    hits = Reranker(catalog).rerank(query, found.hits) if found.hits else []
+    return replace(found, hits=hits[:count])
 
 
 def table_model_of(catalog: Catalog) -> PretrainedTable:

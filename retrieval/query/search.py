@@ -6,8 +6,9 @@ how sure that is in calibration.py, and what was learnt about the library in lea
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import overload
 
 import numpy as np
 import numpy.typing as npt
@@ -24,13 +25,33 @@ ENOUGH_LEXICAL_SCORE = 0.35  # a moment of which the words know so much is bette
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """The hits of a query, and whether they are good enough to be shown."""
+class Answer(Sequence[Hit]):
+    """The hits that answer a query, as a sequence; where nothing answers it is empty."""
 
-    hits: list[Hit]
+    hits: list[Hit]  # what was nearest, whether it answers or not
     answered: bool
     answerable: float | None  # that the library has an answer; None: nothing to tell by
     notices: tuple[str, ...] = ()  # what could not be asked, and why
+
+    @property
+    def nearest(self) -> list[Hit]:
+        """What was found but is not near enough to answer; empty where something answers."""
+        return [] if self.answered else self.hits
+
+    def __len__(self) -> int:
+        return len(self.hits) if self.answered else 0
+
+    def __iter__(self) -> Iterator[Hit]:
+        return iter(self.hits if self.answered else ())
+
+    @overload
+    def __getitem__(self, place: int) -> Hit: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[Hit]: ...
+
+    def __getitem__(self, place: int | slice) -> Hit | list[Hit]:
+        return (self.hits if self.answered else [])[place]
 
 
 def search(catalog: Catalog, query: str, count: int = 10, filters: Filters = ANY) -> list[Hit]:
@@ -38,8 +59,7 @@ def search(catalog: Catalog, query: str, count: int = 10, filters: Filters = ANY
 
     Equal scores come in the order of ids.
     """
-    found = answer(catalog, query, count, filters)
-    return found.hits if found.answered else []
+    return list(answer(catalog, query, count, filters))
 
 
 def answer(

@@ -9,21 +9,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tagline.experts.tags import Modality
-from tagline.tagging.cli.options import (
-    NothingFound,
-    find_video,
-    library_option,
-    modality_option,
-    open_library,
-)
+from tagline.tagging.cli.options import NothingFound, library_option, modality_option, open_library
 from tagline.tagging.cli.output import to_json
 from tagline.tagging.formats import FORMATS
 from tagline.tagging.printable import safe
 
 if TYPE_CHECKING:
-    from tagline.tagging.catalog.records import Video
-    from tagline.tagging.catalog.write import Catalog
     from tagline.tagging.formats.export import ExportResult
     from tagline.tagging.formats.importer import ImportResult
 
@@ -72,36 +63,22 @@ def export(
     tagline export --format nfo --format vtt       for Kodi, Jellyfin, Emby
     tagline export --format csv --out ~/Desktop    for a spreadsheet
     """
-    from tagline.tagging.formats.export import export as write
+    from tagline.tagging.formats.export import export_named
 
     with open_library(library) as catalog:
-        chosen = _chosen(catalog, videos) if videos else None
-        senses = frozenset(map(Modality, modality))
-        named = [path for path in map(Path, videos) if path.exists()]
-        outcomes = write(
-            catalog, formats, chosen, out=out, modalities=senses, short=adobe_names, dry=dry_run, named=named
+        outcomes = export_named(
+            catalog,
+            formats,
+            videos or None,
+            out=out,
+            modalities=modality,
+            adobe_names=adobe_names,
+            dry_run=dry_run,
         )
         counts = _report_outcomes(outcomes, as_json, dry_run)
     _exit(counts["failed"], counts.total() - counts["failed"])
     if not counts:
         raise NothingFound("there is nothing to write: no tags yet; run `tagline tag FOLDER` first")
-
-
-def _chosen(catalog: Catalog, named: Iterable[str]) -> list[Video]:
-    """The videos that are meant; a folder means all in it."""
-    found: dict[int, Video] = {}
-    for name in named:
-        path = Path(name)
-        if not path.is_dir():
-            video = find_video(catalog, name)
-            found[video.id] = video
-            continue
-        folder = path.resolve()
-        inside = [v for v in catalog.videos() if any(Path(p).is_relative_to(folder) for p in v.paths)]
-        if not inside:
-            raise NothingFound(f"no video of this library lies in {safe(path)}")
-        found |= {video.id: video for video in inside}
-    return list(found.values())
 
 
 def _report_outcomes(outcomes: Iterable[ExportResult], as_json: bool, dry: bool) -> Counter[str]:

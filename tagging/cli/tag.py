@@ -1,4 +1,4 @@
-"""The commands `tag` and `plan`: thin skins over pipeline.plan.plan and pipeline.run.run."""
+"""The commands `tag` and `plan`: options, Ctrl-C and output of tagging.library."""
 
 from __future__ import annotations
 
@@ -16,11 +16,9 @@ import click
 from tagline.tagging.printable import safe
 
 if TYPE_CHECKING:
-    from tagline.tagging.catalog.write import Catalog
-    from tagline.tagging.fusion.post_process import PostProcessResult
+    from tagline.tagging.catalog.location import Home
+    from tagline.tagging.library import TagOptions, TagResult
     from tagline.tagging.pipeline.plan import Plan
-    from tagline.tagging.pipeline.progress import RunResult
-    from tagline.tagging.pipeline.settings import Settings
 
 OK, FAILURE, PARTLY, NOTHING, INTERRUPTED = 0, 1, 3, 4, 130
 
@@ -120,11 +118,12 @@ def _exit_code_of(work: Callable[..., int], options: dict[str, Any]) -> int:
     from tagline.experts.panel import UnknownExpert
     from tagline.tagging.catalog.location import Undecided
     from tagline.tagging.catalog.schema import CatalogError
+    from tagline.tagging.library import FolderNotFound
     from tagline.tagging.pipeline.settings import SettingsError
 
     try:
         return work(**options)
-    except (UnknownExpert, SettingsError, Undecided) as error:
+    except (UnknownExpert, SettingsError, Undecided, FolderNotFound) as error:
         raise click.UsageError(str(error)) from error
     except CatalogError as error:
         raise click.ClickException(str(error)) from error
@@ -137,80 +136,45 @@ def _tag(
     folders: Sequence[str],
     *,
     library: str | None,
-    config: str | None,
     only: str | None,
-    include: Sequence[str],
-    exclude: Sequence[str],
-    weights: str | None,
-    allow_pickle: bool,
-    retry: bool,
     as_json: bool,
-    device: str | None,
-    jobs: int | None,
     dry_run: bool,
-    precision: float | None,
+    **rest: Any,
 ) -> int:
-    from tagline.experts.decode import sandbox
     from tagline.tagging.catalog import location
-    from tagline.tagging.catalog.lock import only_writer
-    from tagline.tagging.catalog.uploads import has_labels
-    from tagline.tagging.pipeline import plan as planning
-    from tagline.tagging.pipeline import settings
+    from tagline.tagging.library import TagOptions
 
     home = location.find_catalog_home(folders, library)
-    _check_folders(folders, home)
-    chosen = settings.load_settings(config, home.root)
-    wanted = [name.strip() for name in (only or "").split(",") if name.strip()]
-    experts, not_run = chosen.panel(wanted, collection=weights, allow_pickle=allow_pickle)
-    if (lacking := sandbox.lacking()) and not dry_run:
-        click.echo(f"note: {lacking}", err=True)
-    if home.notice and not as_json:
-        click.echo(home.notice, err=True)
-
-    def look(catalog: Catalog) -> Plan:
-        made = planning.plan(catalog, folders, experts, include=include, exclude=exclude, retry=retry)
-        absent = {**not_run, **made.not_run}
-        made.not_run = {name: absent[name] for name in chosen.chosen(wanted) if name in absent} or absent
-        return made
-
-    alone = bool(set(wanted) & set(settings.CATALOG_EXPERTS))
-    again = alone or precision is not None or not wanted
-    if dry_run or not home.file.exists():
-        with _open_or_empty(home) as catalog:
-            made = look(catalog)
-            if made.nothing_found:
-                return _nothing(made, as_json)
-            if dry_run:
-                return _print_plan(made, as_json, again and has_labels(catalog))
-    with _opened(home) as catalog, only_writer(catalog):
-        made = look(catalog)
-        if made.nothing_found:
-            return _nothing(made, as_json)
-        outcome = _run_plan(made, chosen, device, jobs, as_json, alone=alone)
-        more = None
-        if again and not outcome.stopped:
-            more = _post_process(catalog, chosen, weights, precision, outcome)
-        return _report(outcome, more, as_json)
+    options = TagOptions(folders, _names(only), **rest)
+    return _print_plan(home, options, as_json) if dry_run else _run(home, options, as_json)
 
 
-def _post_process(
-    catalog: Catalog, chosen: Settings, collection: str | None, precision: float | None, outcome: RunResult
-) -> PostProcessResult | None:
-    """Tags of similar videos and the one list, where people have said something to learn from."""
-    from tagline.tagging.catalog.uploads import has_labels
+def _run(home: Home, options: TagOptions, as_json: bool) -> int:
+    from tagline.experts.decode import sandbox
+    from tagline.tagging.cli.progress import ProgressDisplay
+    from tagline.tagging.library import NoExpert, tag_run
 
-    if not has_labels(catalog):
-        if precision is not None:
-            outcome.messages.append(
-                "no precision can be promised before somebody has tagged or judged some videos; "
-                "see `tagline tags`"
-            )
-        return None
-    from tagline.tagging.fusion.post_process import post_process
+    with tag_run(home, options) as work:
+        if lacking := sandbox.lacking():
+            click.echo(f"note: {lacking}", err=True)
+        if home.notice and not as_json:
+            click.echo(home.notice, err=True)
+        if work.plan.nothing_found:
+            return _nothing(work.plan, as_json)
+        stop = threading.Event()
+        try:
+            with _interruptible(stop), ProgressDisplay(quiet=as_json) as lines:
+                outcome = work.look(lines.progress, lines.stage, stop)
+        except NoExpert as error:
+            for name, reason in error.reasons.items():
+                click.echo(f"{name}: {reason}", err=True)
+            raise
+        return _report(work.post_process(outcome), as_json)
 
-    found = post_process(catalog, chosen, collection=collection, precision=precision)
-    outcome.experts |= found.shares
-    return found
+
+def _names(listed: str | None) -> list[str]:
+    """object,speech"""
+    return [name.strip() for name in (listed or "").split(",") if name.strip()]
 
 
 def _on_cluster(
@@ -228,11 +192,10 @@ def _on_cluster(
         if not os.path.lexists(folder):
             raise click.UsageError(f"there is no folder, video or list {safe(folder)!r}")
     root = Path(local[0]) if len(folders) == 1 and local and os.path.isdir(local[0]) else None  # noqa: PTH112
-    wanted = [name.strip() for name in (options["only"] or "").split(",") if name.strip()]
     return tag_on_cluster(
         ClusterOptions(cluster, folders, shards, pools, options["dry_run"], options["as_json"]),
         settings.load_settings(options["config"], root),
-        wanted,
+        _names(options["only"]),
         options["device"],
         collection=options["weights"],
         allow_pickle=options["allow_pickle"],
@@ -240,83 +203,18 @@ def _on_cluster(
     )
 
 
-def _run_plan(
-    made: Plan, chosen: Settings, device: str | None, jobs: int | None, as_json: bool, *, alone: bool
-) -> RunResult:
-    """alone: there is something to do even if no expert can look at files."""
-    from tagline.experts.panel import Panel
-    from tagline.tagging.cli.progress import ProgressDisplay
-    from tagline.tagging.pipeline import run
-
-    if not made.experts and len(made.jobs) > made.moved and not alone:
-        for name, reason in made.not_run.items():
-            click.echo(f"{name}: {reason}", err=True)
-        raise click.ClickException("no expert can run here, so nothing was looked at")
-    panel = Panel(made.experts, device=_device(made, device or chosen.device), jobs=jobs or chosen.jobs)
-    panel.batch = chosen.batch
-    stop = threading.Event()
-    with _interruptible(stop), ProgressDisplay(quiet=as_json) as lines:
-        panel.on_stage = lines.stage
-        lines.progress(run.Progress(total=len(made.jobs)))
-        return run.run(made, panel, lines.progress, stop)
-
-
-def _report(outcome: RunResult, more: PostProcessResult | None, as_json: bool) -> int:
+def _report(result: TagResult, as_json: bool) -> int:
     from tagline.tagging.cli.progress import print_result
 
     if as_json:
-        click.echo(json.dumps(_outcome_as_data(outcome, more), indent=1))
+        click.echo(json.dumps(_result_as_data(result), indent=1))
     else:
-        print_result(outcome)
-        for line in more.lines() if more is not None else ():
+        print_result(result.run)
+        for line in result.fused.lines() if result.fused is not None else ():
             click.echo(line)
-    if outcome.stopped:
+    if result.stopped:
         return INTERRUPTED
-    return PARTLY if outcome.partly else OK
-
-
-def _device(made: Plan, wish: str) -> str:
-    """Which device computes; torch is only asked where there is something to compute."""
-    if wish != "auto" or not made.looks:
-        return "cpu" if wish == "auto" else wish
-    from tagline.experts.devices import choose_device
-
-    return choose_device(wish)
-
-
-def _check_folders(folders: Sequence[str], home: Any) -> None:
-    """A folder that is not there is a slip of the keyboard, unless the catalog knows videos in it."""
-    from tagline.tagging.catalog.write import Catalog
-    from tagline.tagging.pipeline.walk import covers
-
-    absent = [folder for folder in folders if not os.path.lexists(folder)]
-    if not absent:
-        return
-    known: set[str] = set()
-    if home.file.exists():
-        with Catalog.open(home) as catalog:
-            for _, path, _ in catalog.places():
-                known.update(folder for folder in absent if covers([os.path.realpath(folder)], path))
-    for folder in absent:
-        if folder not in known:
-            raise click.UsageError(f"there is no folder {safe(folder)!r}")
-
-
-@contextmanager
-def _opened(home: Any) -> Iterator[Catalog]:
-    from tagline.tagging.catalog.write import Catalog
-
-    with Catalog.open(home) as catalog:
-        yield catalog
-
-
-@contextmanager
-def _open_or_empty(home: Any) -> Iterator[Catalog]:
-    """The catalog, or where there is none yet an empty one that leaves no trace."""
-    from tagline.tagging.catalog.write import Catalog
-
-    with Catalog.open(home) if home.file.exists() else Catalog.in_memory(home.root) as catalog:
-        yield catalog
+    return PARTLY if result.run.partly else OK
 
 
 @contextmanager
@@ -351,17 +249,24 @@ def _nothing(made: Plan, as_json: bool) -> int:
     return NOTHING
 
 
-def _print_plan(made: Plan, as_json: bool, again: bool) -> int:
-    """again: whether tags of similar videos and the one list follow."""
+def _print_plan(home: Home, options: TagOptions, as_json: bool) -> int:
+    from tagline.tagging.library import check_folders, open_or_empty, plan_folders
     from tagline.tagging.pipeline.plan import describe
 
-    if as_json:
-        click.echo(json.dumps({**_plan_as_data(made), "fused_tags": again}, indent=1))
-    else:
-        for line in describe(made):
-            click.echo(line)
-        if again:
-            click.echo("then tags of similar videos, and the fused tags of all experts")
+    check_folders(home, options.folders)
+    if home.notice and not as_json:
+        click.echo(home.notice, err=True)
+    with open_or_empty(home) as catalog:
+        made, fused = plan_folders(catalog, options), options.fuses(catalog)
+        if made.nothing_found:
+            return _nothing(made, as_json)
+        if as_json:
+            click.echo(json.dumps({**_plan_as_data(made), "fused_tags": fused}, indent=1))
+        else:
+            for line in describe(made):
+                click.echo(line)
+            if fused:
+                click.echo("then tags of similar videos, and the fused tags of all experts")
     return PARTLY if made.troubles or made.unreachable else OK
 
 
@@ -383,10 +288,10 @@ def _plan_as_data(made: Plan) -> dict[str, Any]:
     }
 
 
-def _outcome_as_data(outcome: RunResult, more: PostProcessResult | None) -> dict[str, Any]:
-    progress, made = outcome.progress, outcome.plan
+def _result_as_data(result: TagResult) -> dict[str, Any]:
+    outcome, progress, made = result.run, result.run.progress, result.plan
     return {
-        "fused_tags": more.as_data() if more is not None else None,
+        "fused_tags": result.fused.as_data() if result.fused is not None else None,
         "found": made.found,
         "tagged": progress.tagged,
         "unchanged": made.unchanged + progress.skipped,

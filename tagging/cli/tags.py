@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tagline.experts.tags import Modality
 from tagline.tagging.cli.options import (
     NothingFound,
     find_video,
@@ -16,7 +15,7 @@ from tagline.tagging.cli.options import (
     open_library,
 )
 from tagline.tagging.cli.output import emit, output_options, requested_output
-from tagline.tagging.printable import safe
+from tagline.tagging.printable import clock, safe, video_name
 
 if TYPE_CHECKING:
     from tagline.tagging.catalog.records import Verdict, Video
@@ -50,26 +49,19 @@ def list_(modality: str | None, rare: bool, library: str | None) -> None:
     tagline tags list --modality speech --rare
     tagline tags list --csv > tags.csv
     """
-    from tagline.tagging.vocabulary import Band, Vocabulary
+    from tagline.tagging.report import tag_uses
 
     with open_library(library) as catalog:
-        counts = catalog.tag_counts(Modality(modality) if modality else None)
-        uses: dict[str, int] = {}
-        for count in counts:
-            uses[count.text] = uses.get(count.text, 0) + count.videos
-        words = Vocabulary(uses)
         rows = [
             {
-                "tag": count.text,
-                "modality": count.modality.value,
-                "videos": count.videos,
-                "spans": count.spans,
-                "band": words.band(count.text).value,
+                "tag": use.tag,
+                "modality": use.modality.value,
+                "videos": use.videos,
+                "spans": use.spans,
+                "band": use.band.value,
             }
-            for count in counts
+            for use in tag_uses(catalog, modality, rare=rare)
         ]
-        if rare:
-            rows = [row for row in rows if row["band"] == Band.RARE]
         if not rows and not requested_output().for_programs:
             raise NothingFound(
                 "there are no such tags in this library; `tagline tags list` lists all that there are"
@@ -90,10 +82,11 @@ def accept(video: str, tag: str, modality: str | None, library: str | None) -> N
     \b
     tagline tags accept holiday.mp4 dog
     """
+    from tagline.tagging.catalog.named_verdicts import NamedVerdicts
+
     with open_library(library) as catalog:
         found = find_video(catalog, video)
-        _check_has_tag(catalog, found, tag, modality)
-        done = catalog.decide.accept(found.id, tag, Modality(modality) if modality else None)
+        done = NamedVerdicts(catalog).accept(found, tag, modality)
         spans = f", {len(done)} spans" if len(done) > 1 else ""
         click.echo(f"accepted: {safe(done[0].text)} in {_name(found)}{spans}")
 
@@ -109,10 +102,11 @@ def reject(video: str, tag: str, modality: str | None, library: str | None) -> N
     \b
     tagline tags reject holiday.mp4 cat
     """
+    from tagline.tagging.catalog.named_verdicts import NamedVerdicts
+
     with open_library(library) as catalog:
         found = find_video(catalog, video)
-        _check_has_tag(catalog, found, tag, modality)
-        done = catalog.decide.reject(found.id, tag, Modality(modality) if modality else None)
+        done = NamedVerdicts(catalog).reject(found, tag, modality)
         click.echo(f"rejected: {safe(done[0].text)} in {_name(found)}")
 
 
@@ -150,25 +144,16 @@ def add(
     tagline tags add holiday.mp4 Anna
     tagline tags add holiday.mp4 "birthday cake" --modality object --from 1:05 --to 1:20
     """
-    from tagline.tagging.cli.timeline import clock
+    from tagline.tagging.catalog.named_verdicts import NamedVerdicts
 
     with open_library(library) as catalog:
         found = find_video(catalog, video)
-        length = found.duration
-        span = None
-        if start is not None or end is not None:
-            first = start or 0.0
-            last = end if end is not None else max(length or first, first)
-            if first > last:
-                raise click.UsageError(f"--from {clock(first)} is after --to {clock(last)}")
-            if length is not None and first > length:
-                raise click.UsageError(f"{_name(found)} ends at {clock(length)}, before {clock(first)}")
-            span = (first, last if length is None else min(last, max(length, first)))
         try:
-            done = catalog.decide.add(found.id, tag, Modality(modality or Modality.HUMAN), span)
+            done = NamedVerdicts(catalog).add(found, tag, modality, start=start, end=end)
         except ValueError as error:
             raise click.UsageError(str(error)) from error
-        when = f" from {clock(span[0])} to {clock(span[1])}" if span else ""
+        start, end = done[0].start, done[0].end
+        when = "" if start is None or end is None else f" from {clock(start)} to {clock(end)}"
         click.echo(f"added: {safe(done[0].text)} to {_name(found)}{when}")
 
 
@@ -183,9 +168,12 @@ def rename(old: str, new: str, modality: str | None, library: str | None) -> Non
     \b
     tagline tags rename "man" "Grandpa" --modality person
     """
+    from tagline.tagging.catalog.named_verdicts import NamedVerdicts
+
     with open_library(library) as catalog:
-        videos = _videos_with(catalog, [old], modality)
-        _run_decision(lambda: catalog.decide.rename(old, new, Modality(modality) if modality else None))
+        verdicts = NamedVerdicts(catalog)
+        videos = verdicts.videos_with([old], modality)
+        _run_decision(lambda: verdicts.rename(old, new, modality))
         click.echo(f"renamed: {safe(old)} is now {safe(new)} in {_count(videos, 'video')}")
 
 
@@ -200,9 +188,12 @@ def merge(texts: tuple[str, ...], into: str, modality: str | None, library: str 
     \b
     tagline tags merge puppy doggy hound --into dog
     """
+    from tagline.tagging.catalog.named_verdicts import NamedVerdicts
+
     with open_library(library) as catalog:
-        videos = _videos_with(catalog, texts, modality)
-        _run_decision(lambda: catalog.decide.merge(texts, into, Modality(modality) if modality else None))
+        verdicts = NamedVerdicts(catalog)
+        videos = verdicts.videos_with(texts, modality)
+        _run_decision(lambda: verdicts.merge(texts, into, modality))
         click.echo(f"merged: {', '.join(map(safe, texts))} into {safe(into)} in {_count(videos, 'video')}")
 
 
@@ -217,8 +208,10 @@ def alias(other: str, tag: str, modality: str | None, library: str | None) -> No
     \b
     tagline tags alias Schäferhund dog
     """
+    from tagline.tagging.catalog.named_verdicts import NamedVerdicts
+
     with open_library(library) as catalog:
-        _run_decision(lambda: catalog.decide.alias(other, tag, Modality(modality) if modality else None))
+        _run_decision(lambda: NamedVerdicts(catalog).alias(other, tag, modality))
         click.echo(f"alias: {safe(other)} is another word for {safe(tag)}")
 
 
@@ -230,8 +223,10 @@ def undo(library: str | None) -> None:
     \b
     tagline tags undo
     """
+    from tagline.tagging.catalog.named_verdicts import NamedVerdicts
+
     with open_library(library) as catalog:
-        taken = catalog.decide.undo()
+        taken = NamedVerdicts(catalog).undo()
         if not taken:
             raise NothingFound("there is nothing to take back: nobody has decided anything in this library")
         click.echo(f"taken back: {_describe_decision(catalog, taken)}")
@@ -255,52 +250,8 @@ def _run_decision(act: Any) -> None:
         raise click.UsageError(str(error)) from error
 
 
-def _check_has_tag(catalog: Catalog, video: Video, text: str, modality: str | None) -> None:
-    """A decision on a tag that is not there is a slip of the pen: say which one may be meant."""
-    from tagline.tagging.vocabulary import normal
-
-    there = [tag for tag in catalog.tags(video.id) if modality is None or tag.modality == modality]
-    if any(
-        normal(tag.text, tag.modality) == normal(catalog.canonical(text, tag.modality), tag.modality)
-        for tag in there
-    ):
-        return
-    raise NothingFound(
-        f"{_name(video)} has no {f'{modality} ' if modality else ''}tag '{safe(text, 60)}'"
-        f"{_suggestion(text, {tag.text for tag in there})}; `tagline show {video.id}` shows all"
-    )
-
-
-def _videos_with(catalog: Catalog, texts: Sequence[str], modality: str | None) -> int:
-    """How many videos have one of these tags; none is a slip of the pen."""
-    from tagline.tagging.vocabulary import normal
-
-    there: set[str] = set()
-    videos = 0
-    for _, tags in catalog.all_tags():
-        some = [tag for tag in tags if modality is None or tag.modality == modality]
-        there.update(tag.text for tag in some)
-        forms = {normal(tag.text, tag.modality) for tag in some}
-        videos += any(normal(catalog.canonical(text)) in forms for text in texts)
-    if not videos:
-        named = " or ".join(f"'{safe(text, 60)}'" for text in texts)
-        raise NothingFound(
-            f"no video has the tag {named}{_suggestion(texts[0], there)}; `tagline tags list` lists all"
-        )
-    return videos
-
-
-def _suggestion(text: str, there: set[str]) -> str:
-    from difflib import get_close_matches
-
-    near = get_close_matches(text.casefold(), sorted(there), n=1)
-    return f"; did you mean '{safe(near[0])}'?" if near else ""
-
-
 def _name(video: Video) -> str:
-    from pathlib import PurePath
-
-    return safe(PurePath(video.paths[0]).name, 80) if video.paths else f"video {video.id}"
+    return video_name(video.paths, video.id)
 
 
 def _count(number: int, noun: str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tagline.experts.tags import HUMAN_SOURCE, Modality, Tag
 from tagline.tagging.catalog.verdicts import MODALITY_ORDER
-from tagline.tagging.printable import safe
+from tagline.tagging.printable import clock, safe
 
 # (text, style) pieces of one line; styles are rich's names
 StyledText = list[tuple[str, str]]
@@ -57,13 +57,6 @@ class Lane:
     @property
     def by_person(self) -> bool:
         return self.accepted or any(tag.source == HUMAN_SOURCE for tag in self.spans)
-
-
-def clock(seconds: float) -> str:
-    """1:05, 1:02:03"""
-    whole = int(seconds)
-    hours, minutes = divmod(whole // 60, 60)
-    return f"{hours}:{minutes:02d}:{whole % 60:02d}" if hours else f"{minutes}:{whole % 60:02d}"
 
 
 def lanes(tags: Sequence[Tag], accepted: Collection[tuple[Modality, str]] = ()) -> dict[Modality, list[Lane]]:

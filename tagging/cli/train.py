@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 PARTLY = 3
@@ -43,34 +41,25 @@ def tagger(
         config = with_settings(named(preset), settings)
     except BadConfig as error:
         raise click.UsageError(str(error)) from None
-    from tagline.experts.devices import choose_device
     from tagline.experts.weights.registry import WeightsMissing
-    from tagline.tagging.catalog.files import without_links
     from tagline.tagging.catalog.schema import CatalogError
     from tagline.tagging.catalog.write import Catalog
-    from tagline.tagging.generator.data import from_catalog
-    from tagline.tagging.generator.saving import install_tagger
-    from tagline.tagging.generator.train import train as run
+    from tagline.tagging.generator.train import train_library
     from tagline.tagging.ml.trainer import NonFinite, to_stderr
 
     try:
         with Catalog.open(library, create=False) as catalog:
-            assert catalog.file is not None
-            own = catalog.file.parent / "models" / f"tagger-{preset}"
-            folder = Path(out).expanduser() if out else without_links(own)
-            examples = from_catalog(catalog, config, choose_device(device or "auto"))
-        outcome = run(config, examples, folder, device=device, say=to_stderr)
-        install_tagger(outcome.folder)
+            result = train_library(catalog, config, preset, out, device=device, say=to_stderr)
     except (BadConfig, CatalogError, NonFinite, WeightsMissing) as error:
         raise click.ClickException(str(error)) from None
     for name in ("example", "full", "rare"):
-        found = outcome.validation[name]
+        found = result.details.validation[name]
         words = {"example": "over videos", "full": "over tags", "rare": "over rare tags"}[name]
         click.echo(f"F1 {words} {100 * found.f1:.1f}  of {found.count}")
-    click.echo(str(outcome.folder))
-    for path, why in examples.left_out:
+    click.echo(str(result.folder))
+    for path, why in result.left_out:
         click.echo(f"skipping {path}: {why}", err=True)
-    if examples.left_out:
+    if result.left_out:
         ctx.exit(PARTLY)
 
 
@@ -97,26 +86,16 @@ def ranker(library: str, settings: tuple[str, ...], out: str | None, device: str
         config = with_settings(RankerConfig(), settings)
     except BadConfig as error:
         raise click.UsageError(str(error)) from None
-    from tagline.experts.devices import choose_device
-    from tagline.tagging.catalog.files import without_links
     from tagline.tagging.catalog.schema import CatalogError
     from tagline.tagging.catalog.write import Catalog
     from tagline.tagging.ml.trainer import to_stderr
-    from tagline.tagging.neighbours.snapshot import read_snapshot, training_and_validation
-    from tagline.tagging.ranker.expert import install_ranker
-    from tagline.tagging.ranker.train import train
+    from tagline.tagging.ranker.train import train_library
 
     try:
         with Catalog.open(library, create=False) as catalog:
-            assert catalog.file is not None
-            own = catalog.file.parent / "models" / "ranker"
-            folder = Path(out).expanduser() if out else without_links(own)
-            learn, validation = training_and_validation(read_snapshot(catalog))
-        made = train(config, learn, validation, device=choose_device(device or "auto"), say=to_stderr)
+            result = train_library(catalog, config, out, device=device, say=to_stderr)
     except (BadConfig, CatalogError) as error:
         raise click.ClickException(str(error)) from None
-    made.model.cpu()
-    made.save(folder)
-    install_ranker(folder)
-    click.echo(f"R-precision {100 * made.results['validation_r_precision']:.1f}  of {len(validation)} videos")
-    click.echo(str(folder))
+    precision, videos = (result.figures[f"validation_{name}"] for name in ("r_precision", "videos"))
+    click.echo(f"R-precision {100 * precision:.1f}  of {videos} videos")
+    click.echo(str(result.folder))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tagline.experts.tags import Modality
+from tagline.tagging.catalog.lookup import find_videos
 from tagline.tagging.catalog.records import Video
 from tagline.tagging.catalog.write import Catalog
 from tagline.tagging.formats import FORMATS, Format, files
@@ -16,6 +17,10 @@ from tagline.tagging.formats.files import FileRefused
 from tagline.tagging.formats.safexml import MOST_BYTES
 from tagline.tagging.formats.sheet import BadFile, VideoExport
 from tagline.tagging.printable import safe
+
+
+class BadFormat(ValueError):
+    """There is no such format."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,38 @@ def export(
         some = chosen if chosen is not None else catalog.videos()
         sheets = (video_export(catalog, video, modalities) for video in some)
         yield _library_file((out or Path()) / form.suffix, form, sheets, hashes, dry)
+
+
+def export_named(
+    catalog: Catalog,
+    formats: Sequence[str],
+    videos: Iterable[Video | int | str | os.PathLike[str]] | None = None,
+    *,
+    out: str | os.PathLike[str] | None = None,
+    modalities: Collection[str] = (),
+    adobe_names: bool = False,
+    dry_run: bool = False,
+) -> Iterator[ExportResult]:
+    """`export` for videos as people name them: paths, folders, parts of names, ids; None: all.
+
+    Raises VideoNotFound, AmbiguousVideo or BadFormat.
+    """
+    unknown = [name for name in formats if name not in FORMATS]
+    if unknown:
+        raise BadFormat(f"there is no format {unknown[0]!r}; there are {', '.join(FORMATS)}")
+    named = list(videos) if videos is not None else None
+    chosen = None if named is None else find_videos(catalog, named)
+    paths = [Path(one) for one in named or () if not isinstance(one, Video | int)]
+    return export(
+        catalog,
+        formats,
+        chosen,
+        out=None if out is None else Path(out),
+        modalities=frozenset(map(Modality, modalities)),
+        short=adobe_names,
+        dry=dry_run,
+        named=[path for path in paths if path.exists()],
+    )
 
 
 def video_export(catalog: Catalog, video: Video, modalities: Collection[Modality] = ()) -> VideoExport:

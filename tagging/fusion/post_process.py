@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
+from pathlib import PurePath
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 from tagline.experts import extras
 from tagline.experts.weights import registry
-from tagline.tagging.fusion.fuse import META, FusionModel, TagFusion
+from tagline.tagging.fusion.fuse import META, FusedTag, FusionModel, TagFusion
 from tagline.tagging.neighbours.expert import (
     NAME,
     CatalogExpert,
@@ -25,6 +27,7 @@ from tagline.tagging.pipeline.settings import SettingsError
 from tagline.tagging.ranker.expert import RankedExpert
 
 if TYPE_CHECKING:
+    from tagline.tagging.catalog.records import Video
     from tagline.tagging.catalog.write import Catalog
     from tagline.tagging.pipeline.settings import Settings
 
@@ -103,6 +106,16 @@ def post_process(
         fitted.threshold_for(precision) <= 1.0,
         notes,
     )
+
+
+def fused_tags(
+    catalog: Catalog, video: Video, precision: float | None = None
+) -> tuple[list[FusedTag], dict[str, str]]:
+    """Each tag of a video once, the surest first; and the names of the library's videos by their hashes."""
+    library = read_snapshot(catalog)
+    found = TagFusion(catalog, library, open_view_encoder(library)).fused_tags(video.id, precision)
+    pairs = zip(library.tagged_videos, library.examples, strict=True)
+    return found, {known.key: PurePath(one.name).name for known, one in pairs}
 
 
 def open_view_encoder(library: LibrarySnapshot, collection: str | None = None) -> ViewEncoder:

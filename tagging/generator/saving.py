@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -19,6 +20,7 @@ from tagline.tagging.generator.data import Retriever, TaggerCollator
 from tagline.tagging.generator.model import Tagger, TaggingModel
 from tagline.tagging.ml.calibration import Calibration, calibration_from_json
 from tagline.tagging.ml.config import BadConfig, as_dict, digest, from_dict
+from tagline.tagging.ml.data import Example, Frames
 from tagline.tagging.ml.hub import folder_of, load_weights, push, results_table, save_weights
 from tagline.tagging.ml.tokenizer import TagTokenizer
 from tagline.tagging.neighbours import retriever as advising
@@ -51,6 +53,31 @@ class SavedTagger:
     language: str = ""  # identity of the frozen language model
     results: dict[str, Any] = field(default_factory=dict)
     retriever: MemoryRetriever | None = None  # of the training videos, where it is told tags of similar ones
+
+    @classmethod
+    def from_pretrained(
+        cls, name: str | os.PathLike[str], *, revision: str | None = None, device: str = "cpu"
+    ) -> SavedTagger:
+        """A folder that `tagline train tagger` wrote, or a repository of the hub that was approved.
+
+        tagger = tagline.Tagger.from_pretrained("models/mine")
+        tagger.tag("a dog runs on the beach")
+        """
+        return from_pretrained(os.fspath(name), revision=revision, device=device)
+
+    def save_pretrained(self, folder: str | os.PathLike[str]) -> str:
+        """Write everything that is needed to use or continue the tagger. Returns its fingerprint."""
+        return save_pretrained(self, Path(folder))
+
+    def tag(self, title: str = "", frames: Frames | None = None) -> list[tuple[str, float]]:
+        """Tags of one video with how likely each is right, 0..1, in the order of writing.
+
+        frames: vectors of its frames by the towers that the tagger was trained with, float32 [T, D].
+        """
+        from tagline.tagging.generator.predict import predict_all
+
+        said = predict_all(self.model, self.collator(), [Example("", "", title, (), frames)])[0]
+        return [(tag, self.calibration(score)) for tag, score in said]
 
     def collator(self, retriever: Retriever | None = None) -> TaggerCollator:
         return self.model.collator(retriever or self.retriever)
@@ -203,9 +230,10 @@ def card(trained: SavedTagger) -> str:
         f"- tags embedded by: {trained.language or 'nothing'}",
         "",
         "```python",
-        "from tagline.tagging.generator.saving import from_pretrained",
+        "import tagline",
         "",
-        'trained = from_pretrained("THIS FOLDER")',
+        'tagger = tagline.Tagger.from_pretrained("THIS FOLDER")',
+        'tagger.tag("a dog runs on the beach")  # [(tag, how likely it is right), ...]',
         "```",
     ]
     lines += results_table(trained.results)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,11 +14,13 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from transformers import TrainingArguments
 
+from tagline.experts.devices import choose_device
 from tagline.experts.storage import write_atomic
 from tagline.experts.weights import registry
+from tagline.tagging.catalog.write import Catalog
 from tagline.tagging.generator import saving
 from tagline.tagging.generator.config import TaggerRunConfig
-from tagline.tagging.generator.data import Retriever, Said, TaggerCollator
+from tagline.tagging.generator.data import Retriever, Said, TaggerCollator, from_catalog
 from tagline.tagging.generator.encoder import TaggerBatch
 from tagline.tagging.generator.init import (
     bert_tokenizer,
@@ -36,6 +39,7 @@ from tagline.tagging.ml.data import Example, ExampleDataset, Examples, tag_table
 from tagline.tagging.ml.distributed import world
 from tagline.tagging.ml.metrics import PrecisionRecall, example_based, label_based, tag_sets
 from tagline.tagging.ml.sampler import EpochBatchSampler
+from tagline.tagging.ml.result import TrainResult, own_folder
 from tagline.tagging.ml.tokenizer import TagTokenizer
 from tagline.tagging.ml.trainer import (
     MODEL,
@@ -265,6 +269,27 @@ def train(
         plot_losses(history, folder / "losses.png", LOSSES, FIGURES, "share")
     trainer.accelerator.wait_for_everyone()
     return TaggerTrainingResult(trained, scores, history, folder / MODEL, fingerprint)
+
+
+def train_library(
+    catalog: Catalog,
+    config: TaggerRunConfig,
+    preset: str = "small",
+    out: str | os.PathLike[str] | None = None,
+    *,
+    device: str | None = None,
+    say: Log = print,
+) -> TrainResult:
+    """Train on the tags that people gave a library's videos; `tagline tag` uses the tagger from then on.
+
+    The model goes into `out`, by default beside the catalog, called after its preset. Raises BadConfig,
+    WeightsMissing, NonFinite.
+    """
+    folder = own_folder(catalog, f"tagger-{preset}", out)
+    examples = from_catalog(catalog, config, choose_device(device or "auto"))
+    outcome = train(config, examples, folder, device=device, say=say)
+    saving.install_tagger(outcome.folder)
+    return TrainResult(outcome.folder, outcome.trained.results, tuple(examples.left_out), outcome)
 
 
 def _memory(config: TaggerRunConfig, examples: Examples, device: str) -> MemoryRetriever:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -17,7 +18,10 @@ from tagline.experts.weights import check
 from tagline.tagging.ml.ann import NO_ROW, VectorIndex, Vectors, unit
 from tagline.tagging.ml.calibration import Calibration, calibration_from_json
 from tagline.tagging.ml.config import as_dict, from_dict
+from tagline.tagging.ml.calibration import Calibration
+from tagline.tagging.ml.config import BadConfig, as_dict, from_dict
 from tagline.tagging.ml.data import Example
+from tagline.tagging.ml.hub import folder_of
 from tagline.tagging.ml.text_embedding import text_model
 from tagline.tagging.ml.tokenizer import TagTokenizer
 from tagline.tagging.ranker.config import CONFIG, WEIGHTS, WORDS, RankerConfig
@@ -196,6 +200,20 @@ class TrainedRanker:
             "results": self.results,
         }
         write_atomic(folder / CONFIG, json.dumps(contents, ensure_ascii=False, indent=1) + "\n")
+
+    @classmethod
+    def from_pretrained(
+        cls, name: str | os.PathLike[str], *, revision: str | None = None, device: str = "cpu"
+    ) -> TrainedRanker:
+        """A folder that `tagline train ranker` wrote, or a repository of the hub that was approved.
+
+        ranker = tagline.Ranker.from_pretrained("models/mine")
+        ranker.rank([Example("holiday", "holiday", "a dog on the beach")], most=5)
+        """
+        folder = folder_of(
+            os.fspath(name), revision, FILES, "tagline train ranker", BadConfig, needed=(WEIGHTS, CONFIG)
+        )
+        return cls.load(folder, device)
 
     @classmethod
     def load(cls, folder: Path, device: str = "cpu") -> TrainedRanker:

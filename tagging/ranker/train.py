@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 
@@ -9,14 +10,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tagline.experts.devices import choose_device
+from tagline.tagging.catalog.write import Catalog
 from tagline.tagging.ml.calibration import Calibration, best_threshold, fit_calibration
 from tagline.tagging.ml.config import BadConfig
 from tagline.tagging.ml.data import Example, tag_table
+from tagline.tagging.ml.result import TrainResult, own_folder
 from tagline.tagging.ml.text_embedding import embed_tags
 from tagline.tagging.ml.tokenizer import TagTokenizer
+from tagline.tagging.neighbours.snapshot import read_snapshot, training_and_validation
 from tagline.tagging.neighbours.views import video_text
 from tagline.tagging.ranker.config import RankerConfig
 from tagline.tagging.ranker.data import TwoHopGraph, draw_negatives, width_of
+from tagline.tagging.ranker.expert import install_ranker
 from tagline.tagging.ranker.model import Ranker, classification_loss, contrastive_loss
 from tagline.tagging.ranker.ranking import ScoredTags, TrainedRanker
 
@@ -120,6 +126,27 @@ def fit_calibration_and_threshold(
         for own, one in zip(ranked, examples, strict=True)
     ]
     return calibration, best_threshold(videos)
+
+
+def train_library(
+    catalog: Catalog,
+    config: RankerConfig,
+    out: str | os.PathLike[str] | None = None,
+    *,
+    device: str | None = None,
+    say: Callable[[str], None] = print,
+) -> TrainResult:
+    """Train on the tags that people gave a library's videos; `tagline tag` uses the ranker from then on.
+
+    The model goes into `out`, by default beside the catalog. Raises BadConfig.
+    """
+    folder = own_folder(catalog, "ranker", out)
+    learn, validation = training_and_validation(read_snapshot(catalog))
+    made = train(config, learn, validation, device=choose_device(device or "auto"), say=say)
+    made.model.cpu()
+    made.save(folder)
+    install_ranker(folder)
+    return TrainResult(folder, {**made.results, "validation_videos": len(validation)}, (), made)
 
 
 def _untrained(config: RankerConfig, learn: Sequence[Example]) -> TrainedRanker:
