@@ -145,7 +145,7 @@ def test_a_search_is_a_sequence_of_hits_by_words_and_by_meaning(library: tagline
     assert (made.embedded.progress.tagged, made.indexes[0].rows, made.tuned) == (3, 3, True)
     assert not library.index().tuned
     assert [Path(one.video.paths[0]).name for one in library.similar("dog.mp4", 1)] == ["puppy.mp4"]
-    assert library.describe("dog.mp4").sentence == "A dog and a ball at the beach."
+    assert library.describe("dog.mp4").sentence == "A ball and a dog at the beach."
     explained = library.explain("dog", "dog.mp4")
     assert explained.lexical_score > 0
     assert explained.as_dict()["query"] == "dog"
