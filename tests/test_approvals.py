@@ -53,7 +53,7 @@ def online(place: hub.Place, tmp_path: Path) -> Any:
     }
 
     def command(*arguments: object) -> str:
-        line = [sys.executable, "-m", "tagline.retrieval.cli.main", *map(str, arguments)]
+        line = [sys.executable, "-m", "tagline", *map(str, arguments)]
         done = subprocess.run(line, cwd=ROOT, env=env, capture_output=True, text=True, timeout=240)
         assert "Traceback" not in done.stderr, done.stderr
         return done.stdout + done.stderr

@@ -43,7 +43,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
 
 def tagline(cluster: LocalCluster, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "tagline.retrieval.cli.main", *words],
+        [sys.executable, "-m", "tagline", *words],
         env=dict(cluster.environment),
         capture_output=True,
         text=True,

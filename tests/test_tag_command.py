@@ -326,7 +326,7 @@ def test_ctrl_c_once_finishes_what_is_in_hand_and_twice_stops(tmp_path: Path, ti
         [
             sys.executable,
             "-m",
-            "tagline.retrieval.cli.main",
+            "tagline",
             "tag",
             str(films),
             "--only",

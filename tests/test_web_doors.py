@@ -333,7 +333,7 @@ def test_serve_prints_one_line_and_ends_with_ctrl_c(tmp_path: Path) -> None:
         [
             sys.executable,
             "-m",
-            "tagline.retrieval.cli.main",
+            "tagline",
             "serve",
             "--library",
             str(tmp_path),

@@ -165,7 +165,7 @@ def _describe(catalog: Catalog, split: str) -> None:
 
 def _tagline(*words: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "tagline.retrieval.cli.main", *words],
+        [sys.executable, "-m", "tagline", *words],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,

@@ -234,7 +234,7 @@ class ClusterRuns:
                 *(
                     sys.executable,
                     "-m",
-                    "tagline.retrieval.cli.main",
+                    "tagline",
                     "tag",
                     str(folder),
                     "--config",

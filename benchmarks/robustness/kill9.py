@@ -86,7 +86,7 @@ class KillRuns:
         """A run that has not ended yet."""
         process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "tagline.retrieval.cli.main", "tag", str(self.videos)),
+                *(sys.executable, "-m", "tagline", "tag", str(self.videos)),
                 *(
                     "--library",
                     str(self.library(name)),

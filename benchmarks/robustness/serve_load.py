@@ -146,7 +146,7 @@ def _server(folder: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
     command = [
         sys.executable,
         "-m",
-        "tagline.retrieval.cli.main",
+        "tagline",
         "serve",
         "--library",
         str(folder),

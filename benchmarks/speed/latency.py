@@ -200,7 +200,7 @@ def _cold(folder: Path, queries: list[str]) -> tuple[list[float], list[float]]:
         command = [
             sys.executable,
             "-m",
-            "tagline.retrieval.cli.main",
+            "tagline",
             "search",
             query,
             "--library",
@@ -251,8 +251,8 @@ def measure_startup(options: dict[str, str]) -> dict[str, Any]:
     runs = int(options.get("runs", "15"))
     commands = {
         "bare": [sys.executable, "-c", ""],
-        "help": [sys.executable, "-m", "tagline.retrieval.cli.main", "--help"],
-        "version": [sys.executable, "-m", "tagline.retrieval.cli.main", "--version"],
+        "help": [sys.executable, "-m", "tagline", "--help"],
+        "version": [sys.executable, "-m", "tagline", "--version"],
     }
     taken: dict[str, list[float]] = {name: [] for name in commands}
     for _ in range(runs + 1):

@@ -279,7 +279,7 @@ def startup(options: Options, machine: Machine) -> list[StageTiming]:
 
         return floors.seconds(once, runs=_number(options, "runs", 3))
 
-    ours = run("-m", "tagline.retrieval.cli.main", "--help")
+    ours = run("-m", "tagline", "--help")
     plain = run("-c", "import torch, open_clip, faiss")
     return [
         StageTiming("start-up", ours, plain, "a script that begins with import torch, open_clip, faiss",
