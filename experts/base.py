@@ -1,16 +1,79 @@
-"""What experts with weights have in common: settings, where the weights are, what to say if they are not."""
+"""What an expert is, which there are, and what those with weights have in common."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass
+from importlib import import_module
+from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from tagline.experts import extras
 from tagline.experts.tags import Modality
+from tagline.experts.footage import Footage, Sampling
+from tagline.experts.tags import Modality, Report
 from tagline.experts.weights import registry
+
+ENTRY_POINTS = "tagline.experts"
+
+# Named here, imported when asked for: `tagline --help` must not load a model library.
+BUILT_IN = {
+    "object": "tagline.experts.objects:ObjectExpert",
+    "person": "tagline.experts.objects:PersonExpert",
+    "scene": "tagline.experts.scene:SceneExpert",
+    "motion": "tagline.experts.motion:MotionExpert",
+    "speech": "tagline.experts.speech:SpeechExpert",
+    "screen": "tagline.experts.screen:ScreenExpert",
+}
+
+
+@runtime_checkable
+class Expert(Protocol):
+    """Anything that turns footage into tags. Its constructor takes its settings as keywords."""
+
+    name: str
+    modality: Modality
+    version: str  # changes whenever the same footage may give another report
+    needs: tuple[Sampling, ...]
+
+    def missing(self) -> str | None:
+        """Why it cannot run here, as one sentence that names the command to run; None if it can."""
+
+    def fingerprint(self) -> str:
+        """sha256 over everything that its reports depend on: name, version, settings, weights."""
+
+    def load(self, device: str) -> None:
+        """Load the models. Called once, before the first batch; `device` is torch's name of it."""
+
+    def __call__(self, batch: Sequence[Footage]) -> list[Report]:
+        """One report a footage, in order. The reports do not depend on how footage is batched."""
+
+
+class UnknownExpert(ValueError):
+    pass
+
+
+def available_experts() -> dict[str, str]:
+    """Every expert that can be had here: name to where it comes from. Built-in names come first."""
+    found = dict(BUILT_IN)
+    for entry in entry_points(group=ENTRY_POINTS):
+        found.setdefault(entry.name, entry.value)
+    return found
+
+
+def build_expert(name: str, settings: Mapping[str, Any] | None = None) -> Expert:
+    """Make one expert by its name; `settings["use"]` puts another implementation in its place."""
+    options = dict(settings or {})
+    found = available_experts()
+    target = options.pop("use", name)
+    if target not in found:
+        raise UnknownExpert(f"there is no expert called {target!r}; there are {', '.join(found)}")
+    module, _, attribute = found[target].partition(":")
+    return getattr(import_module(module), attribute)(**options)
 
 
 class UnknownSetting(ValueError):

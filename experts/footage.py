@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -145,9 +147,17 @@ class Footage:
             release()
 
 
-def evenly(count: int, length: int, first: int = 0) -> list[int]:
-    """So many of `length` whole numbers from `first` on, each in the middle of its share of them."""
-    return [first + (2 * i + 1) * length // (2 * count) for i in range(count)]
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One file to be looked at, as it travels through the decoder and the panel: a path that knows more."""
+
+    path: Path
+    experts: tuple[str, ...]  # the names of those that shall look
+    title: str | None = None  # where the caller knows it better than the file does
+    job: Any = None  # the caller's own, handed back untouched
+
+    def __fspath__(self) -> str:
+        return os.fspath(self.path)
 
 
 def distinct_samplings(samplings: Iterable[Sampling]) -> tuple[Sampling, ...]:

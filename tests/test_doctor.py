@@ -142,11 +142,11 @@ def test_absent_packages_and_extras(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_expert_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tagline.experts import panel
+    from tagline.experts import base
 
     fakes.use_fakes(monkeypatch)
     monkeypatch.setattr(
-        panel, "BUILT_IN", {"object": "fakes:FakeObjects", "scene": "fakes:Absent", "odd": "no.such:Thing"}
+        base, "BUILT_IN", {"object": "fakes:FakeObjects", "scene": "fakes:Absent", "odd": "no.such:Thing"}
     )
     monkeypatch.setattr(
         fakes, "Absent", lambda: fakes.FakeScenes(absent="weights x are not here; run `pull`"), raising=False

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tagline.experts.panel import Expert, available_experts, build_expert
+from tagline.experts.base import Expert, available_experts, build_expert
 
 PACKAGE = Path(__file__).parent.parent / "docs" / "examples" / "smoke-alarm"
 

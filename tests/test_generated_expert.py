@@ -12,7 +12,7 @@ import seeing
 from click.testing import CliRunner
 
 from tagline.benchmarks.fixtures import random_weights
-from tagline.experts.footage import Footage
+from tagline.experts.footage import Footage, Work
 from tagline.experts.panel import Panel
 from tagline.experts.tags import Modality, Report, Tag
 from tagline.table.cli import train
@@ -87,7 +87,7 @@ def test_trained_on_titles_and_frames_it_tags_other_videos(library: Path, towers
     assert expert.missing() is None
     new = fakes.write_video(library / "new.mp4", title="a day in rome")
     untitled = fakes.write_video(library / "untitled.mp4", salt="x")
-    seen = {s.path: s for s in Panel([expert]).run([(new, ["generated"]), (untitled, ["generated"])])}
+    seen = {s.path: s for s in Panel([expert]).run([Work(p, ("generated",)) for p in (new, untitled)])}
     report = seen[new].reports["generated"]
     assert isinstance(report, Report), report
     assert {tag.text for tag in report.tags} == {"rome", "holiday"}
@@ -125,7 +125,7 @@ def test_other_towers_than_those_it_learned_with_are_refused(
     assert code == 0, output
     other = str(random_weights.towers(tmp_path / "other", seeing.SMALL_CLIP, seed=5))
     panel = Panel([GeneratedExpert(towers=other)])
-    list(panel.run([(library / "v0.mp4", ["generated"])]))
+    list(panel.run([Work(library / "v0.mp4", ("generated",))]))
     assert "other towers" in panel.broken["generated"]
 
 

@@ -17,7 +17,9 @@ from tagline.benchmarks.playhouse.truth.truth import visible_things
 from tagline.benchmarks.playhouse.world.scenario import SPLIT_BASES, scenario
 from tagline.benchmarks.quality import experts
 from tagline.experts import storage
-from tagline.experts.panel import Panel, build_expert
+from tagline.experts.base import build_expert
+from tagline.experts.footage import Work
+from tagline.experts.panel import Panel
 from tagline.experts.tags import Modality, Report, Tag
 from tagline.experts.weights import registry
 
@@ -54,7 +56,7 @@ def test_on_videos_that_nothing_was_trained_on_the_experts_find_the_scene(tmp_pa
     seeds = range(HELD_OUT, HELD_OUT + 3)
     panel = Panel([build_expert(name, {"collection": "playhouse"}) for name in names], jobs=1)
     assert [expert.missing() for expert in panel.experts] == [None] * len(names)
-    work = [(render_video(video_spec(seed), tmp_path), names) for seed in seeds]
+    work = [Work(render_video(video_spec(seed), tmp_path), names) for seed in seeds]
     found = 0
     for seed, seen in zip(seeds, panel.run(work), strict=True):
         assert set(seen.reports) == set(names)

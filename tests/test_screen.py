@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFont
 
 from tagline.experts import screen
+from tagline.experts.base import Expert, build_expert
 from tagline.experts.footage import Facts, Footage, View
-from tagline.experts.panel import Expert, build_expert
 from tagline.experts.screen import ScreenExpert, block_means, clean_line, merge_readings, same_line, shorten
 from tagline.experts.tags import Modality, Sighting
 

@@ -6,8 +6,8 @@ import fakes
 import numpy as np
 import pytest
 
+from tagline.experts.base import Expert
 from tagline.experts.footage import Footage
-from tagline.experts.panel import Expert
 from tagline.experts.sound import BANDS, VECTOR_SIZE, SoundExpert, describe_sound, log_mel
 
 RATE = 16_000

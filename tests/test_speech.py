@@ -14,9 +14,8 @@ from tagline.experts import speech
 from tagline.experts.asr import backends
 from tagline.experts.asr.backends import Transcript
 from tagline.experts.asr.vad import Segment, finite_only
-from tagline.experts.base import UnknownSetting
+from tagline.experts.base import Expert, UnknownSetting, build_expert
 from tagline.experts.footage import SOUND_RATE
-from tagline.experts.panel import Expert, build_expert
 from tagline.experts.speech import SpeechExpert
 from tagline.experts.tags import Modality, Word
 

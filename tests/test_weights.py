@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from tagline.experts import panel, storage
+from tagline.experts import base, storage
 from tagline.experts.weights import registry
 from tagline.experts.weights.registry import WeightsChanged, WeightsEntry, WeightsMissing, WeightsRefused
 
@@ -75,7 +75,7 @@ def test_the_table_is_complete_and_says_where_everything_is_from() -> None:
 
 def test_every_expert_that_needs_weights_has_defaults() -> None:
     for expert in ("object", "person", "scene", "motion", "speech"):
-        assert expert in panel.BUILT_IN
+        assert expert in base.BUILT_IN
         for name in registry.defaults_of(expert):
             assert name in registry.entries()
         assert registry.for_expert(expert) == registry.defaults_of(expert)[0]

@@ -83,7 +83,9 @@ def _reports_of(
     from functools import partial
 
     from tagline.benchmarks.playhouse.render.video import render_video, video_spec
-    from tagline.experts.panel import Failed, Panel, build_expert
+    from tagline.experts.base import build_expert
+    from tagline.experts.footage import Work
+    from tagline.experts.panel import Failed, Panel
 
     begun = time.monotonic()
     with ProcessPoolExecutor(os.cpu_count()) as pool:
@@ -91,7 +93,7 @@ def _reports_of(
     rendering = time.monotonic() - begun
     panel = Panel([build_expert(name, {"collection": "playhouse"}) for name in names], device="cpu")
     reports: dict[int, dict[str, Any]] = {}
-    for number, seen in zip(seeds, panel.run((path, names) for path in paths), strict=True):
+    for number, seen in zip(seeds, panel.run(Work(path, tuple(names)) for path in paths), strict=True):
         failed = [report.reason for report in seen.reports.values() if isinstance(report, Failed)]
         if seen.unreadable or failed or panel.broken:
             raise RuntimeError(f"{seen.path.name}: {seen.unreadable or failed or panel.broken}")
@@ -101,7 +103,7 @@ def _reports_of(
 
 def _absent(names: Sequence[str]) -> dict[str, str]:
     """Experts that cannot run, and why."""
-    from tagline.experts.panel import build_expert
+    from tagline.experts.base import build_expert
 
     said = {name: build_expert(name, {"collection": "playhouse"}).missing() for name in names}
     return {name: sentence for name, sentence in said.items() if sentence}

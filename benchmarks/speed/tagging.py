@@ -86,7 +86,7 @@ def measure(options: dict[str, str]) -> dict[str, Any]:
 
 def make_experts(order: dict[str, Any]) -> dict[str, Any]:
     """The experts of an order, loaded, by name."""
-    from tagline.experts.panel import build_expert
+    from tagline.experts.base import build_expert
 
     made = {}
     for name in order["experts"]:
@@ -108,18 +108,19 @@ def cpu_seconds() -> float:
 
 def run_panel(order: dict[str, Any]) -> dict[str, Any]:
     """Our side: the panel over all videos."""
+    from tagline.experts.footage import Work
     from tagline.experts.panel import Failed, Panel
 
     experts = make_experts(order)
     panel = Panel(list(experts.values()), batch=order["batch"])
     panel._loaded.update(experts)
-    names = list(experts)
-    for _ in panel.run([(Path(order["warm_up"]), names)]):
+    names = tuple(experts)
+    for _ in panel.run([Work(Path(order["warm_up"]), names)]):
         pass
     with _model_clock() as spent:
         cpu, begun = cpu_seconds(), time.perf_counter()
         tags = dict.fromkeys(names, 0)
-        for seen in panel.run((Path(path), names) for path in order["videos"]):
+        for seen in panel.run(Work(Path(path), names) for path in order["videos"]):
             for name, report in seen.reports.items():
                 if isinstance(report, Failed):
                     raise RuntimeError(f"{name} failed on {seen.path.name}: {report.reason}")
@@ -272,7 +273,7 @@ def _present(only: str | None) -> list[str]:
     """The experts that can be asked here."""
     from importlib.util import find_spec
 
-    from tagline.experts.panel import BUILT_IN
+    from tagline.experts.base import BUILT_IN
 
     chosen = only.split(",") if only else list(BUILT_IN)
     return [name for name in chosen if find_spec(BUILT_IN[name].partition(":")[0]) is not None]

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -35,7 +35,7 @@ from tagline.experts.footage import (
 VERSION = "1"
 
 GIB = 1 << 30
-Order = tuple[Path, tuple[Sampling, ...]]
+Source = TypeVar("Source", bound="os.PathLike[str]")  # a path, or something that knows its path
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +105,16 @@ class Decoder:
             raise result
         return result
 
-    def read_all(self, orders: Iterable[Order]) -> Iterator[tuple[Path, Footage | Unreadable]]:
+    def read_all(
+        self, orders: Iterable[tuple[Source, Iterable[Sampling]]]
+    ) -> Iterator[tuple[Source, Footage | Unreadable]]:
         """Decode many files, in order; a file that cannot be read comes as `Unreadable`, not as an error.
+
+        What an order names its file by, a path or a `Work`, comes back with the result.
 
         Orders are drawn in the caller's own thread, and no more of them than may be decoded ahead.
         """
-        queue = _Queue(self.limits)
+        queue: _Queue[Source] = _Queue(self.limits)
         workers = [
             threading.Thread(target=self._work, args=(queue,), name="decoder", daemon=True)
             for _ in range(self.jobs)
@@ -125,17 +129,17 @@ class Decoder:
                     order = next(source, None)
                     drawn = order is not None
                     if order is not None:
-                        queue.put(Path(order[0]), distinct_samplings(order[1]))
+                        queue.put(order[0], distinct_samplings(order[1]))
                 if not queue.waiting:
                     return
                 yield queue.take()
         finally:
             queue.end()
 
-    def _work(self, queue: _Queue) -> None:
+    def _work(self, queue: _Queue[Source]) -> None:
         while (job := queue.next()) is not None:
             try:
-                result: Footage | Unreadable = self._decode(job.path, job.samplings)
+                result: Footage | Unreadable = self._decode(Path(job.source), job.samplings)
             except Exception as error:  # a fault of this program must not stop the batch either
                 result = Unreadable(f"could not be decoded: {type(error).__name__}: {error}")
             queue.done(job, result)
@@ -222,22 +226,20 @@ class Decoder:
 
 
 @dataclass(slots=True, eq=False)
-class _Job:
-    number: int
-    path: Path
+class _Job(Generic[Source]):
+    source: Source
     samplings: tuple[Sampling, ...]
     result: Footage | Unreadable | None = None
     size: int = 0
 
 
-class _Queue:
+class _Queue(Generic[Source]):
     """Orders on their way: put in and taken out in order by one thread, worked on by others."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
-        self._jobs: deque[_Job] = deque()  # not yet taken, in order
-        self._fresh: deque[_Job] = deque()  # not yet begun
-        self._count = 0
+        self._jobs: deque[_Job[Source]] = deque()  # not yet taken, in order
+        self._fresh: deque[_Job[Source]] = deque()  # not yet begun
         self._bytes = 0  # of what is done and not yet taken
         self._ended = False
         self._changed = threading.Condition()
@@ -250,15 +252,14 @@ class _Queue:
     def waiting(self) -> bool:
         return bool(self._jobs)
 
-    def put(self, path: Path, samplings: tuple[Sampling, ...]) -> None:
+    def put(self, source: Source, samplings: tuple[Sampling, ...]) -> None:
         with self._changed:
-            job = _Job(self._count, path, samplings)
-            self._count += 1
+            job = _Job(source, samplings)
             self._jobs.append(job)
             self._fresh.append(job)
             self._changed.notify_all()
 
-    def take(self) -> tuple[Path, Footage | Unreadable]:
+    def take(self) -> tuple[Source, Footage | Unreadable]:
         """The oldest job's result, when it is there."""
         with self._changed:
             self._changed.wait_for(lambda: self._jobs[0].result is not None)
@@ -266,9 +267,9 @@ class _Queue:
             self._bytes -= job.size
             self._changed.notify_all()
         assert job.result is not None
-        return job.path, job.result
+        return job.source, job.result
 
-    def next(self) -> _Job | None:
+    def next(self) -> _Job[Source] | None:
         """The next job to begin; waits while enough lies ready. None at the end."""
         with self._changed:
             self._changed.wait_for(lambda: self._ended or self._may_begin())
@@ -280,7 +281,7 @@ class _Queue:
             self._fresh[0] is self._jobs[0] or self._bytes < self.limits.ahead_bytes
         )
 
-    def done(self, job: _Job, result: Footage | Unreadable) -> None:
+    def done(self, job: _Job[Source], result: Footage | Unreadable) -> None:
         with self._changed:
             if self._ended:
                 if isinstance(result, Footage):

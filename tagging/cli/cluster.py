@@ -17,7 +17,7 @@ from tagline.tagging.printable import safe
 from tagline.tagging.ray import ClusterError, require_ray
 
 if TYPE_CHECKING:
-    from tagline.experts.panel import Expert
+    from tagline.experts.base import Expert
     from tagline.tagging.pipeline.settings import Settings
     from tagline.tagging.ray.run import ClusterRunResult
     from tagline.tagging.ray.sources import Listing

@@ -282,7 +282,7 @@ def _version(name: str) -> str | None:
 
 def expert_checks() -> Iterator[Check]:
     """Each expert: whether it can look here and now, else why not. Reads no weights."""
-    from tagline.experts.panel import available_experts, build_expert
+    from tagline.experts.base import available_experts, build_expert
     from tagline.experts.weights import registry
 
     working = 0

@@ -10,7 +10,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from os import PathLike
 
-from tagline.experts.panel import Expert
+from tagline.experts.base import Expert
 from tagline.tagging.catalog.read import CatalogReader
 from tagline.tagging.catalog.records import Place
 from tagline.tagging.pipeline.walk import Walk, content_hash, covers, file_states

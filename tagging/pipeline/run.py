@@ -12,7 +12,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tagline.experts.footage import Coverage
+from tagline.experts.footage import Coverage, Work
 from tagline.experts.panel import Failed, Panel, PanelResult
 from tagline.experts.tags import Report
 from tagline.tagging.catalog.records import Look, Place
@@ -48,9 +48,9 @@ def run(
 
 @dataclass(slots=True)
 class _InFlight:
-    """A file on its way through the panel."""
+    """A file on its way through the panel: the job of a `Work`."""
 
-    job: PlannedFile
+    place: Place
     digest: str
     copies: list[Place] = field(default_factory=list)  # found meanwhile, with the same content
 
@@ -69,9 +69,7 @@ class _Run:
             made, self.progress, {expert.name: ExpertTotals() for expert in made.experts}
         )
         self.experts = {expert.name: expert for expert in made.experts}
-        self.in_flight: dict[str, _InFlight] = {}  # by path
-        self.by_digest: dict[str, _InFlight] = {}
-        self.titles: dict[str, str] = {}  # by path: what the catalog calls a video, however its file does
+        self.in_flight: dict[str, _InFlight] = {}  # by digest, so that copies find it
 
     def carry_out(self) -> RunResult:
         begun = time.monotonic()
@@ -79,9 +77,8 @@ class _Run:
         self.catalog.mark_gone(self.made.returned, gone=False)
         self.catalog.drop_path_failures(self.made.gone_failures)
         self.panel.stopping = self.stop.is_set
-        self.panel.title_of = lambda path: self.titles.pop(str(path), None)
         if self.made.jobs:
-            with closing(self._work()) as work, closing(self._watch(work)) as stream:
+            with closing(self._work()) as work, closing(self.panel.run(work)) as stream:
                 for seen in stream:
                     self._write(seen)
         self.outcome.seconds = time.monotonic() - begun
@@ -91,10 +88,7 @@ class _Run:
         self._store_pace()
         return self.outcome
 
-    def _watch(self, work: Iterator[tuple[Path, tuple[str, ...]]]) -> Generator[PanelResult, None, None]:
-        yield from self.panel.run(work)
-
-    def _work(self) -> Generator[tuple[Path, tuple[str, ...]], None, None]:
+    def _work(self) -> Generator[Work, None, None]:
         """What the panel still has to look at; what it need not is dealt with on the way."""
         for job, digest in _hashed(self.made.jobs):
             if self.stop.is_set():
@@ -106,7 +100,7 @@ class _Run:
             if not readable(path):
                 self._no_access(path, "may not be read (permission denied)")
                 continue
-            twin = self.by_digest.get(digest)
+            twin = self.in_flight.get(digest)
             if twin is not None:
                 twin.copies.append(job.place)
                 continue
@@ -118,17 +112,15 @@ class _Run:
                 self._done(path, skipped=True)
                 continue
             known = None if video_id is None else self.catalog.video(video_id)
-            if known is not None and known.title:
-                self.titles[str(Path(path))] = known.title
-            self.in_flight[str(Path(path))] = self.by_digest[digest] = _InFlight(job, digest)
-            yield Path(path), names
+            self.in_flight[digest] = file = _InFlight(job.place, digest)
+            yield Work(Path(path), names, known.title or None if known is not None else None, file)
 
     def _write(self, seen: PanelResult) -> None:
         """One video's result, in one transaction."""
-        work = self.in_flight.pop(str(seen.path))
-        del self.by_digest[work.digest]
-        path = work.job.place.path
-        if not same_file(work.job.place):
+        file: _InFlight = seen.work.job
+        del self.in_flight[file.digest]
+        path = file.place.path
+        if not same_file(file.place):
             self._no_access(path, "changed or went away while it was being read; the next run reads it again")
         elif seen.unreadable is not None and seen.unreadable.startswith(TRANSIENT):
             self._no_access(path, seen.unreadable)
@@ -136,17 +128,17 @@ class _Run:
             looks = self._looks(seen)
             with self.catalog.transaction():
                 video_id = self.catalog.save(
-                    work.digest,
-                    work.job.place,
+                    file.digest,
+                    file.place,
                     facts=seen.footage.facts if seen.footage is not None else None,
                     looks=looks,
                     unreadable=seen.unreadable,
                     decoder=decoder_version(),
                 )
-                for copy in work.copies:
+                for copy in file.copies:
                     self.catalog.put_path(video_id, copy)
             self._count(path, looks, seen.unreadable)
-        for copy in work.copies:
+        for copy in file.copies:
             self._done(copy.path, skipped=True)
 
     def _looks(self, seen: PanelResult) -> list[Look]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from tagline.experts.panel import Expert
+from tagline.experts.base import Expert
 from tagline.tagging.pipeline.settings import Settings
 from tagline.tagging.ray import ClusterError, pools, shards, stages
 from tagline.tagging.ray.connection import Node, connected, nodes

@@ -16,7 +16,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tagline.experts.footage import Coverage, Facts, Footage, Sampling, Sound, Unreadable, distinct_samplings
+from tagline.experts.footage import (
+    Coverage,
+    Facts,
+    Footage,
+    Sampling,
+    Sound,
+    Unreadable,
+    Work,
+    distinct_samplings,
+)
 from tagline.experts.panel import Failed, Panel, PanelResult
 from tagline.tagging.catalog.records import Look, canonical_json, checked, coverage_to_json, facts_to_row
 from tagline.tagging.pipeline.plan import decoder_version
@@ -183,11 +192,11 @@ class ExpertStage:
             return
         begun, used = time.perf_counter(), cpu_seconds()
         name = self.expert.name
-        group = [(PanelResult(Path(record.source.url), record.footage), (name,)) for record in records]
+        group = [PanelResult(Work(Path(record.source.url), (name,)), record.footage) for record in records]
         self.panel.run_batch(group)
         spent = (time.perf_counter() - begun) / len(records)
         worked = (cpu_seconds() - used) / len(records)
-        for parcel, (seen, _) in zip(records, group, strict=True):
+        for parcel, seen in zip(records, group, strict=True):
             parcel.seconds[name], parcel.cpu[name] = spent, worked
             said = seen.reports.get(name)
             if said is None:
