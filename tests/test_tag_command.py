@@ -10,10 +10,12 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import fakes
+import folder_runs
 import pytest
 from click.testing import CliRunner, Result
 from rich.console import Console
@@ -22,9 +24,12 @@ from sentences import assert_a_sentence
 from tagline.benchmarks.fixtures import stub_experts
 from tagline.benchmarks.robustness.kill9 import make_video
 from tagline.retrieval.cli.main import cli
+from tagline.tagging.catalog.records import Place
 from tagline.tagging.catalog.write import Catalog
 from tagline.tagging.cli import progress as shown
+from tagline.tagging.pipeline import plan as planning
 from tagline.tagging.pipeline.progress import Progress
+from tagline.tagging.pipeline.walk import Walk
 from tagline.tagging.printable import safe
 
 ROOT = Path(__file__).parent.parent
@@ -65,6 +70,30 @@ def test_a_first_and_a_second_run(films: Path) -> None:
     second = tagline("tag", films)
     assert second.exit_code == 0
     assert second.stdout == "0 tagged, 2 unchanged, 0 failed, in 1 s\n"
+
+
+@pytest.mark.parametrize("others", [False, True])
+def test_a_fresh_library_is_walked_once_unless_another_program_was_as_fast(
+    films: Path, monkeypatch: pytest.MonkeyPatch, others: bool
+) -> None:
+    walks = []
+
+    class Counted(Walk):
+        def __iter__(self) -> Iterator[Place]:
+            walks.append(self.folders)
+            yield from super().__iter__()
+            if others and len(walks) == 1:
+                folder_runs.look(films)
+
+    monkeypatch.setattr(planning, "Walk", Counted)
+    result = tagline("tag", films)
+    assert result.exit_code == 0, result.output
+    if others:  # the walks: ours, theirs inside it, ours again
+        assert len(walks) == 3
+        assert result.stdout.startswith("0 tagged, 2 unchanged, 0 failed")
+    else:
+        assert len(walks) == 1
+        assert result.stdout.startswith("2 tagged, 0 unchanged, 0 failed")
 
 
 def test_a_run_says_first_that_the_decoder_is_not_locked_in(

@@ -145,8 +145,42 @@ def _tag(
     from tagline.tagging.library import TagOptions
 
     home = location.find_catalog_home(folders, library)
-    options = TagOptions(folders, _names(only), **rest)
-    return _print_plan(home, options, as_json) if dry_run else _run(home, options, as_json)
+    _check_folders(folders, home)
+    chosen = settings.load_settings(config, home.root)
+    wanted = [name.strip() for name in (only or "").split(",") if name.strip()]
+    experts, not_run = chosen.panel(wanted, collection=weights, allow_pickle=allow_pickle)
+    if (lacking := sandbox.lacking()) and not dry_run:
+        click.echo(f"note: {lacking}", err=True)
+    if home.notice and not as_json:
+        click.echo(home.notice, err=True)
+
+    def look(catalog: Catalog) -> Plan:
+        made = planning.plan(catalog, folders, experts, include=include, exclude=exclude, retry=retry)
+        absent = {**not_run, **made.not_run}
+        made.not_run = {name: absent[name] for name in chosen.chosen(wanted) if name in absent} or absent
+        return made
+
+    alone = bool(set(wanted) & set(settings.CATALOG_EXPERTS))
+    again = alone or precision is not None or not wanted
+    first: Plan | None = None
+    if dry_run or not home.file.exists():
+        with _open_or_empty(home) as catalog:
+            first = look(catalog)
+            if first.nothing_found:
+                return _nothing(first, as_json)
+            if dry_run:
+                return _print_plan(first, as_json, again and has_labels(catalog))
+    with _opened(home) as catalog, only_writer(catalog):
+        made = first.for_catalog(catalog) if first is not None else None
+        if made is None:
+            made = look(catalog)
+        if made.nothing_found:
+            return _nothing(made, as_json)
+        outcome = _run_plan(made, chosen, device, jobs, as_json, alone=alone)
+        more = None
+        if again and not outcome.stopped:
+            more = _post_process(catalog, chosen, weights, precision, outcome)
+        return _report(outcome, more, as_json)
 
 
 def _run(home: Home, options: TagOptions, as_json: bool) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from os import PathLike
@@ -76,6 +76,16 @@ class Plan:
             return None, unknown
         pace = float(self.catalog.meta("pace") or 1.0)
         return pace * sum(usual.get(name, 0.0) * count for name, count in videos.items()), unknown
+
+    def for_catalog(self, catalog: CatalogReader) -> Plan | None:
+        """A plan that was made before there was a catalog, for the new one.
+
+        None where that one knows something by now (another program was as fast): then plan anew.
+        """
+        known = (catalog.videos(gone=True), catalog.places(), iter(catalog.failures()))
+        if self.catalog.file is not None or any(next(rows, None) is not None for rows in known):
+            return None
+        return replace(self, catalog=catalog)
 
     @property
     def nothing_found(self) -> bool:
