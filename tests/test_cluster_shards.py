@@ -221,3 +221,18 @@ def test_an_address_becomes_the_title_of_a_video_without_a_file(films: Path, tmp
             pass
         [video] = catalog.videos()
         assert (video.title, video.paths, video.gone) == ("s3://bucket/a.mp4", [], False)
+
+
+def test_shards_and_a_catalog_are_asked_the_same_rule(films: Path, tmp_path: Path) -> None:
+    how = order()
+    looked = {name: how.rule.current[name] for name in ("object", "scene")}
+    known = DoneInShards({"h": looked})
+    assert known.stale("h", how.rule) == ("speech", "screen")
+    known.failed["h"] = {"": how.rule.decoder}
+    assert known.stale("h", how.rule) == (), "the same decoder would fail again"
+    known.failed["h"] = {"": "an older decoder"}
+    assert known.stale("h", how.rule) == NAMES, "what the old decoder could not read, all look at"
+    again = order(retry=True)
+    known.failed["h"] = {"speech": again.rule.current["speech"][1]}
+    assert known.stale("h", how.rule) == ("screen",)
+    assert known.stale("h", again.rule) == ("speech", "screen")

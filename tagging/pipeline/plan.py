@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -123,22 +123,22 @@ def plan(
             made.experts.append(expert)
         else:
             made.not_run[expert.name] = reason
-    judge = StalenessRule(catalog, made.experts, retry=retry)
+    rule = StalenessRule.of_experts(made.experts, retry=retry)
     planned: set[int] = set()
     for place in walk:
-        _consider(made, judge, place, planned)
+        _consider(made, rule, place, planned)
     made.found, made.skipped, made.troubles = walk.found, walk.skipped, walk.troubles
     _find_missing(made, planned)
     return made
 
 
-def _consider(made: Plan, judge: StalenessRule, place: Place, planned: set[int]) -> None:
+def _consider(made: Plan, rule: StalenessRule, place: Place, planned: set[int]) -> None:
     catalog = made.catalog
     known = catalog.place(place.path)
     if known is not None and known[1] == place:
         if known[2]:
             made.returned.append(place.path)
-        stale = judge.stale(known[0])
+        stale = stale_in_catalog(catalog, rule, known[0])
         made.failed_before += stale.failed
         if stale.names and known[0] not in planned:
             planned.add(known[0])
@@ -154,7 +154,7 @@ def _consider(made: Plan, judge: StalenessRule, place: Place, planned: set[int])
             digest = None  # the run will say so
     video_id = catalog.id_of_hash(digest) if digest is not None else None
     if video_id is not None:
-        stale = judge.stale(video_id)
+        stale = stale_in_catalog(catalog, rule, video_id)
         names, why = (stale.names, stale.why) if video_id not in planned else ((), ())
         planned.add(video_id)
         made.failed_before += stale.failed
@@ -162,7 +162,7 @@ def _consider(made: Plan, judge: StalenessRule, place: Place, planned: set[int])
         made.jobs.append(PlannedFile(place, names, why, digest))
     else:
         reason = NEW if known is None else CHANGED
-        made.jobs.append(PlannedFile(place, judge.names, (reason,) * len(judge.names), digest))
+        made.jobs.append(PlannedFile(place, rule.names, (reason,) * len(rule.names), digest))
 
 
 def _find_missing(made: Plan, planned: set[int]) -> None:
@@ -183,42 +183,61 @@ def _find_missing(made: Plan, planned: set[int]) -> None:
     made.gone_failures = [path for path, where in file_states(excused, made.folders) if where == "gone"]
 
 
+@dataclass(frozen=True, slots=True)
 class StalenessRule:
-    """Decides which experts are stale for a video: by version and fingerprint, and by what failed."""
+    """Decides which experts are stale for a video: by version and fingerprint, and by what failed.
 
-    def __init__(self, catalog: CatalogReader, experts: Sequence[Expert], *, retry: bool) -> None:
-        self.catalog = catalog
-        self.retry = retry
-        self.names = tuple(expert.name for expert in experts)
-        if len(set(self.names)) < len(self.names):
-            raise ValueError(f"two experts have the same name: {', '.join(sorted(self.names))}")
-        self.current = {expert.name: (expert.version, expert.fingerprint()) for expert in experts}
-        self.decoder = decoder_version()
+    One machine and a cluster ask the same rule: about a catalog, about shards.
+    """
 
-    def stale(self, video_id: int) -> Stale:
-        """What a run has to do with a video: most often nothing."""
-        failures = {failure.expert: failure.fingerprint for failure in self.catalog.failures(video_id)}
-        if "" in failures:
-            if self.retry or failures[""] != self.decoder:
-                reason = RETRY if failures[""] == self.decoder else OTHER_DECODER
+    current: Mapping[str, tuple[str, str]]  # expert: (version, fingerprint)
+    decoder: str
+    retry: bool = False
+
+    @classmethod
+    def of_experts(cls, experts: Sequence[Expert], *, retry: bool = False) -> StalenessRule:
+        names = [expert.name for expert in experts]
+        if len(set(names)) < len(names):
+            raise ValueError(f"two experts have the same name: {', '.join(sorted(names))}")
+        current = {expert.name: (expert.version, expert.fingerprint()) for expert in experts}
+        return cls(current, decoder_version(), retry)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self.current)
+
+    def stale(self, done: Mapping[str, tuple[str, str]], failed: Mapping[str, str]) -> Stale:
+        """What a run has to do with a video: most often nothing.
+
+        done: of each expert the version and fingerprint of its last look; failed: of each that failed the
+        fingerprint, "" standing for the decoder.
+        """
+        if "" in failed:
+            if self.retry or failed[""] != self.decoder:
+                reason = RETRY if failed[""] == self.decoder else OTHER_DECODER
                 return Stale(self.names, (reason,) * len(self.names))
             return Stale((), (), failed=True)
-        done = self.catalog.done(video_id)
-        names, why, failed = [], [], False
+        names, why, failed_before = [], [], False
         for name, (release, fingerprint) in self.current.items():
             if name in done and done[name][1] == fingerprint:
                 continue
-            if failures.get(name) == fingerprint and not self.retry:
-                failed = True
+            if failed.get(name) == fingerprint and not self.retry:
+                failed_before = True
                 continue
             names.append(name)
-            if name in failures:
+            if name in failed:
                 why.append(RETRY)
             elif name not in done:
                 why.append(NOT_YET_RUN)
             else:
                 why.append(VERSION if done[name][0] != release else SETTINGS)
-        return Stale(tuple(names), tuple(why), failed)
+        return Stale(tuple(names), tuple(why), failed_before)
+
+
+def stale_in_catalog(catalog: CatalogReader, rule: StalenessRule, video_id: int) -> Stale:
+    """Which experts are stale for a video of a catalog."""
+    failed = {failure.expert: failure.fingerprint for failure in catalog.failures(video_id)}
+    return rule.stale(catalog.done(video_id), failed)
 
 
 @cache

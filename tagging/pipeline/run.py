@@ -6,18 +6,19 @@ import errno
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tagline.experts.base import Expert
 from tagline.experts.footage import Coverage, Work
 from tagline.experts.panel import Failed, Panel, PanelResult
 from tagline.experts.tags import Report
 from tagline.tagging.catalog.records import Look, Place
 from tagline.tagging.catalog.write import Catalog
-from tagline.tagging.pipeline.plan import Plan, PlannedFile, StalenessRule, decoder_version
+from tagline.tagging.pipeline.plan import Plan, PlannedFile, StalenessRule, decoder_version, stale_in_catalog
 from tagline.tagging.pipeline.progress import FAILURES_LISTED, ExpertTotals, Progress, RunResult
 from tagline.tagging.pipeline.walk import content_hash, readable, same_file
 
@@ -63,7 +64,7 @@ class _Run:
             raise TypeError("a run needs a catalog that can be written to")
         self.made, self.panel, self.on_progress, self.stop = made, panel, on_progress, stop
         self.catalog: Catalog = made.catalog
-        self.judge = StalenessRule(made.catalog, made.experts, retry=made.retry)
+        self.rule = StalenessRule.of_experts(made.experts, retry=made.retry)
         self.progress = Progress(total=len(made.jobs))
         self.outcome = RunResult(
             made, self.progress, {expert.name: ExpertTotals() for expert in made.experts}
@@ -106,7 +107,10 @@ class _Run:
                 continue
             # Now that the content is known, it may turn out to be a copy of one that is done.
             video_id = self.catalog.id_of_hash(digest)
-            names = self.judge.names if video_id is None else self.judge.stale(video_id).names
+            if video_id is None:
+                names = self.rule.names
+            else:
+                names = stale_in_catalog(self.catalog, self.rule, video_id).names
             if video_id is not None and not names:
                 self.catalog.put_path(video_id, job.place)
                 self._done(path, skipped=True)
@@ -125,7 +129,7 @@ class _Run:
         elif seen.unreadable is not None and seen.unreadable.startswith(TRANSIENT):
             self._no_access(path, seen.unreadable)
         else:
-            looks = self._looks(seen)
+            looks = looks_of(seen, self.experts, self.rule)
             with self.catalog.transaction():
                 video_id = self.catalog.save(
                     file.digest,
@@ -140,20 +144,6 @@ class _Run:
             self._count(path, looks, seen.unreadable)
         for copy in file.copies:
             self._done(copy.path, skipped=True)
-
-    def _looks(self, seen: PanelResult) -> list[Look]:
-        looks = []
-        coverage = seen.footage.coverage if seen.footage is not None else Coverage()
-        for name, said in seen.reports.items():
-            expert = self.experts[name]
-            look = Look(name, expert.modality, *self.judge.current[name], coverage=coverage)
-            look.seconds = seen.seconds.get(name)
-            if isinstance(said, Failed):
-                look.reason = said.reason
-            else:
-                look.report = said
-            looks.append(look)
-        return looks
 
     def _count(self, path: str, looks: list[Look], unreadable: str | None) -> None:
         reasons = [] if unreadable is None else [("", unreadable)]
@@ -194,6 +184,21 @@ class _Run:
         spent = sum(share.seconds for share in self.outcome.experts.values())
         if self.progress.tagged >= 3 and spent > 0:
             self.catalog.set_meta("pace", f"{self.outcome.seconds / spent:.3f}")
+
+
+def looks_of(seen: PanelResult, experts: Mapping[str, Expert], rule: StalenessRule) -> list[Look]:
+    """What the experts said of a video, each with what it was made by: for the catalog or for shards."""
+    coverage = seen.footage.coverage if seen.footage is not None else Coverage()
+    looks = []
+    for name, said in seen.reports.items():
+        look = Look(name, experts[name].modality, *rule.current[name], coverage=coverage)
+        look.seconds = seen.seconds.get(name)
+        if isinstance(said, Failed):
+            look.reason = said.reason
+        else:
+            look.report = said
+        looks.append(look)
+    return looks
 
 
 def _hashed(jobs: list[PlannedFile]) -> Iterator[tuple[PlannedFile, str | OSError]]:

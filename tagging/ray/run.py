@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from tagline.experts.base import Expert
+from tagline.tagging.pipeline.plan import StalenessRule
 from tagline.tagging.pipeline.settings import Settings
 from tagline.tagging.ray import ClusterError, pools, shards, stages
 from tagline.tagging.ray.connection import Node, connected, nodes
@@ -84,13 +85,11 @@ def run_spec(
         raise ClusterError("on a cluster an expert must be called as the settings call it")
     return RunSpec(
         settings,
-        tuple(names),
-        {expert.name: expert.fingerprint() for expert in experts},
+        StalenessRule.of_experts(experts, retry=retry),
         {expert.name: tuple(expert.needs) for expert in experts},
         collection,
         allow_pickle,
         device,
-        retry,
     )
 
 
@@ -102,11 +101,12 @@ def read_done(store: ShardStore) -> tuple[DoneInShards, dict[str, float]]:
     if not parts:
         return found, {}
     looked: dict[str, str] = {}  # hash: when an expert last said something of it
-    for row in shards.current_looks(store, parts, ("fingerprint", "seconds")):
+    for row in shards.current_looks(store, parts, ("version", "fingerprint", "seconds")):
         looked[row["hash"]] = max(row["at"], looked.get(row["hash"], ""))
-        found.done.setdefault(row["hash"], {})[row["expert"]] = row["fingerprint"]
+        found.done.setdefault(row["hash"], {})[row["expert"]] = (row["version"], row["fingerprint"])
         seconds[row["expert"]].append(row["seconds"] or 0.0)
-    for row in store.dataset("failures", parts).to_table().to_pylist():
+    failures = store.dataset("failures", parts).to_table().to_pylist()
+    for row in shards.newest_rows(failures, "hash", "expert"):
         outlived = row["expert"] == "" and row["at"] <= looked.get(row["hash"], "")  # it was read since
         if row["hash"] is not None and not outlived:
             found.failed.setdefault(row["hash"], {})[row["expert"]] = row["fingerprint"]
@@ -124,7 +124,7 @@ def to_do(sources: Iterable[VideoSource], before: DoneInShards, order: RunSpec) 
     left = []
     for source in sources:
         digest = before.places.get((source.url, source.size, source.stamp))
-        if digest is None or before.stale(digest, order):
+        if digest is None or before.stale(digest, order.rule):
             left.append(source)
     return left
 

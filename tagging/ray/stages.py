@@ -26,10 +26,10 @@ from tagline.experts.footage import (
     Work,
     distinct_samplings,
 )
-from tagline.experts.panel import Failed, Panel, PanelResult
+from tagline.experts.panel import Panel, PanelResult
 from tagline.tagging.catalog.records import Look, canonical_json, checked, coverage_to_json, facts_to_row
-from tagline.tagging.pipeline.plan import decoder_version
-from tagline.tagging.pipeline.run import TRANSIENT
+from tagline.tagging.pipeline.plan import StalenessRule, decoder_version
+from tagline.tagging.pipeline.run import TRANSIENT, looks_of
 from tagline.tagging.pipeline.settings import Settings
 from tagline.tagging.pipeline.walk import same_file
 from tagline.tagging.ray import ClusterError
@@ -48,32 +48,28 @@ class RunSpec:
     """Which experts shall look, and what they must be: the same everywhere as where the run was started."""
 
     settings: Settings
-    names: tuple[str, ...]
-    fingerprints: Mapping[str, str]
+    rule: StalenessRule
     needs: Mapping[str, tuple[Sampling, ...]]
     collection: str | None = None
     allow_pickle: bool = False
     device: str = "cpu"
-    retry: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.rule.names
 
 
 @dataclass(slots=True)
 class DoneInShards:
-    """What shards say has been done: {hash: {expert: fingerprint}}; "" stands for reading the file."""
+    """What shards say has been done: by hash, what `StalenessRule` asks for."""
 
-    done: dict[str, dict[str, str]] = field(default_factory=dict)
+    done: dict[str, dict[str, tuple[str, str]]] = field(default_factory=dict)
     failed: dict[str, dict[str, str]] = field(default_factory=dict)
     places: dict[tuple[str, int, str], str] = field(default_factory=dict)  # (url, size, stamp): hash
 
-    def stale(self, digest: str, order: RunSpec) -> tuple[str, ...]:
+    def stale(self, digest: str, rule: StalenessRule) -> tuple[str, ...]:
         """The experts that still have to look at this content."""
-        failed = {} if order.retry else self.failed.get(digest, {})
-        if failed.get("") == decoder_version():
-            return ()
-        done = self.done.get(digest, {})
-        return tuple(
-            name for name in order.names if order.fingerprints[name] not in (done.get(name), failed.get(name))
-        )
+        return rule.stale(self.done.get(digest, {}), self.failed.get(digest, {})).names
 
 
 @dataclass(slots=True)
@@ -137,7 +133,7 @@ class ReadStage:
         try:
             with fetch(source) as (path, digest):
                 record.digest = digest
-                record.names = self.known.stale(digest, self.order)
+                record.names = self.known.stale(digest, self.order.rule)
                 if record.names:
                     self._decode(path, record)
                 if source.place is not None and not same_file(source.place):
@@ -170,7 +166,7 @@ class ExpertStage:
         self.order, self.name, self.later = order, name, tuple(later)
         self.expert = order.settings.build(name, collection=order.collection, allow_pickle=order.allow_pickle)
         here = self.expert.fingerprint()
-        if here != order.fingerprints[self.expert.name]:
+        if here != order.rule.current[self.expert.name][1]:
             absent = self.expert.missing()
             raise ClusterError(
                 f"{self.expert.name} on the node {socket.gethostname()} is not the one that the run was "
@@ -198,17 +194,12 @@ class ExpertStage:
         worked = (cpu_seconds() - used) / len(records)
         for parcel, seen in zip(records, group, strict=True):
             parcel.seconds[name], parcel.cpu[name] = spent, worked
-            said = seen.reports.get(name)
-            if said is None:
+            if name not in seen.reports:
                 parcel.unloadable[name] = self.panel.broken.get(name, "gave no report")
-                continue
-            look = Look(name, self.expert.modality, self.expert.version, self.order.fingerprints[name])
-            look.coverage, look.seconds = parcel.coverage, seen.seconds.get(name)
-            if isinstance(said, Failed):
-                look.reason = said.reason
-            else:
-                look.report = checked(said, self.expert.modality)
-            parcel.looks.append(look)
+            for look in looks_of(seen, {name: self.expert}, self.order.rule):
+                if look.report is not None:
+                    look.report = checked(look.report, look.modality)
+                parcel.looks.append(look)
 
     def _drop_unused_views(self, record: VideoRecord) -> None:
         """Drop the views that nobody after this stage asks for."""
