@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tagline.experts import devices
-from tagline.experts.footage import Pictures
+from tagline.experts.footage import Footage, Pictures, Sampling
 from tagline.experts.vision.frames import Preparation, batched
 from tagline.experts.weights import registry
 from tagline.experts.weights.offline import offline
@@ -69,6 +69,29 @@ class ClipEncoder:
         fitted = (self.preparation.fit(frames) for frames in videos if len(frames))
         found = iter(batched(self._encode_pictures, fitted, self.batch_size))
         return [np.stack(next(found)) if len(frames) else _no_vectors() for frames in videos]
+
+    def embed_views(self, batch: Sequence[Footage], sampling: Sampling) -> list[Vectors]:
+        """The vectors of one view of each video: float32 [T, D] each.
+
+        They are kept with the footage. A frame that towers of these weights, in this precision, have seen for
+        another expert is not encoded again, also where the two views share only some of their frames.
+        """
+        views = [footage.view(sampling) for footage in batch]
+        known = [
+            footage.embeddings.setdefault((self.fingerprint, self.bfloat16, *view.frames.shape[1:]), {})
+            for footage, view in zip(batch, views, strict=True)
+        ]
+        fresh = [
+            [i for i, time in enumerate(view.times) if float(time) not in vectors]
+            for view, vectors in zip(views, known, strict=True)
+        ]
+        made = self.encode_videos([_some(view.frames, at) for view, at in zip(views, fresh, strict=True)])
+        for view, vectors, at, new in zip(views, known, fresh, made, strict=True):
+            vectors.update(zip(map(float, view.times[at]), new, strict=True))
+        return [
+            np.stack([vectors[float(time)] for time in view.times]) if len(view.times) else _no_vectors()
+            for view, vectors in zip(views, known, strict=True)
+        ]
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
         """Texts to float32 [N, D]."""
@@ -290,6 +313,11 @@ def _unit(vectors: torch.Tensor) -> Vectors:
     import torch
 
     return torch.nn.functional.normalize(vectors.float(), dim=-1).cpu().numpy()
+
+
+def _some(frames: Pictures, at: Sequence[int]) -> Pictures:
+    """Some of the frames; all of them without a copy."""
+    return frames if len(at) == len(frames) else frames[list(at)]
 
 
 def _no_vectors() -> Vectors:

@@ -129,6 +129,8 @@ class Footage:
     sound_start: float = 0.0  # seconds on the clock of the pictures
     coverage: Coverage = field(default_factory=Coverage)
     release: Callable[[], None] | None = None
+    # Vectors of frames by who made them and at what size, then by time: see `ClipEncoder.embed_views`.
+    embeddings: dict[tuple[Any, ...], dict[float, npt.NDArray[np.float32]]] = field(default_factory=dict)
 
     def view(self, sampling: Sampling) -> View:
         return self.views[sampling]
@@ -142,7 +144,7 @@ class Footage:
     def close(self) -> None:
         """Give the memory back. Views must not be used afterwards."""
         release, self.release = self.release, None
-        self.views, self.sound = {}, None
+        self.views, self.sound, self.embeddings = {}, None, {}
         if release is not None:
             release()
 

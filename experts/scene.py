@@ -122,7 +122,7 @@ class SceneExpert(BaseExpert):
     def __call__(self, batch: Sequence[Footage]) -> list[Report]:
         views = [footage.view(self.sampling) for footage in batch]
         seen = self._classify(views)
-        vectors = self._encode(views)
+        vectors = self._encode(batch)
         return [
             self._report(footage, view, shares, found)
             for footage, view, shares, found in zip(batch, views, seen, vectors, strict=True)
@@ -136,10 +136,10 @@ class SceneExpert(BaseExpert):
         found = iter(batched(judge, fitted, self.batch_size))
         return [np.stack(next(found)) @ self.label_matrix if len(view.times) else None for view in views]
 
-    def _encode(self, views: Sequence[View]) -> list[npt.NDArray[np.float32] | None]:
+    def _encode(self, batch: Sequence[Footage]) -> list[npt.NDArray[np.float32] | None]:
         if self.clip is None:
-            return [None] * len(views)
-        return list(self.clip.encode_videos([view.frames for view in views]))
+            return [None] * len(batch)
+        return list(self.clip.embed_views(batch, self.sampling))
 
     def _report(
         self,

@@ -15,6 +15,7 @@ from PIL import Image
 
 from tagline.benchmarks.fixtures import random_weights
 from tagline.experts import clip
+from tagline.experts.footage import PerSecond, View
 from tagline.experts.weights import registry
 
 
@@ -127,3 +128,56 @@ def test_a_pickle_is_refused_and_absence_is_said(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("TAGLINE_WEIGHTS", str(tmp_path))
     with pytest.raises(registry.WeightsMissing, match="tagline models pull appearance"):
         clip.clip_encoder()
+
+
+@pytest.fixture
+def encoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many frames went through a visual tower, call by call."""
+    counts: list[int] = []
+    real = clip.ClipEncoder._encode_pictures
+
+    def counted(self: clip.ClipEncoder, fitted: torch.Tensor) -> clip.Vectors:
+        counts.append(len(fitted))
+        return real(self, fitted)
+
+    monkeypatch.setattr(clip.ClipEncoder, "_encode_pictures", counted)
+    return counts
+
+
+def test_a_frame_is_encoded_once_however_many_experts_ask(
+    towers: clip.ClipEncoder, tmp_path_factory: pytest.TempPathFactory, encoded: list[int]
+) -> None:
+    few, many, small = PerSecond(1.0, 3), PerSecond(1.0, 6), PerSecond(1.0, 3, 64)
+    frames = seeing.frames(6, (90, 160))
+    film = seeing.footage([])
+    film.views = {
+        few: View(frames[::2], np.arange(0.0, 6.0, 2.0)),
+        many: View(frames, np.arange(6.0)),
+        small: View(seeing.frames(3, (64, 96)), np.arange(0.0, 6.0, 2.0)),
+    }
+    first = towers.embed_views([film], few)[0]
+    assert sum(encoded) == 3
+    second = towers.embed_views([film], many)[0]
+    assert sum(encoded) == 6, "of the longer view only what is new"
+    np.testing.assert_array_equal(second[::2], first)
+    np.testing.assert_allclose(second, towers.encode_frames(frames), atol=1e-6)
+    encoded.clear()
+    towers.embed_views([film, film], many)
+    assert sum(encoded) == 0
+    towers.embed_views([film], small)
+    assert sum(encoded) == 3, "pictures of another size are other pictures"
+    other = clip.clip_encoder(
+        str(random_weights.towers(tmp_path_factory.mktemp("other"), seeing.SMALL_CLIP, seed=3))
+    )
+    different = other.embed_views([film], few)[0]
+    assert sum(encoded) == 6, "and other weights make other vectors"
+    assert not np.allclose(different, first)
+    film.close()
+    assert film.embeddings == {}
+
+
+def test_a_view_without_frames_has_no_vectors(towers: clip.ClipEncoder) -> None:
+    sampling = PerSecond()
+    film = seeing.footage([])
+    film.views = {sampling: View(seeing.frames(0, (9, 9)), np.zeros(0))}
+    assert len(towers.embed_views([film], sampling)[0]) == 0

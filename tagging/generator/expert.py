@@ -123,7 +123,7 @@ class GeneratedExpert:
         views = [footage.view(self.sampling) for footage in batch]
         frames: Sequence[Any] = [None] * len(views)
         if self.towers is not None:
-            frames = self.towers.encode_videos([view.frames for view in views])
+            frames = self.towers.embed_views(batch, self.sampling)
         examples = [
             Example(footage.path, footage.path, footage.facts.title or "", (), seen)
             for footage, seen in zip(batch, frames, strict=True)
