@@ -8,12 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass
 from importlib import import_module
 from importlib.metadata import entry_points
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from tagline.experts import extras
-from tagline.experts.tags import Modality
 from tagline.experts.footage import Footage, Sampling
 from tagline.experts.tags import Modality, Report
 from tagline.experts.weights import registry

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from tagline.experts import extras
 from tagline.experts.base import Expert
 from tagline.experts.footage import Footage, Sampling, Unreadable, Work, distinct_samplings
 from tagline.experts.tags import Report

@@ -13,9 +13,8 @@ import numpy as np
 from tagline.experts.tags import Modality, Tag
 from tagline.retrieval.embed.embedders import SearchModel
 from tagline.retrieval.embed.encode import NAME
-from tagline.retrieval.embed.query_encoder import Encoder, search_model_of
+from tagline.retrieval.embed.query_encoder import Encoder, open_encoder, search_model_of
 from tagline.retrieval.embed.text_tower import Floats
-from tagline.retrieval.embed.encode import NAME, Encoder, Vectors, open_encoder, search_model_of
 from tagline.retrieval.index.base import Index, unpack
 from tagline.retrieval.index.update import open_index
 from tagline.tagging.catalog import vectors
@@ -79,7 +78,7 @@ def similar_to(
 
 def vector_of_anything(
     catalog: Catalog, what: Video | int | str | os.PathLike[str]
-) -> tuple[Vectors, int | None]:
+) -> tuple[Floats, int | None]:
     """The vector of what was named, [D], and its id if it is a video of the library."""
     video = what if isinstance(what, Video) else catalog.find(what)
     if video is None and not isinstance(what, (int, Video)):
@@ -102,7 +101,7 @@ def describe(catalog: Catalog, video: Video, count: int = 5) -> Description:
     return Description(video, sentence(catalog.tags(video.id)), texts, encoder is not None)
 
 
-def vector_of(catalog: Catalog, video: Video) -> Vectors:
+def vector_of(catalog: Catalog, video: Video) -> Floats:
     """The vector of a video of the library, [D]. Raises NotEmbedded."""
     choice = SearchModel.of_catalog(catalog)
     if choice is None:

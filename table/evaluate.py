@@ -12,8 +12,6 @@ import numpy.typing as npt
 import torch
 import torch.distributed as dist
 
-from tagline.table.data import Row, Tokenizer, pad_frames, used_length
-from tagline.table.frame_cache import FrameSource
 from tagline.experts.footage import Unreadable
 from tagline.experts.tags import Tag
 from tagline.table.data import Row, Tokenizer, pad_frames, rows, tag_text, used_length
@@ -23,7 +21,8 @@ from tagline.table.ranking import Evaluation, Product, evaluate
 from tagline.tagging.ml.distributed import world
 
 if TYPE_CHECKING:
-    pass
+    from tagline.table.saving import PretrainedTable
+    from tagline.tagging.catalog.write import Catalog
 
 Vectors = npt.NDArray[np.float32]
 

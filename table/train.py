@@ -28,9 +28,9 @@ from tagline.table.tokenizer import Tokenizer
 from tagline.tagging.ml import trainer as training
 from tagline.tagging.ml.config import BadConfig, as_dict, digest, from_dict
 from tagline.tagging.ml.distributed import world
+from tagline.tagging.ml.result import TrainResult, own_folder
 from tagline.tagging.ml.sampler import EpochBatchSampler
 from tagline.tagging.ml.splits import subset
-from tagline.tagging.ml.result import TrainResult, own_folder
 from tagline.tagging.ml.trainer import (
     MODEL,
     TENSORBOARD,

@@ -99,10 +99,10 @@ class TagResult:
 class TagRun:
     """A catalog that is held for one run, and the plan of it."""
 
-    def __init__(self, catalog: Catalog, options: TagOptions) -> None:
+    def __init__(self, catalog: Catalog, options: TagOptions, plan: Plan | None = None) -> None:
         self.catalog, self.options = catalog, options
         self.settings, experts, not_run = _panel(catalog, options)
-        self.plan = _plan(catalog, options, self.settings, experts, not_run)
+        self.plan = plan or _plan(catalog, options, self.settings, experts, not_run)
 
     def look(
         self,
@@ -162,14 +162,16 @@ def tag_run(home: Home, options: TagOptions) -> Iterator[TagRun]:
     Where there is none yet, it is made only if there is something to tag.
     """
     check_folders(home, options.folders)
+    first: Plan | None = None
     if not home.file.exists():
         with Catalog.in_memory(home.root) as empty:
             work = TagRun(empty, options)
             if work.plan.nothing_found:
                 yield work
                 return
+            first = work.plan
     with Catalog.open(home) as catalog, only_writer(catalog):
-        yield TagRun(catalog, options)
+        yield TagRun(catalog, options, first.for_catalog(catalog) if first is not None else None)
 
 
 def plan_folders(catalog: Catalog, options: TagOptions) -> Plan:

@@ -74,7 +74,8 @@ def prepare(
 def _read(name: str, where: Path, videos: Path | None, split: str | None) -> Dataset:
     from tagline.benchmarks.datasets.dataset import BadAnnotations
 
-    reader: Any = import_module(f"tagline.benchmarks.datasets.{name}")
+    module, function = READERS.get(name, (name, "read"))
+    read: Any = getattr(import_module(f"tagline.benchmarks.datasets.{module}"), function)
     more: dict[str, Any] = {}
     if name == "msrvtt":
         more["variant"] = split or "1k-A"

@@ -131,8 +131,8 @@ def for_expert(expert: str, collection: str = PUBLIC, role: str | None = None) -
             return entry.name
     if collection == PLAYHOUSE and not any(PLAYHOUSE_FOLDER.glob("*/entry.json")):
         raise WeightsMissing(
-            "the weights of the playhouse are in tagline's repository, not in the installed package: clone it "
-            "and set TAGLINE_PLAYHOUSE to its benchmarks/playhouse/weights, or leave --weights out"
+            "the weights of the playhouse are in tagline's repository, not in the installed package: clone "
+            "it and set TAGLINE_PLAYHOUSE to its benchmarks/playhouse/weights, or leave --weights out"
         )
     wanted = expert if role is None else f"{expert} ({role})"
     raise WeightsMissing(f"the {collection} collection has no weights for {wanted}")

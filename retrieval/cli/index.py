@@ -14,9 +14,7 @@ from tagline.tagging.cli.output import emit, output_options, requested_output, t
 from tagline.tagging.printable import safe
 
 if TYPE_CHECKING:
-    from tagline.retrieval.embed.embedders import VideoEmbedder
     from tagline.retrieval.embed.encode import EmbedResult
-    from tagline.retrieval.embed.text_tower import Floats
     from tagline.retrieval.index.update import IndexUpdate
     from tagline.retrieval.library import Library
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -34,7 +35,7 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
                 "--library", metavar="FOLDER", help="Where the catalog lies, if not in FOLDER itself."
             ),
             click.option("--config", metavar="FILE", help="Settings of the experts (tagline.toml)."),
-            click.option("--only", metavar="NAMES", help="Only these experts: object,speech."),
+            click.option("--only", metavar="NAMES", help="Experts that shall look: object,speech."),
             click.option("--include", multiple=True, metavar="GLOB", help="Only files with such names."),
             click.option(
                 "--exclude", multiple=True, metavar="GLOB", help="No files or folders with such names."
@@ -45,7 +46,7 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
             click.option(
                 "--allow-pickle",
                 is_flag=True,
-                help="Convert pickled weights of your own that tagline.toml names.",
+                help="Read pickled weights that tagline.toml names. They can run code.",
             ),
             click.option("--retry", is_flag=True, help="Try again what failed before."),
             click.option("--json", "as_json", is_flag=True, help="Answer in JSON."),
@@ -59,12 +60,12 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
 @_options
 @click.option("--device", metavar="NAME", help="cpu, cuda, mps or auto (the default).")
 @click.option("--jobs", type=click.IntRange(1, 64), metavar="N", help="Files decoded at the same time.")
-@click.option("--dry-run", is_flag=True, help="Only show what would be done, as `tagline plan` does.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be done, as `tagline plan` does.")
 @click.option(
     "--precision",
     type=click.FloatRange(0.5, 0.99),
     metavar="SHARE",
-    help="Precision that the fused tags should have, such as 0.9.",
+    help="Precision that the fused tags shall have, such as 0.9.",
 )
 # Not in the list of options, which is long enough: the text below and docs/cluster.md say what they do.
 @click.option("--cluster", hidden=True, help="Work on a Ray cluster: HOST:PORT, auto, or local.")
@@ -98,11 +99,11 @@ def tag(ctx: click.Context, **options: Any) -> None:
     ctx.exit(_exit_code_of(_on_cluster, {**options, "cluster": cluster, "shards": shards, "pools": pools}))
 
 
-@click.command(short_help="Show what `tag` would do, why, and about how long it takes.")
+@click.command(short_help="Say what `tag` would do, why, and about how long.")
 @_options
 @click.pass_context
 def plan(ctx: click.Context, **options: Any) -> None:
-    """Show what `tagline tag` would do, why, and about how long it takes. Nothing is changed.
+    """Say what `tagline tag` would do, why, and about how long. Nothing is changed.
 
     \b
     tagline plan ~/Videos
@@ -115,7 +116,7 @@ def plan(ctx: click.Context, **options: Any) -> None:
 
 def _exit_code_of(work: Callable[..., int], options: dict[str, Any]) -> int:
     """Mistakes and mishaps end in a sentence."""
-    from tagline.experts.base import UnknownExpert
+    from tagline.experts.panel import UnknownExpert
     from tagline.tagging.catalog.location import Undecided
     from tagline.tagging.catalog.schema import CatalogError
     from tagline.tagging.library import FolderNotFound
@@ -127,6 +128,8 @@ def _exit_code_of(work: Callable[..., int], options: dict[str, Any]) -> int:
         raise click.UsageError(str(error)) from error
     except CatalogError as error:
         raise click.ClickException(str(error)) from error
+    except sqlite3.Error as error:
+        raise click.ClickException(f"the catalog cannot be used: {error}") from error
     except KeyboardInterrupt:
         click.echo("stopped; the next run goes on from here", err=True)
         return INTERRUPTED
@@ -145,42 +148,8 @@ def _tag(
     from tagline.tagging.library import TagOptions
 
     home = location.find_catalog_home(folders, library)
-    _check_folders(folders, home)
-    chosen = settings.load_settings(config, home.root)
-    wanted = [name.strip() for name in (only or "").split(",") if name.strip()]
-    experts, not_run = chosen.panel(wanted, collection=weights, allow_pickle=allow_pickle)
-    if (lacking := sandbox.lacking()) and not dry_run:
-        click.echo(f"note: {lacking}", err=True)
-    if home.notice and not as_json:
-        click.echo(home.notice, err=True)
-
-    def look(catalog: Catalog) -> Plan:
-        made = planning.plan(catalog, folders, experts, include=include, exclude=exclude, retry=retry)
-        absent = {**not_run, **made.not_run}
-        made.not_run = {name: absent[name] for name in chosen.chosen(wanted) if name in absent} or absent
-        return made
-
-    alone = bool(set(wanted) & set(settings.CATALOG_EXPERTS))
-    again = alone or precision is not None or not wanted
-    first: Plan | None = None
-    if dry_run or not home.file.exists():
-        with _open_or_empty(home) as catalog:
-            first = look(catalog)
-            if first.nothing_found:
-                return _nothing(first, as_json)
-            if dry_run:
-                return _print_plan(first, as_json, again and has_labels(catalog))
-    with _opened(home) as catalog, only_writer(catalog):
-        made = first.for_catalog(catalog) if first is not None else None
-        if made is None:
-            made = look(catalog)
-        if made.nothing_found:
-            return _nothing(made, as_json)
-        outcome = _run_plan(made, chosen, device, jobs, as_json, alone=alone)
-        more = None
-        if again and not outcome.stopped:
-            more = _post_process(catalog, chosen, weights, precision, outcome)
-        return _report(outcome, more, as_json)
+    options = TagOptions(folders, _names(only), **rest)
+    return _print_plan(home, options, as_json) if dry_run else _run(home, options, as_json)
 
 
 def _run(home: Home, options: TagOptions, as_json: bool) -> int:

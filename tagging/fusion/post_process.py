@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from dataclasses import dataclass, fields
 from pathlib import PurePath
 from statistics import mean
 from typing import TYPE_CHECKING, Any

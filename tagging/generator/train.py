@@ -38,8 +38,8 @@ from tagline.tagging.ml.config import BadConfig, as_dict, digest, from_dict
 from tagline.tagging.ml.data import Example, ExampleDataset, Examples, tag_table
 from tagline.tagging.ml.distributed import world
 from tagline.tagging.ml.metrics import PrecisionRecall, example_based, label_based, tag_sets
-from tagline.tagging.ml.sampler import EpochBatchSampler
 from tagline.tagging.ml.result import TrainResult, own_folder
+from tagline.tagging.ml.sampler import EpochBatchSampler
 from tagline.tagging.ml.tokenizer import TagTokenizer
 from tagline.tagging.ml.trainer import (
     MODEL,

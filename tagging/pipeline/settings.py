@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import Any
 
 from tagline.experts import extras
-from tagline.experts.panel import Expert, UnknownExpert, available_experts, build_expert
 from tagline.experts.base import Expert, UnknownExpert, available_experts, build_expert
 from tagline.tagging.catalog import files
 from tagline.tagging.printable import safe

@@ -17,8 +17,6 @@ from tagline.experts.storage import write_atomic
 from tagline.experts.weights import check
 from tagline.tagging.ml.ann import NO_ROW, VectorIndex, Vectors, unit
 from tagline.tagging.ml.calibration import Calibration, calibration_from_json
-from tagline.tagging.ml.config import as_dict, from_dict
-from tagline.tagging.ml.calibration import Calibration
 from tagline.tagging.ml.config import BadConfig, as_dict, from_dict
 from tagline.tagging.ml.data import Example
 from tagline.tagging.ml.hub import folder_of
@@ -211,7 +209,7 @@ class TrainedRanker:
         ranker.rank([Example("holiday", "holiday", "a dog on the beach")], most=5)
         """
         folder = folder_of(
-            os.fspath(name), revision, FILES, "tagline train ranker", BadConfig, needed=(WEIGHTS, CONFIG)
+            os.fspath(name), revision, (WEIGHTS, WORDS, CONFIG), "tagline train ranker", BadConfig, needed=(WEIGHTS, CONFIG)
         )
         return cls.load(folder, device)
 
