@@ -44,7 +44,7 @@ class TaggingModel(nn.Module, ABC):
     """What training, saving and tagging ask of a model, be it this tagger or one it is measured against."""
 
     settings: TaggerConfig
-    words: TagTokenizer
+    tokenizer: TagTokenizer
     tags: list[str]
     encoder: HybridEncoder
 
