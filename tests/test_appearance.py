@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import fakes
 import numpy as np
 import open_clip
 import pytest
@@ -15,7 +16,10 @@ from PIL import Image
 
 from tagline.benchmarks.fixtures import random_weights
 from tagline.experts import clip
-from tagline.experts.footage import PerSecond, View
+from tagline.experts.footage import PerSecond, View, Work
+from tagline.experts.panel import Panel
+from tagline.experts.scene import SceneExpert
+from tagline.experts.tags import Report
 from tagline.experts.weights import registry
 
 
@@ -181,3 +185,29 @@ def test_a_view_without_frames_has_no_vectors(towers: clip.ClipEncoder) -> None:
     film = seeing.footage([])
     film.views = {sampling: View(seeing.frames(0, (9, 9)), np.zeros(0))}
     assert len(towers.embed_views([film], sampling)[0]) == 0
+
+
+class Second(SceneExpert):
+    """Another expert that asks the same towers, for more frames."""
+
+    name = "second"
+
+
+def test_the_panel_has_each_frame_encoded_once_for_two_experts(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoded: list[int]
+) -> None:
+    fakes.use_fakes(monkeypatch)
+    monkeypatch.setenv("TAGLINE_WEIGHTS", str(tmp_path))
+    same = {"clip": str(folder), "precision": "float32"}
+    experts = [SceneExpert(**same), Second(**same, most=60)]
+    paths = [fakes.write_video(tmp_path / f"{n}.mp4", salt=n) for n in range(3)]
+    frames = 0
+    for seen in Panel(experts).run(Work(path, ("scene", "second")) for path in paths):
+        assert seen.footage is not None
+        assert {name for name, report in seen.reports.items() if isinstance(report, Report)} == {
+            "scene",
+            "second",
+        }
+        frames += len(seen.footage.view(experts[1].sampling).times)
+    assert frames
+    assert sum(encoded) == frames

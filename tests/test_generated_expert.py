@@ -12,10 +12,8 @@ import seeing
 from click.testing import CliRunner
 
 from tagline.benchmarks.fixtures import random_weights
-from tagline.experts.clip import ClipEncoder, Vectors
-from tagline.experts.footage import Footage, Pictures, Work
+from tagline.experts.footage import Footage, Work
 from tagline.experts.panel import Panel
-from tagline.experts.scene import SceneExpert
 from tagline.experts.tags import Modality, Report, Tag
 from tagline.table.cli import train
 from tagline.tagging.catalog.records import Caption, Look, Place
@@ -119,31 +117,6 @@ def test_titles_alone_need_no_towers(library: Path) -> None:
     code, output = invoke(library, "--set", "use_frames=false")
     assert code == 1
     assert "finished" in output
-
-
-def test_scene_and_generated_have_a_frame_encoded_once(
-    library: Path, towers: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    code, output = invoke(library, "--set", f"towers={towers}", "--set", "epochs=1")
-    assert code == 0, output
-    counts: list[int] = []
-    real = ClipEncoder.encode_videos
-
-    def counted(self: ClipEncoder, videos: Sequence[Pictures]) -> list[Vectors]:
-        counts.append(sum(map(len, videos)))
-        return real(self, videos)
-
-    monkeypatch.setattr(ClipEncoder, "encode_videos", counted)
-    scene = SceneExpert(clip=towers, precision="float32")
-    panel = Panel([scene, GeneratedExpert()])
-    frames = 0
-    for seen in panel.run(Work(library / f"v{n}.mp4", ("scene", "generated")) for n in range(3)):
-        assert seen.footage is not None
-        assert all(isinstance(report, Report) for report in seen.reports.values()), seen.reports
-        assert set(seen.reports) == {"scene", "generated"}
-        frames += len(seen.footage.view(scene.sampling).times)
-    assert frames
-    assert sum(counts) == frames
 
 
 def test_other_towers_than_those_it_learned_with_are_refused(
