@@ -1,4 +1,4 @@
-"""sha256 of files and folders, remembered by size and time so that large weights are read once."""
+"""Files written whole or not at all, and sha256 of files and folders, remembered by size and time."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import hashlib
 import json
 import os
 import stat
-import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO
+from uuid import uuid4
 
 
 def cache_home() -> Path:
@@ -59,19 +60,33 @@ def hash_path(path: Path, *, fresh: bool = False) -> str:
     return hash_file(path, fresh=fresh)
 
 
-def write_atomic(path: Path, content: str | bytes) -> None:
-    """Write a small file so that a reader sees the old one or the new one, never a part."""
+@contextlib.contextmanager
+def open_atomic(path: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
+    """Write a file so that a reader sees the old one or the new one, never a part; its folder is made.
+
+    Yields a file beside it, `.name` for writers that want a path. It takes the place at the end, and is removed
+    if anything fails before. durable: what took the place survives a power cut; not needed of what is made anew.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    beside = path.with_name(f".part-{uuid4().hex[:12]}{path.suffix}")
+    number = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o644)
+    os.close(number)
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content.encode("utf-8") if isinstance(content, str) else content)
+        with beside.open("r+b") as file:
+            yield file
             file.flush()
-            os.fsync(file.fileno())
-        Path(beside).replace(path)
+            if durable:
+                os.fsync(file.fileno())
+        beside.replace(path)
     except BaseException:
-        Path(beside).unlink(missing_ok=True)
+        beside.unlink(missing_ok=True)
         raise
+
+
+def write_atomic(path: Path, content: str | bytes) -> None:
+    """`open_atomic` for what is in memory."""
+    with open_atomic(path) as file:
+        file.write(content.encode("utf-8") if isinstance(content, str) else content)
 
 
 def _hash_cache() -> Path:

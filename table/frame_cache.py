@@ -8,9 +8,7 @@ left behind is found when it is read, never trained on.
 from __future__ import annotations
 
 import hashlib
-import os
 import struct
-import tempfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -20,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tagline.experts.footage import Footage, Uniform, Unreadable
-from tagline.experts.storage import cache_home
+from tagline.experts.storage import cache_home, open_atomic
 from tagline.experts.vision.frames import Preparation
 
 Frames = npt.NDArray[np.uint8]  # [T, 3, S, S], RGB
@@ -93,19 +91,10 @@ class FrameCache:
         if frames.ndim != 4 or frames.shape[1:] != (3, self.side, self.side) or not len(frames):
             raise ValueError(f"frames of shape {frames.shape}, not [T, 3, {self.side}, {self.side}]")
         path = self.path(key)
-        path.parent.mkdir(parents=True, exist_ok=True)
         pixels = np.ascontiguousarray(frames, dtype=np.uint8)
-        handle, beside = tempfile.mkstemp(dir=path.parent, prefix=".part-")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(HEADER.pack(MAGIC, VERSION, len(pixels), self.side, _checksum(pixels)))
-                file.write(pixels.data)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(beside).replace(path)
-        except BaseException:
-            Path(beside).unlink(missing_ok=True)
-            raise
+        with open_atomic(path) as file:
+            file.write(HEADER.pack(MAGIC, VERSION, len(pixels), self.side, _checksum(pixels)))
+            file.write(pixels.data)
         self._checked.discard(key)
 
     def prepare(self, footage: Footage) -> Frames:

@@ -7,8 +7,6 @@ made them. After a change of any of these they are made anew; nothing needs to b
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import resources
@@ -18,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tagline.experts.storage import cache_home, hash_path, write_atomic
+from tagline.experts.storage import cache_home, hash_path, open_atomic, write_atomic
 from tagline.tagging.ml.config import digest
 
 Array = npt.NDArray[Any]
@@ -48,15 +46,8 @@ def array_path(name: str, about: Any) -> Path:
 
 def put_array(path: Path, array: Array) -> None:
     """Write an array, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=".part-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.save(file, array, allow_pickle=False)
-        Path(beside).replace(path)
-    except BaseException:
-        Path(beside).unlink(missing_ok=True)
-        raise
+    with open_atomic(path, durable=False) as file:
+        np.save(file, array, allow_pickle=False)
 
 
 @cache  # what runs is what was there when it was asked first

@@ -15,6 +15,7 @@ from typing import Any
 
 from tagline.benchmarks.registry import repository
 from tagline.tagging.catalog.location import data_directory
+from tagline.experts.storage import write_atomic
 
 # Name: (the function that measures, one line that says what).
 MEASUREMENTS = {
@@ -173,12 +174,8 @@ def _without_paths(options: Mapping[str, str]) -> dict[str, str]:
 
 
 def write(record: Mapping[str, Any]) -> Path:
-    folder = results_folder()
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{record['name']}.json"
-    beside = path.with_suffix(".json.part")
-    beside.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    beside.replace(path)
+    path = results_folder() / f"{record['name']}.json"
+    write_atomic(path, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
     return path
 
 

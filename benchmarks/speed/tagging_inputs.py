@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -15,6 +14,7 @@ from tagline.benchmarks.fixtures import random_weights
 from tagline.benchmarks.fixtures.synthetic_videos import VideoRecipe, pictures
 from tagline.experts import storage
 from tagline.experts.base import labels
+from tagline.experts.storage import open_atomic
 from tagline.experts.weights import registry
 
 ENCODING = {"preset": "veryfast", "crf": "23"}
@@ -79,12 +79,10 @@ def _video(home: Path, seconds: float, seed: int) -> Path:
     path = home / f"{seconds:g}s-{seed}.mp4"
     if path.exists():
         return path
-    home.mkdir(parents=True, exist_ok=True)
     recipe = VideoRecipe(640, 360, seconds, cut=4, seed=seed)
     caption = _caption(f"EPISODE {seed} OF THE SHOW") if seed % 3 == 0 else None
-    beside = path.with_name(f".{os.getpid()}-{path.name}")
-    _write(beside, recipe, caption, _speech(seconds, seed))
-    os.replace(beside, path)  # noqa: PTH105
+    with open_atomic(path, durable=False) as file:
+        _write(Path(file.name), recipe, caption, _speech(seconds, seed))
     return path
 
 

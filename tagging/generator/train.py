@@ -16,6 +16,7 @@ from transformers import TrainingArguments
 
 from tagline.experts.devices import choose_device
 from tagline.experts.storage import write_atomic
+from tagline.experts.storage import open_atomic, write_atomic
 from tagline.experts.weights import registry
 from tagline.tagging.catalog.write import Catalog
 from tagline.tagging.generator import saving
@@ -322,9 +323,8 @@ def _words(
         else:
             said = [tag for one in examples.train for tag in one.tags]
             words = TagTokenizer.train([one.title for one in examples.train], config.train.vocabulary, said)
-        beside = path.with_suffix(".part")
-        words.save(beside)
-        beside.replace(path)
+        with open_atomic(path) as file:
+            words.save(Path(file.name))
     if world()[1] > 1:
         dist.barrier()
     return TagTokenizer.load(path)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from tagline.benchmarks.playhouse.render import renderer
 from tagline.benchmarks.playhouse.render.sound import RATE, sound
 from tagline.benchmarks.playhouse.world.scenario import Scenario, scenario, split_of
+from tagline.experts.storage import open_atomic
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +48,8 @@ def render_video(which: VideoSpec, folder: Path, title: str | None = None) -> Pa
     path = folder / which.name
     if path.exists():
         return path
-    folder.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    try:
-        _encode(scenario(which.seed), part, title)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with open_atomic(path, durable=False) as file:
+        _encode(scenario(which.seed), Path(file.name), title)
     return path
 
 

@@ -28,7 +28,7 @@ from tagline.benchmarks.playhouse.world.characters import in_test_only
 from tagline.benchmarks.playhouse.world.scenario import SPLIT_BASES, Prop, Scenario, Shot, scenario
 from tagline.benchmarks.playhouse.world.scenario import _crowd as people
 from tagline.benchmarks.playhouse.world.scenario import _prop as prop
-from tagline.experts.storage import cache_home
+from tagline.experts.storage import cache_home, open_atomic
 
 DETECTOR_CLASSES = (*OBJECTS, *PERSONS)  # what a detector is asked for, persons last
 SCENE_NAMES = tuple(SCENES)
@@ -284,7 +284,5 @@ def _squeezed(picture: Pictures) -> Pictures:
 
 
 def _save(path: Path, **arrays: Any) -> None:
-    part = path.with_suffix(f".{os.getpid()}.part")
-    with part.open("wb") as file:
+    with open_atomic(path, durable=False) as file:
         np.savez(file, **arrays)
-    part.replace(path)
