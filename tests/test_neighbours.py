@@ -219,7 +219,7 @@ def test_the_decoder_hears_what_was_retrieved_and_only_that() -> None:
         def __init__(self, said: list[list[tuple[str, float]]]) -> None:
             self.said = said
 
-        def advise(self, examples: Sequence[Example]) -> list[list[tuple[str, float]]]:
+        def retrieve(self, examples: Sequence[Example]) -> list[list[tuple[str, float]]]:
             return self.said
 
     def held(said: list[list[tuple[str, float]]]) -> tuple[torch.Tensor, torch.Tensor]:

@@ -49,7 +49,7 @@ class TagClassifier(TaggingModel):
 
     def __init__(self, config: BaselineConfig, words: TagTokenizer, tags: Sequence[str]) -> None:
         super().__init__()
-        self.settings, self.words, self.tags = config, words, list(tags)
+        self.settings, self.tokenizer, self.tags = config, words, list(tags)
         self.head = nn.Linear(config.width, len(self.tags))
         self.head.apply(init_weights)
         self.encoder = HybridEncoder(config, words)
