@@ -44,13 +44,15 @@ cluster: setup
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable ".[all,cluster,milvus]"
 	$(BIN)/pytest tests/test_cluster_*.py tests/test_milvus.py
 
-# The wheel as a stranger gets it: built, installed into an empty environment, and used.
+# The wheel as a stranger gets it: built, installed without extras into an empty environment, and used on a
+# library that this checkout tagged.
 wheel: setup
-	@rm -rf dist build/smoke
+	@rm -rf dist build/smoke build/smoke-library
 	$(BIN)/uv build --quiet --python $(BIN)/python
 	$(BIN)/uv venv --quiet --python $(BIN)/python build/smoke
 	$(BIN)/uv pip install --quiet --python build/smoke/bin/python --constraint constraints.txt dist/*.whl
-	cd build && smoke/bin/python ../tests/smoke.py
+	$(BIN)/python tests/smoke.py library build/smoke-library
+	cd build && smoke/bin/python ../tests/smoke.py smoke-library
 
 # Newest versions that fit together; read the difference before you commit it.
 lock:

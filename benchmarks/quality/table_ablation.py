@@ -245,7 +245,7 @@ def cached_run(config: TableConfig, given: AblationInputs) -> dict[str, Any]:
         "data": digest(rows),
         "towers": given.towers,
         "text_tower": Path(str(config.train.weights)).name,  # a digest of what it was made of
-        "code": cache.code_fingerprint("tagline.table", "tagline.tagging.ml"),
+        "code": cache.code_fingerprint("tagline.table"),
     }
 
     def in_passing() -> dict[str, Any]:

@@ -99,14 +99,7 @@ def cached_run(
         "data": digest([[one.name for one in world[split]] for split in ("train", "val")]),
         "options": {key: value for key, value in options.items() if key not in ("seeds", "folder", "towers")},
         "towers": towers,
-        "code": [
-            cache.code_fingerprint("tagline.table", "tagline.tagging.ml"),
-            SHARE,
-            MORE,
-            CAPTIONS,
-            TEXTS,
-            TESTS,
-        ],
+        "code": [cache.code_fingerprint("tagline.table"), SHARE, MORE, CAPTIONS, TEXTS, TESTS],
     }
     return cache.cached_figures("table-training", about, lambda: _run(config, world, options))
 
