@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from tagline.table.train import TrainedTable
 
 PARTLY, NOTHING = 3, 4
-# Where each model's settings are, and the preset that `train` takes if none is named.
+# Where each model's settings are, what loads and names its presets, and the one that `train` takes by itself.
 MODELS = {
-    "table": ("tagline.table.config", "msrvtt"),
-    "tagger": ("tagline.tagging.generator.config", "small"),
+    "table": ("tagline.table.config", "preset", "presets", "msrvtt"),
+    "tagger": ("tagline.tagging.generator.config", "load_preset", "preset_names", "small"),
 }
 
 
@@ -159,10 +159,10 @@ def settings(preset: str | None, model: str, as_json: bool) -> None:
     """
     from tagline.tagging.ml.config import BadConfig, as_dict
 
-    room, usual = MODELS[model]
+    room, load, names, usual = MODELS[model]
     configs = import_module(room)
     try:
-        found = as_dict(configs.load_preset(preset or usual))
+        found = as_dict(getattr(configs, load)(preset or usual))
     except BadConfig as error:
         raise click.UsageError(str(error)) from None
     if as_json:
@@ -171,7 +171,7 @@ def settings(preset: str | None, model: str, as_json: bool) -> None:
     for part, values in found.items():
         for key, value in values.items():
             click.echo(f"{part}.{key} = {json.dumps(value)}")
-    click.echo(f"presets: {', '.join(configs.preset_names())}", err=True)
+    click.echo(f"presets: {', '.join(getattr(configs, names)())}", err=True)
 
 
 def _print_result(outcome: TrainedTable) -> None:
