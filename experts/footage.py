@@ -162,6 +162,11 @@ class Work:
         return os.fspath(self.path)
 
 
+def evenly(count: int, length: int, first: int = 0) -> list[int]:
+    """So many of `length` whole numbers from `first` on, each in the middle of its share of them."""
+    return [first + (2 * i + 1) * length // (2 * count) for i in range(count)]
+
+
 def distinct_samplings(samplings: Iterable[Sampling]) -> tuple[Sampling, ...]:
     """Every sampling once, in the order first asked for."""
     return tuple(dict.fromkeys(samplings))

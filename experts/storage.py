@@ -64,8 +64,8 @@ def hash_path(path: Path, *, fresh: bool = False) -> str:
 def open_atomic(path: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
     """Write a file so that a reader sees the old one or the new one, never a part; its folder is made.
 
-    Yields a file beside it, `.name` for writers that want a path. It takes the place at the end, and is removed
-    if anything fails before. durable: what took the place survives a power cut; not needed of what is made anew.
+    Yields a file beside it, `.name` for writers that want a path. It takes the place at the end, and is
+    removed if anything fails before. durable: it survives a power cut; not needed of what can be made anew.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".part-{uuid4().hex[:12]}{path.suffix}")

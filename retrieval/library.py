@@ -469,7 +469,7 @@ def train(
         else Catalog.open(data, create=False) as catalog
     ):
         if model == "table":
-            from tagline.table.config import preset as table_preset
+            from tagline.table.config import load_preset as table_preset
             from tagline.table.train import train_library as train_table
 
             name = preset or "msrvtt"

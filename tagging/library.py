@@ -107,7 +107,7 @@ class TagRun:
     def look(
         self,
         progress: OnProgress | None = None,
-        stage: Callable[[str], None] | None = None,
+        stage: Callable[[str, int], None] | None = None,
         stop: threading.Event | None = None,
     ) -> RunResult:
         """Let the experts look at what is new or stale. Raises NoExpert."""

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from tagline.benchmarks.registry import repository
-from tagline.tagging.catalog.location import data_directory
 from tagline.experts.storage import write_atomic
+from tagline.tagging.catalog.location import data_directory
 
 # Name: (the function that measures, one line that says what).
 MEASUREMENTS = {

@@ -187,16 +187,8 @@ def write(tower: TextTowerWeights, path: Path) -> None:
 
     tensors = {key: np.ascontiguousarray(value) for key, value in sorted(tower.tensors.items())}
     tensors["tokenizer"] = np.frombuffer(tower.tokenizer, np.uint8)
-    settings = {
-        "layers": tower.layers,
-        "heads": tower.heads,
-        "length": tower.length,
-        "activation": tower.activation,
-        "epsilon": tower.epsilon,
-        "clean": tower.clean,
-        "sha256": _checksum(tensors),
-    }
-    write_atomic(path, save(tensors, metadata={"reader": json.dumps(settings)}))
+    settings = {name: getattr(tower, name) for name in SETTINGS}
+    write_atomic(path, save(tensors, metadata={"settings": json.dumps(settings)}))
 
 
 def read(path: Path) -> NumpyTextTower | None:

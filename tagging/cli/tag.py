@@ -116,7 +116,7 @@ def plan(ctx: click.Context, **options: Any) -> None:
 
 def _exit_code_of(work: Callable[..., int], options: dict[str, Any]) -> int:
     """Mistakes and mishaps end in a sentence."""
-    from tagline.experts.panel import UnknownExpert
+    from tagline.experts.base import UnknownExpert
     from tagline.tagging.catalog.location import Undecided
     from tagline.tagging.catalog.schema import CatalogError
     from tagline.tagging.library import FolderNotFound

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from transformers import TrainingArguments
 
 from tagline.experts.devices import choose_device
-from tagline.experts.storage import write_atomic
 from tagline.experts.storage import open_atomic, write_atomic
 from tagline.experts.weights import registry
 from tagline.tagging.catalog.write import Catalog

@@ -209,7 +209,12 @@ class TrainedRanker:
         ranker.rank([Example("holiday", "holiday", "a dog on the beach")], most=5)
         """
         folder = folder_of(
-            os.fspath(name), revision, (WEIGHTS, WORDS, CONFIG), "tagline train ranker", BadConfig, needed=(WEIGHTS, CONFIG)
+            os.fspath(name),
+            revision,
+            (WEIGHTS, WORDS, CONFIG),
+            "tagline train ranker",
+            BadConfig,
+            needed=(WEIGHTS, CONFIG),
         )
         return cls.load(folder, device)
 
