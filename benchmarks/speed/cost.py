@@ -23,11 +23,24 @@ FIRST = 20_700_000  # seed of the first clip: of the playhouse's test videos
 EXPERTS = "screen,speech"
 ROUNDS = 3  # how often each clip is decoded
 
-# Run in the other checkout: {rooms} is "tagline." where its rooms lie in that package, else nothing.
-DECODE = """
+# Run in the other checkout: {rooms} is "tagline." where its rooms lie in that package, else nothing. Older
+# ones have their decoder and their command line in other files.
+FIRST_OF = """
+from importlib import import_module
+def first(*names):
+    for name in names[:-1]:
+        try:
+            return import_module(name)
+        except ModuleNotFoundError:
+            pass
+    return import_module(names[-1])
+"""
+DECODE = (
+    FIRST_OF
+    + """
 import json, resource, sys
 from pathlib import Path
-from {rooms}experts import decoder
+decoder = first("{rooms}experts.decode.decoder", "{rooms}experts.decoder")
 from {rooms}experts.footage import PerSecond, Sound, Uniform
 def spent():
     both = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
@@ -39,9 +52,12 @@ with decoder.Decoder(jobs=1) as opened:
         footage.close()
 print(json.dumps({{"seconds": spent() - before, "work": pictures, "code": decoder.__file__}}))
 """
-TAG = """
+)
+TAG = (
+    FIRST_OF
+    + """
 import json, resource, sys
-from {rooms}retrieval import cli
+cli = first("{rooms}retrieval.cli.main", "{rooms}retrieval.cli")
 status = 0
 sys.argv = ["tagline", "tag", sys.argv[1], "--only", sys.argv[2], "--device", "cpu", "--jobs", "1"]
 try:
@@ -52,6 +68,7 @@ both = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAG
 spent = sum(one.ru_utime + one.ru_stime for one in both)
 print(json.dumps({{"seconds": spent, "work": status, "code": cli.__file__}}))
 """
+)
 
 
 @dataclass(frozen=True, slots=True)
