@@ -13,7 +13,7 @@ import pytest
 from looks import FACTS, OBJECT, SCREEN, look, tag, texts, video
 
 from tagline.experts.footage import Coverage
-from tagline.experts.tags import Embedding, Report, Sighting, Tag, Word
+from tagline.experts.tags import Embedding, Modality, Report, Sighting, Tag, Word
 from tagline.tagging.catalog import records
 from tagline.tagging.catalog.read import MixedVectors, dump_lines
 from tagline.tagging.catalog.records import Caption, Look, Place
@@ -220,3 +220,49 @@ def test_a_title_given_by_name_goes_before_what_the_file_calls_itself(tmp_path: 
         catalog.put_video("a" * 64, title="A day at the sea")
         catalog.put_video("a" * 64, facts=facts)
         assert catalog.video(video_id).title == "A day at the sea"  # type: ignore[union-attr]
+
+
+# ---- changes, and how much there is
+
+
+def test_a_change_by_whoever_gives_another_token_and_reading_none(tmp_path: Path) -> None:
+    with Catalog.open(tmp_path) as catalog, Catalog.open(tmp_path) as other:
+        seen = {catalog.change_token()}
+        number = video(catalog, look(tag("dog")))
+        seen.add(catalog.change_token())
+        assert other.change_token() in seen
+        other.decide.reject(number, "dog")
+        seen.add(catalog.change_token())
+        other.decide.undo()
+        seen.add(catalog.change_token())
+        assert len(seen) == 4  # what was undone is not what was before: nobody compares contents
+        catalog.tags(number)
+        with catalog.transaction():
+            catalog.mark_gone([])
+        assert catalog.change_token() == other.change_token()
+        assert catalog.change_token() in seen
+        with pytest.raises(ValueError, match="needs a text"), catalog.transaction():
+            catalog.decide.reject(number, "dog")
+            catalog.decide.add(number, "")
+        assert catalog.change_token() in seen
+
+
+def test_counts_tell_how_far_the_experts_are(catalog: Catalog, tmp_path: Path) -> None:
+    here = tmp_path / "here.mp4"
+    here.touch()
+    looks = [
+        look(tag("dog")),
+        Look("speech", Modality.SPEECH, "1", "f", reason="no sound"),
+    ]
+    one = catalog.save("a" * 64, Place(str(here), 1, 1), facts=FACTS, looks=looks)
+    other = catalog.save("b" * 64, Place(str(tmp_path / "gone.mp4"), 2, 1), facts=FACTS, looks=looks[:1])
+    catalog.save("c" * 64, Place(str(tmp_path / "broken.mp4"), 3, 1), facts=None, unreadable="no video")
+    catalog.mark_gone([str(tmp_path / "gone.mp4")])
+    counts = catalog.counts()
+    assert (counts.videos, counts.here, counts.files, counts.unreadable) == (3, 2, 2, 1)
+    assert counts.experts == [("object", 2, 0), ("speech", 0, 1)]
+    assert {number for number, _ in catalog.latest_runs(9)} == {one, other}
+    assert catalog.most_used_tags(9) == [(OBJECT, "dog")]
+    assert catalog.most_used_tags(9, without=(OBJECT,)) == []
+    assert catalog.distinct_tags(9) == catalog.distinct_tags(9, OBJECT) == ["dog"]
+    assert catalog.distinct_tags(9, SCREEN) == []

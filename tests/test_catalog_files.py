@@ -23,7 +23,7 @@ from tagline.tagging.catalog.write import Catalog
 def test_a_newer_schema_is_refused_in_a_sentence(tmp_path: Path) -> None:
     with Catalog.open(tmp_path) as catalog:
         file = catalog.file
-        catalog.connection.execute("PRAGMA user_version = 99")
+        catalog.execute("PRAGMA user_version = 99")
     before = {p.name: p.read_bytes() for p in (tmp_path / ".tagline").iterdir()}
     with pytest.raises(
         CatalogTooNew, match=r"written by a newer tagline \(schema 99.*install the newer version"
@@ -61,20 +61,20 @@ def test_an_older_catalog_is_brought_up_to_date_in_order(
     monkeypatch.setattr(schema, "MIGRATIONS", steps)
     for _ in range(2):
         with Catalog.open(tmp_path) as catalog:
-            assert catalog.connection.execute("SELECT * FROM later").fetchall() == [(7,)]
+            assert catalog.query("SELECT * FROM later") == [(7,)]
             assert len(list(catalog.videos())) == 1
     monkeypatch.setattr(schema, "MIGRATIONS", (*steps, "CREATE TABLE half(a); SELECT no such thing"))
     with pytest.raises(CatalogError):
         Catalog.open(tmp_path)
     monkeypatch.setattr(schema, "MIGRATIONS", steps)
     with Catalog.open(tmp_path) as catalog:
-        assert not catalog.connection.execute("SELECT * FROM sqlite_master WHERE name = 'half'").fetchall()
+        assert not catalog.query("SELECT * FROM sqlite_master WHERE name = 'half'")
 
 
 def test_normal_forms_of_an_older_tagline_are_written_anew(tmp_path: Path) -> None:
     with Catalog.open(tmp_path) as catalog:
         video_id = video(catalog, look(tag("Dogs")))
-        catalog.connection.execute("UPDATE tag SET text = 'dogz'")
+        catalog.execute("UPDATE tag SET text = 'dogz'")
         catalog.set_meta("normal form", "0")
     with Catalog.open(tmp_path) as catalog:
         assert texts(catalog, video_id) == ["dog"]
@@ -111,15 +111,15 @@ def test_a_full_disk_loses_nothing(catalog: Catalog) -> None:
     """A25: what was written stays, what could not be leaves no trace, and the sentence says what to do."""
     video_id = video(catalog, look(tag("dog")))
     before = list(dump_lines(catalog))
-    pages = catalog.connection.execute("PRAGMA page_count").fetchone()[0]
-    catalog.connection.execute(f"PRAGMA max_page_count = {pages + 2}")
+    pages = catalog.query_one("PRAGMA page_count")[0]
+    catalog.execute(f"PRAGMA max_page_count = {pages + 2}")
     many = [tag(f"thing number {i} of a great many", i, i + 1) for i in range(1_500)]
     with pytest.raises(
         CatalogFull, match="is full; make room and run the same command again, nothing is lost"
     ):
         video(catalog, look(*many), digest="b" * 64)
     assert list(dump_lines(catalog)) == before
-    catalog.connection.execute("PRAGMA max_page_count = 1000000")
+    catalog.execute("PRAGMA max_page_count = 1000000")
     assert len(texts(catalog, video(catalog, look(*many), digest="b" * 64))) > 1_000
     assert texts(catalog, video_id) == ["dog"]
 

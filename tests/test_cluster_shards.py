@@ -99,7 +99,7 @@ def test_what_is_written_twice_counts_once(films: Path, tmp_path: Path) -> None:
     assert brought(out, library(tmp_path, "many")) == one_machine(films, library(tmp_path, "one"))
     tags = shards.current_rows(ShardStore(str(out)), "tags").num_rows
     with Catalog.open(library(tmp_path, "one")) as catalog:
-        assert tags == catalog.connection.execute("SELECT count(*) FROM tag").fetchone()[0]
+        assert tags == catalog.query_one("SELECT count(*) FROM tag")[0]
 
 
 def test_a_part_that_was_not_finished_does_not_count(films: Path, tmp_path: Path) -> None:

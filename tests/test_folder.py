@@ -277,7 +277,7 @@ def test_an_estimate_comes_from_earlier_runs(decoder: type[fakes.FakeDecoder], f
         assert made.seconds() == (None, ["object", "scene", "screen", "speech"])
     look(films)
     with Catalog.open(films) as catalog:
-        catalog.connection.execute("UPDATE run SET seconds = 30 WHERE expert = 'object'")
+        catalog.execute("UPDATE run SET seconds = 30 WHERE expert = 'object'")
         catalog.set_meta("pace", "1.5")
         write(films / "more", 6, title="more")
         made = plan(catalog, [films], [fakes.FakeObjects()])

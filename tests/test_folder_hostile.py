@@ -146,14 +146,14 @@ def test_a_full_disk_stops_the_run_and_nothing_is_lost(
 ) -> None:
     write(films, 30, words="a long story " * 200)
     with Catalog.open(films) as catalog:
-        pages = catalog.connection.execute("PRAGMA page_count").fetchone()[0]
-        catalog.connection.execute(f"PRAGMA max_page_count = {pages + 200}")
+        pages = catalog.query_one("PRAGMA page_count")[0]
+        catalog.execute(f"PRAGMA max_page_count = {pages + 200}")
         made = plan(catalog, [films], fakes.experts())
         with pytest.raises(CatalogFull):
             run(made, Panel(made.experts, batch=4))
         written = len(list(catalog.videos()))
         assert 0 < written < 30
-        assert catalog.connection.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+        assert not catalog.check_integrity()
     made, outcome, rows = look(films)
     assert outcome.progress.tagged == 30 - written
     assert rows == undisturbed(films, tmp_path)
@@ -264,7 +264,7 @@ def test_ten_thousand_files_need_no_more_memory_than_a_few(
             used.append(process.memory_info().rss)
 
     with Catalog.open(films) as catalog:
-        catalog.connection.execute("PRAGMA synchronous = OFF")  # this is about memory
+        catalog.execute("PRAGMA synchronous = OFF")  # this is about memory
         before = process.memory_info().rss
         made = plan(catalog, [films], [fakes.FakeObjects()])
         assert process.memory_info().rss - before < 25 << 20

@@ -260,8 +260,8 @@ def strange(films: Path, tmp_path: Path) -> Catalog:
     catalog = fakes.library(films, {"dog.mp4": {"tags": {"object": ["dog"]}}, "cat.mp4": {}, "cow.mp4": {}})
     (tmp_path / "elsewhere").mkdir()
     change = "UPDATE path SET path = ? WHERE path = ?"
-    catalog.connection.execute(change, (str(tmp_path / "elsewhere" / "cat.mp4"), "cat.mp4"))
-    catalog.connection.execute(change, ("../elsewhere/cow.mp4", "cow.mp4"))
+    catalog.execute(change, (str(tmp_path / "elsewhere" / "cat.mp4"), "cat.mp4"))
+    catalog.execute(change, ("../elsewhere/cow.mp4", "cow.mp4"))
     return catalog
 
 

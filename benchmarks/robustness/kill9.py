@@ -142,7 +142,7 @@ class KillRuns:
             if self.written(name) < self.count:
                 break
         with Catalog.open(self.library(name)) as catalog:
-            damaged = catalog.connection.execute("PRAGMA integrity_check").fetchone()[0] != "ok"
+            damaged = bool(catalog.check_integrity())
             before = Counter(dump_lines(catalog))
         written = self.written(name)
         final = Counter(self.finish(name))

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 Vectors = npt.NDArray[np.float32]  # [N, D], each of length 1
 
 NAME = "search"  # under which the catalog keeps what could not be embedded
+MAX_SAMPLED = 100_000  # texts of the library among which these are chosen
 SAMPLE_QUERIES = 100  # queries by which an approximate index is tuned
 IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 MAX_PIXELS = 50_000_000
@@ -299,15 +300,6 @@ def model_to_use(catalog: CatalogReader, model: str | None, collection: str | No
 
 def sample_queries(catalog: CatalogReader, count: int = SAMPLE_QUERIES) -> list[str]:
     """Texts like those that people will search for: captions, else tags, evenly chosen from the library."""
-    captions = [
-        row[0]
-        for row in catalog.connection.execute(
-            "SELECT DISTINCT text FROM caption ORDER BY text LIMIT 100000"
-        ).fetchall()
-    ]
-    texts = captions or [
-        row[0]
-        for row in catalog.connection.execute("SELECT DISTINCT text FROM tag ORDER BY text LIMIT 100000")
-    ]
+    texts = catalog.distinct_captions(MAX_SAMPLED) or catalog.distinct_tags(MAX_SAMPLED)
     places = np.linspace(0, len(texts) - 1, min(count, len(texts))).astype(int)
     return [texts[place] for place in places]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -105,8 +105,7 @@ class Searcher:
         # One query is so little work that a second thread only waits, and on a busy machine waits long.
         self._threads = ThreadpoolController()
         self._cached: dict[int, IndexedVideo | None] = {}
-        self._cached_at: tuple[object, ...] = ()
-        self._written: dict[int, int] = {}  # connection: rows that it had written when it last searched
+        self._cached_at: Hashable = None
 
     @classmethod
     def open(cls, catalog: Catalog) -> Searcher:
@@ -155,7 +154,7 @@ class Searcher:
         }
         tag_similarity = self._tag_similarity(catalog, vector)
 
-        numbers = list(by_words.lexical_candidates(catalog, words, rows))
+        numbers = catalog.fulltext.videos_with_any(words, rows)
         for ids, _ in near.values():
             numbers += [int(number) for number in unpack(ids)[0]]
         numbers += tag_similarity.videos
@@ -213,16 +212,10 @@ class Searcher:
             self._indexed(catalog, video.id)
 
     def _drop_stale_cache(self, catalog: Catalog) -> None:
-        """What is held in memory is as old as the catalog's file, its log, and what was written here."""
-        file = catalog.file
-        now: tuple[object, ...] = (object(),)  # a catalog in memory: nobody knows
-        if file is not None:
-            now = (str(file), _changed(file), _changed(file.with_name(f"{file.name}-wal")))
-        written, connection = catalog.connection.total_changes, id(catalog.connection)
-        # A file's time may stand still for some milliseconds, in which somebody has rejected a tag.
-        if now != self._cached_at or self._written.get(connection, written) != written:
+        """What is held in memory is of the catalog as it was under one token."""
+        now = catalog.change_token()
+        if now != self._cached_at:
             self._cached, self._cached_at = {}, now
-        self._written[connection] = written
 
     def _nearest(
         self, index: Index, level: Level, vector: Any, rows: int, qb_norm: bool
@@ -247,22 +240,14 @@ class Searcher:
         videos: list[int] = []
         for place in best:
             modality, text = known[place]
-            rows = catalog.connection.execute(
-                "SELECT DISTINCT video_id FROM tag WHERE text = ? AND modality = ? LIMIT ?",
-                (text, modality, VIDEOS_PER_TAG),
-            )
-            videos += [row[0] for row in rows]
+            videos += catalog.videos_with_tag(text, modality, VIDEOS_PER_TAG)
         return TagSimilarity({known[place]: float(scores[place]) for place in range(len(known))}, videos)
 
     def _spans(self, catalog: Catalog, video_id: int) -> list[tuple[float, float]]:
         """The stretches that the rows of the index stand for: places count from 1 in this order."""
         if self.encoder is None:
             return []
-        return catalog.connection.execute(
-            "SELECT start, end FROM vector WHERE source = ? AND fingerprint = ? AND video_id = ?"
-            " ORDER BY start, id",
-            (vectors.SPAN, self.encoder.fingerprint, video_id),
-        ).fetchall()
+        return vectors.spans(catalog, video_id, self.encoder.fingerprint)
 
     def _features(
         self,
@@ -277,7 +262,7 @@ class Searcher:
         unknown = {
             word: weight
             for word, weight in weights.items()
-            if word not in self.params.vocabulary and not by_words.document_frequency(catalog, word)
+            if word not in self.params.vocabulary and not catalog.fulltext.document_frequency(word)
         }
         best = {name: scores[1][0] for name, scores in near.items() if len(scores[1])}
         values = {

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 import re
-import sqlite3
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from tagline.experts.tags import Tag
 from tagline.retrieval.query.hits import Evidence, Hit
+from tagline.tagging.catalog import fulltext
 from tagline.tagging.catalog.records import Video
 from tagline.tagging.catalog.write import Catalog
 from tagline.tagging.vocabulary import clean
@@ -121,47 +121,21 @@ MAX_STEMS = 200_000
 
 
 def stems(words: Collection[str]) -> Mapping[str, tuple[str, ...]]:
-    """What each word is to the catalog's index, by its very own rule: "dogs" and "dog" are one."""
+    """What each word is to the catalog's index, remembered: the same words come again and again."""
     new = [word for word in words if word not in _STEMS]
     if new:
         if len(_STEMS) + len(new) > MAX_STEMS:
             _STEMS.clear()
             new = list(words)
-        index = sqlite3.connect(":memory:")
-        index.execute(
-            "CREATE VIRTUAL TABLE word USING fts5(text, tokenize = 'porter unicode61 remove_diacritics 2')"
-        )
-        index.execute("CREATE VIRTUAL TABLE term USING fts5vocab(word, instance)")
-        index.executemany("INSERT INTO word(rowid, text) VALUES (?, ?)", enumerate(new, 1))
-        found: dict[int, list[str]] = defaultdict(list)
-        for number, term in index.execute("SELECT doc, term FROM term ORDER BY doc, offset"):
-            found[number].append(term)
-        index.close()
-        _STEMS.update({word: tuple(found[number]) for number, word in enumerate(new, 1)})
+        _STEMS.update(zip(new, fulltext.stems(new)))
     return _STEMS
-
-
-def lexical_candidates(catalog: Catalog, words: Sequence[str], most: int) -> list[int]:
-    """Videos that hold any of the words, the most promising first."""
-    if not words:
-        return []
-    any_word = " OR ".join(f'"{word}"' for word in words)
-    rows = catalog.connection.execute(
-        "SELECT rowid FROM found WHERE found MATCH ? ORDER BY rank, rowid LIMIT ?", (any_word, most)
-    )
-    return [row[0] for row in rows.fetchall()]
 
 
 def idf(catalog: Catalog, words: Sequence[str]) -> dict[str, float]:
     """How much each word tells: more, the fewer videos hold it."""
-    videos = catalog.connection.execute("SELECT count(*) FROM found").fetchone()[0]
-    return {word: math.log(1 + (videos + 1) / (document_frequency(catalog, word) + 0.5)) for word in words}
-
-
-def document_frequency(catalog: Catalog, word: str) -> int:
-    """How many videos hold a word."""
-    found = catalog.connection.execute("SELECT count(*) FROM found WHERE found MATCH ?", (f'"{word}"',))
-    return int(found.fetchone()[0])
+    index = catalog.fulltext
+    videos = index.video_count()
+    return {word: math.log(1 + (videos + 1) / (index.document_frequency(word) + 0.5)) for word in words}
 
 
 def _span(evidence: Sequence[Evidence]) -> tuple[float, float]:

@@ -13,10 +13,11 @@ from importlib import resources
 from itertools import pairwise
 
 from tagline.experts.tags import Modality, Tag
-from tagline.retrieval.query.lexical import document_frequency, query_words
+from tagline.retrieval.query.lexical import query_words
 from tagline.tagging.catalog.write import Catalog
 from tagline.tagging.vocabulary import clean, normal
 
+MAX_TEXTS = 500  # different tags of a modality that sentences are made with
 MAX_QUERIES = 400  # queries of each kind
 ENOUGH_CAPTIONS = 60  # captions, to learn from them rather than from the library's tags
 # How people speak of each kind of thing; {} is it.
@@ -71,7 +72,7 @@ def unanswerable_queries(
     known: words that people use for what is here, so that a caption's "puppy" is not taken for a stranger.
     """
     persons, scenes, things = (
-        sorted({text for (text,) in catalog.connection.execute(_TEXTS, (str(modality),))}) or [usual]
+        catalog.distinct_tags(MAX_TEXTS, modality) or [usual]
         for modality, usual in (
             (Modality.PERSON, "person"),
             (Modality.SCENE, "room"),
@@ -95,11 +96,10 @@ def unanswerable_queries(
     return _sample_by_hash(found, most)
 
 
-_TEXTS = "SELECT DISTINCT text FROM tag WHERE modality = ? LIMIT 500"
-
-
 def _is_unknown(catalog: Catalog, word: str, vocabulary: Collection[str]) -> bool:
-    return word not in vocabulary and normal(word) not in vocabulary and not document_frequency(catalog, word)
+    if word in vocabulary or normal(word) in vocabulary:
+        return False
+    return not catalog.fulltext.document_frequency(word)
 
 
 def _labels() -> Iterator[tuple[tuple[str, ...], str]]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from tagline.experts.tags import Modality
 from tagline.retrieval.index.base import Level, pack
 from tagline.retrieval.query import qb_norm as bank
 from tagline.retrieval.query.calibration import (
@@ -189,14 +190,10 @@ def _joined(pages: Sequence[Page]) -> Page:
 def embed_tags(catalog: Catalog, searcher: Searcher, most: int = 5000) -> None:
     """What the library's tags mean to the model: one vector for each, the most used first."""
     assert searcher.encoder is not None
-    rows = catalog.connection.execute(
-        "SELECT modality, text FROM tag WHERE modality <> 'screen' GROUP BY modality, text"
-        " ORDER BY count(DISTINCT video_id) DESC, modality, text LIMIT ?",
-        (most,),
-    ).fetchall()
-    searcher.params.tags = [(modality, text) for modality, text in rows]
-    if rows:
-        searcher.params.tag_vectors = searcher.encoder.texts([text for _, text in rows])
+    tags = catalog.most_used_tags(most, without=(Modality.SCREEN,))
+    searcher.params.tags = [(modality.value, text) for modality, text in tags]
+    if tags:
+        searcher.params.tag_vectors = searcher.encoder.texts([text for _, text in tags])
 
 
 def out_of_domain(unanswerable: Sequence[Candidates]) -> dict[str, tuple[float, float]]:

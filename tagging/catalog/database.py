@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+import uuid
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from tagline.tagging.catalog import files, location, schema
 from tagline.tagging.catalog.schema import CatalogError
 from tagline.tagging.printable import safe
 
+_STATE = "state"  # the small fact that is another after every change
 LOCK_TIMEOUT = 30.0  # seconds for another program's write to end
 
 
@@ -27,7 +29,7 @@ class CatalogDatabase:
     def __init__(
         self, connection: sqlite3.Connection, file: Path | None, root: Path, notice: str | None
     ) -> None:
-        self.connection = connection
+        self._connection = connection
         self.file = file  # None: only in memory
         self.root = root
         self.bounds = root  # the folder below which files may be written because of what the catalog says
@@ -81,7 +83,7 @@ class CatalogDatabase:
         return catalog
 
     def close(self) -> None:
-        self.connection.close()
+        self._connection.close()
 
     def __enter__(self) -> Self:
         return self
@@ -107,25 +109,52 @@ class CatalogDatabase:
             if self._depth:
                 yield
                 return
-            self._execute("BEGIN IMMEDIATE")
+            self.execute("BEGIN IMMEDIATE")
             self._depth = 1
+            changes = self._connection.total_changes
             try:
                 yield
                 self._before_commit()
-                self._execute("COMMIT")
-            except BaseException as error:
-                if self.connection.in_transaction:
-                    self.connection.execute("ROLLBACK")
+                if self._connection.total_changes != changes:
+                    self.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_STATE, uuid.uuid4().hex))
+                self.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
                 self._forget_cached()
-                if isinstance(error, sqlite3.Error):
-                    raise catalog_error(error, self.name) from error
                 raise
             finally:
                 self._depth = 0
 
-    def _execute(self, statement: str) -> None:
+    # ---- statements: everything that is read or written goes through these five, whose errors are sentences
+
+    def query(self, statement: str, values: Sequence[object] = ()) -> list[Any]:
+        """The rows that a statement finds."""
+        with self._in_a_sentence():
+            return self._connection.execute(statement, values).fetchall()
+
+    def query_one(self, statement: str, values: Sequence[object] = ()) -> Any:
+        """The first row that a statement finds; None if there is none."""
+        with self._in_a_sentence():
+            return self._connection.execute(statement, values).fetchone()
+
+    def iterate(self, statement: str, values: Sequence[object] = ()) -> Iterator[Any]:
+        """The rows that a statement finds, one at a time, for what is too large to lie in memory at once."""
+        with self._in_a_sentence():
+            yield from self._connection.execute(statement, values)
+
+    def execute(self, statement: str, values: Sequence[object] = ()) -> None:
+        with self._in_a_sentence():
+            self._connection.execute(statement, values)
+
+    def execute_many(self, statement: str, rows: Iterable[Sequence[object]]) -> None:
+        with self._in_a_sentence():
+            self._connection.executemany(statement, rows)
+
+    @contextmanager
+    def _in_a_sentence(self) -> Iterator[None]:
         try:
-            self.connection.execute(statement)
+            yield
         except sqlite3.Error as error:
             raise catalog_error(error, self.name) from error
 
@@ -136,12 +165,24 @@ class CatalogDatabase:
 
     def meta(self, key: str) -> str | None:
         """A small fact about the catalog itself."""
-        row = self.connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        row = self.query_one("SELECT value FROM meta WHERE key = ?", (key,))
         return row[0] if row else None
 
     def set_meta(self, key: str, value: str) -> None:
         with self.transaction():
-            self.connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+            self.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+    def change_token(self) -> Hashable:
+        """Differs whenever anything in the catalog does, whoever wrote it: every change gives it a new name.
+
+        What was read under one token need not be read again while the token stays.
+        """
+        return self.name, self.meta(_STATE)
+
+    def check_integrity(self) -> list[str]:
+        """What SQLite finds wrong with the file; nothing if it is whole."""
+        found = [row[0] for row in self.query("PRAGMA integrity_check")]
+        return [] if found == ["ok"] else found
 
     def key_of(self, path: str | os.PathLike[str]) -> str | bytes:
         """A path as it is stored: relative where it lies below the root; bytes where it is not UTF-8."""

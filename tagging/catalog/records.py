@@ -131,6 +131,25 @@ class TagCount(NamedTuple):
     spans: int
 
 
+class ExpertCounts(NamedTuple):
+    """How far one expert is with a library."""
+
+    expert: str
+    videos: int  # that it has looked at
+    failed: int  # at which it failed
+
+
+@dataclass(frozen=True, slots=True)
+class LibraryCounts:
+    """How much a library holds."""
+
+    videos: int  # known, also those whose files are gone
+    here: int  # of which a file was there when last looked for
+    files: int  # that were there when last looked for
+    unreadable: int  # files and videos that could not be read
+    experts: list[ExpertCounts]  # in the order of their names
+
+
 class TextHit(NamedTuple):
     """A video whose words match. The higher the score, the better."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 
 APPLICATION = 0x7461676C  # "tagl": tells a catalog from other programs' SQLite files
 
@@ -19,6 +20,9 @@ class CatalogTooNew(CatalogError):
 class NotACatalog(CatalogError):
     pass
 
+
+# How full-text search cuts and stems words.
+TOKENIZER = "tokenize = 'porter unicode61 remove_diacritics 2'"
 
 FIRST = """
 -- small facts about the catalog itself: the folder it belongs to, the version of the normal form
@@ -163,9 +167,9 @@ CREATE INDEX verdict_of_video ON verdict(video_id);
 -- words to search for, one row for each video (rowid is its id)
 CREATE VIRTUAL TABLE found USING fts5(
     tags, screen, transcript, title,
-    tokenize = 'porter unicode61 remove_diacritics 2'
+    TOKENIZER
 );
-"""
+""".replace("TOKENIZER", TOKENIZER)
 
 EMBEDDINGS = """
 -- which videos were embedded for search, by which model, and what else than the pictures it read; the vectors
@@ -182,6 +186,16 @@ CREATE TABLE embedded(
 
 # In order. A step is never edited once it has been released: add another.
 MIGRATIONS: tuple[str, ...] = (FIRST, EMBEDDINGS)
+
+
+def has_fulltext() -> bool:
+    """Whether this SQLite has the full-text search that every catalog needs."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        try:
+            connection.execute(f"CREATE VIRTUAL TABLE t USING fts5(x, {TOKENIZER})")
+        except sqlite3.Error:
+            return False
+    return True
 
 
 def upgrade(connection: sqlite3.Connection, name: str) -> None:

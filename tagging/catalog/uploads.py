@@ -82,11 +82,11 @@ def uploads(catalog: Catalog, split: str | None = None) -> Iterator[tuple[int, U
 
 def has_labels(catalog: CatalogReader) -> bool:
     """Whether anybody has said anything of any video: its uploader, or the library's owner."""
-    row = catalog.connection.execute(
+    row = catalog.query_one(
         "SELECT EXISTS(SELECT 1 FROM run WHERE expert = ?)"
         " OR EXISTS(SELECT 1 FROM verdict WHERE kind IN ('accept', 'reject', 'add'))",
         (UPLOADER,),
-    ).fetchone()
+    )
     return bool(row[0])
 
 

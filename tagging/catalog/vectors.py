@@ -36,7 +36,7 @@ def put_embeddings(
         _drop(catalog, "video_id = ? AND fingerprint = ?", (video_id, fingerprint))
         revision = last_revision(catalog) + 1
         catalog.set_meta(_REVISION_KEY, str(revision))
-        catalog.connection.executemany(
+        catalog.execute_many(
             "INSERT INTO vector(video_id, source, fingerprint, start, end, floats) VALUES (?, ?, ?, ?, ?, ?)",
             [
                 (
@@ -51,7 +51,7 @@ def put_embeddings(
                 for e in some
             ],
         )
-        catalog.connection.execute(
+        catalog.execute(
             "INSERT INTO embedded VALUES (?, ?, ?, ?, ?)",
             (video_id, fingerprint, upstream, revision, datetime.now(UTC).isoformat(timespec="seconds")),
         )
@@ -64,7 +64,7 @@ def last_revision(catalog: CatalogReader) -> int:
 
 def embedded_videos(catalog: CatalogReader, fingerprint: str) -> dict[int, tuple[str, int]]:
     """video id: (upstream, revision) of all that this model has embedded."""
-    rows = catalog.connection.execute(
+    rows = catalog.query(
         "SELECT video_id, upstream, revision FROM embedded WHERE fingerprint = ?", (fingerprint,)
     )
     return {row[0]: (row[1], row[2]) for row in rows}
@@ -82,13 +82,22 @@ def drop_embeddings(catalog: Catalog, video_id: int, fingerprint: str) -> None:
         _drop(catalog, "video_id = ? AND fingerprint = ?", (video_id, fingerprint))
 
 
+def spans(catalog: CatalogReader, video_id: int, fingerprint: str) -> list[tuple[float, float]]:
+    """(start, end) in seconds of each span of a video that this model has embedded, in order."""
+    return catalog.query(
+        "SELECT start, end FROM vector WHERE source = ? AND fingerprint = ? AND video_id = ?"
+        " ORDER BY start, id",
+        (SPAN, fingerprint, video_id),
+    )
+
+
 def vector_counts(catalog: CatalogReader, source: str, fingerprint: str) -> tuple[list[int], list[int]]:
     """(video ids, how many vectors each has), in the order of ids."""
-    rows = catalog.connection.execute(
+    rows = catalog.query(
         "SELECT video_id, count(*) FROM vector WHERE source = ? AND fingerprint = ?"
         " GROUP BY video_id ORDER BY video_id",
         (source, fingerprint),
-    ).fetchall()
+    )
     return [row[0] for row in rows], [row[1] for row in rows]
 
 
@@ -110,11 +119,11 @@ def vector_pages(
     rows: list[tuple[int, float, float, bytes]] = []
     for first in range(0, len(wanted), 500):
         some = wanted[first : first + 500]
-        rows += catalog.connection.execute(
+        rows += catalog.query(
             "SELECT video_id, start, end, floats FROM vector WHERE source = ? AND fingerprint = ?"
             f" AND video_id IN ({','.join('?' * len(some))}) ORDER BY video_id, start, id",
             (source, fingerprint, *some),
-        ).fetchall()
+        )
         if len(rows) >= size:
             yield _vectors(rows)
             rows = []
@@ -132,7 +141,5 @@ def _vectors(rows: Sequence[tuple[int, float, float, bytes]]) -> Vectors:
 
 
 def _drop(catalog: Catalog, where: str, values: tuple[object, ...]) -> None:
-    catalog.connection.execute(
-        f"DELETE FROM vector WHERE source IN ('{VIDEO}', '{SPAN}') AND {where}", values
-    )
-    catalog.connection.execute(f"DELETE FROM embedded WHERE {where}", values)
+    catalog.execute(f"DELETE FROM vector WHERE source IN ('{VIDEO}', '{SPAN}') AND {where}", values)
+    catalog.execute(f"DELETE FROM embedded WHERE {where}", values)

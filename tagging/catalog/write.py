@@ -58,7 +58,7 @@ class Catalog(SearchableCatalog):
         own = facts.title if facts else None  # what the file calls itself; a title given by name goes first
         created = created if created is not None else facts.created if facts else None
         with self.transaction():
-            self.connection.execute("INSERT OR IGNORE INTO video(hash, size) VALUES (?, ?)", (digest, size))
+            self.execute("INSERT OR IGNORE INTO video(hash, size) VALUES (?, ?)", (digest, size))
             video_id = self.id_of_hash(digest)
             assert video_id is not None
             for column, value in (
@@ -67,13 +67,13 @@ class Catalog(SearchableCatalog):
                 ("created", clean(created) if created else None),
             ):
                 if value is not None:
-                    self.connection.execute(f"UPDATE video SET {column} = ? WHERE id = ?", (value, video_id))
+                    self.execute(f"UPDATE video SET {column} = ? WHERE id = ?", (value, video_id))
             if title is None and own:
-                self.connection.execute(
+                self.execute(
                     "UPDATE video SET title = coalesce(title, ?) WHERE id = ?", (clean(own, 1_000), video_id)
                 )
             if facts is not None:
-                self.connection.execute(
+                self.execute(
                     "UPDATE video SET duration = ?, width = ?, height = ?, fps = ?, codec = ?, rotation = ?,"
                     " colour = ?, has_sound = ?, start = ? WHERE id = ?",
                     (*facts_to_row(facts), video_id),
@@ -86,32 +86,30 @@ class Catalog(SearchableCatalog):
         """This file holds this video. Other files of it that are not there any more are marked as gone."""
         key = self.key_of(place.path)
         with self.transaction():
-            self.connection.execute(
+            self.execute(
                 "INSERT INTO path(video_id, path, size, mtime_ns) VALUES (?, ?, ?, ?) ON CONFLICT(path)"
                 " DO UPDATE SET video_id = excluded.video_id, size = excluded.size,"
                 " mtime_ns = excluded.mtime_ns, gone = 0",
                 (video_id, key, place.size, place.mtime_ns),
             )
-            self.connection.execute("DELETE FROM failure WHERE path = ?", (key,))
-            rows = self.connection.execute(
+            self.execute("DELETE FROM failure WHERE path = ?", (key,))
+            rows = self.query(
                 "SELECT path FROM path WHERE video_id = ? AND gone = 0 AND path <> ?", (video_id, key)
             )
-            self.mark_gone(
-                [path for (other,) in rows.fetchall() if not os.path.lexists(path := self.path_of(other))]
-            )
+            self.mark_gone([path for (other,) in rows if not os.path.lexists(path := self.path_of(other))])
 
     def mark_gone(self, paths: Iterable[str], gone: bool = True) -> None:
         """These files were not there. Nothing is deleted: they may come back."""
         with self.transaction():
-            self.connection.executemany(
+            self.execute_many(
                 "UPDATE path SET gone = ? WHERE path = ?", [(int(gone), self.key_of(path)) for path in paths]
             )
 
     def forget(self, video_id: int) -> None:
         """Delete a video with all that is known of it. No run does this; only a person may ask for it."""
         with self.transaction():
-            self.connection.execute("DELETE FROM video WHERE id = ?", (video_id,))
-            self.connection.execute("DELETE FROM found WHERE rowid = ?", (video_id,))
+            self.execute("DELETE FROM video WHERE id = ?", (video_id,))
+            self.execute("DELETE FROM found WHERE rowid = ?", (video_id,))
 
     # ---- what experts say
 
@@ -147,7 +145,7 @@ class Catalog(SearchableCatalog):
         one, other = self.video(old), self.video(new)
         if one is None or other is None or not _same_footage(one.facts, other.facts) or self.verdicts(new):
             return
-        self.connection.execute(
+        self.execute(
             "INSERT INTO verdict(act, kind, video_id, modality, text, target, start, end, at)"
             " SELECT act, kind, ?, modality, text, target, start, end, at FROM verdict"
             " WHERE video_id = ? ORDER BY id",
@@ -166,10 +164,10 @@ class Catalog(SearchableCatalog):
         with self.transaction():
             self.clear_failure(video_id, look.expert)
             for table in ("run", "tag", "sighting", "word"):
-                self.connection.execute(
+                self.execute(
                     f"DELETE FROM {table} WHERE video_id = ? AND expert = ?", (video_id, look.expert)
                 )
-            self.connection.execute(
+            self.execute(
                 "INSERT INTO run VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     video_id,
@@ -189,7 +187,7 @@ class Catalog(SearchableCatalog):
             self._mark_words_stale([video_id])
 
     def _put_findings(self, video_id: int, expert: str, report: Report) -> None:
-        write = self.connection.executemany
+        write = self.execute_many
         write(
             "INSERT INTO tag(video_id, expert, modality, said, text, score, start, end, best)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -229,10 +227,8 @@ class Catalog(SearchableCatalog):
     ) -> None:
         """Replace the vectors that a source gave for a video."""
         with self.transaction():
-            self.connection.execute(
-                "DELETE FROM vector WHERE video_id = ? AND source = ?", (video_id, source)
-            )
-            self.connection.executemany(
+            self.execute("DELETE FROM vector WHERE video_id = ? AND source = ?", (video_id, source))
+            self.execute_many(
                 "INSERT INTO vector(video_id, source, fingerprint, start, end, floats)"
                 " VALUES (?, ?, ?, ?, ?, ?)",
                 [
@@ -263,8 +259,8 @@ class Catalog(SearchableCatalog):
             if video_id is not None:
                 self.clear_failure(video_id, expert)
             else:
-                self.connection.execute("DELETE FROM failure WHERE path = ?", (key,))
-            self.connection.execute(
+                self.execute("DELETE FROM failure WHERE path = ?", (key,))
+            self.execute(
                 "INSERT INTO failure(video_id, path, expert, fingerprint, reason, at)"
                 " VALUES (?, ?, ?, ?, ?, ?)",
                 (
@@ -279,14 +275,12 @@ class Catalog(SearchableCatalog):
 
     def clear_failure(self, video_id: int, expert: str) -> None:
         """What went wrong has been put right."""
-        self.connection.execute("DELETE FROM failure WHERE video_id = ? AND expert = ?", (video_id, expert))
+        self.execute("DELETE FROM failure WHERE video_id = ? AND expert = ?", (video_id, expert))
 
     def drop_path_failures(self, paths: Iterable[str]) -> None:
         """These paths need no excuse any more: they are gone or could be read."""
         with self.transaction():
-            self.connection.executemany(
-                "DELETE FROM failure WHERE path = ?", [(self.key_of(path),) for path in paths]
-            )
+            self.execute_many("DELETE FROM failure WHERE path = ?", [(self.key_of(path),) for path in paths])
 
     # ---- captions
 
@@ -294,8 +288,8 @@ class Catalog(SearchableCatalog):
         """Add captions to a video; with `replace`, in place of those it has."""
         with self.transaction():
             if replace:
-                self.connection.execute("DELETE FROM caption WHERE video_id = ?", (video_id,))
-            self.connection.executemany(
+                self.execute("DELETE FROM caption WHERE video_id = ?", (video_id,))
+            self.execute_many(
                 "INSERT INTO caption(video_id, text, start, end, split) VALUES (?, ?, ?, ?, ?)",
                 [
                     (video_id, " ".join(clean(c.text, 10_000).split()), c.start, c.end, c.split)
@@ -308,9 +302,9 @@ class Catalog(SearchableCatalog):
     def write_verdicts(self, rows: Sequence[VerdictRow]) -> list[Verdict]:
         """Write the rows of one act, after each other, and bring the searchable words up to date."""
         with self.transaction():
-            act = self.connection.execute("SELECT coalesce(max(act), 0) + 1 FROM verdict").fetchone()[0]
+            act = self.query_one("SELECT coalesce(max(act), 0) + 1 FROM verdict")[0]
             for kind, video_id, modality, text, target, start, end in rows:
-                self.connection.execute(
+                self.execute(
                     "INSERT INTO verdict(act, kind, video_id, modality, text, target, start, end, at)"
                     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                     (act, kind, video_id, modality, text, target, start, end, _now()),
@@ -322,11 +316,11 @@ class Catalog(SearchableCatalog):
     def drop_last_act(self) -> list[Verdict]:
         """Delete the verdicts of the last act and return them."""
         with self.transaction():
-            last = self.connection.execute("SELECT max(act) FROM verdict").fetchone()[0]
+            last = self.query_one("SELECT max(act) FROM verdict")[0]
             if last is None:
                 return []
             dropped = self.act(last)
-            self.connection.execute("DELETE FROM verdict WHERE act = ?", (last,))
+            self.execute("DELETE FROM verdict WHERE act = ?", (last,))
             self._after_verdicts(dropped)
         return dropped
 

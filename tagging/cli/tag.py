@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -129,8 +128,6 @@ def _exit_code_of(work: Callable[..., int], options: dict[str, Any]) -> int:
         raise click.UsageError(str(error)) from error
     except CatalogError as error:
         raise click.ClickException(str(error)) from error
-    except sqlite3.Error as error:
-        raise click.ClickException(f"the catalog cannot be used: {error}") from error
     except KeyboardInterrupt:
         click.echo("stopped; the next run goes on from here", err=True)
         return INTERRUPTED

@@ -17,7 +17,6 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -103,18 +102,17 @@ def isolation() -> Iterator[Check]:
 
 
 def database() -> Iterator[Check]:
-    with closing(sqlite3.connect(":memory:")) as connection:
-        try:
-            connection.execute("CREATE VIRTUAL TABLE t USING fts5(x)")
-        except sqlite3.Error:
-            yield Check(
-                "sqlite",
-                BROKEN,
-                f"{sqlite3.sqlite_version}, without FTS5, which the catalog needs",
-                "use a Python whose SQLite has FTS5, such as that of python.org or of uv",
-            )
-            return
-    yield Check("sqlite", OK, f"{sqlite3.sqlite_version} with FTS5")
+    from tagline.tagging.catalog.schema import has_fulltext
+
+    if has_fulltext():
+        yield Check("sqlite", OK, f"{sqlite3.sqlite_version} with FTS5")
+        return
+    yield Check(
+        "sqlite",
+        BROKEN,
+        f"{sqlite3.sqlite_version}, without FTS5, which the catalog needs",
+        "use a Python whose SQLite has FTS5, such as that of python.org or of uv",
+    )
 
 
 def decoding() -> Iterator[Check]:
@@ -315,7 +313,7 @@ def space(library: str | None = None) -> Iterator[Check]:
     try:
         where = location.find_catalog_home(library=library)
         with Catalog.open(where, create=False) as catalog:
-            videos = catalog.connection.execute("SELECT count(*) FROM video").fetchone()[0]
+            videos = catalog.counts().videos
         yield Check("library", OK, f"{safe(where.file)}, {videos} video{'' if videos == 1 else 's'}")
         yield _room("room for the library", where.file)
     except location.NoCatalog:

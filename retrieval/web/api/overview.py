@@ -99,7 +99,7 @@ class OverviewCache:
             decided = self._verdicts
             if overview is not None and self._seen == decided and now < self._good_until:
                 return overview
-            state = _state(catalog)
+            state = catalog.change_token()
             if overview is not None and state == overview.state:
                 self._seen, self._good_until = decided, now + FRESH / 3
                 return overview
@@ -119,14 +119,3 @@ def _entry(video: Video, tags: Iterable[Tag]) -> VideoEntry:
     for tag in sorted(tags, key=lambda tag: -tag.score):
         best.setdefault((tag.modality, tag.text), BestSpan(tag.score, tag.start, tag.end))
     return VideoEntry(video, best)
-
-
-def _state(catalog: Catalog) -> object:
-    """Differs whenever videos, looks or verdicts do."""
-    execute = catalog.connection.execute
-    tags = execute("SELECT count(*), max(id) FROM tag").fetchone()
-    newest = execute("SELECT count(*), max(at) FROM run").fetchone()
-    verdicts = execute("SELECT count(*), max(id) FROM verdict").fetchone()
-    videos = execute("SELECT count(*), max(id) FROM video").fetchone()
-    files = execute("SELECT count(*), sum(gone), max(id) FROM path").fetchone()
-    return tags, newest, verdicts, videos, files

@@ -59,38 +59,24 @@ def progress(state: AppState, args: Mapping[str, Any]) -> dict[str, Any]:
         state.home.file.with_name(state.home.file.name + ".lock")
     )
     with state.catalog() as catalog:
-        one = catalog.connection.execute
-        videos = one("SELECT count(DISTINCT video_id) FROM path WHERE gone = 0").fetchone()[0]
-        known = one("SELECT count(*) FROM path WHERE gone = 0").fetchone()[0]
-        unreadable = one("SELECT count(*) FROM failure WHERE expert = ''").fetchone()[0]
-        experts = [
-            {"expert": safe(name, 60), "videos": count, "failed": failed}
-            for name, count, failed in one(
-                "SELECT name, sum(done), sum(failed) FROM ("
-                " SELECT expert AS name, count(*) AS done, 0 AS failed FROM run GROUP BY expert"
-                " UNION ALL SELECT expert, 0, count(*) FROM failure WHERE expert <> '' GROUP BY expert"
-                ") GROUP BY name ORDER BY name"
-            ).fetchall()
-        ]
+        counts = catalog.counts()
         files = _files.of(catalog.root, state.closed) if running else None
         return {
             "running": running,
-            "videos": videos,
-            "known": known,
-            "files": max(files, known) if files is not None else None,
-            "unreadable": unreadable,
-            "experts": experts,
+            "videos": counts.here,
+            "known": counts.files,
+            "files": max(files, counts.files) if files is not None else None,
+            "unreadable": counts.unreadable,
+            "experts": [
+                {"expert": safe(one.expert, 60), "videos": one.videos, "failed": one.failed}
+                for one in counts.experts
+            ],
             "latest": _latest(catalog),
         }
 
 
 def _latest(catalog: Catalog) -> list[dict[str, Any]]:
-    rows = catalog.connection.execute(
-        "SELECT video_id, max(at) AS last FROM run GROUP BY video_id"
-        " ORDER BY last DESC, video_id DESC LIMIT ?",
-        (MAX_LATEST,),
-    ).fetchall()
-    videos = [(catalog.video(number), at) for number, at in rows]
+    videos = [(catalog.video(number), at) for number, at in catalog.latest_runs(MAX_LATEST)]
     return [{**payloads.video_head(video), "at": at} for video, at in videos if video is not None]
 
 

@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import os
 import queue
-import sqlite3
 import stat
 import threading
 from collections.abc import Iterator
@@ -85,10 +84,7 @@ class AppState:
         """Open what search needs and read the videos' evidence, so that the first questions need not wait."""
         from tagline.retrieval.query.candidates import searcher_of
 
-        with (
-            contextlib.suppress(CatalogError, sqlite3.Error),
-            Catalog.open(self.home, create=False) as catalog,
-        ):
+        with contextlib.suppress(CatalogError), Catalog.open(self.home, create=False) as catalog:
             searcher_of(catalog).warm(catalog, self.closed.is_set)
 
     @contextlib.contextmanager
@@ -118,12 +114,8 @@ class AppState:
                 number = catalog.id_of_hash(bytes.fromhex(key[1:]).decode("utf-8", "strict"))
                 if number is not None and (video := catalog.video(number)):
                     return video
-        else:
-            rows = catalog.connection.execute(
-                "SELECT id FROM video WHERE hash >= ? AND hash < ?", (key, key + "g")
-            ).fetchall()
-            if len(rows) == 1 and (video := catalog.video(rows[0][0])):
-                return video
+        elif video := catalog.find_hash(key):
+            return video
         raise Problem(404, "there is no such video in this library")
 
     def open_file(self, catalog: Catalog, video: Video) -> OpenedVideo:

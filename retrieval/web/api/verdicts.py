@@ -46,7 +46,7 @@ def decide(state: AppState, args: Mapping[str, Any]) -> dict[str, Any]:
 def undo(state: AppState, args: Mapping[str, Any]) -> dict[str, Any]:
     """Take back the last decision, if it is the one that is meant."""
     with state.writing() as catalog, catalog.transaction():
-        last = catalog.connection.execute("SELECT max(act) FROM verdict").fetchone()[0]
+        last = catalog.last_act()
         if last is None or last != args["act"]:
             raise Problem(409, "something else was decided meanwhile; nothing was taken back")
         taken = catalog.decide.undo()
@@ -61,7 +61,7 @@ def review(state: AppState, args: Mapping[str, Any]) -> dict[str, Any]:
     """The tags of which the experts are least sure, that nobody has judged: each sense in turn."""
     with state.catalog() as catalog:
         overview = state.overview.of(catalog)
-        waiting = _unreviewed(overview, _reviewed(catalog), args["modality"])
+        waiting = _unreviewed(overview, catalog.accepted(), args["modality"])
     queues = [sorted(tags, key=lambda one: (one[2].score, one[0])) for tags in waiting.values()]
     shown_of: Counter[Key] = Counter()
     chosen: list[tuple[int, Key, BestSpan]] = []
@@ -96,14 +96,6 @@ def _unreviewed(
             if wanted and entry.video.paths and (number, normal(key[1])) not in reviewed:
                 waiting[key[0]].append((number, key, best))
     return waiting
-
-
-def _reviewed(catalog: Catalog) -> set[tuple[int, str]]:
-    """(video, text) of every tag that a person has accepted or added."""
-    rows = catalog.connection.execute(
-        "SELECT video_id, text FROM verdict WHERE kind IN ('accept', 'add') AND video_id IS NOT NULL"
-    )
-    return {(number, normal(catalog.canonical(text))) for number, text in rows.fetchall()}
 
 
 def _span(video: Video, args: Mapping[str, Any]) -> tuple[float, float] | None:
