@@ -120,7 +120,7 @@ def show_video(
 def _accepted(catalog: Catalog, video: Video) -> set[tuple[Modality, str]]:
     """The tags that a person has accepted."""
     said = [
-        verdict for verdict in catalog.verdicts(video.id) if verdict.kind == "accept" and verdict.modality
+        verdict for verdict in catalog.verdicts.of(video.id) if verdict.kind == "accept" and verdict.modality
     ]
     return {(v.modality, catalog.canonical(v.text, v.modality)) for v in said if v.modality is not None}
 
