@@ -20,6 +20,8 @@ from tagline.experts.tags import Modality
 from tagline.table.config import TableConfig, TagChoice
 from tagline.table.data import Row, rows, split_validation
 from tagline.table.ranking import Difference, Metrics, intervals, metrics, paired, ranks
+from tagline.tagging.catalog.find import find_video
+from tagline.tagging.catalog.schema import CatalogError
 from tagline.tagging.ml.config import BadConfig, from_dict
 from tagline.tagging.printable import safe
 
@@ -89,8 +91,6 @@ WORDS, SEARCH, IN_USE, UNTRAINED, TRAINED = "words", "search", "in use", "before
 
 def queries_from_csv(catalog: Catalog, path: Path) -> EvalQueries:
     """Columns `query` and `video`: a path, a name or an id. A video that the library lacks is refused."""
-    from tagline.tagging.cli.options import find_video
-
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             listed = list(csv.DictReader(file))
@@ -103,7 +103,10 @@ def queries_from_csv(catalog: Catalog, path: Path) -> EvalQueries:
         cells = {(key or "").strip().lower(): (value or "").strip() for key, value in row.items()}
         if cells["query"] and cells["video"]:
             texts.append(cells["query"])
-            videos.append(find_video(catalog, cells["video"]).id)
+            try:
+                videos.append(find_video(catalog, cells["video"]).id)
+            except CatalogError as error:
+                raise NoEvalQueries(f"{safe(path)}: {error}") from error
     return EvalQueries(tuple(texts), tuple(videos), f"{len(texts)} queries of {path.name}")
 
 

@@ -1,4 +1,4 @@
-"""What stands in one place only: SQL in the catalog."""
+"""What stands in one place only: SQL in the catalog, click where commands are."""
 
 from __future__ import annotations
 
@@ -52,3 +52,38 @@ def test_all_sql_stands_in_the_catalog() -> None:
     }
     assert len(found) > 100
     assert {name for name, some in found.items() if some} == {*WATCHES_FROM_OUTSIDE}
+
+
+def imports_click(source: str) -> bool:
+    return any(
+        name.split(".")[0] == "click"
+        for node in ast.walk(ast.parse(source))
+        for name in (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or ""]
+            if isinstance(node, ast.ImportFrom) and not node.level
+            else []
+        )
+    )
+
+
+def is_command(path: Path) -> bool:
+    return "cli" in path.parent.parts or path.relative_to(ROOT).as_posix() in (
+        "experts/cli.py",
+        "table/cli.py",
+    )
+
+
+@pytest.mark.parametrize("source", ["import click", "def f():\n    from click.testing import CliRunner"])
+def test_an_import_of_click_is_recognised(source: str) -> None:
+    assert imports_click(source)
+
+
+def test_only_commands_know_click() -> None:
+    """What works in a program raises errors of its own; a command turns them into exit codes."""
+    below = [path for path in MODULES if not is_command(path)]
+    assert len(below) > 100
+    assert [
+        path.relative_to(ROOT).as_posix() for path in below if imports_click(path.read_text(encoding="utf-8"))
+    ] == []

@@ -15,8 +15,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from tagline.benchmarks.papers.studies import StudyPlan, plan_study
 from tagline.benchmarks.registry import record as records
 from tagline.experts.storage import write_atomic
@@ -112,7 +110,7 @@ def _tag_videos(plan: StudyPlan, library: str | os.PathLike[str] | None, say: Sa
     with contextlib.redirect_stdout(sys.stderr):  # standard output is for the result
         code = tag.main(arguments, "tagline tag", standalone_mode=False)
     if code == 130:
-        raise click.Abort
+        raise KeyboardInterrupt
     if code not in (0, 3, None):
         raise BadConfig("tagging did not come to its end; with --set tag=no the tags are used as they are")
 

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from tagline.experts.tags import Modality
-from tagline.tagging.printable import safe
 
 if TYPE_CHECKING:
     from tagline.tagging.catalog.records import Video
     from tagline.tagging.catalog.write import Catalog
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-MOST_NAMES = 6  # in a sentence that lists several
 
 
 class NothingFound(click.ClickException):
@@ -72,36 +70,12 @@ def open_library(library: str | None = None, folders: Sequence[str] = ()) -> Ite
 
 
 def find_video(catalog: Catalog, named: str) -> Video:
-    """The video with this path, id, hash or name, or the only one whose name has this in it."""
-    video = catalog.find(named)
-    if video is not None:
-        return video
-    wanted = named.casefold()
-    paths = {path: video_id for video_id, path, gone in catalog.places() if not gone}
-    hits = {path: video_id for path, video_id in paths.items() if wanted in PurePath(path).name.casefold()}
-    exact = {path: video_id for path, video_id in hits.items() if PurePath(path).stem.casefold() == wanted}
-    hits = exact or hits
-    if not hits:  # "trips/rome" names a folder, too
-        hits = {path: video_id for path, video_id in paths.items() if wanted in path.casefold()}
-    if len(set(hits.values())) == 1:
-        found = catalog.video(next(iter(hits.values())))
-        assert found is not None
-        return found
-    if not hits:
-        raise NothingFound(
-            f"no video here is called '{safe(named, 80)}'; give a part of its name, its path or its id"
-        )
-    raise click.ClickException(
-        f"'{safe(named, 80)}' may be {_several(catalog, hits)}; type more of the name, or the id"
-    )
+    """The video that somebody names. That there is none has an exit code of its own."""
+    from tagline.tagging.catalog import find
 
-
-def _several(catalog: Catalog, hits: dict[str, int]) -> str:
-    root = f"{catalog.root}/"
-    ordered = sorted(hits.items())
-    names = [
-        f"{safe(path.removeprefix(root), 70)} (id {video_id})" for path, video_id in ordered[:MOST_NAMES]
-    ]
-    if len(ordered) > MOST_NAMES:
-        return f"{', '.join(names)} or one of {len(ordered) - MOST_NAMES} more"
-    return f"{', '.join(names[:-1])} or {names[-1]}"
+    try:
+        return find.find_video(catalog, named)
+    except find.NoSuchVideo as error:
+        raise NothingFound(str(error)) from error
+    except find.SeveralVideos as error:
+        raise click.ClickException(str(error)) from error
