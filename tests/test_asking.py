@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagline.retrieval.query.parse import BadFilter, ParsedQuery, parse, parse_day, parse_duration
+from tagline.experts.tags import Modality
+from tagline.retrieval.query.parse import BadFilter, ParsedQuery, parse, parse_day, parse_duration, parse_tag
 
 
 @pytest.mark.parametrize(
@@ -54,3 +55,21 @@ def test_lengths() -> None:
     for wrong in ("long", "-5", "1:90", "1e9", "5 d", ""):
         with pytest.raises(BadFilter, match="1:30"):
             parse_duration(wrong)
+
+
+@pytest.mark.parametrize(
+    ("text", "modality", "form"),
+    [
+        ("Dogs", None, "dog"),
+        ("object:Dogs", Modality.OBJECT, "dog"),
+        ("Act: one", None, "act: one"),
+    ],
+)
+def test_a_tag_with_or_without_its_modality(text: str, modality: Modality | None, form: str) -> None:
+    assert parse_tag(text) == (modality, form)
+
+
+@pytest.mark.parametrize("text", ["", "  ", "object:"])
+def test_a_tag_without_a_text_is_refused(text: str) -> None:
+    with pytest.raises(BadFilter, match="needs a text"):
+        parse_tag(text)

@@ -166,12 +166,12 @@ def _play(hit: Hit) -> None:
 
 
 def _tag_filter(text: str) -> tuple[Modality | None, str]:
-    from tagline.tagging.vocabulary import normal
+    from tagline.retrieval.query.parse import BadFilter, parse_tag
 
-    before, colon, after = text.partition(":")
-    if colon and before in set(Modality):
-        return Modality(before), normal(after, Modality(before))
-    return None, normal(text)
+    try:
+        return parse_tag(text)
+    except BadFilter as error:
+        raise click.UsageError(str(error)) from error
 
 
 def _row(hit: Hit) -> dict[str, Any]:

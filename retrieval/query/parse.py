@@ -1,4 +1,4 @@
-"""What a person typed, taken apart: a sum of phrases, a day, a length."""
+"""What a person typed, taken apart: a sum of phrases, a tag, a day, a length."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 
-from tagline.tagging.vocabulary import clean
+from tagline.experts.tags import Modality
+from tagline.tagging.vocabulary import clean, normal
 
 MAX_CHARACTERS = 10_000  # characters of a query; what follows is not read
 MAX_PHRASES = 16
@@ -16,7 +17,7 @@ UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
 
 class BadFilter(ValueError):
-    """What was typed is no day or no length. The message says what would be one."""
+    """What was typed is no tag, no day or no length. The message says what would be one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,16 @@ def parse(query: str) -> ParsedQuery:
     signed = [pair for pair in zip(parts[1::2], phrases, strict=True) if pair[1]][:MAX_PHRASES]
     wanted = tuple(phrase for phrase in (first, *(p for sign, p in signed if sign == "+")) if phrase)
     return ParsedQuery(wanted, tuple(phrase for sign, phrase in signed if sign == "-"))
+
+
+def parse_tag(text: str) -> tuple[Modality | None, str]:
+    """ "object:dog" or "dog": its modality, if it names one, and its normal form."""
+    before, colon, after = text.partition(":")
+    modality = Modality(before) if colon and before in set(Modality) else None
+    form = normal(after if modality else text, modality)
+    if not form:
+        raise BadFilter("a tag needs a text")
+    return modality, form
 
 
 def parse_day(text: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 from tagline.experts.tags import Modality
 from tagline.retrieval.query.hits import Evidence, Filters
+from tagline.retrieval.query.parse import BadFilter, parse_tag
 from tagline.retrieval.query.search import Answer, answer
 from tagline.retrieval.web.api import payloads
 from tagline.retrieval.web.api.contract import Problem
@@ -278,10 +279,7 @@ def _matches(key: Key, wanted: tuple[Modality | None, str]) -> bool:
 
 
 def _tag_filter(text: str) -> tuple[Modality | None, str]:
-    """ "object:dog" or "dog\""""
-    before, colon, after = text.partition(":")
-    modality = Modality(before) if colon and before in set(Modality) else None
-    form = normal(after if modality else text, modality)
-    if not form:
-        raise Problem(400, "a tag needs a text")
-    return modality, form
+    try:
+        return parse_tag(text)
+    except BadFilter as error:
+        raise Problem(400, str(error)) from error
