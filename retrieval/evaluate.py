@@ -232,7 +232,6 @@ def _in_use(catalog: Catalog, questions: EvalQueries, ids: Sequence[int]) -> Flo
     """Scores of the model that the library was embedded with; None where there is none."""
     from tagline.retrieval.embed.query_encoder import EncoderMissing, open_encoder
     from tagline.retrieval.index.base import Level
-    from tagline.tagging.catalog import vectors as embeddings
 
     try:
         encoder = open_encoder(catalog)
@@ -241,7 +240,7 @@ def _in_use(catalog: Catalog, questions: EvalQueries, ids: Sequence[int]) -> Flo
     if encoder is None:
         return None
     vectors: dict[int, Floats] = {}
-    for page in embeddings.vector_pages(catalog, Level.VIDEO, encoder.fingerprint, ids):
+    for page in catalog.vectors.pages(Level.VIDEO, encoder.fingerprint, ids):
         vectors |= dict(zip(page.ids.tolist(), page.values, strict=True))
     if not vectors:
         return None

@@ -106,7 +106,7 @@ def vector_of(catalog: Catalog, video: Video) -> Floats:
     choice = SearchModel.of_catalog(catalog)
     if choice is None:
         raise NotEmbedded(f"{catalog.name} has no vectors yet; run `tagline index`")
-    page = next(vectors.vector_pages(catalog, vectors.VIDEO, choice.fingerprint, [video.id]), None)
+    page = next(catalog.vectors.pages(vectors.VIDEO, choice.fingerprint, [video.id]), None)
     if page is not None:
         return page.values[0]
     failed = [failure.reason for failure in catalog.failures(video.id) if failure.expert in ("", NAME)]
@@ -153,7 +153,7 @@ def similar(
 
 
 def _best_span(catalog: Catalog, fingerprint: str, video: Video, vector: Floats) -> tuple[float, float]:
-    page = next(vectors.vector_pages(catalog, vectors.SPAN, fingerprint, [video.id]), None)
+    page = next(catalog.vectors.pages(vectors.SPAN, fingerprint, [video.id]), None)
     if page is None:
         return 0.0, video.duration or 0.0
     start, end = page.spans[int(np.argmax(page.values @ vector))].tolist()

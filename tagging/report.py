@@ -67,7 +67,7 @@ def video_report(catalog: Catalog, video: Video, modalities: Collection[str] = (
         tuple(tag for tag in catalog.tags(video.id) if tag.modality in wanted),
         tuple(catalog.words(video.id)),
         tuple(catalog.runs(video.id)),
-        tuple(catalog.verdicts(video.id)),
+        tuple(catalog.verdicts.of(video.id)),
         tuple(coverage_gaps(catalog, video)),
     )
 

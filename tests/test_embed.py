@@ -22,7 +22,7 @@ from tagline.retrieval.embed.embedders import SearchModel, TableEmbedder
 from tagline.retrieval.embed.encode import embed, sample_queries
 from tagline.retrieval.embed.query_encoder import BadImage, EncoderMissing, open_encoder, read_image
 from tagline.retrieval.embed.spans import MOST, RATE, WINDOW, spans
-from tagline.tagging.catalog import vectors as embeddings
+from tagline.tagging.catalog.vectors import VectorStore
 from tagline.tagging.catalog.write import Catalog
 
 # -- where videos are cut ------------------------------------------------------------------------------
@@ -91,7 +91,7 @@ def catalog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Catalog
 def vectors(catalog: Catalog, name: str, source: str = "video") -> Any:
     video = catalog.find(name)
     assert video is not None
-    every = catalog.vectors(source, fingerprint=FakeEmbedder().choice.fingerprint)
+    every = catalog.vectors.read(source, fingerprint=FakeEmbedder().choice.fingerprint)
     return every.values[every.ids == video.id]
 
 
@@ -101,7 +101,7 @@ def test_every_video_and_span_gets_a_vector_and_what_cannot_be_read_a_reason(cat
     [(path, reason)] = outcome.failures
     assert (Path(path).name, reason) == ("bad.mp4", "is damaged")
     assert vectors(catalog, "dog.mp4")[0] == pytest.approx(bag("dog ball"))
-    halves = catalog.vectors("span")
+    halves = catalog.vectors.read("span")
     assert halves.values[0] == pytest.approx(bag("dog"))
     assert halves.values[1] == pytest.approx(bag("ball"))
     assert halves.spans[:2].tolist() == [[0.0, 5.0], [5.0, 10.0]]
@@ -135,7 +135,7 @@ def test_a_model_that_fails_at_a_video_leaves_a_reason_and_never_a_vector(
             "the model broke",
             "the model made vectors that hold no numbers",
         ]
-        assert len(catalog.vectors("video").ids) == 1
+        assert len(catalog.vectors.read("video").ids) == 1
         kept = [failure.reason for failure in catalog.failures() if failure.expert == "search"]
         assert kept == [reason for _, reason in outcome.failures]
         FakeEmbedder.seen.clear()
@@ -150,7 +150,7 @@ def test_another_model_takes_over_when_it_is_through(
 ) -> None:
     old, new = FakeEmbedder(version="1"), FakeEmbedder(version="2")
     embed(catalog, old)
-    real, calls = embeddings.put_embeddings, []
+    real, calls = VectorStore.put_embeddings, []
 
     def breaks(*arguments: Any, **keywords: Any) -> None:
         calls.append(arguments)
@@ -158,17 +158,17 @@ def test_another_model_takes_over_when_it_is_through(
             raise KeyboardInterrupt
         real(*arguments, **keywords)
 
-    monkeypatch.setattr(embeddings, "put_embeddings", breaks)
+    monkeypatch.setattr(VectorStore, "put_embeddings", breaks)
     with pytest.raises(KeyboardInterrupt):
         embed(catalog, new)
     assert SearchModel.of_catalog(catalog) == old.choice, "search goes on with what is whole"
-    assert len(embeddings.embedded_videos(catalog, old.choice.fingerprint)) == 2
-    monkeypatch.setattr(embeddings, "put_embeddings", real)
+    assert len(catalog.vectors.embedded_videos(old.choice.fingerprint)) == 2
+    monkeypatch.setattr(VectorStore, "put_embeddings", real)
     FakeEmbedder.seen.clear()
     embed(catalog, new)
     assert len(FakeEmbedder.seen) == 1, "and what was done of the new one is kept"
     assert SearchModel.of_catalog(catalog) == new.choice
-    assert catalog.vector_sources()["video"] == {new.choice.fingerprint: 2}
+    assert catalog.vectors.sources()["video"] == {new.choice.fingerprint: 2}
 
 
 def test_the_encoder_is_that_of_the_vectors_or_says_what_to_do(
@@ -312,11 +312,11 @@ def test_vectors_of_the_catalog_come_in_pages_with_whole_videos(tmp_path: Path) 
         for number in range(1, 30):
             catalog.put_video(f"{number:064x}")
             some = [Embedding(float(i), i + 1.0, np.full(3, number, np.float32)) for i in range(number % 5)]
-            embeddings.put_embeddings(catalog, number, "f", "", Embedding(0, 1, np.ones(3, np.float32)), some)
-        pages = list(embeddings.vector_pages(catalog, "span", "f", size=1))
-        whole = catalog.vectors("span")
+            catalog.vectors.put_embeddings(number, "f", "", Embedding(0, 1, np.ones(3, np.float32)), some)
+        pages = list(catalog.vectors.pages("span", "f", size=1))
+        whole = catalog.vectors.read("span")
         assert np.concatenate([page.ids for page in pages]).tolist() == whole.ids.tolist()
         assert (np.concatenate([page.values for page in pages]) == whole.values).all()
-        some = list(embeddings.vector_pages(catalog, "span", "f", [3, 4, 99]))
+        some = list(catalog.vectors.pages("span", "f", [3, 4, 99]))
         assert np.concatenate([page.ids for page in some]).tolist() == [3] * 3 + [4] * 4
-        assert list(embeddings.vector_pages(catalog, "span", "other")) == []
+        assert list(catalog.vectors.pages("span", "other")) == []

@@ -83,7 +83,9 @@ def test_trained_on_titles_and_frames_it_tags_other_videos(library: Path, towers
     code, output = invoke(library, "--set", f"towers={towers}", *known)
     assert code == 0, output
     with Catalog.open(library) as catalog:
-        assert len(set(catalog.vectors("appearance").ids.tolist())) == 18  # those of "test" were not touched
+        assert (
+            len(set(catalog.vectors.read("appearance").ids.tolist())) == 18
+        )  # those of "test" were not touched
     expert = GeneratedExpert()
     assert expert.missing() is None
     new = fakes.write_video(library / "new.mp4", title="a day in rome")

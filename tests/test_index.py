@@ -18,7 +18,6 @@ from tagline.retrieval.index import faiss_index
 from tagline.retrieval.index.base import BadIndex, Level, pack, unpack
 from tagline.retrieval.index.faiss_index import FaissIndex
 from tagline.retrieval.index.update import index_path, open_index, update
-from tagline.tagging.catalog import vectors as embeddings
 from tagline.tagging.catalog.write import Catalog
 
 WIDE = 16
@@ -214,7 +213,7 @@ def test_an_index_that_cannot_be_trusted_is_refused_in_a_sentence(tmp_path: Path
 
 def put(catalog: Catalog, video: int, *vectors: Any, fingerprint: str = "f") -> None:
     spans = [Embedding(float(i), i + 1.0, vector) for i, vector in enumerate(vectors[1:])]
-    embeddings.put_embeddings(catalog, video, fingerprint, "", Embedding(0.0, 9.0, vectors[0]), spans)
+    catalog.vectors.put_embeddings(video, fingerprint, "", Embedding(0.0, 9.0, vectors[0]), spans)
 
 
 @pytest.fixture
@@ -228,7 +227,7 @@ def catalog(tmp_path: Path) -> Iterator[Catalog]:
 
 
 def rows_of(catalog: Catalog, level: Level) -> dict[int, Any]:
-    page = catalog.vectors(level, fingerprint="f")
+    page = catalog.vectors.read(level, fingerprint="f")
     places: dict[int, int] = {}
     found = {}
     for video, vector in zip(page.ids.tolist(), page.values, strict=True):
@@ -263,7 +262,7 @@ def test_ids_say_video_and_place(catalog: Catalog) -> None:
     update(catalog, Level.SPAN, "f")
     index = open_index(catalog, Level.SPAN)
     assert index is not None
-    spans = catalog.vectors("span", fingerprint="f")
+    spans = catalog.vectors.read("span", fingerprint="f")
     number = int(np.flatnonzero(spans.ids == 3)[1])  # the second span of video 3
     ids, _ = index.search(spans.values[number][None], 1)
     assert [part.tolist() for part in unpack(ids[0])] == [[3], [2]]

@@ -155,7 +155,7 @@ def library(folder: Path) -> Catalog:
     for i, video in enumerate(catalog.videos()):
         kind = i % 2
         look = shaken((kinds[kind] + 0.1 * rng.normal(size=8)).astype(np.float32))
-        catalog.put_vectors(video.id, "appearance", "clip", [Embedding(0.0, 1.0, look)])
+        catalog.vectors.put(video.id, "appearance", "clip", [Embedding(0.0, 1.0, look)])
         catalog.put_video(video.hash, title=("a day at the sea", "football match")[kind])
         if i < 10:
             tags = (("beach", "summer"), ("sport", "ball"))[kind]

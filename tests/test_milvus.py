@@ -25,7 +25,6 @@ from tagline.retrieval.index.base import Level
 from tagline.retrieval.index.milvus import MilvusIndex
 from tagline.retrieval.index.update import open_index, update, update_in_milvus
 from tagline.tagging.approvals import approve
-from tagline.tagging.catalog import vectors
 from tagline.tagging.catalog.write import Catalog
 
 D = 12
@@ -156,7 +155,7 @@ def test_a_library_is_searched_in_milvus_as_in_faiss(address: str, tmp_path: Pat
             catalog.put_video(f"{number:064x}")
             whole, *spans = unit(4, number)
             found = [Embedding(float(i), i + 1.0, vector) for i, vector in enumerate(spans)]
-            vectors.put_embeddings(catalog, number, MODEL, "", Embedding(0.0, 9.0, whole), found)
+            catalog.vectors.put_embeddings(number, MODEL, "", Embedding(0.0, 9.0, whole), found)
         catalog.set_meta(CHOICE, SearchModel("appearance", "x", MODEL).as_json())
         for level in Level:
             update(catalog, level, MODEL)

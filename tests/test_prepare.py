@@ -227,7 +227,7 @@ def test_an_uploaders_tags_are_learnt_from_and_a_person_overrules_them(
     assert sorted(upload.tags) == ["cute", "dog", "wrong"]
     held = catalog.tags(video_id)
     assert {(tag.modality, tag.source, tag.end) for tag in held} == {(Modality.HUMAN, UPLOADER, 8.0)}
-    assert catalog.verdicts() == []  # nobody here said so
+    assert catalog.verdicts.all() == []  # nobody here said so
 
     catalog.decide.reject(video_id, "wrong")
     catalog.decide.add(video_id, "mine")

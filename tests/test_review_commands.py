@@ -172,7 +172,7 @@ def test_a_slip_of_the_pen_is_told(run: Run, library: Path, command: str) -> Non
     assert answer.exit_code == 4
     assert "did you mean 'dog'?" in answer.output
     with Catalog.open(library) as catalog:
-        assert catalog.verdicts() == []
+        assert catalog.verdicts.all() == []
 
 
 def test_add_with_and_without_a_span(run: Run, library: Path) -> None:
@@ -204,7 +204,7 @@ def test_impossible_additions_are_usage_errors(run: Run, library: Path, argument
     assert run("add", "holiday", "x", *arguments).exit_code == 2
     assert run("add", "holiday", " \n ").exit_code == 2
     with Catalog.open(library) as catalog:
-        assert catalog.verdicts() == []
+        assert catalog.verdicts.all() == []
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,6 @@ from tagline.retrieval.query.parse import parse
 from tagline.retrieval.query.search import answer, search
 from tagline.retrieval.tune import tune
 from tagline.retrieval.tune.probe_queries import caption_queries, tag_queries, unanswerable_queries
-from tagline.tagging.catalog import vectors as embeddings
 from tagline.tagging.catalog.records import Caption
 from tagline.tagging.catalog.write import Catalog
 
@@ -93,8 +92,7 @@ def catalog(tmp_path: Path) -> Catalog:
         video = made.find(name)
         assert video is not None
         first, second = encoder.texts(shows)
-        embeddings.put_embeddings(
-            made,
+        made.vectors.put_embeddings(
             video.id,
             encoder.fingerprint,
             "",
@@ -107,7 +105,7 @@ def catalog(tmp_path: Path) -> Catalog:
 def searcher(catalog: Catalog, learnt: SearchParams | None = None) -> Searcher:
     indexes = {}
     for level, source in ((Level.VIDEO, "video"), (Level.SPAN, "span")):
-        held = catalog.vectors(source)
+        held = catalog.vectors.read(source)
         places = np.tile([1, 2], len(held.ids) // 2) if level == Level.SPAN else np.zeros(len(held.ids), int)
         indexes[level] = FakeIndex(pack(held.ids, places), held.values)
     return Searcher(FakeEncoder(), indexes, learnt)  # type: ignore[arg-type]
@@ -186,7 +184,7 @@ def test_days(tmp_path: Path) -> None:
 
 def test_hubs_lose_by_the_bank(catalog: Catalog) -> None:
     ready = searcher(catalog)
-    vectors = catalog.vectors("video")
+    vectors = catalog.vectors.read("video")
     plain = answer(catalog, "a dog runs", searcher=ready, signals=("video",)).hits
     top = plain[0].video.id
     ids = np.sort(pack(vectors.ids, np.zeros(len(vectors.ids), int)))
@@ -222,8 +220,7 @@ def world(folder: Path, videos: int = 24, written: bool = True) -> Catalog:
         assert video is not None
         noise = rng.normal(size=DIMENSIONS) * 0.1
         whole = unit(encoder.texts([f"{thing} {scene}"])[0] + noise)
-        embeddings.put_embeddings(
-            made,
+        made.vectors.put_embeddings(
             video.id,
             "stand-in",
             "",

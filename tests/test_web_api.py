@@ -107,7 +107,7 @@ def test_verdicts_are_the_catalogs_and_can_be_taken_back(world: World) -> None:
     assert stale.status_code == 409, "the last decision is another one"
     for act in (added["act"], accepted["act"], done["act"]):
         assert world.client.post("/api/undo", json={"act": act}, headers=headers).status_code == 200
-    assert world.catalog.verdicts() == []
+    assert world.catalog.verdicts.all() == []
     assert "cat" in [tag.text for tag in world.catalog.tags(number)]
     assert world.decide(key, kind="reject", text="unicorn").status_code == 404
     assert world.decide(key, kind="add", text="late", start=50.0).status_code == 400

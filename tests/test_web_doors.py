@@ -75,9 +75,9 @@ def test_a_change_takes_the_token_and_comes_from_here(world: World) -> None:
         path, content='{"kind": "add", "text": "x"}', headers={**here, "content-type": "text/plain"}
     )
     assert text.status_code == 415
-    assert world.catalog.verdicts() == []
+    assert world.catalog.verdicts.all() == []
     assert stranger.post(path, json=body, headers={"authorization": f"Bearer {TOKEN}"}).status_code == 200
-    assert [v.text for v in world.catalog.verdicts()] == ["Anna"]
+    assert [v.text for v in world.catalog.verdicts.all()] == ["Anna"]
     world.catalog.decide.undo()
 
 
@@ -190,7 +190,7 @@ def test_bodies_are_small_json_objects(world: World) -> None:
         (b"\xff\xfe", 400),
     ):
         assert world.client.post(path, content=body, headers=headers).status_code == status, body[:40]
-    assert world.catalog.verdicts() == []
+    assert world.catalog.verdicts.all() == []
 
 
 @pytest.mark.parametrize(

@@ -114,7 +114,6 @@ def _library(folder: Path, count: int, *, tuned: bool) -> dict[str, float]:
 
 def _some(catalog: Catalog, model: VideoEmbedder, numbers: range, folder: Path) -> None:
     """Videos with these numbers, in one transaction."""
-    from tagline.tagging.catalog import vectors as embeddings
     from tagline.tagging.catalog.records import Look, Place
 
     stories = [SyntheticVideo(number) for number in numbers]
@@ -133,7 +132,7 @@ def _some(catalog: Catalog, model: VideoEmbedder, numbers: range, folder: Path) 
             step = story.seconds / SPANS
             spans = [Embedding(i * step, (i + 1) * step, unit(one)) for i, one in enumerate(near)]
             whole = Embedding(0.0, story.seconds, unit(near.mean(axis=0)))
-            embeddings.put_embeddings(catalog, video, model.choice.fingerprint, "", whole, spans)
+            catalog.vectors.put_embeddings(video, model.choice.fingerprint, "", whole, spans)
 
 
 class SyntheticVideo:

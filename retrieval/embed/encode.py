@@ -24,7 +24,6 @@ from tagline.retrieval.embed.embedders import (
     VideoEmbedder,
     VideoVectors,
 )
-from tagline.tagging.catalog import vectors as embeddings
 from tagline.tagging.ml.config import digest
 from tagline.tagging.pipeline.progress import Progress
 
@@ -89,7 +88,7 @@ def embed(
                     _write_vectors(catalog, model, job, result, outcome)
                     on_progress(outcome.progress)
     catalog.set_meta(CHOICE, model.choice.as_json())
-    embeddings.drop_other_models(catalog, model.choice.fingerprint)
+    catalog.vectors.drop_other_models(model.choice.fingerprint)
     outcome.seconds = time.monotonic() - begun
     return outcome
 
@@ -97,7 +96,7 @@ def embed(
 def _stale(catalog: Catalog, model: VideoEmbedder, outcome: EmbedResult, retry: bool) -> list[_EmbedJob]:
     """What has to be embedded; the rest is counted in the outcome."""
     fingerprint = model.choice.fingerprint
-    done = embeddings.embedded_videos(catalog, fingerprint)
+    done = catalog.vectors.embedded_videos(fingerprint)
     failed = {
         (failure.video_id, failure.expert): failure
         for failure in catalog.failures()
@@ -136,13 +135,13 @@ def _write_vectors(
     vectors, reason = _vectors_of(model, job, result)
     with catalog.transaction():
         if vectors is not None:
-            embeddings.put_embeddings(
-                catalog, job.video.id, fingerprint, job.upstream, vectors.whole, vectors.spans
+            catalog.vectors.put_embeddings(
+                job.video.id, fingerprint, job.upstream, vectors.whole, vectors.spans
             )
             catalog.clear_failure(job.video.id, NAME)
             outcome.spans += len(vectors.spans)
         else:
-            embeddings.drop_embeddings(catalog, job.video.id, fingerprint)
+            catalog.vectors.drop_embeddings(job.video.id, fingerprint)
             catalog.put_failure(reason, digest(fingerprint, job.upstream), video_id=job.video.id, expert=NAME)
             outcome.failures.append((str(job.path), reason))
     progress.done += 1

@@ -15,7 +15,6 @@ from tagline.retrieval.embed.embedders import SearchModel
 from tagline.retrieval.index.base import BadIndex, Ids, Index, Level, Vectors, pack, unpack
 from tagline.tagging import approvals
 from tagline.tagging.catalog import files
-from tagline.tagging.catalog import vectors as embeddings
 from tagline.tagging.printable import safe
 
 if TYPE_CHECKING:
@@ -46,7 +45,7 @@ def open_index(catalog: CatalogReader, level: Level = Level.VIDEO) -> Index | No
     Raises BadIndex, whose message names the command, where there should be one and it cannot be used.
     """
     choice = SearchModel.of_catalog(catalog)
-    if choice is None or not embeddings.vector_counts(catalog, level, choice.fingerprint)[0]:
+    if choice is None or not catalog.vectors.counts(level, choice.fingerprint)[0]:
         return None
     from tagline.retrieval.index.faiss_index import FaissIndex
 
@@ -81,7 +80,7 @@ def update_in_milvus(catalog: Catalog, level: Level, fingerprint: str, address: 
     """
     from tagline.retrieval.index.milvus import MilvusIndex
 
-    videos, _ = embeddings.vector_counts(catalog, level, fingerprint)
+    videos, _ = catalog.vectors.counts(level, fingerprint)
     first = next(_pages(catalog, level, fingerprint, videos[:1]), None)
     where = milvus_pointer(catalog, level)
     if first is None or where is None:
@@ -135,13 +134,13 @@ def synchronise(index: Index, catalog: CatalogReader, level: Level) -> tuple[int
 
     Returns how many rows were (added or replaced, removed).
     """
-    newest = embeddings.last_revision(catalog)
-    videos, counts = embeddings.vector_counts(catalog, level, index.fingerprint)
+    newest = catalog.vectors.last_revision()
+    videos, counts = catalog.vectors.counts(level, index.fingerprint)
     wanted, present = _expected(level, videos, counts), index.ids()
     gone = np.setdiff1d(present, wanted, assume_unique=True)
     lacking = np.setdiff1d(wanted, present, assume_unique=True)
     fresh = set(unpack(lacking)[0].tolist())
-    done = embeddings.embedded_videos(catalog, index.fingerprint)
+    done = catalog.vectors.embedded_videos(index.fingerprint)
     fresh |= {video for video, (_, revision) in done.items() if revision > index.revision}
     index.remove(gone)
     added = 0
@@ -165,8 +164,8 @@ def _usable(catalog: CatalogReader, level: Level, fingerprint: str) -> FaissInde
 def _build(catalog: CatalogReader, level: Level, fingerprint: str, queries: Vectors | None) -> FaissIndex:
     from tagline.retrieval.index.faiss_index import FaissIndex
 
-    newest = embeddings.last_revision(catalog)
-    videos, counts = embeddings.vector_counts(catalog, level, fingerprint)
+    newest = catalog.vectors.last_revision()
+    videos, counts = catalog.vectors.counts(level, fingerprint)
     first = next(_pages(catalog, level, fingerprint, videos[:1]), None)
     dimensions = 1 if first is None else first[1].shape[1]
     pages: Pages = lambda: _pages(catalog, level, fingerprint, videos)  # noqa: E731
@@ -181,7 +180,7 @@ def _build(catalog: CatalogReader, level: Level, fingerprint: str, queries: Vect
 def _pages(
     catalog: CatalogReader, level: Level, fingerprint: str, videos: list[int]
 ) -> Iterator[tuple[Ids, Vectors]]:
-    for page in embeddings.vector_pages(catalog, level, fingerprint, videos):
+    for page in catalog.vectors.pages(level, fingerprint, videos):
         yield pack(page.ids, _span_numbers(level, page.ids)), page.values
 
 

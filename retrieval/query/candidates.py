@@ -26,7 +26,6 @@ from tagline.retrieval.query.hits import ANY, Filters, Hit
 from tagline.retrieval.query.params import FEATURES, SearchParams, read
 from tagline.retrieval.query.params import FILE as LEARNT
 from tagline.retrieval.query.parse import ParsedQuery
-from tagline.tagging.catalog import vectors
 from tagline.tagging.catalog.records import Video
 from tagline.tagging.catalog.write import Catalog
 from tagline.tagging.vocabulary import normal
@@ -247,7 +246,7 @@ class Searcher:
         """The stretches that the rows of the index stand for: places count from 1 in this order."""
         if self.encoder is None:
             return []
-        return vectors.spans(catalog, video_id, self.encoder.fingerprint)
+        return catalog.vectors.spans(video_id, self.encoder.fingerprint)
 
     def _features(
         self,
@@ -330,7 +329,7 @@ def searcher_of(catalog: Catalog) -> Searcher:
     """The searcher of a library, opened anew when its vectors or what was learnt have changed."""
     if catalog.file is None:
         return Searcher.open(catalog)
-    stamp = (str(catalog.file), vectors.last_revision(catalog), _changed(catalog.file.parent / LEARNT))
+    stamp = (str(catalog.file), catalog.vectors.last_revision(), _changed(catalog.file.parent / LEARNT))
     with _LOCK:
         if stamp not in _OPEN:
             for old in [key for key in _OPEN if key[0] == stamp[0]]:

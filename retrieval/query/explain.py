@@ -154,7 +154,7 @@ def _similarity(catalog: Catalog, searcher: Searcher, video: Video) -> Callable[
     encoder = searcher.encoder
     if encoder is None:
         return None
-    pages = list(embeddings.vector_pages(catalog, embeddings.VIDEO, encoder.fingerprint, [video.id]))
+    pages = list(catalog.vectors.pages(embeddings.VIDEO, encoder.fingerprint, [video.id]))
     if not pages:
         return None
     vector = pages[0].values[0]
@@ -175,7 +175,7 @@ def _heat(
     times = [(i + 0.5) * duration / HEAT_BINS for i in range(HEAT_BINS)] if duration else []
     encoder = searcher.encoder
     pages = (
-        list(embeddings.vector_pages(catalog, embeddings.SPAN, encoder.fingerprint, [found.video.id]))
+        list(catalog.vectors.pages(embeddings.SPAN, encoder.fingerprint, [found.video.id]))
         if encoder is not None and text
         else []
     )

@@ -31,7 +31,6 @@ from tagline.retrieval.query.parse import parse
 from tagline.retrieval.tune import probe_queries
 from tagline.retrieval.tune.fit import fit_qb_norm, fit_weights_to
 from tagline.retrieval.tune.probe_queries import ProbeQuery
-from tagline.tagging.catalog import vectors as embeddings
 from tagline.tagging.ml.calibration import fit_calibration
 
 if TYPE_CHECKING:
@@ -163,7 +162,7 @@ def _similarities(
     catalog: Catalog, level: Level, fingerprint: str, probes: npt.NDArray[np.float32]
 ) -> Iterator[Page]:
     """Page by page the rows of a level [C], ascending, and what the bank says of each [B, C]."""
-    for page in embeddings.vector_pages(catalog, level, fingerprint):
+    for page in catalog.vectors.pages(level, fingerprint):
         first = np.r_[True, page.ids[1:] != page.ids[:-1]]
         starts = np.flatnonzero(first)
         places = np.arange(len(page.ids)) - np.repeat(starts, np.diff(np.r_[starts, len(page.ids)]))

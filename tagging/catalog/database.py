@@ -6,7 +6,7 @@ import os
 import sqlite3
 import threading
 import uuid
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -34,6 +34,9 @@ class CatalogDatabase:
         self.root = root
         self.bounds = root  # the folder below which files may be written because of what the catalog says
         self.notice = notice  # what the user should know about where it lies
+        # Called at the end of a transaction, while it can still be taken back; and when one was taken back.
+        self.before_commit: list[Callable[[], None]] = []
+        self.on_rollback: list[Callable[[], None]] = []
         self._lock = threading.RLock()
         self._depth = 0
 
@@ -114,14 +117,16 @@ class CatalogDatabase:
             changes = self._connection.total_changes
             try:
                 yield
-                self._before_commit()
+                for renew in self.before_commit:
+                    renew()
                 if self._connection.total_changes != changes:
                     self.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_STATE, uuid.uuid4().hex))
                 self.execute("COMMIT")
             except BaseException:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
-                self._forget_cached()
+                for forget in self.on_rollback:
+                    forget()
                 raise
             finally:
                 self._depth = 0
@@ -199,12 +204,6 @@ class CatalogDatabase:
     def path_of(self, key: str | bytes) -> str:
         """The absolute path that a stored one stands for."""
         return os.path.join(self.root, os.fsdecode(key))  # noqa: PTH118 (Path would drop odd names' dots)
-
-    def _before_commit(self) -> None:
-        """Called at the end of a transaction, while it can still be taken back."""
-
-    def _forget_cached(self) -> None:
-        """Called when a transaction was taken back."""
 
 
 def _connect(file: Path | None, writable: bool) -> sqlite3.Connection:

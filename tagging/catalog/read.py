@@ -6,15 +6,15 @@ import hashlib
 import json
 import os
 import re
+import sqlite3
 from collections import defaultdict
-from collections.abc import Collection, Hashable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from tagline.experts.tags import Modality, Sighting, Tag, Word
 from tagline.tagging.catalog.database import CatalogDatabase
+from tagline.tagging.catalog.fulltext import FullText, SearchableTexts
 from tagline.tagging.catalog.records import (
     Caption,
     ExpertCounts,
@@ -23,35 +23,38 @@ from tagline.tagging.catalog.records import (
     Place,
     Run,
     TagCount,
-    TextHit,
-    Vectors,
-    Verdict,
     Video,
     canonical_json,
     coverage_from_json,
     row_to_facts,
 )
-from tagline.tagging.catalog.schema import CatalogError
-from tagline.tagging.catalog.verdicts import LIBRARY_WIDE, MODALITY_ORDER, Renames, effective_tags
-from tagline.tagging.vocabulary import clean, normal
+from tagline.tagging.catalog.vectors import VectorStore
+from tagline.tagging.catalog.verdict_log import VerdictLog
+from tagline.tagging.catalog.verdicts import MODALITY_ORDER, effective_tags
+from tagline.tagging.vocabulary import normal
 
 PAGE = 500  # videos read at a time, so that a large library never lies in memory
 
 _VIDEO = (
     "id, hash, title, created, size, duration, width, height, fps, codec, rotation, colour, has_sound, start"
 )
-_VERDICT = "id, act, kind, video_id, modality, text, target, start, end, at"
-
-
-class MixedVectors(CatalogError):
-    pass
 
 
 class CatalogReader(CatalogDatabase):
-    """The questions that a catalog answers."""
+    """The questions that a catalog answers. Its parts: `fulltext`, `vectors`, `verdicts`."""
 
-    _renames: Renames | None = None
-    _renames_at: Hashable = None
+    def __init__(
+        self, connection: sqlite3.Connection, file: Path | None, root: Path, notice: str | None
+    ) -> None:
+        super().__init__(connection, file, root, notice)
+        self.vectors = VectorStore(self)
+        self.fulltext = FullText(self, self._searchable_texts)
+        self.verdicts = VerdictLog(self, self.fulltext.mark_stale)
+
+    def _settle(self, writable: bool) -> None:
+        super()._settle(writable)
+        if writable:
+            self.fulltext.renew_normal_forms()
 
     def videos(self, *, gone: bool = False) -> Iterator[Video]:
         """Every video in the order of its id; with `gone`, also those whose files were not there any more."""
@@ -108,8 +111,8 @@ class CatalogReader(CatalogDatabase):
                 tags, key=lambda tag: (tag.start, MODALITY_ORDER[tag.modality], tag.text, tag.source, tag.end)
             )
         duration = self.query_one("SELECT duration FROM video WHERE id = ?", (video_id,))
-        verdicts = self.verdicts(video_id) if judged else []
-        return effective_tags(tags, verdicts, self.renames, duration[0] if duration else None)
+        verdicts = self.verdicts.of(video_id) if judged else []
+        return effective_tags(tags, verdicts, self.verdicts.renames, duration[0] if duration else None)
 
     def all_tags(self, *, gone: bool = False) -> Iterator[tuple[Video, list[Tag]]]:
         """Every video with its tags as they hold, in the order of ids."""
@@ -200,44 +203,6 @@ class CatalogReader(CatalogDatabase):
             yield from ((row[0], Caption(*row[2:])) for row in rows)
             last = (rows[-1][0], rows[-1][1])
 
-    def vector_sources(self) -> dict[str, dict[str, int]]:
-        """For each source of vectors: its fingerprints, and how many vectors have each."""
-        found: dict[str, dict[str, int]] = defaultdict(dict)
-        for source, fingerprint, count in self.query(
-            "SELECT source, fingerprint, count(*) FROM vector GROUP BY source, fingerprint ORDER BY 1, 2"
-        ):
-            found[source][fingerprint] = count
-        return dict(found)
-
-    def vectors(self, source: str, *, fingerprint: str | None = None) -> Vectors:
-        """Every vector of a source: video ids int64 [N], spans float64 [N, 2] in seconds, float32 [N, D].
-
-        Vectors of different models do not belong in one table: without a `fingerprint` all must agree.
-        """
-        known = self.vector_sources().get(source, {})
-        if fingerprint is None and len(known) > 1:
-            raise MixedVectors(
-                f"the vectors of {source!r} in {self.name} were made by {len(known)} different models; "
-                "run `tagline tag` again to bring them up to date"
-            )
-        count = sum(known.values()) if fingerprint is None else known.get(fingerprint, 0)
-        rows = self.iterate(
-            "SELECT video_id, start, end, floats FROM vector"
-            " WHERE source = ? AND (? IS NULL OR fingerprint = ?) ORDER BY video_id, start, id",
-            (source, fingerprint, fingerprint),
-        )
-        ids = np.zeros(count, np.int64)
-        spans = np.zeros((count, 2), np.float64)
-        values = np.zeros((count, 0), np.float32)
-        for place, (video_id, start, end, floats) in enumerate(rows):
-            row = np.frombuffer(floats, "<f4")
-            if place == 0:
-                values = np.zeros((count, len(row)), np.float32)
-            elif len(row) != values.shape[1]:
-                raise MixedVectors(f"the vectors of {source!r} in {self.name} differ in length")
-            ids[place], spans[place], values[place] = video_id, (start, end), row
-        return Vectors(ids, spans, values)
-
     def runs(self, video_id: int) -> list[Run]:
         """What each expert's last full look at a video was."""
         rows = self.query(
@@ -269,65 +234,9 @@ class CatalogReader(CatalogDatabase):
         )
         return [Failure(row[0], None if row[1] is None else self.path_of(row[1]), *row[2:]) for row in rows]
 
-    def verdicts(self, video_id: int | None = None) -> list[Verdict]:
-        """What people decided about one video; without a video, every verdict, the library-wide ones too."""
-        rows = self.query(
-            f"SELECT {_VERDICT} FROM verdict WHERE ? IS NULL OR video_id = ? ORDER BY id",
-            (video_id, video_id),
-        )
-        return [_verdict(row) for row in rows]
-
-    def last_act(self) -> int | None:
-        """The number of what was decided last; None if nothing was."""
-        last: int | None = self.query_one("SELECT max(act) FROM verdict")[0]
-        return last
-
-    def accepted(self) -> set[tuple[int, str]]:
-        """(video id, normal form) of everything that a person has accepted or added."""
-        rows = self.query(
-            "SELECT video_id, text FROM verdict WHERE kind IN ('accept', 'add') AND video_id IS NOT NULL"
-        )
-        return {(video_id, normal(self.canonical(text))) for video_id, text in rows}
-
-    def act(self, act: int) -> list[Verdict]:
-        """The verdicts that were written together."""
-        rows = self.query(f"SELECT {_VERDICT} FROM verdict WHERE act = ? ORDER BY id", (act,))
-        return [_verdict(row) for row in rows]
-
-    @property
-    def renames(self) -> Renames:
-        """Library-wide renames, merges and aliases, as one mapping of texts."""
-        token = self.change_token()
-        if self._renames is None or self._renames_at != token:
-            rows = self.query(f"SELECT {_VERDICT} FROM verdict WHERE kind IN {LIBRARY_WIDE} ORDER BY id")
-            self._renames, self._renames_at = Renames(_verdict(row) for row in rows), token
-        return self._renames
-
-    def _forget_cached(self) -> None:
-        self._renames = None
-
     def canonical(self, text: str, modality: Modality | None = None) -> str:
         """What a text is called in this library: normal form, then aliases, merges and renames."""
-        return self.renames.of(normal(text, modality), modality)
-
-    def search(self, query: str, limit: int = 50) -> list[TextHit]:
-        """Videos whose tags, transcript, text on the screen or title hold the words of a query.
-
-        The query is words, nothing else: no sign in it has a meaning. Every word must be found; if that
-        gives nothing, any of them.
-        """
-        words = re.findall(r"\w+", clean(query, 1_000))[:64]
-        if not words or limit < 1:
-            return []
-        for joint in (" ", " OR "):
-            rows = self.query(
-                "SELECT rowid, -bm25(found, 3.0, 1.0, 1.0, 2.0), snippet(found, -1, '', '', '…', 12)"
-                " FROM found WHERE found MATCH ? ORDER BY rank, rowid LIMIT ?",
-                (joint.join(f'"{word}"' for word in words), min(limit, 10_000)),
-            )
-            if rows:
-                return [TextHit(*row) for row in rows]
-        return []
+        return self.verdicts.canonical(text, modality)
 
     def place(self, path: str | os.PathLike[str]) -> tuple[int, Place, bool] | None:
         """What is known of a file by its path: the video's id, size and time, and whether it was gone."""
@@ -393,6 +302,22 @@ class CatalogReader(CatalogDatabase):
         rows = self.query("SELECT expert, avg(seconds) FROM run WHERE seconds IS NOT NULL GROUP BY expert")
         return dict(rows)
 
+    def _searchable_texts(self, video_id: int) -> SearchableTexts:
+        spoken: list[str] = []
+        written: list[str] = []
+        held = self.tags(video_id)
+        keys = {(tag.modality, normal(tag.text, tag.modality)) for tag in held}
+        said = [
+            tag
+            for tag in self.tags(video_id, raw=True)
+            if (tag.modality, normal(self.canonical(tag.text, tag.modality), tag.modality)) in keys
+        ]
+        for tag in (*held, *said):
+            (written if tag.modality == Modality.SCREEN else spoken).append(tag.text)
+        transcript = " ".join(word.text for word in self.words(video_id))
+        title = self.query_one("SELECT title FROM video WHERE id = ?", (video_id,))
+        return SearchableTexts(_once(spoken), _once(written), transcript, (title[0] if title else None) or "")
+
     def _videos(self, rows: Sequence[tuple[Any, ...]]) -> list[Video]:
         here: dict[int, list[str]] = defaultdict(list)
         for video_id, key in self.query(
@@ -415,9 +340,8 @@ def _tag(row: tuple[Any, ...]) -> Tag:
     return Tag(text, Modality(modality), score, start, end, expert, best)
 
 
-def _verdict(row: tuple[Any, ...]) -> Verdict:
-    number, act, kind, video_id, modality, *rest = row
-    return Verdict(number, act, kind, video_id, Modality(modality) if modality else None, *rest)
+def _once(texts: Iterable[str]) -> str:
+    return "\n".join(dict.fromkeys(texts))
 
 
 def _marks(values: Collection[object]) -> str:

@@ -1,47 +1,43 @@
 """The catalog: the one truth on disk about videos, what experts said of them and what people decided.
 
 One SQLite file, `FOLDER/.tagline/catalog.sqlite`. Each write is one transaction, so whatever stops the
-program leaves a catalog that is whole. The tables are described in tagging/schema.py, the records that go in
-and come out in tagging/records.py, opening in tagging/store.py, reading in tagging/reading.py, the words
-that search finds in tagging/findable.py.
+program leaves a catalog that is whole. The tables are described in schema.py, the records that go in and come
+out in records.py, opening and transactions in database.py, reading in read.py. Its parts are `fulltext` (the
+words that search finds), `vectors` and `verdicts` (verdict_log.py); no SQL stands outside this folder.
 """
 
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 from tagline.experts.footage import Facts
-from tagline.experts.tags import Embedding, Report
-from tagline.tagging.catalog.fulltext import SearchableCatalog
+from tagline.experts.tags import Report
+from tagline.tagging.catalog.decide import VerdictWriter
+from tagline.tagging.catalog.read import CatalogReader
 from tagline.tagging.catalog.records import (
     Caption,
     Look,
     Place,
-    Verdict,
     canonical_json,
     checked,
     coverage_to_json,
     facts_to_row,
     now,
 )
-from tagline.tagging.catalog.verdicts import LIBRARY_WIDE, VerdictRow, VerdictWriter
 from tagline.tagging.vocabulary import clean, normal
 
 
-class Catalog(SearchableCatalog):
+class Catalog(CatalogReader):
     """An open catalog. Use it as a context manager, or call `close`.
 
     `root` is the folder below which paths are stored relative to it; `decide` writes people's verdicts.
     """
 
-    def __init__(
-        self, connection: sqlite3.Connection, file: Path | None, root: Path, notice: str | None
-    ) -> None:
-        super().__init__(connection, file, root, notice)
-        self.decide = VerdictWriter(self)
+    @property
+    def decide(self) -> VerdictWriter:
+        """Writes what a person decides."""
+        return VerdictWriter(self)
 
     # ---- videos and files
 
@@ -79,7 +75,7 @@ class Catalog(SearchableCatalog):
                     (*facts_to_row(facts), video_id),
                 )
             if title is not None or facts is not None:
-                self._mark_words_stale([video_id])
+                self.fulltext.mark_stale([video_id])
         return video_id
 
     def put_path(self, video_id: int, place: Place) -> None:
@@ -143,7 +139,7 @@ class Catalog(SearchableCatalog):
         """A file was written anew, say with other metadata: if it still shows the same footage as far as can
         be told, what people said of it goes along."""
         one, other = self.video(old), self.video(new)
-        if one is None or other is None or not _same_footage(one.facts, other.facts) or self.verdicts(new):
+        if one is None or other is None or not _same_footage(one.facts, other.facts) or self.verdicts.of(new):
             return
         self.execute(
             "INSERT INTO verdict(act, kind, video_id, modality, text, target, start, end, at)"
@@ -151,7 +147,7 @@ class Catalog(SearchableCatalog):
             " WHERE video_id = ? ORDER BY id",
             (new, old),
         )
-        self._mark_words_stale([new])
+        self.fulltext.mark_stale([new])
 
     def put_look(self, video_id: int, look: Look) -> None:
         """Replace what this expert said of this video; if it failed, keep what it said before."""
@@ -183,8 +179,8 @@ class Catalog(SearchableCatalog):
                 ),
             )
             self._put_findings(video_id, look.expert, report)
-            self.put_vectors(video_id, look.expert, look.fingerprint, report.vectors)
-            self._mark_words_stale([video_id])
+            self.vectors.put(video_id, look.expert, look.fingerprint, report.vectors)
+            self.fulltext.mark_stale([video_id])
 
     def _put_findings(self, video_id: int, expert: str, report: Report) -> None:
         write = self.execute_many
@@ -221,28 +217,6 @@ class Catalog(SearchableCatalog):
                 for w in report.words
             ],
         )
-
-    def put_vectors(
-        self, video_id: int, source: str, fingerprint: str, embeddings: Iterable[Embedding]
-    ) -> None:
-        """Replace the vectors that a source gave for a video."""
-        with self.transaction():
-            self.execute("DELETE FROM vector WHERE video_id = ? AND source = ?", (video_id, source))
-            self.execute_many(
-                "INSERT INTO vector(video_id, source, fingerprint, start, end, floats)"
-                " VALUES (?, ?, ?, ?, ?, ?)",
-                [
-                    (
-                        video_id,
-                        source,
-                        fingerprint,
-                        float(e.start),
-                        float(e.end),
-                        e.values.astype("<f4").tobytes(),
-                    )
-                    for e in embeddings
-                ],
-            )
 
     def put_failure(
         self,
@@ -296,40 +270,6 @@ class Catalog(SearchableCatalog):
                     for c in captions
                 ],
             )
-
-    # ---- what people decide (through `decide`)
-
-    def write_verdicts(self, rows: Sequence[VerdictRow]) -> list[Verdict]:
-        """Write the rows of one act, after each other, and bring the searchable words up to date."""
-        with self.transaction():
-            act = self.query_one("SELECT coalesce(max(act), 0) + 1 FROM verdict")[0]
-            for kind, video_id, modality, text, target, start, end in rows:
-                self.execute(
-                    "INSERT INTO verdict(act, kind, video_id, modality, text, target, start, end, at)"
-                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    (act, kind, video_id, modality, text, target, start, end, now()),
-                )
-            written = self.act(act)
-            self._after_verdicts(written)
-        return written
-
-    def drop_last_act(self) -> list[Verdict]:
-        """Delete the verdicts of the last act and return them."""
-        with self.transaction():
-            last = self.query_one("SELECT max(act) FROM verdict")[0]
-            if last is None:
-                return []
-            dropped = self.act(last)
-            self.execute("DELETE FROM verdict WHERE act = ?", (last,))
-            self._after_verdicts(dropped)
-        return dropped
-
-    def _after_verdicts(self, verdicts: Sequence[Verdict]) -> None:
-        self._renames = None
-        everywhere = any(verdict.kind in LIBRARY_WIDE for verdict in verdicts)
-        self._mark_words_stale(
-            None if everywhere else {v.video_id for v in verdicts if v.video_id is not None}
-        )
 
 
 def _same_footage(one: Facts | None, other: Facts | None) -> bool:

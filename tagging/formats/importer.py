@@ -154,7 +154,7 @@ def apply_tags(catalog: Catalog, video: Video, found: ImportedVideo, taken: Impo
                 rows.append(("reject", video.id, None, clean(text), None, None, None))
                 taken.rejected += 1
         if rows:
-            catalog.write_verdicts(rows)
+            catalog.verdicts.write(rows)
 
 
 def _import_expert_tags(
@@ -196,7 +196,7 @@ class CurrentTags:
         self.catalog = catalog
         self.tags = catalog.tags(video.id)
         self.verdict_kinds: dict[tuple[Modality | None, str], str] = {}
-        for verdict in catalog.verdicts(video.id):
+        for verdict in catalog.verdicts.of(video.id):
             self.verdict_kinds[verdict.modality, self._form(verdict.text, verdict.modality)] = verdict.kind
 
     def _form(self, text: str, modality: Modality | None) -> str:

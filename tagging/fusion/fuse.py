@@ -180,7 +180,7 @@ class TagFusion:
         verdicts count.
         """
         known = self.library.tagged_videos[row]
-        verdicts = self.catalog.verdicts(self.library.ids[row])
+        verdicts = self.catalog.verdicts.of(self.library.ids[row])
         opinion: dict[str, bool] = {}
         uploaded = [t for t in self.catalog.tags(self.library.ids[row]) if t.source in PEOPLE]
         if whole and uploaded:

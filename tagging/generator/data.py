@@ -113,7 +113,7 @@ def embed_missing_frames(
     from tagline.experts.footage import PerSecond, Unreadable
 
     found = clip_encoder(config.train.towers, device, collection=config.train.collection)
-    have = set(catalog.vectors("appearance", fingerprint=found.fingerprint).ids.tolist())
+    have = set(catalog.vectors.read("appearance", fingerprint=found.fingerprint).ids.tolist())
     sampling = PerSecond(1.0, FRAMES_PER_VIDEO, FRAME_SIDE)
     of_path: dict[Path, int] = {}
     left_out = []
@@ -144,7 +144,7 @@ def _store_frame_vectors(catalog: Catalog, video_id: int, view: object, towers: 
     assert isinstance(view, View)
     vectors = towers.encode_frames(view.frames)
     made = [Embedding(float(t), float(t) + 1.0, v) for t, v in zip(view.times, vectors, strict=True)]
-    catalog.put_vectors(video_id, "appearance", towers.fingerprint, made)
+    catalog.vectors.put(video_id, "appearance", towers.fingerprint, made)
 
 
 # -- batches -----------------------------------------------------------------------------------------

@@ -43,7 +43,7 @@ class Examples:
 
 def read_frames(catalog: Catalog, source: str, wanted: set[int], made_by: str = "") -> dict[int, Frames]:
     """The frame vectors of the wanted videos, in the order of their times."""
-    vectors = catalog.vectors(source, fingerprint=made_by or None)
+    vectors = catalog.vectors.read(source, fingerprint=made_by or None)
     found: dict[int, Frames] = {}
     edges = np.flatnonzero(np.diff(vectors.ids, prepend=-1))
     for start, end in zip(edges, [*edges[1:], len(vectors.ids)], strict=True):

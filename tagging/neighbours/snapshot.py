@@ -50,7 +50,7 @@ def read_snapshot(catalog: CatalogReader) -> LibrarySnapshot:
             (run.facts for run in catalog.runs(video.id) if run.expert == "uploader"), {}
         )
         tags = catalog.tags(video.id)
-        judged = {v.text: v.kind for v in catalog.verdicts(video.id)}
+        judged = {v.text: v.kind for v in catalog.verdicts.of(video.id)}
         accepted = {catalog.canonical(text) for text, kind in judged.items() if kind == "accept"}
         own_tags = dict.fromkeys(
             t.text
@@ -103,11 +103,11 @@ def _frames(catalog: CatalogReader) -> tuple[str, str, dict[int, Frames]]:
 
 def _vectors(catalog: CatalogReader, source: str) -> tuple[str, dict[int, Frames]]:
     """Each video's vectors of a source, by the model that made most of them, and that model's mark."""
-    known = catalog.vector_sources().get(source, {})
+    known = catalog.vectors.sources().get(source, {})
     if not known:
         return "", {}
     newest_model = max(known, key=lambda fingerprint: known[fingerprint])
-    every = catalog.vectors(source, fingerprint=newest_model)
+    every = catalog.vectors.read(source, fingerprint=newest_model)
     edges = np.flatnonzero(np.diff(every.ids, prepend=-1))
     ends = [*edges[1:].tolist(), len(every.ids)]
     return newest_model, {

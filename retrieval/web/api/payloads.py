@@ -121,7 +121,7 @@ def video_payload(catalog: Catalog, video: Video) -> dict[str, Any]:
 
 def accepted(catalog: Catalog, video: Video) -> set[tuple[Modality, str]]:
     """The tags that a person has vouched for."""
-    verdicts = [v for v in catalog.verdicts(video.id) if v.kind == "accept"]
+    verdicts = [v for v in catalog.verdicts.of(video.id) if v.kind == "accept"]
     return {(v.modality, catalog.canonical(v.text, v.modality)) for v in verdicts if v.modality is not None}
 
 
@@ -196,7 +196,7 @@ def tag_evidence(catalog: Catalog, video: Video, modality: Modality, text: str) 
         "sightings": sorted(seen, key=lambda one: one["time"])[:300],
         "verdicts": [
             {"kind": v.kind, "at": v.at}
-            for v in catalog.verdicts(video.id)
+            for v in catalog.verdicts.of(video.id)
             if v.modality in (None, modality) and safe(catalog.canonical(v.text, modality)) == text
         ],
     }

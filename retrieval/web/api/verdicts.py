@@ -46,7 +46,7 @@ def decide(state: AppState, args: Mapping[str, Any]) -> dict[str, Any]:
 def undo(state: AppState, args: Mapping[str, Any]) -> dict[str, Any]:
     """Take back the last decision, if it is the one that is meant."""
     with state.writing() as catalog, catalog.transaction():
-        last = catalog.last_act()
+        last = catalog.verdicts.last_act()
         if last is None or last != args["act"]:
             raise Problem(409, "something else was decided meanwhile; nothing was taken back")
         taken = catalog.decide.undo()
@@ -61,7 +61,7 @@ def review(state: AppState, args: Mapping[str, Any]) -> dict[str, Any]:
     """The tags of which the experts are least sure, that nobody has judged: each modality in turn."""
     with state.catalog() as catalog:
         overview = state.overview.of(catalog)
-        waiting = _unreviewed(overview, catalog.accepted(), args["modality"])
+        waiting = _unreviewed(overview, catalog.verdicts.accepted(), args["modality"])
     queues = [sorted(tags, key=lambda one: (one[2].score, one[0])) for tags in waiting.values()]
     shown_of: Counter[Key] = Counter()
     chosen: list[tuple[int, Key, BestSpan]] = []
