@@ -49,7 +49,7 @@ def index_library(
     from tagline.retrieval.embed.encode import embed, sample_queries
     from tagline.retrieval.index.update import update, update_in_milvus
     from tagline.retrieval.tune.tune import tune
-    from tagline.tagging.approvals import approve
+    from tagline.tagging.catalog.approvals import approve
     from tagline.tagging.catalog.lock import only_writer
     from tagline.tagging.pipeline.progress import Progress
 

@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import closing
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 import torch.distributed as dist
 
-from tagline.experts.footage import Unreadable
-from tagline.experts.tags import Tag
-from tagline.table.data import Row, Tokenizer, pad_frames, rows, tag_text, used_length
-from tagline.table.frame_cache import FrameCache, FramesInMemory, FrameSource
+from tagline.table.data import Row, Tokenizer, pad_frames, used_length
+from tagline.table.frame_cache import FrameSource
 from tagline.table.model import Table
 from tagline.table.ranking import Evaluation, Product, evaluate
 from tagline.tagging.ml.distributed import world
-
-if TYPE_CHECKING:
-    from tagline.table.saving import PretrainedTable
-    from tagline.tagging.catalog.write import Catalog
 
 Vectors = npt.NDArray[np.float32]
 
@@ -103,39 +95,6 @@ def evaluate_model(
         resamples=resamples,
         seed=seed,
     )
-
-
-def evaluate_library(
-    catalog: Catalog,
-    saved: PretrainedTable,
-    *,
-    split: str = "test",
-    protocol: str = "single",
-    cache: Path | None = None,
-) -> tuple[Evaluation, list[tuple[str, str]]]:
-    """A saved model on the captioned videos of a split, and the videos that could not be read, with why."""
-    settings = saved.model.settings
-    found = rows(catalog, settings.tags, split, protocol)
-    frames = FrameCache(settings.frames, saved.model.image_size, cache)
-    work = [(row.key, row.path) for row in found if row.path is not None]
-    bad = {key: (str(path), why) for key, path, why in frames.fill(work) if why is not None}
-    good = [row for row in found if row.key not in bad]
-    return evaluate_model(saved.model, good, frames, saved.tokenizer), list(bad.values())
-
-
-def embed_file(saved: PretrainedTable, path: Path, tags: Sequence[Tag] = ()) -> Vectors:
-    """A video file with its tags as a unit vector: float32 [D]. Raises Unreadable."""
-    from tagline.experts.decode.decoder import Decoder
-
-    settings = saved.model.settings
-    cache = FrameCache(settings.frames, saved.model.image_size)
-    with Decoder(jobs=1) as decoder, closing(decoder.read(path, (cache.sampling,))) as footage:
-        if not len(footage.view(cache.sampling).times):
-            raise Unreadable("holds no frame that could be read")
-        frames = FramesInMemory({"": cache.prepare(footage)})
-    row = Row(str(path), "", (), tag_text(tags, settings.tags), path)
-    found: Vectors = embed_videos(saved.model.eval(), [row], frames, saved.tokenizer)[0]
-    return found
 
 
 def _autocast(model: Table) -> Any:

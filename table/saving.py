@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tagline.experts.footage import Unreadable
 from tagline.experts.storage import hash_file, write_atomic
 from tagline.experts.tags import Tag
 from tagline.experts.weights import check
@@ -66,9 +68,20 @@ class PretrainedTable:
 
     def embed_video(self, path: str | os.PathLike[str], tags: Sequence[Tag] = ()) -> npt.NDArray[np.float32]:
         """A video file with its tags as a unit vector: float32 [D]. Raises Unreadable."""
-        from tagline.table.evaluate import embed_file
+        from tagline.experts.decode.decoder import Decoder
+        from tagline.table.data import Row, tag_text
+        from tagline.table.evaluate import embed_videos
+        from tagline.table.frame_cache import FrameCache, FramesInMemory
 
-        return embed_file(self, Path(path), tags)
+        settings = self.model.settings
+        cache = FrameCache(settings.frames, self.model.image_size)
+        with Decoder(jobs=1) as decoder, closing(decoder.read(Path(path), (cache.sampling,))) as footage:
+            if not len(footage.view(cache.sampling).times):
+                raise Unreadable("holds no frame that could be read")
+            frames = FramesInMemory({"": cache.prepare(footage)})
+        row = Row(str(path), "", (), tag_text(tags, settings.tags), Path(path))
+        found: npt.NDArray[np.float32] = embed_videos(self.model.eval(), [row], frames, self.tokenizer)[0]
+        return found
 
 
 def save_pretrained(

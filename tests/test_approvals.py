@@ -245,7 +245,7 @@ def test_a_name_must_be_one(tmp_path: Path) -> None:
 
 
 def test_a_file_of_names_that_is_damaged_approves_nothing() -> None:
-    from tagline.tagging import approvals
+    from tagline.tagging.catalog import approvals
 
     approvals.approve(MODEL)
     assert approvals.is_approved(MODEL)

@@ -218,8 +218,8 @@ def test_a_yolo_checkpoint_answers_as_before(tmp_path: Path) -> None:
 @pytest.mark.parametrize("change", ["kernel", "layer", "shape", "layer without a name", "architecture"])
 def test_a_yolo_that_is_not_what_it_says_is_refused(change: str) -> None:
     """It would load, and find something else."""
+    from tagline.experts.pickles.unpickle import Refused
     from tagline.experts.vision.yolo import WrongArchitecture
-    from tagline.experts.weights.unpickle import Refused
 
     model = detector()
     if change == "kernel":
@@ -295,7 +295,7 @@ def test_no_class_that_a_pickle_names_is_called(
 @needs_ultralytics
 @pytest.mark.parametrize("case", ["a constructor in a layer", "beside the model", "a program"])
 def test_nowhere_in_a_pickle_is_anything_called(case: str, tmp_path: Path) -> None:
-    from tagline.experts.weights.unpickle import Refused
+    from tagline.experts.pickles.unpickle import Refused
 
     with pytest.raises(Refused, match=r"wants to call|names posix"):
         convert.READERS["yolo"](io.BytesIO(pickled(traps(tmp_path / "touched")[case])), "eye")

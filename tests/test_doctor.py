@@ -69,7 +69,7 @@ def test_sqlite_with_full_text_search() -> None:
 
 def test_this_process_loads_no_heavy_library() -> None:
     code = (
-        "import sys\nfrom tagging.doctor import examine\nexamine()\n"
+        "import sys\nfrom tagline.tagging.pipeline.doctor import examine\nexamine()\n"
         "print(sorted(set(sys.modules) & {'torch', 'av', 'transformers', 'ultralytics', 'whisper'}))"
     )
     quiet = "import tagline.tagging.pipeline.doctor as d\nd.ask = lambda program: 'not asked'\n"

@@ -24,7 +24,7 @@ from tagline.retrieval.embed.embedders import CHOICE, SearchModel
 from tagline.retrieval.index.base import Level
 from tagline.retrieval.index.milvus import MilvusIndex
 from tagline.retrieval.index.update import open_index, update, update_in_milvus
-from tagline.tagging.approvals import approve
+from tagline.tagging.catalog.approvals import approve
 from tagline.tagging.catalog.write import Catalog
 
 D = 12

@@ -33,7 +33,7 @@ def run(program: str, **options: object) -> str:
 PROBE = """
 import sys
 from pathlib import Path
-from tagline.experts.decoding import intruder
+from tagline.experts.decode import intruder
 outcomes = intruder.outcomes(Path(sys.argv[1] if len(sys.argv) > 1 else {folder!r}))
 print(len(outcomes), [(o.call, o.seen) for o in outcomes if not o.passed])
 """
@@ -153,7 +153,7 @@ def test_a_process_may_keep_folders_to_read_and_threads(tmp_path: Path) -> None:
     said = run(f"""
 import os, threading
 from pathlib import Path
-from tagline.experts.decoding import sandbox
+from tagline.experts.decode import sandbox
 here = Path({str(tmp_path)!r})
 kept, closed = os.open(here / "new", os.O_WRONLY | os.O_CREAT), os.open("/", os.O_RDONLY)
 sandbox.restrict_system_calls(keep=[kept], read=[str(here / "inside")], threads=True)
@@ -183,7 +183,7 @@ def test_landlock_holds_by_itself(tmp_path: Path) -> None:
     assert landlock.version() >= 1
     said = run(f"""
 import ctypes, os
-from tagline.experts.decoding import landlock
+from tagline.experts.decode import landlock
 ctypes.CDLL(None).prctl(38, 1, 0, 0, 0)
 print(landlock.restrict())
 path = {str(path)!r}

@@ -344,7 +344,7 @@ def test_ctrl_c_once_finishes_what_is_in_hand_and_twice_stops(tmp_path: Path, ti
         make_video(films / f"{number}.mp4", number)
     packages = stub_experts.install(tmp_path / "packages")
     (packages / "slow.py").write_text(
-        "import time\nfrom benchmarks.light import ChangeExpert\n"
+        "import time\nfrom tagline.benchmarks.fixtures.stub_experts import ChangeExpert\n"
         "class Slow(ChangeExpert):\n    name = 'slow'\n    def look(self, footage):\n"
         "        print('looking', flush=True); time.sleep(1.0); return super().look(footage)\n",
         encoding="utf-8",

@@ -1,8 +1,8 @@
 """A YOLO checkpoint as ultralytics pickles it: which classes it may name, and what is read from its layers.
 
-The layers come as records (`experts.stock.unpickle`), never as modules. Only their tensors, their names and
+The layers come as records (`pickles/unpickle.py`), never as modules. Only their tensors, their names and
 a few numbers are read; hooks, methods and whatever else the file hangs onto them are not looked at. The
-detector is then built by `experts.seeing.yolo` from its architecture, and has to be the same layer by layer.
+detector is then built by `vision/yolo.py` from its architecture, and has to be the same layer by layer.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
-from tagline.experts.weights.checkpoint import ignored
-from tagline.experts.weights.unpickle import Kind, Record, Refused, shown
+from tagline.experts.pickles.checkpoint import ignored
+from tagline.experts.pickles.unpickle import Kind, Record, Refused, shown
 
 # The layers of the detectors that ultralytics has published, by module; at first all of its own lay in one.
 _CONV = "Concat Conv ConvTranspose DWConv DWConvTranspose2d Focus GhostConv Index RepConv"

@@ -1,6 +1,6 @@
 """Turn a public pickle into safetensors, once, in a child process that may not do anything else.
 
-The child reads with an unpickler of ours that calls nothing by its name (`experts.stock.unpickle`), in the
+The child reads with an unpickler of ours that calls nothing by its name (`pickles/unpickle.py`), in the
 decoder's sandbox: it gets the pickle and the two files to write already open, and opens nothing more.
 """
 
@@ -110,7 +110,7 @@ def child(source: str, config: str, model: str, parent: str, form: str, name: st
         try:
             write(READERS[form](pickle, name), about, tensors)
         except Exception as error:  # whatever a broken file brings about
-            from tagline.experts.weights.unpickle import Refused
+            from tagline.experts.pickles.unpickle import Refused
 
             kind = "it " if isinstance(error, Refused) else ""
             lines = str(error).strip().splitlines() or [type(error).__name__]
@@ -182,7 +182,7 @@ FORBIDDEN = (
 
 def _state(file: BinaryIO, name: str) -> Contents:
     """A table of tensors, or one inside {"model_state": …}."""
-    from tagline.experts.weights.checkpoint import read_checkpoint
+    from tagline.experts.pickles.checkpoint import read_checkpoint
 
     found = read_checkpoint(file)
     for key in ("model_state", "state_dict", "model_state_dict", "model"):
@@ -193,8 +193,8 @@ def _state(file: BinaryIO, name: str) -> Contents:
 
 def _whisper(file: BinaryIO, name: str) -> Contents:
     """Whisper's own: {"dims": {…}, "model_state_dict": {…}}."""
-    from tagline.experts.weights.checkpoint import read_checkpoint
-    from tagline.experts.weights.unpickle import Refused
+    from tagline.experts.pickles.checkpoint import read_checkpoint
+    from tagline.experts.pickles.unpickle import Refused
 
     found = read_checkpoint(file)
     dims = found.get("dims") if isinstance(found, dict) else None
@@ -206,8 +206,8 @@ def _whisper(file: BinaryIO, name: str) -> Contents:
 
 def _yolo(file: BinaryIO, name: str) -> Contents:
     """An ultralytics checkpoint, as float32."""
+    from tagline.experts.pickles.checkpoint import read_checkpoint
     from tagline.experts.vision import pickled, yolo
-    from tagline.experts.weights.checkpoint import read_checkpoint
 
     found = pickled.read_pickled(read_checkpoint(file, pickled.NAMES))
     config = yolo.config_of(found)
@@ -228,7 +228,7 @@ def _tensors(found: Any, file: BinaryIO) -> dict[str, Any]:
     """Tensors that share nothing, if that is what they are and they are not much more than the file."""
     import torch
 
-    from tagline.experts.weights.unpickle import Refused, shown
+    from tagline.experts.pickles.unpickle import Refused, shown
 
     if not isinstance(found, dict) or not found:
         raise Refused("holds no table of tensors")

@@ -43,7 +43,7 @@ def index(shards: str | None, address: str, out: str | None, source: str | None,
         )
     with _as_sentence():
         from tagline.retrieval.ray.build import build_sharded_index
-        from tagline.tagging.approvals import approve
+        from tagline.tagging.catalog.approvals import approve
         from tagline.tagging.ray.sources import is_url
 
         if is_url(shards):  # who names it here has approved it, and the index will name it
@@ -144,7 +144,7 @@ def _encode_query(head: ShardedIndex, sentence: str, weights: str | None, config
 
 def _rows(head: ShardedIndex, locations: list[Location], scores: list[float]) -> list[dict[str, object]]:
     """Hits with the addresses of their videos, where the shards still say them."""
-    from tagline.tagging import approvals
+    from tagline.tagging.catalog import approvals
     from tagline.tagging.ray import query as asking
     from tagline.tagging.ray.shards import ShardStore
     from tagline.tagging.ray.sources import is_url

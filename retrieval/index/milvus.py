@@ -17,8 +17,7 @@ from typing import Any, Self
 import numpy as np
 
 from tagline.retrieval.index.base import BadIndex, Ids, Vectors
-from tagline.tagging import approvals
-from tagline.tagging.catalog import files
+from tagline.tagging.catalog import approvals, files
 from tagline.tagging.printable import safe
 
 FORMAT = 1

@@ -13,8 +13,7 @@ import numpy as np
 
 from tagline.retrieval.embed.embedders import SearchModel
 from tagline.retrieval.index.base import BadIndex, Ids, Index, Level, Vectors, pack, unpack
-from tagline.tagging import approvals
-from tagline.tagging.catalog import files
+from tagline.tagging.catalog import approvals, files
 from tagline.tagging.printable import safe
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
 
-from tagline.tagging import approvals
+from tagline.tagging.catalog import approvals
 from tagline.tagging.catalog.schema import CatalogError
 from tagline.tagging.printable import safe
 

@@ -25,7 +25,7 @@ def approve(names: tuple[str, ...], forget: bool) -> None:
     tagline approve http://milvus:19530
     tagline approve /srv/videos
     """
-    from tagline.tagging import approvals
+    from tagline.tagging.catalog import approvals
     from tagline.tagging.catalog.schema import CatalogError
 
     try:

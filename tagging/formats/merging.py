@@ -35,11 +35,11 @@ def rows_of_video(sheet: VideoExport) -> Iterator[Row]:
 
 def is_ours(row: Mapping[str, Any]) -> bool:
     """Whether a row is as we wrote it."""
-    checksum = row.get("checksum")
-    if not checksum:
+    written = row.get("checksum")
+    if not written:
         return False
     try:
-        return bool(checksum == checksum(row.get("video"), tag_from_dict(row)))
+        return bool(written == checksum(row.get("video"), tag_from_dict(row)))
     except BadFile:
         return False
 

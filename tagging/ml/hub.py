@@ -11,7 +11,7 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from tagline.tagging import approvals
+from tagline.tagging.catalog import approvals
 from tagline.tagging.ml.config import BadConfig
 from tagline.tagging.printable import safe
 

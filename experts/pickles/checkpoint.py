@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 import torch
 
-from tagline.experts.weights.unpickle import Function, Kind, Record, Refused, plain_keys, shown, unpickle
+from tagline.experts.pickles.unpickle import Function, Kind, Record, Refused, plain_keys, shown, unpickle
 
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001  # what the older form begins with
 DTYPES = {
