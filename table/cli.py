@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 PARTLY, NOTHING = 3, 4
 # Where each model's settings are, what loads and names its presets, and the one that `train` takes by itself.
 MODELS = {
-    "table": ("tagline.table.config", "preset", "presets", "msrvtt"),
+    "table": ("tagline.table.config", "load_preset", "preset_names", "msrvtt"),
     "tagger": ("tagline.tagging.generator.config", "load_preset", "preset_names", "small"),
 }
 

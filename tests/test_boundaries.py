@@ -17,7 +17,9 @@ MODULES = sorted(
     for path in (ROOT / room).rglob("*.py")
     if not any(parent.is_symlink() for parent in path.parents)
 )
-STATEMENT = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|CREATE|PRAGMA)\s+\S")
+STATEMENT = re.compile(
+    r"\s*(SELECT|INSERT|UPDATE|DELETE|CREATE (TABLE|INDEX|TRIGGER|VIRTUAL|UNIQUE|TEMP)|PRAGMA)\s+\S"
+)
 WATCHES_FROM_OUTSIDE = ("benchmarks/robustness/kill9.py",)  # a run's file, while the run writes to it
 
 

@@ -121,7 +121,7 @@ def test_a_sentence_is_asked_of_a_served_index(
     from tagline.tagging.ray.shards import ShardStore
 
     out, head = built(ShardStore(shards), tmp_path / "index")
-    replace(head, shards=shards).write(out)
+    replace(head, source_url=shards).write(out)
     monkeypatch.setattr(
         serving, "_handle", lambda name: Local(IndexShard(out / name, ShardedIndex.read(out)))
     )
@@ -141,7 +141,7 @@ def test_a_sentence_is_asked_of_a_served_index(
     assert hits[0]["score"] == pytest.approx(1.0, abs=1e-3)
     assert len(hits) == 2
     assert all(hit["url"].endswith(".mp4") for hit in hits)
-    replace(head, fingerprint="another", shards=shards).write(out)
+    replace(head, fingerprint="another", source_url=shards).write(out)
     other = tagline(*words)
     assert other.exit_code == 1
     assert "is not the one that the index was made with" in other.output

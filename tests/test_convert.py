@@ -305,10 +305,10 @@ def test_nowhere_in_a_pickle_is_anything_called(case: str, tmp_path: Path) -> No
 @needs_ultralytics
 def test_a_users_own_checkpoint_is_read_the_same_way(tmp_path: Path) -> None:
     """`--allow-pickle` lets a file be converted, not run."""
-    from tagline.experts.vision import yolo
+    from tagline.experts.objects import ObjectExpert
 
     own = tmp_path / "own.pt"
     own.write_bytes(pickled(traps(tmp_path / "touched")["a constructor"]))
-    with pytest.raises(yolo.WrongArchitecture, match=r"own\.pt cannot be converted: it wants to call"):
-        yolo.Detector.open(own, "cpu")
+    with pytest.raises(convert.ConvertFailed, match=r"own\.pt cannot be converted: it wants to call"):
+        ObjectExpert(weights=str(own), allow_pickle=True).load("cpu")
     assert not (tmp_path / "touched").exists()

@@ -10,7 +10,7 @@ import pytest
 from filming import Film, shoot
 
 from tagline.experts import extras
-from tagline.experts.panel import build_expert
+from tagline.experts.base import build_expert
 from tagline.tagging.catalog.write import Catalog
 
 ABSENT = [name for name, extra in extras.EXTRAS.items() if extra in ("models", "train", "minilm", "yolo")]

@@ -67,7 +67,7 @@ def test_a_tag_of_today_is_said_by_a_memory_of_today_alone(
 
     def obey(model: predict.Model, make: Any, examples: Sequence[Example], **options: Any) -> Any:
         assert len(write(model, make, examples, **options)) == len(examples)
-        return make.retriever.advise(examples)
+        return make.retriever.retrieve(examples)
 
     monkeypatch.setattr(predict, "predict_all", obey)
     config = taggers.varied(tagger_world.config({"frames": 3}, epochs=1), RAG, 0)

@@ -145,9 +145,9 @@ def test_every_source_finds_videos_of_its_kind_and_says_which() -> None:
     assert all(best.text in known[n].tags for n in best.neighbours)
     assert 0 not in best.neighbours
     keys = [video.key for video in known]
-    for among in (OPEN_TAG, *([source] for source in OPEN_TAG)):
+    for systems in (OPEN_TAG, *([source] for source in OPEN_TAG)):
         for count in range(1, 12):  # of weights that sum to 1 but for their last bits
-            said = memory.propose(memory.fit(views), keys, count=count, among=among)
+            said = memory.propose(memory.fit(views), keys, count=count, systems=systems)
             assert all(0 < p.score <= 1 for own in said for p in own)
 
 

@@ -164,8 +164,8 @@ def test_boxes_enclose_exactly_what_is_drawn(monkeypatch: pytest.MonkeyPatch) ->
     checked = 0
     monkeypatch.setattr(renderer, "_shadow", lambda *_: None)
     for seed in range(40):
-        world = replace(scenario.scenario(seed), grain=0, vignette=False, shown=(), said=())
-        shot = replace(world.shots[0], occluder=None, weather="clear", light="day", clutter=0)
+        world = replace(scenario.scenario(seed), grain=0, vignette=False, screen_texts=(), speech=())
+        shot = replace(world.shots[0], occluder=None, weather="clear", lighting="day", clutter=0)
         if not shot.props or len(shot.props) > 2 or len(shot.actors) > 1:
             continue
         world = replace(world, shots=(shot,), duration=shot.end)
@@ -197,10 +197,10 @@ def test_what_is_covered_counts_as_less_visible() -> None:
 
 _PRINT = """
 import hashlib
-from tagline.benchmarks.playhouse import render, sound
-from tagline.benchmarks.playhouse.scenario import scenario
-from tagline.benchmarks.playhouse.truth import to_json, truth
-frames, _ = render.frames(7)
+from tagline.benchmarks.playhouse.render import sound, video
+from tagline.benchmarks.playhouse.world.scenario import scenario
+from tagline.benchmarks.playhouse.truth.truth import to_json, truth
+frames, _ = video.frames(7)
 heard = sound.sound(scenario(7))
 for content in (frames.tobytes(), heard.tobytes(), repr(to_json(truth(7))).encode()):
     print(hashlib.sha256(content).hexdigest()[:12])

@@ -148,7 +148,7 @@ def test_what_was_not_listened_to_is_said(parrot, sound, state, note):
 
 def test_what_could_not_be_made_out_is_said(parrot, monkeypatch):
     monkeypatch.setattr(
-        Parrot, "hear", lambda self, sounds: [Transcript([[] for _ in s], None, 2, 1) for s in sounds]
+        Parrot, "transcribe", lambda self, sounds: [Transcript([[] for _ in s], None, 2, 1) for s in sounds]
     )
     report = expert()(
         [footage(np.concatenate([loud(3.0), silence(2.0), loud(3.0), silence(2.0), loud(1.0)]))]

@@ -85,7 +85,7 @@ def test_the_same_texts_make_the_same_words_in_another_process() -> None:
     texts = ["abcd abce", "bcda", "dabc ecba", "cabd"]
     program = (
         "from tagline.tagging.ml.tokenizer import TagTokenizer; "
-        f"print(TagTokenizer.learn({texts!r}, 60).texts())"
+        f"print(TagTokenizer.train({texts!r}, 60).vocabulary_texts())"
     )
     runs = {
         subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout

@@ -106,7 +106,7 @@ def search(
     ctx.exit(0 if hits else 4)
 
 
-@click.command(short_help="Fit search to this library, and when to say that nothing answers.")
+@click.command(short_help="Fit search to this library: hubness, weights, and when nothing answers.")
 @library_option
 def tune(library: str | None) -> None:
     """Fit search to this library: hubness (QB-Norm), the weight of each signal, and when nothing answers.

@@ -250,7 +250,7 @@ def _leave_tags_out(
     device = model.model.logit_scale.device
     with torch.inference_mode():
         vectors = [
-            model.model.videos(
+            model.model.encode_videos(
                 torch.from_numpy(pixels)[None].to(device),
                 torch.from_numpy(valid)[None].to(device),
                 model.tokenizer([text], settings.tag_length).to(device),

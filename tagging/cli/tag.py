@@ -99,7 +99,7 @@ def tag(ctx: click.Context, **options: Any) -> None:
     ctx.exit(_exit_code_of(_on_cluster, {**options, "cluster": cluster, "shards": shards, "pools": pools}))
 
 
-@click.command(short_help="Say what `tag` would do, why, and about how long.")
+@click.command(short_help="Show what `tag` would do, why, and about how long it takes.")
 @_options
 @click.pass_context
 def plan(ctx: click.Context, **options: Any) -> None:

@@ -36,7 +36,7 @@ class TagTokenizer:
     def _special(self, word: str) -> int:
         number = self.tokenizer.token_to_id(word)
         if number is None:
-            raise ValueError(f"the tokenizer lacks the word {word}; train one with `Words.learn`")
+            raise ValueError(f"the tokenizer lacks the word {word}; train one with `TagTokenizer.train`")
         return int(number)
 
     @classmethod
