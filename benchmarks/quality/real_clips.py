@@ -150,8 +150,8 @@ def answers(library: Library, asked: Sequence[Question]) -> tuple[dict[str, Any]
 
     searcher = searcher_of(library.catalog)
     names = {video.id: [Path(path).name for path in video.paths] for video in library.videos()}
-    with_answer = [one for one in asked if one.file is not None]
-    groups = [sorted({one.file for one in with_answer}).index(one.file) for one in with_answer]
+    with_answer = [one.file for one in asked if one.file is not None]
+    groups = np.unique(with_answer, return_inverse=True)[1].tolist()
     values: dict[str, Any] = {"questions": len(with_answer), "candidates": len(names)}
     details = []
     for way, signals in {"": None, **SIGNALS}.items():
