@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 # What the virtual environment is built from: if it changes, the next command builds it anew.
-INPUTS := pyproject.toml constraints.txt retrieval/__init__.py
+INPUTS := pyproject.toml constraints.txt tagline/__init__.py hatch_build.py
 
 .PHONY: setup demo test lint types unit shaken cluster wheel lock clean
 
@@ -18,7 +18,7 @@ $(READY): $(INPUTS)
 	@touch $@
 
 demo: setup
-	@$(BIN)/python -m benchmarks.demo
+	@$(BIN)/python -m tagline.benchmarks.demo
 
 test: lint types unit wheel
 
@@ -44,13 +44,15 @@ cluster: setup
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable ".[all,cluster,milvus]"
 	$(BIN)/pytest tests/test_cluster_*.py tests/test_milvus.py
 
-# The wheel as a stranger gets it: built, installed into an empty environment, and used.
+# The wheel as a stranger gets it: built, installed without extras into an empty environment, and used on a
+# library that this checkout tagged.
 wheel: setup
-	@rm -rf dist build/smoke
+	@rm -rf dist build/smoke build/smoke-library
 	$(BIN)/uv build --quiet --python $(BIN)/python
 	$(BIN)/uv venv --quiet --python $(BIN)/python build/smoke
 	$(BIN)/uv pip install --quiet --python build/smoke/bin/python --constraint constraints.txt dist/*.whl
-	cd build && smoke/bin/python ../tests/smoke.py
+	$(BIN)/python tests/smoke.py library build/smoke-library
+	cd build && smoke/bin/python ../tests/smoke.py smoke-library
 
 # Newest versions that fit together; read the difference before you commit it.
 lock:

@@ -68,7 +68,7 @@ def tagline(
 ) -> None:
     """Show a command and run it. `shorten`: only so many lines of its answer."""
     print(f"\n$ tagline {shlex.join(arguments)}", flush=True)
-    command = [sys.executable, "-m", "retrieval.cli", *arguments]
+    command = [sys.executable, "-m", "tagline", *arguments]
     if quiet or shorten:
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
         lines = [] if quiet else done.stdout.splitlines()

@@ -11,11 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import aims, records
-from benchmarks.papers import pages
-from benchmarks.papers.studies import STUDIES
+from tagline.benchmarks.papers import pages
+from tagline.benchmarks.papers.studies import STUDIES
+from tagline.benchmarks.registry import measurements, repository
+from tagline.benchmarks.registry import record as records
 
-PAGE = Path(__file__).parent.parent / "docs" / "RESULTS.md"
 GROWTH = "images/growth.png"  # beside the page
 FEW = 16  # figures that stand below each other; more are laid out as a table of rows and columns
 WIDE = 12  # columns of a table; more are laid out as several tables
@@ -35,16 +35,16 @@ here. An aim that is missed says so.
 
 def page(found: Sequence[Record] | None = None) -> str:
     """The whole page."""
-    held = list(read_all()) if found is None else list(found)
-    by_name = {record["name"]: record for record in held}
-    known = [name for name in records.MEASUREMENTS if name in by_name]
-    others = sorted(set(by_name) - set(known) - set(STUDIES))
-    parts = [HEAD, *_contents(by_name, known + others), ""]
-    for name in [*known, *others]:
+    records_shown = list(read_all()) if found is None else list(found)
+    by_name = {record["name"]: record for record in records_shown}
+    names = [name for name in records.MEASUREMENTS if name in by_name]
+    others = sorted(set(by_name) - set(names) - set(STUDIES))
+    parts = [HEAD, *_contents(by_name, names + others), ""]
+    for name in [*names, *others]:
         parts += [*section(by_name[name]), ""]
     for name in STUDIES:
         if name in by_name:
-            parts += [*_study(by_name[name]), ""]
+            parts += [*_study_section(by_name[name]), ""]
     return "\n".join(parts).rstrip() + "\n"
 
 
@@ -54,21 +54,27 @@ def read_all() -> Iterator[Record]:
         yield json.loads(path.read_text(encoding="utf-8"))
 
 
-def write(path: Path = PAGE) -> bool:
+def page_path() -> Path:
+    """The page of the checkout. Raises RepositoryOnly in an installed package."""
+    return repository.checkout("docs/RESULTS.md is") / "docs" / "RESULTS.md"
+
+
+def write(path: Path | None = None) -> bool:
     """Write the page; whether it is another than before."""
+    path = path or page_path()
     text = page()
     before = path.read_text(encoding="utf-8") if path.is_file() else None
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
     growth = (records.read("speed") or {}).get("details", {}).get("growth")
     if growth and before != text:
-        from benchmarks.speed.growth import draw
+        from tagline.benchmarks.speed.stages import draw
 
         draw(growth, path.parent / GROWTH)
     return before != text
 
 
-def _what(name: str) -> str:
+def _description(name: str) -> str:
     return records.MEASUREMENTS[name][1] if name in records.MEASUREMENTS else "a measurement"
 
 
@@ -77,10 +83,12 @@ def _contents(by_name: Mapping[str, Record], names: Sequence[str]) -> list[str]:
     found = ["| measurement | what | aims met | measured |", "|---|---|---|---|"]
     for name in names:
         record = by_name[name]
-        set_aims = {key: aim for key, aim in aims.AIMS.get(name, {}).items() if key in record["values"]}
+        set_aims = {
+            key: aim for key, aim in measurements.AIMS.get(name, {}).items() if key in record["values"]
+        }
         met = sum(aim.met(record["values"][key]) for key, aim in set_aims.items())
-        told = f"{met} of {len(set_aims)}" if set_aims else ""
-        found.append(f"| [{name}](#{name}) | {_what(name)} | {told} | {record['date'][:10]} |")
+        aims_met = f"{met} of {len(set_aims)}" if set_aims else ""
+        found.append(f"| [{name}](#{name}) | {_description(name)} | {aims_met} | {record['date'][:10]} |")
     return found
 
 
@@ -90,16 +98,16 @@ def _contents(by_name: Mapping[str, Record], names: Sequence[str]) -> list[str]:
 def section(record: Record) -> list[str]:
     """A measurement with its figures."""
     name, values = record["name"], record["values"]
-    found = [f"## {name}", "", f"{_what(name)[:1].upper()}{_what(name)[1:]}.", ""]
-    if name in aims.NOTES:
-        found += [aims.NOTES[name], ""]
+    found = [f"## {name}", "", f"{_description(name)[:1].upper()}{_description(name)[1:]}.", ""]
+    if name in measurements.NOTES:
+        found += [measurements.NOTES[name], ""]
     shown = {key: value for key, value in values.items() if not _is_edge(key, values)}
     grid = _grid(shown) if len(shown) > FEW else None
-    found += _list(record, shown) if grid is None else _laid_out(record, *grid)
+    found += _figure_list(record, shown) if grid is None else _figure_grid(record, *grid)
     found += _stages(record.get("details", {}))
     missed = [
         f"`{key}` {_figure(values[key])}, aim {aim}"
-        for key, aim in aims.AIMS.get(name, {}).items()
+        for key, aim in measurements.AIMS.get(name, {}).items()
         if key in values and not aim.met(values[key])
     ]
     if missed:
@@ -107,8 +115,8 @@ def section(record: Record) -> list[str]:
     return [*found, "", _conditions(record)]
 
 
-def _list(record: Record, shown: Mapping[str, Any]) -> list[str]:
-    own = aims.AIMS.get(record["name"], {})
+def _figure_list(record: Record, shown: Mapping[str, Any]) -> list[str]:
+    own = measurements.AIMS.get(record["name"], {})
     has_aims = any(key in own for key in shown)
     has_limits = any(interval(record, key) for key in shown)
     head = ["figure", "value", *["95 % interval"] * has_limits, *["aim"] * has_aims]
@@ -125,12 +133,12 @@ def _list(record: Record, shown: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def _laid_out(
+def _figure_grid(
     record: Record, rows: Mapping[str, Mapping[str, str]], columns: Sequence[str], rest: Mapping[str, Any]
 ) -> list[str]:
     found: list[str] = []
     values = record["values"]
-    for some in _parted(columns):
+    for some in _split_columns(columns):
         found += [""] * bool(found) + [f"| | {' | '.join(some)} |", f"|---|{'---:|' * len(some)}"]
         for row, keys in rows.items():
             cells = []
@@ -140,10 +148,10 @@ def _laid_out(
                 text = "" if key is None else _figure(values[key])
                 cells.append(f"{text} ({_limits(limits)})" if limits else text)
             found.append(f"| {row} | {' | '.join(cells)} |")
-    return [*found, "", *_list(record, rest)] if rest else found
+    return [*found, "", *_figure_list(record, rest)] if rest else found
 
 
-def _parted(columns: Sequence[str]) -> list[list[str]]:
+def _split_columns(columns: Sequence[str]) -> list[list[str]]:
     """The columns of one table, or of several: those together that begin alike, and the rest."""
     if len(columns) <= WIDE:
         return [list(columns)]
@@ -254,19 +262,19 @@ def _conditions(record: Record) -> str:
     gpu = machine.get("gpu") or "no GPU"
     seeds = f"; seeds {', '.join(map(str, record['seeds']))}" if record["seeds"] else ""
     options = record["configuration"].get("options") or {}
-    told = " ".join(f"--set {key}={value}" for key, value in options.items())
+    options_shown = " ".join(f"--set {key}={value}" for key, value in options.items())
     changed = " (with changes)" if str(record["commit"]).endswith("+") else ""
     return (
-        f"`tagline bench run {record['name']}{' ' + told if told else ''}` on {record['date'][:10]}, commit "
-        f"`{str(record['commit']).rstrip('+')}`{changed}; {machine['cpu']}, {machine['cores']} cores, "
-        f"{machine['memory_gb']} GB, {gpu}{seeds}."
+        f"`tagline bench run {record['name']}{' ' + options_shown if options_shown else ''}` on "
+        f"{record['date'][:10]}, commit `{str(record['commit']).rstrip('+')}`{changed}; "
+        f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gb']} GB, {gpu}{seeds}."
     )
 
 
 # -- the papers' tables --------------------------------------------------------------------------------
 
 
-def _study(record: Record) -> list[str]:
+def _study_section(record: Record) -> list[str]:
     """A data set's tables, as on the page of its run, one level deeper."""
     text = pages.page({**record, "plots": {}})
     return [f"#{line}" if line.startswith("#") else line for line in text.splitlines()]

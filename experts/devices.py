@@ -9,11 +9,15 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
+from tagline.experts import extras
 
-def pick(wish: str = "auto") -> str:
+
+def choose_device(requested: str = "auto") -> str:
     """The device to compute on: what was wished for, or the best that this machine has."""
-    if wish != "auto":
-        return wish
+    if requested != "auto":
+        return requested
+    if extras.first_missing(["torch"]):  # what runs without torch computes on the CPU
+        return "cpu"
     import torch
 
     if torch.cuda.is_available():
@@ -23,12 +27,12 @@ def pick(wish: str = "auto") -> str:
     return "cpu"
 
 
-def at_once(device: str, *, accelerator: int, cpu: int) -> int:
+def batch_size(device: str, *, accelerator: int, cpu: int) -> int:
     """How many items one forward pass takes: an accelerator wants many, a CPU what its cache holds."""
     return cpu if device == "cpu" else accelerator
 
 
-def low(device: str, precision: str = "auto") -> bool:
+def use_bfloat16(device: str, precision: str = "auto") -> bool:
     """Whether to compute in bfloat16. "auto": where the hardware does so natively.
 
     Transformers and video networks are then two to four times as fast; scores move by about a
@@ -47,7 +51,7 @@ def low(device: str, precision: str = "auto") -> bool:
 
 
 @contextmanager
-def computing(device: str, autocast: bool = False) -> Iterator[None]:
+def inference(device: str, autocast: bool = False) -> Iterator[None]:
     """No gradients; with `autocast`, products of float32 models in bfloat16."""
     import torch
 
@@ -55,7 +59,7 @@ def computing(device: str, autocast: bool = False) -> Iterator[None]:
         yield
 
 
-def settle(model: Any, device: str, *, bfloat16: bool = False) -> Any:
+def prepare_model(model: Any, device: str, *, bfloat16: bool = False) -> Any:
     """A model ready to look: on its device, frozen, convolutions in the order in which CPUs are quick.
 
     `bfloat16` turns all its numbers into such, which suits transformers; with batch norms in it a model
@@ -63,7 +67,7 @@ def settle(model: Any, device: str, *, bfloat16: bool = False) -> Any:
     """
     import torch
 
-    ready()
+    keep_freed_memory()
     model = model.eval().requires_grad_(False).to(device)
     if bfloat16:
         model = model.to(torch.bfloat16)
@@ -72,7 +76,7 @@ def settle(model: Any, device: str, *, bfloat16: bool = False) -> Any:
 
 
 @cache
-def ready() -> None:
+def keep_freed_memory() -> None:
     """Let the C library keep the memory of freed tensors instead of handing it back at once.
 
     Each forward pass asks for the same hundreds of megabytes. By default glibc maps them anew every

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,7 +24,7 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a file says of itself, corrected by what decoding showed."""
+    """The file's own metadata, corrected by what decoding showed."""
 
     duration: float | None  # seconds of picture, first to last frame's end
     width: int  # of the upright picture
@@ -127,6 +129,8 @@ class Footage:
     sound_start: float = 0.0  # seconds on the clock of the pictures
     coverage: Coverage = field(default_factory=Coverage)
     release: Callable[[], None] | None = None
+    # Vectors of frames by who made them and at what size, then by time: see `ClipEncoder.embed_views`.
+    embeddings: dict[tuple[Any, ...], dict[float, npt.NDArray[np.float32]]] = field(default_factory=dict)
 
     def view(self, sampling: Sampling) -> View:
         return self.views[sampling]
@@ -140,11 +144,29 @@ class Footage:
     def close(self) -> None:
         """Give the memory back. Views must not be used afterwards."""
         release, self.release = self.release, None
-        self.views, self.sound = {}, None
+        self.views, self.sound, self.embeddings = {}, None, {}
         if release is not None:
             release()
 
 
-def union(samplings: Iterable[Sampling]) -> tuple[Sampling, ...]:
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One file to be looked at, as it travels through the decoder and the panel: a path that knows more."""
+
+    path: Path
+    experts: tuple[str, ...]  # the names of those that shall look
+    title: str | None = None  # where the caller knows it better than the file does
+    job: Any = None  # the caller's own, handed back untouched
+
+    def __fspath__(self) -> str:
+        return os.fspath(self.path)
+
+
+def evenly(count: int, length: int, first: int = 0) -> list[int]:
+    """So many of `length` whole numbers from `first` on, each in the middle of its share of them."""
+    return [first + (2 * i + 1) * length // (2 * count) for i in range(count)]
+
+
+def distinct_samplings(samplings: Iterable[Sampling]) -> tuple[Sampling, ...]:
     """Every sampling once, in the order first asked for."""
     return tuple(dict.fromkeys(samplings))

@@ -24,12 +24,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from experts import devices, weights
-from experts.footage import Footage, Sampling, View, Windows
-from experts.seeing.pictures import Preparation, batched, topmost, unseen, within
-from experts.stock import safe
-from experts.tags import Modality, Report, Sighting, to_spans
-from experts.weighed import WeighedExpert, labels
+from tagline.experts import devices
+from tagline.experts.base import BaseExpert, labels
+from tagline.experts.footage import Footage, Sampling, View, Windows
+from tagline.experts.tags import Modality, Report, Sighting, to_spans
+from tagline.experts.vision.frames import Preparation, batched, end_with_video, no_frames_note, top_classes
+from tagline.experts.weights import check, registry
 
 if TYPE_CHECKING:
     import torch
@@ -96,7 +96,7 @@ X3D: dict[str, dict[str, Any]] = {
     "x3d_m": {"input_clip_length": 16, "input_crop_size": 224},
     "x3d_l": {"input_clip_length": 16, "input_crop_size": 312, "depth_factor": 5.0},
 }
-USUAL = "x3d_m"
+DEFAULT_ARCHITECTURE = "x3d_m"
 
 
 @dataclass(frozen=True)
@@ -110,11 +110,11 @@ class MotionSettings:
     tags: int = 2  # motions a window at most
     min_windows: int = 1
     precision: str = "auto"  # "float32", "bfloat16"; "auto": the second where the hardware has it
-    at_once: int | None = None  # windows a forward pass
+    batch_size: int | None = None  # windows a forward pass
     allow_pickle: bool = False
 
 
-class MotionExpert(WeighedExpert):
+class MotionExpert(BaseExpert):
     """Its windows are as long and as wide as its model was trained on, which its folder says."""
 
     name: ClassVar[str] = "motion"
@@ -126,21 +126,21 @@ class MotionExpert(WeighedExpert):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         try:
-            self.plan = read_plan(self.find("classifier"))
-        except weights.WeightsMissing:
-            self.plan = Plan.published(USUAL)
-        window, side = self.plan.window, self.plan.preparation.side
+            self.config = read_motion_config(self.find("classifier"))
+        except registry.WeightsMissing:
+            self.config = MotionConfig.published(DEFAULT_ARCHITECTURE)
+        window, side = self.config.window, self.config.preparation.side
         self.sampling = Windows(self.settings.windows, window.length, window.step, side)
         self.needs: tuple[Sampling, ...] = (self.sampling,)
 
     def load(self, device: str) -> None:
-        self.watcher = Watcher.open(self.find("classifier"), device, self.settings.precision)
-        self.at_once = self.settings.at_once or devices.at_once(device, accelerator=16, cpu=2)
+        self.classifier = VideoClassifier.open(self.find("classifier"), device, self.settings.precision)
+        self.batch_size = self.settings.batch_size or devices.batch_size(device, accelerator=16, cpu=2)
 
     def __call__(self, batch: Sequence[Footage]) -> list[Report]:
         views = [whole_windows(footage, self.sampling) for footage in batch]
-        fitted = (self.watcher.fit(windows) for windows in views if windows)
-        found = iter(batched(self.watcher, fitted, self.at_once))
+        fitted = (self.classifier.fit(windows) for windows in views if windows)
+        found = iter(batched(self.classifier, fitted, self.batch_size))
         return [
             self._report(footage, windows, next(found) if windows else [])
             for footage, windows in zip(batch, views, strict=True)
@@ -151,9 +151,9 @@ class MotionExpert(WeighedExpert):
         starts = [float(window.times[0]) for window in windows]
         length = self.sampling.length * self.sampling.step
         sightings = [
-            Sighting(self.watcher.labels[kind], score, start)
+            Sighting(self.classifier.labels[kind], score, start)
             for start, row in zip(starts, scores, strict=True)
-            for kind, score in topmost(row, s.tags, s.confidence)
+            for kind, score in top_classes(row, s.tags, s.confidence)
         ]
         between = float(np.median(np.diff(starts))) if len(starts) > 1 else 0.0
         spans = to_spans(
@@ -168,13 +168,13 @@ class MotionExpert(WeighedExpert):
         duration = footage.facts.duration
         # The moment to show is the middle of the best window.
         middle = [replace(tag, best=(tag.best or 0.0) + length / 2) for tag in spans]
-        tags = [within(tag, duration) for tag in middle]
+        tags = [end_with_video(tag, duration) for tag in middle]
         tags = [replace(tag, best=min(tag.best or 0.0, tag.end)) for tag in tags]
-        return Report(tags=tags, sightings=sightings, notes=unseen(len(starts), self.name))
+        return Report(tags=tags, sightings=sightings, notes=no_frames_note(len(starts), self.name))
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class MotionConfig:
     """What config.json says, with everything left out filled in."""
 
     arch: str
@@ -184,43 +184,43 @@ class Plan:
     window: Window
 
     @classmethod
-    def published(cls, arch: str) -> Plan:
-        known = architecture(arch)
+    def published(cls, arch: str) -> MotionConfig:
+        known = motion_architecture(arch)
         return cls(arch, {}, (), known.preparation, known.window)
 
 
-def architecture(name: str) -> Architecture:
+def motion_architecture(name: str) -> Architecture:
     if name not in ARCHITECTURES:
         raise ValueError(f"there is no motion model {name!r}; there are {', '.join(ARCHITECTURES)}")
     return ARCHITECTURES[name]
 
 
-def read_plan(found: weights.Found | Path) -> Plan:
+def read_motion_config(found: registry.LocalWeights | Path) -> MotionConfig:
     """Read a folder's config.json. Raises WeightsMissing if it describes no model that we know."""
     path = found if isinstance(found, Path) else found.path
     folder = path if path.is_dir() else path.parent
     file = folder / "config.json"
     try:
-        config = safe.read_config(file)
+        config = check.read_config(file)
         # A converted public checkpoint says only which one it was.
-        plan = Plan.published(config.get("arch") or str(config.get("name", "")).replace("-", "_"))
-        plain = all(_plain(value) for value in config.get("arguments", {}).values())
+        plan = MotionConfig.published(config.get("arch") or str(config.get("name", "")).replace("-", "_"))
+        plain = all(_is_plain(value) for value in config.get("arguments", {}).values())
         if not plain or "pretrained" in config.get("arguments", {}):
             raise ValueError("its arguments are not plain numbers")
-        return Plan(
+        return MotionConfig(
             plan.arch,
             dict(config.get("arguments", {})),
             tuple(str(name) for name in config.get("labels", ())),
             Preparation.of(config["preparation"]) if "preparation" in config else plan.preparation,
             Window(**config["window"]) if "window" in config else plan.window,
         )
-    except (safe.Unsafe, TypeError, ValueError, AttributeError) as error:
-        raise weights.WeightsMissing(f"{file} describes no motion model ({error})") from error
+    except (check.UnsafeWeights, TypeError, ValueError, AttributeError) as error:
+        raise registry.WeightsMissing(f"{file} describes no motion model ({error})") from error
 
 
 def build_motion(arch: str, arguments: Mapping[str, Any] | None = None) -> torch.nn.Module:
     """A model with random weights."""
-    library = architecture(arch).library
+    library = motion_architecture(arch).library
     if library == "torchvision":
         from torchvision.models import get_model
 
@@ -254,7 +254,7 @@ def save_motion(
     import torch
     from safetensors.torch import save_file
 
-    known = architecture(arch)
+    known = motion_architecture(arch)
     kind = torch.float16 if half else torch.float32
     state = {
         key: (value.to(kind) if value.is_floating_point() else value).detach().cpu().contiguous().clone()
@@ -274,29 +274,29 @@ def save_motion(
     return folder
 
 
-def load_motion(found: weights.Found) -> tuple[torch.nn.Module, Plan]:
+def load_motion(found: registry.LocalWeights) -> tuple[torch.nn.Module, MotionConfig]:
     """The model in float32 and what its folder says of it."""
     from safetensors.torch import load_file
 
-    plan = read_plan(found)
+    plan = read_motion_config(found)
     model = build_motion(plan.arch, plan.arguments)
     model.load_state_dict(load_file(found.model), strict=True)
     return model.float(), plan
 
 
-class Watcher:
+class VideoClassifier:
     """A video classifier at work: windows in, scores out."""
 
-    def __init__(self, model: Any, plan: Plan, device: str, precision: str = "auto") -> None:
-        self.model = devices.settle(model, device)
-        self.plan = plan
-        self.slow = architecture(plan.arch).slow
+    def __init__(self, model: Any, plan: MotionConfig, device: str, precision: str = "auto") -> None:
+        self.model = devices.prepare_model(model, device)
+        self.config = plan
+        self.slow = motion_architecture(plan.arch).slow
         self.labels = list(plan.labels) or labels("kinetics400")
         self.device = device
-        self.low = devices.low(device, precision)
+        self.bfloat16 = devices.use_bfloat16(device, precision)
 
     @classmethod
-    def open(cls, found: weights.Found, device: str, precision: str = "auto") -> Watcher:
+    def open(cls, found: registry.LocalWeights, device: str, precision: str = "auto") -> VideoClassifier:
         model, plan = load_motion(found)
         return cls(model, plan, device, precision)
 
@@ -304,26 +304,26 @@ class Watcher:
         """Windows of one video to uint8 [n, 3, length, h, w]."""
         import torch
 
-        fitted = [self.plan.preparation.fit(window.frames) for window in windows]
+        fitted = [self.config.preparation.fit(window.frames) for window in windows]
         return torch.stack(fitted).transpose(1, 2)
 
     def __call__(self, windows: torch.Tensor) -> Any:
         """uint8 [n, 3, length, h, w] to scores [n, labels] that sum to 1."""
         import torch
 
-        pictures = self.plan.preparation.normalise(windows, self.device)
+        pictures = self.config.preparation.normalise(windows, self.device)
         pictures = pictures.contiguous(memory_format=torch.channels_last_3d)
-        with devices.computing(self.device, autocast=self.low):
-            answers = self.model(self.ways(pictures)).float()
+        with devices.inference(self.device, autocast=self.bfloat16):
+            answers = self.model(self.pathways(pictures)).float()
             if answers.shape[1] != len(self.labels):
                 raise ValueError(
                     f"the motion model gives {answers.shape[1]} scores for {len(self.labels)} labels"
                 )
-            if not _are_shares(answers):
+            if not _are_probabilities(answers):
                 answers = answers.softmax(dim=1)
         return answers.cpu().numpy()
 
-    def ways(self, pictures: torch.Tensor) -> Any:
+    def pathways(self, pictures: torch.Tensor) -> Any:
         """SlowFast sees every frame one way and a few of them, evenly picked, the other."""
         if self.slow is None:
             return pictures
@@ -339,14 +339,14 @@ def whole_windows(footage: Footage, sampling: Windows) -> list[View]:
     return [view for view in footage.windows(sampling) if len(view.times) == sampling.length]
 
 
-def _are_shares(answers: torch.Tensor) -> bool:
+def _are_probabilities(answers: torch.Tensor) -> bool:
     """Whether a model has already put a softmax on its answers, be it in bfloat16 (to half a percent)."""
     return bool((answers >= 0).all()) and bool(((answers.sum(dim=1) - 1).abs() < 0.01).all())
 
 
-def _plain(value: Any) -> bool:
+def _is_plain(value: Any) -> bool:
     if isinstance(value, list | tuple):
-        return all(_plain(inner) for inner in value)
+        return all(_is_plain(inner) for inner in value)
     return isinstance(value, bool | int | float)
 
 

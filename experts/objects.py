@@ -1,4 +1,4 @@
-"""The object expert: what things are in the picture, by a YOLO detector (COCO's classes or its own)."""
+"""The object and the person expert: things, and kinds of people, by a YOLO detector."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from experts import devices
-from experts.footage import Footage, PerSecond, Sampling, View
-from experts.seeing.pictures import batched, frame_spans, unseen
-from experts.tags import Modality, Report, Sighting
-from experts.weighed import WeighedExpert
+from tagline.experts import devices
+from tagline.experts.base import BaseExpert, labels
+from tagline.experts.footage import Footage, PerSecond, Sampling, View
+from tagline.experts.tags import Modality, Report, Sighting
+from tagline.experts.vision.frames import batched, frame_spans, no_frames_note
 
 
 @dataclass(frozen=True)
@@ -29,17 +29,17 @@ class DetectorSettings:
     rate: float = 1.0  # frames a second
     most: int = 60  # frames a video at most
     side: int | None = 480  # pixels of the shorter side of the frames
-    at_once: int | None = None  # frames a forward pass; None: by device
+    batch_size: int | None = None  # frames a forward pass; None: by device
     allow_pickle: bool = False  # read a pickled checkpoint of the user's own
 
 
-class DetectorExpert(WeighedExpert):
+class DetectorExpert(BaseExpert):
     """A detector over frames: the object and the person expert are this with other weights and classes."""
 
     version: ClassVar[str] = "1"
     Settings: ClassVar[type] = DetectorSettings
     roles: ClassVar[dict[str, str]] = {"detector": "weights"}
-    extra: ClassVar[tuple[str, str] | None] = ("ultralytics", "yolo")
+    modules: ClassVar[tuple[str, ...]] = ("ultralytics",)  # which brings torch
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
@@ -48,8 +48,8 @@ class DetectorExpert(WeighedExpert):
         self.needs: tuple[Sampling, ...] = (self.sampling,)
 
     def load(self, device: str) -> None:
-        from experts.seeing.yolo import Detector
-        from experts.stock.convert import converted
+        from tagline.experts.vision.yolo import Detector
+        from tagline.experts.weights.convert import converted
 
         with converted(self.find("detector").path, "yolo") as folder:
             self.detector = Detector.open(folder, device, imgsz=self.settings.imgsz)
@@ -57,7 +57,7 @@ class DetectorExpert(WeighedExpert):
         if not any(self.wanted):
             only = ", ".join(self.settings.only)
             raise ValueError(f"the weights of the {self.name} expert know none of its classes ({only})")
-        self.at_once = self.settings.at_once or devices.at_once(device, accelerator=64, cpu=8)
+        self.batch_size = self.settings.batch_size or devices.batch_size(device, accelerator=64, cpu=8)
 
     def __call__(self, batch: Sequence[Footage]) -> list[Report]:
         views = [footage.view(self.sampling) for footage in batch]
@@ -77,18 +77,18 @@ class DetectorExpert(WeighedExpert):
             found = batched(
                 lambda pictures: detector.detect(pictures, s.confidence, s.overlap),
                 (detector.fit(views[i].frames) for i in members if len(views[i].times)),
-                self.at_once,
+                self.batch_size,
             )
-            looked = [i for i in members if len(views[i].times)]
-            for index, frames in zip(looked, found, strict=True):
+            with_frames = [i for i in members if len(views[i].times)]
+            for index, frames in zip(with_frames, found, strict=True):
                 boxes[index] = frames
         return boxes
 
     def _report(self, footage: Footage, view: View, boxes: Sequence[Any]) -> Report:
         sightings: list[Sighting] = []
         for time, found in zip(view.times, boxes, strict=True):
-            shares = self.detector.shares(found, view.frames.shape[1:3])
-            for (x, y, w, h), score, kind in zip(shares, found[:, 4], found[:, 5].astype(int), strict=True):
+            relative = self.detector.relative_boxes(found, view.frames.shape[1:3])
+            for (x, y, w, h), score, kind in zip(relative, found[:, 4], found[:, 5].astype(int), strict=True):
                 if self.wanted[kind]:
                     box = (float(x), float(y), float(w), float(h))
                     text = self.detector.names[kind].lower()
@@ -102,7 +102,7 @@ class DetectorExpert(WeighedExpert):
             min_frames=self.settings.min_frames,
             otherwise=1 / self.settings.rate,
         )
-        return Report(tags=tags, sightings=sightings, notes=unseen(len(view.times), self.name))
+        return Report(tags=tags, sightings=sightings, notes=no_frames_note(len(view.times), self.name))
 
     def _wants(self, name: str) -> bool:
         s, name = self.settings, name.lower()
@@ -116,3 +116,24 @@ class ObjectExpert(DetectorExpert):
 
     name: ClassVar[str] = "object"
     modality: ClassVar[Modality] = Modality.OBJECT
+
+
+# The Open Images classes that say who a person is; the detector knows some 600, the rest is left out.
+PERSON_CLASSES = tuple(labels("persons"))
+
+
+@dataclass(frozen=True)
+class PersonSettings(DetectorSettings):
+    """As of any detector. Its samplings are those of the object expert, so frames are decoded once."""
+
+    only: tuple[str, ...] = PERSON_CLASSES
+
+
+class PersonExpert(DetectorExpert):
+    """Persons. One who is taken for a man in one frame and a boy in the next gives both tags: the
+    number of frames and the scores say which is likelier.
+    """
+
+    name: ClassVar[str] = "person"
+    modality: ClassVar[Modality] = Modality.PERSON
+    Settings: ClassVar[type] = PersonSettings

@@ -3,73 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from importlib import import_module
-from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
 
-from experts.footage import Footage, Sampling, Unreadable, union
-from experts.tags import Modality, Report
-
-ENTRY_POINTS = "tagline.experts"
-
-# Named here, imported when asked for: `tagline --help` must not load a model library.
-BUILT_IN = {
-    "object": "experts.objects:ObjectExpert",
-    "person": "experts.persons:PersonExpert",
-    "scene": "experts.scene:SceneExpert",
-    "motion": "experts.motion:MotionExpert",
-    "speech": "experts.speech:SpeechExpert",
-    "screen": "experts.screen:ScreenExpert",
-}
-
-
-@runtime_checkable
-class Expert(Protocol):
-    """Anything that turns footage into tags. Its constructor takes its settings as keywords."""
-
-    name: str
-    modality: Modality
-    version: str  # changes whenever the same footage may give another report
-    needs: tuple[Sampling, ...]
-
-    def missing(self) -> str | None:
-        """Why it cannot run here, as one sentence that names the command to run; None if it can."""
-
-    def fingerprint(self) -> str:
-        """sha256 over everything that its reports depend on: name, version, settings, weights."""
-
-    def load(self, device: str) -> None:
-        """Load the models. Called once, before the first batch; `device` is torch's name of it."""
-
-    def __call__(self, batch: Sequence[Footage]) -> list[Report]:
-        """One report a footage, in order. The reports do not depend on how footage is batched."""
-
-
-class UnknownExpert(ValueError):
-    pass
-
-
-def known() -> dict[str, str]:
-    """Every expert that can be had here: name to where it comes from. Built-in names come first."""
-    found = dict(BUILT_IN)
-    for entry in entry_points(group=ENTRY_POINTS):
-        found.setdefault(entry.name, entry.value)
-    return found
-
-
-def build(name: str, settings: Mapping[str, Any] | None = None) -> Expert:
-    """Make one expert by its name; `settings["use"]` puts another implementation in its place."""
-    options = dict(settings or {})
-    found = known()
-    target = options.pop("use", name)
-    if target not in found:
-        raise UnknownExpert(f"there is no expert called {target!r}; there are {', '.join(found)}")
-    module, _, attribute = found[target].partition(":")
-    return getattr(import_module(module), attribute)(**options)
+from tagline.experts import extras
+from tagline.experts.base import Expert
+from tagline.experts.footage import Footage, Sampling, Unreadable, Work, distinct_samplings
+from tagline.experts.tags import Report
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +22,18 @@ class Failed:
 
 
 @dataclass(slots=True)
-class Seen:
+class PanelResult:
     """What the panel makes of one file."""
 
-    path: Path
+    work: Work
     footage: Footage | None  # None: the file could not be read; closed once the caller goes on
     unreadable: str | None = None
     reports: dict[str, Report | Failed] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)  # this video's share of each expert's time
+
+    @property
+    def path(self) -> Path:
+        return self.work.path
 
     def close(self) -> None:
         if self.footage is not None:
@@ -95,25 +41,15 @@ class Seen:
 
 
 @dataclass(slots=True)
-class Clock:
+class PanelTiming:
     """Where the panel's wall time went."""
 
     waiting: float = 0.0  # for the decoder
     experts: dict[str, float] = field(default_factory=dict)
-    started: float = field(default_factory=time.perf_counter)
-
-    @property
-    def overhead_share(self) -> float:
-        """The share of wall time in which no model was computing."""
-        wall = time.perf_counter() - self.started
-        return 1.0 - sum(self.experts.values()) / wall if wall > 0 else 0.0
 
 
 class Panel:
-    """Several experts over many files.
-
-    `wanted` narrows the work: for a path, the names of the experts that still have to look at it.
-    """
+    """Several experts over many files."""
 
     def __init__(
         self,
@@ -127,89 +63,78 @@ class Panel:
         self.device = device
         self.jobs = jobs
         self.batch = batch
-        self.clock = Clock()
+        self.timing = PanelTiming()
         self.messages: list[str] = []  # said once each: fallbacks that people should know of
         self.on_stage: Callable[[str, int], None] = lambda stage, videos: None  # "reading" or an expert
         self.stopping: Callable[[], bool] = lambda: False  # true: what is in hand is the last
-        # What a video is called by those who know it better than its file; None: as in the file.
-        self.title_of: Callable[[Path], str | None] = lambda path: None
         self.broken: dict[str, str] = {}  # experts that could not be loaded, and why; they give no reports
         self._loaded: set[str] = set()
 
-    def watch(self, work: Iterable[tuple[Path, Sequence[str]]]) -> Iterator[Seen]:
+    def run(self, work: Iterable[Work]) -> Generator[PanelResult, None, None]:
         """Read every file once and let the experts named with it look. Yields in the order of `work`.
 
         One bad file, one expert that raises, one decoder that dies costs that file or that report.
         """
-        from experts.decoder import Decoder
+        from tagline.experts.decode.decoder import Decoder
 
-        by_name = {expert.name: expert for expert in self.experts}
-        self.clock = Clock()
-        names_of: list[tuple[Path, tuple[str, ...]]] = []
+        self.timing = PanelTiming()
+        needs = {expert.name: expert.needs for expert in self.experts}
 
-        def orders() -> Iterator[tuple[Path, tuple[Sampling, ...]]]:
-            for path, names in work:
-                names_of.append((path, tuple(names)))
-                yield path, union(need for name in names for need in by_name[name].needs)
+        def orders() -> Iterator[tuple[Work, tuple[Sampling, ...]]]:
+            for one in work:
+                yield one, distinct_samplings(need for name in one.experts for need in needs[name])
 
         with ExitStack() as stack:
             decoder = stack.enter_context(Decoder(jobs=self.jobs))
             decoded = iter(decoder.read_all(orders()))
             size = 1  # grows, so that the models do not wait for a whole batch to be decoded at the start
-            while not self.stopping() and (group := self._take(decoded, names_of, size)):
+            while not self.stopping() and (group := self._take(decoded, size)):
                 try:
-                    self.consult(group)
-                    for seen, _ in group:
+                    self.run_batch(group)
+                    for seen in group:
                         yield seen
                         seen.close()
                 finally:
-                    for seen, _ in group:
+                    for seen in group:
                         seen.close()
                 size = min(2 * size, self.batch)
 
-    def _take(
-        self,
-        decoded: Iterator[tuple[Path, Footage | Unreadable]],
-        names_of: list[tuple[Path, tuple[str, ...]]],
-        size: int,
-    ) -> list[tuple[Seen, tuple[str, ...]]]:
+    def _take(self, decoded: Iterator[tuple[Work, Footage | Unreadable]], size: int) -> list[PanelResult]:
         """The next videos, at most `size`."""
-        group: list[tuple[Seen, tuple[str, ...]]] = []
+        group: list[PanelResult] = []
         asked = time.perf_counter()
         self.on_stage("reading", size)
-        for path, result in decoded:
-            _, names = names_of.pop(0)
+        for work, result in decoded:
             if isinstance(result, Unreadable):
-                group.append((Seen(path, None, unreadable=str(result)), ()))
+                group.append(PanelResult(work, None, unreadable=str(result)))
             else:
-                title = self.title_of(path)
-                if title is not None:
-                    result.facts = replace(result.facts, title=title)
-                group.append((Seen(path, result), names))
+                if work.title is not None:
+                    result.facts = replace(result.facts, title=work.title)
+                group.append(PanelResult(work, result))
             if len(group) == size or self.stopping():
                 break
-        self.clock.waiting += time.perf_counter() - asked
+        self.timing.waiting += time.perf_counter() - asked
         return group
 
-    def consult(self, group: Sequence[tuple[Seen, Sequence[str]]]) -> None:
+    def run_batch(self, group: Sequence[PanelResult]) -> None:
         """Let the experts look at footage that is there: at each video those that are named with it."""
         for expert in self.experts:
             name = expert.name
-            asked = [seen for seen, names in group if name in names]
-            if not asked:
+            wanted = [seen for seen in group if seen.footage is not None and name in seen.work.experts]
+            if not wanted:
                 continue
-            self.on_stage(name, len(asked))
+            self.on_stage(name, len(wanted))
             begun = time.perf_counter()
             if not self._ready(expert):
                 continue
-            for seen, report in zip(asked, self._ask(expert, asked), strict=True):
+            for seen, report in zip(wanted, self._ask(expert, wanted), strict=True):
                 seen.reports[name] = report
             spent = time.perf_counter() - begun
-            self.clock.experts[name] = self.clock.experts.get(name, 0.0) + spent
-            for seen in asked:
-                seen.seconds[name] = spent / len(asked)
+            self.timing.experts[name] = self.timing.experts.get(name, 0.0) + spent
+            for seen in wanted:
+                seen.seconds[name] = spent / len(wanted)
 
-    def _ask(self, expert: Expert, asked: Sequence[Seen]) -> list[Report | Failed]:
+    def _ask(self, expert: Expert, asked: Sequence[PanelResult]) -> list[Report | Failed]:
         """One report a video. A batch that fails is asked again one by one, so one video fails alone."""
         footage = [seen.footage for seen in asked if seen.footage is not None]
         try:
@@ -251,7 +176,9 @@ class Panel:
                 if device != "cpu" and _out_of_memory(error):
                     self._say(f"{expert.name}: too much for the memory of {device}; it goes on with the CPU")
                     continue
-                self.broken[expert.name] = f"not run: it could not be loaded ({_in_words(error)})"
+                absent = extras.from_import_error(error) if isinstance(error, ImportError) else None
+                why = absent or f"it could not be loaded ({_in_words(error)})"
+                self.broken[expert.name] = f"not run: {why}"
         return expert.name in self._loaded
 
     def _say(self, message: str) -> None:

@@ -6,7 +6,7 @@ A folder of classifier weights is what transformers' `save_pretrained` writes:
     model.safetensors         the state dict
     preprocessor_config.json  size, image_mean, image_std, resample (2 bilinear, 3 bicubic)
 
-`save_classifier` writes one. CLIP's folder is described in appearance.py.
+`save_classifier` writes one. CLIP's folder is described in clip.py.
 
 Which categories there are: those of the classifier. ImageNet's thousand are mostly things, so the few
 dozen of them that are places stand for the 365 of Places, which CLIP judges by their names. Labels in
@@ -26,18 +26,18 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from experts import devices, weights
-from experts.appearance import Towers, towers
-from experts.footage import Footage, PerSecond, Sampling, View
-from experts.seeing.pictures import Preparation, batched, frame_spans, spacing, unseen
-from experts.stock import safe
-from experts.tags import Embedding, Modality, Report, Sighting
-from experts.weighed import WeighedExpert, labels
+from tagline.experts import devices
+from tagline.experts.base import BaseExpert, labels
+from tagline.experts.clip import ClipEncoder, clip_encoder
+from tagline.experts.footage import Footage, PerSecond, Sampling, View
+from tagline.experts.tags import Embedding, Modality, Report, Sighting
+from tagline.experts.vision.frames import Preparation, batched, frame_interval, frame_spans, no_frames_note
+from tagline.experts.weights import check, registry
 
 if TYPE_CHECKING:
     import torch
 
-Shares = npt.NDArray[np.float32]  # [T, K]: how much of each frame's belief goes to each category
+Probabilities = npt.NDArray[np.float32]  # [T, K]: how much of each frame's belief goes to each category
 
 
 @dataclass(frozen=True)
@@ -60,11 +60,11 @@ class SceneSettings:
     most: int = 24
     side: int | None = 256
     precision: str = "auto"  # "float32", "bfloat16"; "auto": the second where the hardware has it
-    at_once: int | None = None
+    batch_size: int | None = None
     allow_pickle: bool = False
 
 
-class SceneExpert(WeighedExpert):
+class SceneExpert(BaseExpert):
     """Each of the two may be absent: the other then answers alone, and the report says so."""
 
     name: ClassVar[str] = "scene"
@@ -81,75 +81,79 @@ class SceneExpert(WeighedExpert):
 
     def missing(self) -> str | None:
         """None if at least one of the two can work."""
+        if absent := self.missing_extra():
+            return absent
         sentences = [said for said in map(self._why_not, self.roles) if said]
         return f"not run: {sentences[0]}" if len(sentences) == len(self.roles) else None
 
     def load(self, device: str) -> None:
         s = self.settings
-        self.classifier: Classifier | None = None
-        self.towers: Towers | None = None
+        self.classifier: ImageClassifier | None = None
+        self.clip: ClipEncoder | None = None
         self.notes = [f"{role} did not look: {said}" for role in self.roles if (said := self._why_not(role))]
         if not self._why_not("classifier"):
-            self.classifier = Classifier.open(self.find("classifier").path, device, s.precision)
+            self.classifier = ImageClassifier.open(self.find("classifier").path, device, s.precision)
         if not self._why_not("zero-shot"):
-            chosen = s.clip or weights.for_expert(self.name, s.collection, role="zero-shot")
-            self.towers = towers(
+            chosen = s.clip or registry.for_expert(self.name, s.collection, role="zero-shot")
+            self.clip = clip_encoder(
                 chosen,
                 device,
                 architecture=s.architecture,
                 precision=s.precision,
                 allow_pickle=s.allow_pickle,
             )
-        self.at_once = s.at_once or devices.at_once(device, accelerator=64, cpu=8)
+        self.batch_size = s.batch_size or devices.batch_size(device, accelerator=64, cpu=8)
         self._settle_categories()
 
     def _settle_categories(self) -> None:
         """The list of categories, and what belongs to them of either judge's answers."""
         s = self.settings
         own = self.classifier.labels if self.classifier else []
-        self.categories, into = gather(own, s.categories)
-        self.gathering = into  # [labels, K]
+        self.categories, into = label_matrix(own, s.categories)
+        self.label_matrix = into  # [labels, K]
         # A category that no label of the classifier stands for is CLIP's alone.
         self.known = np.asarray(into.any(axis=0), dtype=np.bool_)
-        if self.towers is not None:
+        if self.clip is not None:
             texts = [prompt.format(name) for name in self.categories for prompt in s.prompts]
-            vectors = self.towers.encode_texts(texts).reshape(len(self.categories), len(s.prompts), -1)
+            vectors = self.clip.encode_texts(texts).reshape(len(self.categories), len(s.prompts), -1)
             means = vectors.mean(axis=1)
-            self.names = means / np.linalg.norm(means, axis=1, keepdims=True)  # [K, D]
+            self.prompt_vectors = means / np.linalg.norm(means, axis=1, keepdims=True)  # [K, D]
 
     def __call__(self, batch: Sequence[Footage]) -> list[Report]:
         views = [footage.view(self.sampling) for footage in batch]
         seen = self._classify(views)
-        vectors = self._encode(views)
+        vectors = self._encode(batch)
         return [
             self._report(footage, view, shares, found)
             for footage, view, shares, found in zip(batch, views, seen, vectors, strict=True)
         ]
 
-    def _classify(self, views: Sequence[View]) -> list[Shares | None]:
+    def _classify(self, views: Sequence[View]) -> list[Probabilities | None]:
         judge = self.classifier
         if judge is None:
             return [None] * len(views)
         fitted = (judge.preparation.fit(view.frames) for view in views if len(view.times))
-        found = iter(batched(judge, fitted, self.at_once))
-        return [np.stack(next(found)) @ self.gathering if len(view.times) else None for view in views]
+        found = iter(batched(judge, fitted, self.batch_size))
+        return [np.stack(next(found)) @ self.label_matrix if len(view.times) else None for view in views]
 
-    def _encode(self, views: Sequence[View]) -> list[npt.NDArray[np.float32] | None]:
-        if self.towers is None:
-            return [None] * len(views)
-        return list(self.towers.encode_videos([view.frames for view in views]))
+    def _encode(self, batch: Sequence[Footage]) -> list[npt.NDArray[np.float32] | None]:
+        if self.clip is None:
+            return [None] * len(batch)
+        return list(self.clip.embed_views(batch, self.sampling))
 
     def _report(
-        self, footage: Footage, view: View, shares: Shares | None, vectors: npt.NDArray[np.float32] | None
+        self,
+        footage: Footage,
+        view: View,
+        shares: Probabilities | None,
+        vectors: npt.NDArray[np.float32] | None,
     ) -> Report:
         s = self.settings
-        notes = [*self.notes, *unseen(len(view.times), self.name)]
+        notes = [*self.notes, *no_frames_note(len(view.times), self.name)]
         if not len(view.times):
             return Report(notes=notes)
-        by_name = (
-            None if vectors is None or self.towers is None else self._beliefs(vectors, self.towers.scale)
-        )
-        found = agreement(shares, by_name, self.known, s)
+        by_name = None if vectors is None or self.clip is None else self._beliefs(vectors, self.clip.scale)
+        found = joint_scores(shares, by_name, self.known, s)
         sightings = [
             Sighting(self.categories[kind], score, float(time))
             for time, frame in zip(view.times, found, strict=True)
@@ -167,60 +171,63 @@ class SceneExpert(WeighedExpert):
         )
         report = Report(tags=tags, sightings=sightings, notes=notes)
         if s.keep_vectors and vectors is not None:
-            step = spacing(view.times, otherwise)
+            step = frame_interval(view.times, otherwise)
             report.vectors = [
                 Embedding(float(t), float(t) + step, v) for t, v in zip(view.times, vectors, strict=True)
             ]
         return report
 
-    def _beliefs(self, vectors: npt.NDArray[np.float32], scale: float) -> Shares:
-        return softmax(scale * vectors @ self.names.T)
+    def _beliefs(self, vectors: npt.NDArray[np.float32], scale: float) -> Probabilities:
+        return softmax(scale * vectors @ self.prompt_vectors.T)
 
     def _why_not(self, role: str) -> str | None:
         try:
             self.find(role)
-        except weights.WeightsMissing as error:
+        except registry.WeightsMissing as error:
             return str(error)
         return None
 
 
-def agreement(
-    seen: Shares | None, named: Shares | None, known: npt.NDArray[np.bool_], settings: SceneSettings
+def joint_scores(
+    by_classifier: Probabilities | None,
+    by_clip: Probabilities | None,
+    known: npt.NDArray[np.bool_],
+    settings: SceneSettings,
 ) -> list[list[tuple[int, float]]]:
     """What to believe of each frame: [(category, score)], best first.
 
     seen: the classifier's shares, named: CLIP's, each [T, K] or None; known: which categories both can
     judge. What both know needs both: it is among the first few of each, and its score is the geometric
-    mean. What one alone knows (or whose other judge is absent) must pass a higher mark.
+    mean. What one alone knows (or whose other judge is absent) must pass a higher threshold.
     """
-    if seen is None or named is None:
-        alone = seen if seen is not None else named
-        return [] if alone is None else [_first(row, settings.confidence_alone, settings) for row in alone]
-    score = np.sqrt(np.clip(seen, 0, 1) * named)
-    both = known & _among_first(np.where(known, seen, -1.0), settings.within)
-    both &= _among_first(named, settings.within) & (score >= settings.confidence)
-    lone = ~known & (named >= settings.confidence_alone)
-    worth = np.where(both, score, np.where(lone, named, 0.0))
-    return [_first(row, np.nextafter(0.0, 1.0), settings) for row in worth]
+    if by_classifier is None or by_clip is None:
+        alone = by_classifier if by_classifier is not None else by_clip
+        return [] if alone is None else [_best_of(row, settings.confidence_alone, settings) for row in alone]
+    score = np.sqrt(np.clip(by_classifier, 0, 1) * by_clip)
+    both = known & _in_top(np.where(known, by_classifier, -1.0), settings.within)
+    both &= _in_top(by_clip, settings.within) & (score >= settings.confidence)
+    lone = ~known & (by_clip >= settings.confidence_alone)
+    combined = np.where(both, score, np.where(lone, by_clip, 0.0))
+    return [_best_of(row, np.nextafter(0.0, 1.0), settings) for row in combined]
 
 
-def _first(row: Shares, least: float, settings: SceneSettings) -> list[tuple[int, float]]:
+def _best_of(row: Probabilities, least: float, settings: SceneSettings) -> list[tuple[int, float]]:
     best = np.argsort(-row, kind="stable")[: settings.tags]
     return [(int(kind), float(row[kind])) for kind in best if row[kind] >= least]
 
 
-def _among_first(rows: Shares, count: int) -> npt.NDArray[np.bool_]:
+def _in_top(rows: Probabilities, count: int) -> npt.NDArray[np.bool_]:
     """Which entries of each row are among its `count` largest; ties are let in."""
     count = min(count, rows.shape[1])
     least = np.partition(rows, rows.shape[1] - count, axis=1)[:, rows.shape[1] - count]
     return rows >= least[:, None]
 
 
-def gather(own: Sequence[str], categories: Sequence[str] = ()) -> tuple[list[str], Shares]:
+def label_matrix(own: Sequence[str], categories: Sequence[str] = ()) -> tuple[list[str], Probabilities]:
     """The categories, and a matrix [labels, categories] that sums a classifier's labels into them."""
     from_imagenet = len(own) == 1000 and own[0].startswith("tench")
     stands_for = _imagenet() if from_imagenet else {}
-    targets = [stands_for.get(name, ()) if from_imagenet else (readable(name),) for name in own]
+    targets = [stands_for.get(name, ()) if from_imagenet else (readable_label(name),) for name in own]
     if categories:
         names = list(dict.fromkeys(categories))
     elif from_imagenet or not own:
@@ -236,33 +243,33 @@ def gather(own: Sequence[str], categories: Sequence[str] = ()) -> tuple[list[str
     return names, into
 
 
-def readable(label: str) -> str:
+def readable_label(label: str) -> str:
     """A class name as people write it: "/a/apartment_building/outdoor" is "apartment building"."""
     plain = re.sub(r"^/[a-z]/", "", label)
     return _places().get(plain) or plain.split(",")[0].replace("_", " ").replace("/", " ").strip()
 
 
-class Classifier:
+class ImageClassifier:
     """An image classifier of transformers at work."""
 
     def __init__(
         self, model: Any, names: Sequence[str], preparation: Preparation, device: str, precision: str = "auto"
     ) -> None:
-        self.low = devices.low(device, precision)
-        self.model = devices.settle(model, device, bfloat16=self.low)
+        self.bfloat16 = devices.use_bfloat16(device, precision)
+        self.model = devices.prepare_model(model, device, bfloat16=self.bfloat16)
         self.labels = list(names)
         self.preparation = preparation
         self.device = device
 
     @classmethod
-    def open(cls, path: Path, device: str, precision: str = "auto") -> Classifier:
+    def open(cls, path: Path, device: str, precision: str = "auto") -> ImageClassifier:
         """From a folder of `save_pretrained`, or the model.safetensors in it."""
         import torch
         from transformers import AutoModelForImageClassification
         from transformers.utils.logging import disable_progress_bar
 
         folder = path if path.is_dir() else path.parent
-        safe.read_config(folder / "config.json")
+        check.read_config(folder / "config.json")
         disable_progress_bar()  # loading takes a moment only, and the command line shows progress itself
         model = AutoModelForImageClassification.from_pretrained(
             folder, local_files_only=True, use_safetensors=True, trust_remote_code=False, dtype=torch.float32
@@ -270,11 +277,11 @@ class Classifier:
         names = [model.config.id2label[i].split(",")[0] for i in range(model.config.num_labels)]
         return cls(model, names, classifier_preparation(folder), device, precision)
 
-    def __call__(self, fitted: torch.Tensor) -> Shares:
+    def __call__(self, fitted: torch.Tensor) -> Probabilities:
         """uint8 [N, 3, h, w] to shares [N, labels]."""
         pictures = self.preparation.normalise(fitted, self.device)
-        with devices.computing(self.device):
-            pictures = pictures.bfloat16() if self.low else pictures
+        with devices.inference(self.device):
+            pictures = pictures.bfloat16() if self.bfloat16 else pictures
             shares = self.model(pixel_values=pictures).logits.float().softmax(dim=-1)
         return shares.cpu().numpy()
 
@@ -306,7 +313,7 @@ def save_classifier(model: Any, folder: Path, preparation: Preparation) -> Path:
 def classifier_preparation(folder: Path) -> Preparation:
     """What preprocessor_config.json says; without one, what ViT models usually want."""
     path = folder / "preprocessor_config.json"
-    config = safe.read_config(path) if path.is_file() else {}
+    config = check.read_config(path) if path.is_file() else {}
     size = config.get("size", 224)
     shorter: int | None = None
     if isinstance(size, dict) and "shortest_edge" in size:
@@ -323,7 +330,7 @@ def classifier_preparation(folder: Path) -> Preparation:
     )
 
 
-def softmax(rows: npt.NDArray[np.float32]) -> Shares:
+def softmax(rows: npt.NDArray[np.float32]) -> Probabilities:
     raised = np.exp(rows - rows.max(axis=1, keepdims=True))
     return raised / raised.sum(axis=1, keepdims=True)
 

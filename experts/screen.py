@@ -21,17 +21,17 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from experts.footage import Footage, PerSecond, Pictures, Sampling, View
-from experts.seeing.pictures import frame_spans, unseen
-from experts.stock import digest
-from experts.tags import Modality, Report, Sighting
-from experts.weighed import WeighedExpert
+from tagline.experts import storage
+from tagline.experts.base import BaseExpert
+from tagline.experts.footage import Footage, PerSecond, Pictures, Sampling, View
+from tagline.experts.tags import Modality, Report, Sighting
+from tagline.experts.vision.frames import frame_spans, no_frames_note
 
 Box = tuple[float, float, float, float]  # x, y, width, height as shares of the picture
 
 BLOCK = 8  # pixels; pictures are compared by the means of squares of this side
-STILL = 8.0  # of 255; no square differs more: the same picture, but for what compression did to it
-ALIKE = 0.8  # least share of equal characters of two readings of one line
+STILL_DIFFERENCE = 8.0  # of 255; no square differs more: the same picture, but for what compression did to it
+MIN_SIMILARITY = 0.8  # least share of equal characters of two readings of one line
 SHORT, SURE = 4, 0.9  # lines of fewer letters need this score: folds and leaves look like "66"
 THREADS = 2  # of one reader
 
@@ -52,14 +52,14 @@ class ScreenSettings:
 
 
 @dataclass(slots=True)
-class Line:
+class TextLine:
     """A line of text as it was found in one frame."""
 
     box: Box
     crop: Any = None  # uint8 [h, w, 3], what is to be read; None where the reading is another line's
     text: str = ""
     score: float = 0.0
-    same: Line | None = None  # the line of an earlier frame that it still is
+    same: TextLine | None = None  # the line of an earlier frame that it still is
 
     def reading(self) -> tuple[str, float]:
         first = self
@@ -68,7 +68,7 @@ class Line:
         return first.text, first.score
 
 
-class Reader:
+class OcrEngine:
     """rapidocr with the models of its wheel, on a few threads. Looks at pictures, one at a time."""
 
     def __init__(self) -> None:
@@ -87,7 +87,7 @@ class Reader:
         }
         self._engine: Any = RapidOCR(params=settings)
 
-    def find(self, picture: Any) -> list[Line]:
+    def find(self, picture: Any) -> list[TextLine]:
         """Where lines are. picture: uint8 [H, W, 3]; each line brings its cut-out, upright."""
         from rapidocr.main import RapidOCRError
 
@@ -105,19 +105,19 @@ class Reader:
             right, bottom = min(float(width), float(x.max())), min(float(height), float(y.max()))
             if right > left and bottom > top and min(crop.shape[:2]) > 0:
                 box = (left / width, top / height, (right - left) / width, (bottom - top) / height)
-                lines.append(Line(box, crop))
+                lines.append(TextLine(box, crop))
         return lines
 
-    def read(self, lines: Sequence[Line]) -> None:
+    def read(self, lines: Sequence[TextLine]) -> None:
         """Fill in text and score."""
         if not lines:
             return
         answer: Any = self._engine.recognize_txt([line.crop for line in lines])
         for line, text, score in zip(lines, answer.txts, answer.scores, strict=True):
-            line.text, line.score, line.crop = clean(text), float(score), None
+            line.text, line.score, line.crop = clean_line(text), float(score), None
 
 
-class ScreenExpert(WeighedExpert):
+class ScreenExpert(BaseExpert):
     """Looks for lines in each frame that differs from the one before, and reads each line that is new."""
 
     name: ClassVar[str] = "screen"
@@ -125,6 +125,7 @@ class ScreenExpert(WeighedExpert):
     version: ClassVar[str] = "1"
     Settings: ClassVar[type] = ScreenSettings
     roles: ClassVar[dict[str, str]] = {}
+    modules: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
@@ -141,17 +142,17 @@ class ScreenExpert(WeighedExpert):
         return None
 
     def fingerprint(self) -> str:
-        said = {key: value for key, value in asdict(self.settings).items() if key != "collection"}
-        held = [digest.hash_file(path) for _, path in sorted(model_files().items())]
-        text = json.dumps([self.name, self.version, said, held, _release()], sort_keys=True)
+        values = {key: value for key, value in asdict(self.settings).items() if key != "collection"}
+        hashes = [storage.hash_file(path) for _, path in sorted(model_files().items())]
+        text = json.dumps([self.name, self.version, values, hashes, _release()], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def load(self, device: str) -> None:
         """onnxruntime's plain build computes on the CPU whatever `device` is: several videos at once."""
         workers = max(1, min(8, (os.cpu_count() or 1) // THREADS))
-        self._readers: SimpleQueue[Reader] = SimpleQueue()
+        self._engines: SimpleQueue[OcrEngine] = SimpleQueue()
         for _ in range(workers):
-            self._readers.put(Reader())
+            self._engines.put(OcrEngine())
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="screen")
 
     def __call__(self, batch: Sequence[Footage]) -> list[Report]:
@@ -159,22 +160,22 @@ class ScreenExpert(WeighedExpert):
 
     def _look(self, footage: Footage) -> Report:
         view = footage.view(self.sampling)
-        reader = self._readers.get()
+        reader = self._engines.get()
         try:
             frames = self._lines(reader, view.frames)
         finally:
-            self._readers.put(reader)
+            self._engines.put(reader)
         return self._report(footage, view, frames)
 
-    def _lines(self, reader: Reader, frames: Pictures) -> list[list[Line]]:
+    def _lines(self, reader: OcrEngine, frames: Pictures) -> list[list[TextLine]]:
         """The lines of each frame, read."""
-        found: list[list[Line]] = []
+        found: list[list[TextLine]] = []
         before = None  # the squares of the frame that was last looked at
         for frame in frames:
-            now = squares(frame)
+            now = block_means(frame)
             change = None if before is None else np.abs(now - before).max(axis=2)
-            if change is not None and change.max(initial=0.0) <= STILL:
-                found.append([Line(line.box, same=line) for line in found[-1]])
+            if change is not None and change.max(initial=0.0) <= STILL_DIFFERENCE:
+                found.append([TextLine(line.box, same=line) for line in found[-1]])
                 continue
             lines = reader.find(frame)
             if change is not None:
@@ -184,7 +185,7 @@ class ScreenExpert(WeighedExpert):
         reader.read([line for lines in found for line in lines if line.same is None])
         return found
 
-    def _report(self, footage: Footage, view: View, frames: Sequence[Sequence[Line]]) -> Report:
+    def _report(self, footage: Footage, view: View, frames: Sequence[Sequence[TextLine]]) -> Report:
         s = self.settings
         sightings = []
         for time, lines in zip(view.times, frames, strict=True):
@@ -195,12 +196,12 @@ class ScreenExpert(WeighedExpert):
                 if score >= least and letters >= s.min_letters:
                     sightings.append(Sighting(shorten(text, s.longest), score, float(time), line.box))
         sightings = merge_readings(sightings)
-        notes = unseen(len(view.times), self.name)
-        kept = seen_longest(sightings, s.most_tags)
-        if len(kept) < len(sightings):
+        notes = no_frames_note(len(view.times), self.name)
+        shown = seen_longest(sightings, s.most_tags)
+        if len(shown) < len(sightings):
             notes.append(f"of the text on screen, only the {s.most_tags} lines seen longest are kept")
         tags = frame_spans(
-            kept,
+            shown,
             view.times,
             footage.facts.duration,
             self.modality,
@@ -208,10 +209,10 @@ class ScreenExpert(WeighedExpert):
             min_frames=s.min_frames,
             otherwise=1 / s.rate,
         )
-        return Report(tags=tags, sightings=kept, notes=notes)
+        return Report(tags=tags, sightings=shown, notes=notes)
 
 
-def squares(frame: Any) -> npt.NDArray[np.float32]:
+def block_means(frame: Any) -> npt.NDArray[np.float32]:
     """Means of squares of BLOCK pixels. uint8 [H, W, 3] to float32 [H/8, W/8, 3]; remainders are left out."""
     height, width = (max(1, size // BLOCK) for size in frame.shape[:2])
     whole = frame[: height * BLOCK, : width * BLOCK]
@@ -220,7 +221,7 @@ def squares(frame: Any) -> npt.NDArray[np.float32]:
     return (sums / BLOCK**2).astype(np.float32)
 
 
-def _recognise_again(lines: Sequence[Line], before: Sequence[Line], change: Any) -> None:
+def _recognise_again(lines: Sequence[TextLine], before: Sequence[TextLine], change: Any) -> None:
     """Let lines that stand where one stood, on an unchanged ground, be that one. change: [H/8, W/8]."""
     height, width = change.shape
     for line in lines:
@@ -230,7 +231,7 @@ def _recognise_again(lines: Sequence[Line], before: Sequence[Line], change: Any)
             x, y, w, h = line.box
             rows = slice(int(y * height), int(np.ceil((y + h) * height)))
             columns = slice(int(x * width), int(np.ceil((x + w) * width)))
-            if change[rows, columns].max(initial=0.0) <= STILL:
+            if change[rows, columns].max(initial=0.0) <= STILL_DIFFERENCE:
                 line.same, line.crop = old, None
             break
 
@@ -267,10 +268,10 @@ def merge_readings(sightings: Sequence[Sighting]) -> list[Sighting]:
     by_key: dict[str, _Cluster] = {}
     places: list[_Cluster] = []
     for sighting in sightings:
-        key = _key(sighting.text)
+        key = line_key(sighting.text)
         cluster = by_key.get(key)
         if cluster is None:
-            cluster = next((each for each in clusters if alike(each.key, key)), None)
+            cluster = next((each for each in clusters if same_line(each.key, key)), None)
             if cluster is None:
                 cluster = _Cluster(key)
                 clusters.append(cluster)
@@ -285,17 +286,21 @@ def merge_readings(sightings: Sequence[Sighting]) -> list[Sighting]:
     ]
 
 
-def alike(a: str, b: str) -> bool:
+def same_line(a: str, b: str) -> bool:
     """Whether two keys are readings of one line."""
     if a == b:
         return True
     if min(len(a), len(b)) < 5 or _digits(a) != _digits(b):
         return False
     match = SequenceMatcher(None, a, b, autojunk=False)
-    return match.real_quick_ratio() >= ALIKE and match.quick_ratio() >= ALIKE and match.ratio() >= ALIKE
+    return (
+        match.real_quick_ratio() >= MIN_SIMILARITY
+        and match.quick_ratio() >= MIN_SIMILARITY
+        and match.ratio() >= MIN_SIMILARITY
+    )
 
 
-def _key(text: str) -> str:
+def line_key(text: str) -> str:
     return "".join(filter(str.isalnum, text.casefold()))
 
 
@@ -314,7 +319,7 @@ def seen_longest(sightings: Sequence[Sighting], most: int) -> list[Sighting]:
     return [sighting for sighting in sightings if sighting.text in kept]
 
 
-def clean(text: str) -> str:
+def clean_line(text: str) -> str:
     """One line without bullets, control, direction or invisible characters. Somebody else wrote it."""
     normal = unicodedata.normalize("NFKC", text)
     visible = ("" if unicodedata.category(char) in HIDDEN else char for char in " ".join(normal.split()))

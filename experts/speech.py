@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from experts import weights
-from experts.footage import SOUND_RATE, Footage, Sampling, Sound
-from experts.hearing import keywords, listeners
-from experts.hearing.keywords import Keyword, Keywords
-from experts.hearing.listeners import Heard, Listener
-from experts.hearing.voice import Samples, Stretch, VoiceActivity, joined, numbers_only
-from experts.tags import Modality, Report, Tag, Word
-from experts.weighed import WeighedExpert
+from tagline.experts.asr import backends, keywords
+from tagline.experts.asr.backends import AsrBackend, Transcript
+from tagline.experts.asr.keywords import Keyword, Keywords
+from tagline.experts.asr.vad import Samples, Segment, VoiceActivity, finite_only, join_segments
+from tagline.experts.base import BaseExpert
+from tagline.experts.footage import SOUND_RATE, Footage, Sampling, Sound
+from tagline.experts.tags import Modality, Report, Tag, Word
+from tagline.experts.weights import registry
 
 PAUSE = 0.6  # seconds; speech with shorter pauses is heard as one stretch
 
@@ -25,7 +25,7 @@ class SpeechSettings:
     """What can be set of the speech expert."""
 
     collection: str = "public"  # or "playhouse": which weights are used where none are named
-    listener: str = "auto"  # "whisper", "pocketsphinx", or Whisper if its weights are here
+    backend: str = "auto"  # "whisper", "pocketsphinx", or Whisper if its weights are here
     weights: str | None = None  # of Whisper: a name of the weights table, or a folder of `save_whisper`
     language: str | None = None  # what is spoken, as a code ("en"); None: Whisper finds out
     embedder: str = "auto"  # for keywords: "minilm", "clip", "none", a folder, or the best that is here
@@ -38,94 +38,98 @@ class SpeechSettings:
     allow_pickle: bool = False  # read pickled weights of the user's own
 
 
-class SpeechExpert(WeighedExpert):
-    """Voice activity, then a listener over the stretches of all videos of the batch, then keywords."""
+class SpeechExpert(BaseExpert):
+    """Voice activity detection, then an ASR backend over the segments of a batch of videos, then keywords."""
 
     name: ClassVar[str] = "speech"
     modality: ClassVar[Modality] = Modality.SPEECH
     version: ClassVar[str] = "1"
     Settings: ClassVar[type] = SpeechSettings
-    roles: ClassVar[dict[str, str]] = {"listener": "weights", "keywords": "embedder"}
+    roles: ClassVar[dict[str, str]] = {"asr": "weights", "keywords": "embedder"}
+    modules: ClassVar[tuple[str, ...]] = ("torch", "silero_vad")
 
     needs: tuple[Sampling, ...] = (Sound(),)
 
     def missing(self) -> str | None:
+        if absent := self.missing_extra():
+            return absent
         try:
-            self._choose()
-        except (weights.WeightsMissing, ValueError) as error:
+            self._choose_models()
+        except (registry.WeightsMissing, ValueError) as error:
             return f"not run: {error}"
         return None
 
     def fingerprint(self) -> str:
         s = self.settings
-        said = [s.keywords, s.most, s.min_score, s.min_probability, s.gap, s.language]
-        held: list[str | None]
+        values = [s.keywords, s.most, s.min_score, s.min_probability, s.gap, s.language]
+        hashes: list[str | None]
         try:
-            listener, model = self._choose()
-            held = [listener.identity, model.identity if model is not None else None]
-        except (weights.WeightsMissing, ValueError):
-            held = []
-        text = json.dumps([self.name, self.version, said, VoiceActivity(s.voice).identity, held])
+            backend, model = self._choose_models()
+            hashes = [backend.identity, model.identity if model is not None else None]
+        except (registry.WeightsMissing, ValueError):
+            hashes = []
+        voice = None if self.missing_extra() else VoiceActivity(s.voice).identity
+        text = json.dumps([self.name, self.version, values, voice, hashes])
         return hashlib.sha256(text.encode()).hexdigest()
 
     def load(self, device: str) -> None:
-        self.listener, model = self._choose()
+        self.backend, model = self._choose_models()
         self.voice = VoiceActivity(self.settings.voice)
         self.keywords = Keywords(model, per_passage=self.settings.keywords, most=self.settings.most)
         self.voice.load()
-        self.listener.load(device)
+        self.backend.load(device)
         self.keywords.load(device)
 
     def __call__(self, batch: Sequence[Footage]) -> list[Report]:
-        sounds = [None if footage.sound is None else numbers_only(footage.sound) for footage in batch]
-        spoken = [self._stretches(sound) for sound in sounds]
-        heard = self.listener.hear(
+        sounds = [None if footage.sound is None else finite_only(footage.sound) for footage in batch]
+        spoken_segments = [self._segments(sound) for sound in sounds]
+        transcripts = self.backend.transcribe(
             [
-                [] if sound is None else [stretch.of(sound) for stretch in stretches]
-                for sound, stretches in zip(sounds, spoken, strict=True)
+                [] if sound is None else [segment.of(sound) for segment in segments]
+                for sound, segments in zip(sounds, spoken_segments, strict=True)
             ]
         )
-        return [self._report(*each) for each in zip(batch, spoken, heard, strict=True)]
+        return [self._report(*each) for each in zip(batch, spoken_segments, transcripts, strict=True)]
 
-    def _choose(self) -> tuple[Listener, keywords.TextModel | None]:
+    def _choose_models(self) -> tuple[AsrBackend, keywords.TextModel | None]:
         """The listener and the text model that would be used now. Raises weights.WeightsMissing."""
         s = self.settings
-        listener, self._instead_of = listeners.choose(
-            s.listener,
+        backend, self._instead_of = backends.choose_backend(
+            s.backend,
             s.weights,
             collection=s.collection,
             language=s.language,
             allow_pickle=s.allow_pickle,
         )
-        model = keywords.choose(s.embedder, collection=s.collection, allow_pickle=s.allow_pickle)
-        return listener, model
+        model = keywords.choose_text_model(s.embedder, collection=s.collection, allow_pickle=s.allow_pickle)
+        return backend, model
 
-    def _stretches(self, sound: Samples | None) -> list[Stretch]:
+    def _segments(self, sound: Samples | None) -> list[Segment]:
         if sound is None or not len(sound):
             return []
-        longest = self.listener.longest
-        return joined(self.voice(sound, longest), longest=longest, gap=PAUSE)
+        longest = self.backend.longest
+        return join_segments(self.voice(sound, longest), longest=longest, gap=PAUSE)
 
-    def _report(self, footage: Footage, stretches: Sequence[Stretch], heard: Heard) -> Report:
+    def _report(self, footage: Footage, segments: Sequence[Segment], transcript: Transcript) -> Report:
         words = [
-            _later(word, footage.sound_start + stretch.start / SOUND_RATE)
-            for stretch, found in zip(stretches, heard.words, strict=True)
+            _later(word, footage.sound_start + segment.start / SOUND_RATE)
+            for segment, found in zip(segments, transcript.words, strict=True)
             for word in found
         ]
         report = Report(words=words, notes=_unread(footage))
         if footage.sound is None:
             return report
         report.facts = {
-            "listener": self.listener.name,
-            "language": heard.language,
-            "speech_seconds": round(sum(stretch.seconds for stretch in stretches), 2),
+            "listener": self.backend.name,
+            "language": transcript.language,
+            "speech_seconds": round(sum(stretch.seconds for stretch in segments), 2),
         }
-        if not stretches:
+        if not segments:
             return report
         found = self.keywords(words, self.settings.min_probability)
         report.tags = self._tags(found)
-        report.facts["keywords"] = self._by_what()
-        report.notes += self._remarks(heard, len(stretches))
+        report.facts["keywords"] = self._keyword_method()
+        report.notes += self._remarks(transcript, len(segments))
         return report
 
     def _tags(self, found: Sequence[Keyword]) -> list[Tag]:
@@ -133,29 +137,29 @@ class SpeechExpert(WeighedExpert):
         for keyword in found:
             if keyword.score < self.settings.min_score:
                 continue
-            for start, end in keywords.spans(keyword.said, self.settings.gap):
+            for start, end in keywords.merge_spans(keyword.mentions, self.settings.gap):
                 best = keyword.best if start <= keyword.best <= end else start
                 tags.append(Tag(keyword.text, self.modality, keyword.score, start, end, self.name, best))
         return sorted(tags, key=lambda tag: (tag.start, tag.text))
 
-    def _by_what(self) -> str:
+    def _keyword_method(self) -> str:
         model = self.keywords.model
         return "counting words" if model is None else f"KeyBERT with {model.name}"
 
-    def _remarks(self, heard: Heard, stretches: int) -> list[str]:
+    def _remarks(self, transcript: Transcript, segments: int) -> list[str]:
         """What people should know of how it was heard."""
-        said = []
+        notes = []
         if self._instead_of is not None:
-            said.append(f"heard by {self.listener.name}, English only: {self._instead_of}")
+            notes.append(f"transcribed by {self.backend.name}, English only: {self._instead_of}")
         if self.keywords.model is None and self.settings.embedder != "none":
-            said.append(
+            notes.append(
                 "keywords by counting words: no text model is here; run `pip install 'tagline[minilm]'`"
             )
-        if heard.doubted:
-            said.append(f"{heard.doubted} of {stretches} stretches of speech could not be made out")
-        if heard.lost:
-            said.append(f"the recogniser died over {heard.lost} of {stretches} stretches of speech")
-        return said
+        if transcript.rejected:
+            notes.append(f"{transcript.rejected} of {segments} segments of speech could not be transcribed")
+        if transcript.crashed:
+            notes.append(f"the recogniser crashed on {transcript.crashed} of {segments} segments of speech")
+        return notes
 
 
 def _later(word: Word, by: float) -> Word:

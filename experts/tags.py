@@ -81,7 +81,7 @@ class Report:
     words: list[Word] = field(default_factory=list)
     vectors: list[Embedding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)  # what was not looked at, in words
-    facts: dict[str, Any] = field(default_factory=dict)  # e.g. which listener heard it
+    facts: dict[str, Any] = field(default_factory=dict)  # e.g. which ASR backend was used
 
 
 def to_spans(

@@ -1,3 +1,1 @@
 """Retrieval: from a sentence to the moment, and the command line that people type."""
-
-__version__ = "0.1.0"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,20 +10,26 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from experts.tags import Modality, Tag
-from retrieval.embed import NAME, Encoder, Vectors, model_of
-from retrieval.embedders import Choice
-from retrieval.index import Index, open_index, unpack
-from tagging import embeddings
-from tagging.names import safe
-from tagging.schema import CatalogError
+from tagline.experts.tags import Modality, Tag
+from tagline.retrieval.embed.embedders import SearchModel
+from tagline.retrieval.embed.encode import NAME
+from tagline.retrieval.embed.query_encoder import Encoder, open_encoder, search_model_of
+from tagline.retrieval.embed.text_tower import Floats
+from tagline.retrieval.index.base import Index, unpack
+from tagline.retrieval.index.update import open_index
+from tagline.tagging.catalog import vectors
+from tagline.tagging.catalog.lookup import find_video
+from tagline.tagging.catalog.records import Video
+from tagline.tagging.catalog.schema import CatalogError
+from tagline.tagging.ml.splits import split_of
+from tagline.tagging.printable import safe
 
 if TYPE_CHECKING:
-    from tagging.catalog import Catalog
-    from tagging.records import Video
+    from tagline.tagging.catalog.write import Catalog
 
-NAMED = 4  # of each sense in a sentence
-MOST_TEXTS = 400  # sentences that are tried
+MAX_NAMED = 4  # of each sense in a sentence
+MAX_TEXTS = 400  # sentences that are tried
+IMAGE_ENDINGS = frozenset((".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"))
 
 
 class NotEmbedded(CatalogError):
@@ -30,7 +37,7 @@ class NotEmbedded(CatalogError):
 
 
 @dataclass(frozen=True, slots=True)
-class Like:
+class SimilarVideo:
     """A video that is like another, and the stretch of it that is most so."""
 
     video: Video
@@ -40,7 +47,7 @@ class Like:
 
 
 @dataclass(frozen=True, slots=True)
-class Fitting:
+class FittingText:
     """A sentence that fits a video."""
 
     text: str
@@ -48,12 +55,58 @@ class Fitting:
     own: bool  # written about this very video
 
 
-def vector_of(catalog: Catalog, video: Video) -> Vectors:
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What a video is about."""
+
+    video: Video
+    sentence: str  # made of its tags; "" where it has none
+    texts: tuple[FittingText, ...]  # the library's sentences that fit best
+    embedded: bool  # whether there is a model to compare by
+
+
+def similar_to(
+    catalog: Catalog, what: Video | int | str | os.PathLike[str], count: int = 10
+) -> list[SimilarVideo]:
+    """The videos most like a video of the library, or like any video or picture file, never itself.
+
+    Raises NotEmbedded, VideoNotFound, Unreadable or BadImage.
+    """
+    vector, itself = vector_of_anything(catalog, what)
+    return similar(catalog, vector, count, without=itself)
+
+
+def vector_of_anything(
+    catalog: Catalog, what: Video | int | str | os.PathLike[str]
+) -> tuple[Floats, int | None]:
+    """The vector of what was named, [D], and its id if it is a video of the library."""
+    video = what if isinstance(what, Video) else catalog.find(what)
+    if video is None and not isinstance(what, (int, Video)):
+        path = Path(what).expanduser()
+        if path.is_file():
+            if path.suffix.lower() not in IMAGE_ENDINGS:
+                return vector_of_file(catalog, path), None
+            encoder = open_encoder(catalog)
+            if encoder is None:
+                raise NotEmbedded(f"{catalog.name} has no vectors yet; run `tagline index`")
+            return encoder.image(path), None
+    video = video or find_video(catalog, what)
+    return vector_of(catalog, video), video.id
+
+
+def describe(catalog: Catalog, video: Video, count: int = 5) -> Description:
+    """A sentence made of a video's tags, and the sentences of the library that fit it best."""
+    encoder = open_encoder(catalog)
+    texts = () if encoder is None else tuple(fitting_texts(catalog, encoder, video, count))
+    return Description(video, sentence(catalog.tags(video.id)), texts, encoder is not None)
+
+
+def vector_of(catalog: Catalog, video: Video) -> Floats:
     """The vector of a video of the library, [D]. Raises NotEmbedded."""
-    choice = Choice.of_catalog(catalog)
+    choice = SearchModel.of_catalog(catalog)
     if choice is None:
         raise NotEmbedded(f"{catalog.name} has no vectors yet; run `tagline index`")
-    page = next(embeddings.pages(catalog, embeddings.VIDEO, choice.fingerprint, [video.id]), None)
+    page = next(catalog.vectors.pages(vectors.VIDEO, choice.fingerprint, [video.id]), None)
     if page is not None:
         return page.values[0]
     failed = [failure.reason for failure in catalog.failures(video.id) if failure.expert in ("", NAME)]
@@ -61,14 +114,14 @@ def vector_of(catalog: Catalog, video: Video) -> Vectors:
     raise NotEmbedded(f"{safe(video.paths[0] if video.paths else video.hash, 80)} {why}")
 
 
-def vector_of_file(catalog: Catalog, path: Path) -> Vectors:
+def vector_of_file(catalog: Catalog, path: Path) -> Floats:
     """The vector of a video that is not in the library, [D], without tags. Raises Unreadable."""
-    from experts.decoder import Decoder
+    from tagline.experts.decode.decoder import Decoder
 
-    choice = Choice.of_catalog(catalog)
+    choice = SearchModel.of_catalog(catalog)
     if choice is None:
         raise NotEmbedded(f"{catalog.name} has no vectors yet; run `tagline index`")
-    model = model_of(choice)
+    model = search_model_of(choice)
     with Decoder(jobs=1) as decoder:
         footage = decoder.read(path, model.samplings)
         try:
@@ -79,73 +132,79 @@ def vector_of_file(catalog: Catalog, path: Path) -> Vectors:
 
 def similar(
     catalog: Catalog,
-    vector: Vectors,
+    vector: Floats,
     count: int = 10,
     *,
     without: int | None = None,
     index: Index | None = None,
-) -> list[Like]:
+) -> list[SimilarVideo]:
     """The videos nearest to a vector, nearest first; `without`: the id of one that is left out."""
     index = index or open_index(catalog)
     if index is None:
         raise NotEmbedded(f"{catalog.name} has no vectors yet; run `tagline index`")
-    found: list[Like] = []
+    found: list[SimilarVideo] = []
     # Some rows may be of videos that are gone or forgotten since.
     ids, scores = index.search(vector[None], count + 50)
     for number, score in zip(unpack(ids[0])[0].tolist(), scores[0].tolist(), strict=True):
         video = catalog.video(number) if number != without and number >= 0 else None
         if video is not None and video.paths and len(found) < count:
-            found.append(Like(video, score, *_best_span(catalog, index.fingerprint, video, vector)))
+            found.append(SimilarVideo(video, score, *_best_span(catalog, index.fingerprint, video, vector)))
     return found
 
 
-def _best_span(catalog: Catalog, fingerprint: str, video: Video, vector: Vectors) -> tuple[float, float]:
-    page = next(embeddings.pages(catalog, embeddings.SPAN, fingerprint, [video.id]), None)
+def _best_span(catalog: Catalog, fingerprint: str, video: Video, vector: Floats) -> tuple[float, float]:
+    page = next(catalog.vectors.pages(vectors.SPAN, fingerprint, [video.id]), None)
     if page is None:
         return 0.0, video.duration or 0.0
     start, end = page.spans[int(np.argmax(page.values @ vector))].tolist()
     return start, end
 
 
-def fitting(catalog: Catalog, encoder: Encoder, video: Video, count: int = 5) -> list[Fitting]:
+def fitting_texts(catalog: Catalog, encoder: Encoder, video: Video, count: int = 5) -> list[FittingText]:
     """The sentences of the library that fit a video best: its captions, or such as are written from tags."""
-    from retrieval import background
+    from tagline.retrieval.tune import probe_queries
 
-    queries = background.captions(catalog, MOST_TEXTS) or background.from_tags(catalog, MOST_TEXTS)
-    own = [caption.text for caption in catalog.captions(video.id) if caption.split != "test" and caption.text]
+    queries = probe_queries.caption_queries(catalog, MAX_TEXTS) or probe_queries.tag_queries(
+        catalog, MAX_TEXTS
+    )
+    own = [caption.text for caption in catalog.captions(video.id) if caption.text]
+    if split_of(catalog, video.id) == "test":
+        own = []
     about = {query.text: query.video == video.id for query in queries} | dict.fromkeys(own, True)
     if not about:
         return []
     texts = list(about)
     scores = encoder.texts(texts) @ vector_of(catalog, video)
     best = np.argsort(-scores, kind="stable")[:count]
-    return [Fitting(texts[i], float(scores[i]), about[texts[i]]) for i in best]
+    return [FittingText(texts[i], float(scores[i]), about[texts[i]]) for i in best]
 
 
 def sentence(tags: Sequence[Tag]) -> str:
     """What the experts saw and heard, in one sentence: "a boy and a ball at the beach; running; …"."""
-    said = {sense: _surest(tags, sense) for sense in Modality}
-    shown = [f"“{text}”" for text in said[Modality.SCREEN]]
-    seen = _listed([_one(text) for text in (*said[Modality.PERSON], *said[Modality.OBJECT])])
-    scene = said[Modality.SCENE][:1]
+    by_modality = {modality: _surest(tags, modality) for modality in Modality}
+    shown = [f"“{text}”" for text in by_modality[Modality.SCREEN]]
+    seen = _listed([_one(text) for text in (*by_modality[Modality.PERSON], *by_modality[Modality.OBJECT])])
+    scene = by_modality[Modality.SCENE][:1]
     picture = f"{seen or 'something'} at the {scene[0]}" if scene else seen
     parts = [
         picture,
-        _listed(said[Modality.MOTION]),
-        f"somebody speaks of {_listed(said[Modality.SPEECH])}" if said[Modality.SPEECH] else "",
+        _listed(by_modality[Modality.MOTION]),
+        f"somebody speaks of {_listed(by_modality[Modality.SPEECH])}" if by_modality[Modality.SPEECH] else "",
         f"the screen says {_listed(shown)}" if shown else "",
-        _listed([*said[Modality.HUMAN], *said[Modality.GENERATED], *said[Modality.TITLE]]),
+        _listed(
+            [*by_modality[Modality.HUMAN], *by_modality[Modality.GENERATED], *by_modality[Modality.TITLE]]
+        ),
     ]
     whole = "; ".join(part for part in parts if part)
     return f"{whole[0].upper()}{whole[1:]}." if whole else ""
 
 
-def _surest(tags: Sequence[Tag], sense: Modality) -> list[str]:
+def _surest(tags: Sequence[Tag], modality: Modality) -> list[str]:
     best: dict[str, float] = {}
     for tag in tags:
-        if tag.modality == sense:
+        if tag.modality == modality:
             best[tag.text] = max(tag.score, best.get(tag.text, 0.0))
-    return sorted(best, key=lambda text: (-best[text], text))[:NAMED]
+    return sorted(best, key=lambda text: (-best[text], text))[:MAX_NAMED]
 
 
 def _one(text: str) -> str:

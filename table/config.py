@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import MISSING, dataclass, field, fields, replace
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
-from experts.tags import Modality
-from tagging import configuring
-from tagging.configuring import BadConfig, Schedule, as_dict, at_least, changed, digest, from_dict, one_of
-
-__all__ = [
-    "BadConfig",
-    "Config",
-    "ModelConfig",
-    "TagChoice",
-    "TrainConfig",
-    "as_dict",
-    "changed",
-    "digest",
-    "from_dict",
-    "preset",
-    "presets",
-    "without_tags",
-]
+from tagline.experts.tags import Modality
+from tagline.tagging.ml import config as configuring
+from tagline.tagging.ml.config import (
+    BadConfig,
+    Schedule,
+    at_least,
+    one_of,
+)
 
 PAPER_MODALITIES = ("object", "person", "scene", "motion", "speech")  # the paper's order of concatenation
 OPENAI_MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -60,9 +50,9 @@ class ModelConfig:
 
     layers: int = 4  # of the tag-guiding encoder; 0: none, frames are averaged (CLIP4Clip mean-pool)
     heads: int = 8
-    # Its first weights. "clip": the first blocks of CLIP's text tower, TABLE; "even": new blocks that add
+    # Its first weights. "clip": the first blocks of CLIP's text tower, TABLE; "scaled": new blocks that add
     # little at first, for small towers whose blocks drown frames and tags in what is the same for all.
-    start: str = "clip"
+    init: str = "clip"
     residual: str = "mean"  # "mean": λ·g + mean(v), TABLE; "frame": mean(norm(v + g)), CLIP4Clip seqTransf
     residual_init: float = 0.1  # λ before training
     video_projection: bool = True  # φ, a linear map that starts as the identity
@@ -76,7 +66,7 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         one_of("tag_tokens", self.tag_tokens, ("eos", "all"))
-        one_of("start", self.start, ("clip", "even"))
+        one_of("init", self.init, ("clip", "scaled"))
         one_of("residual", self.residual, ("mean", "frame"))
         one_of("vtm_text", self.vtm_text, ("eos", "tokens"))
         at_least(self, frames=1, text_length=3, tag_length=3, layers=0, heads=1)
@@ -84,14 +74,14 @@ class ModelConfig:
             raise BadConfig("layers = 0 leaves nothing to read tags or learn VTM and MLM; turn those off")
 
     @property
-    def tag_slots(self) -> int:
+    def tag_positions(self) -> int:
         """How many places of the tag-guiding encoder belong to tags."""
         if not self.tags.modalities:
             return 0
         return 1 if self.tag_tokens == "eos" else self.tag_length
 
     @property
-    def text_slots(self) -> int:
+    def text_positions(self) -> int:
         """How many places of the joint encoder belong to the text."""
         if self.mlm or (self.vtm and self.vtm_text == "tokens"):
             return self.text_length
@@ -99,7 +89,7 @@ class ModelConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class TrainConfig(Schedule):
+class TableTrainConfig(Schedule):
     """How the network is trained. The batch counts texts."""
 
     # The start of the towers: a name of `tagline models list` or a file of safetensors; None: random.
@@ -124,29 +114,23 @@ class TrainConfig(Schedule):
 
 
 @dataclass(frozen=True, slots=True)
-class Config:
+class TableConfig:
     model: ModelConfig = field(default_factory=ModelConfig)
-    train: TrainConfig = field(default_factory=TrainConfig)
+    train: TableTrainConfig = field(default_factory=TableTrainConfig)
 
 
 # -- presets -----------------------------------------------------------------------------------------
 
 
-def presets() -> list[str]:
+def preset_names() -> list[str]:
     """The names of the presets that come with tagline."""
-    return configuring.presets("table")
+    return configuring.preset_names("tagline.table")
 
 
-def preset(name: str) -> Config:
+def load_preset(name: str) -> TableConfig:
     """A preset by its name."""
-    found: Config = configuring.preset("table", Config, name)
+    found: TableConfig = configuring.load_preset("tagline.table", TableConfig, name)
     return found
-
-
-def without_tags(config: Config, *modalities: str) -> Config:
-    """The same model reading only these modalities; none at all by default."""
-    tags = replace(config.model.tags, modalities=modalities)
-    return replace(config, model=replace(config.model, tags=tags))
 
 
 assert all(f.default is not MISSING or f.default_factory is not MISSING for f in fields(ModelConfig))

@@ -12,9 +12,9 @@ from open_clip.transformer import TextTransformer
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from experts.appearance import model_config
-from experts.weights import WeightsRefused
-from table.config import BadConfig
+from tagline.experts.clip import model_config
+from tagline.experts.weights.registry import WeightsRefused
+from tagline.tagging.ml.config import BadConfig
 
 # What makes a library fetch something, which building a network from a saved configuration must not.
 FETCHES = {"timm_model_pretrained": False, "hf_model_pretrained": False}
@@ -116,6 +116,6 @@ def _projection(tower: TextTransformer) -> Tensor:
     return projection
 
 
-def normalise(frames: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+def normalise_frames(frames: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     """uint8 [..., 3, H, W] to float32 as CLIP expects it; on the device, since bytes travel faster."""
     return (frames.float() / 255 - mean.view(3, 1, 1)) / std.view(3, 1, 1)

@@ -10,23 +10,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from table import objective
-from table.config import ModelConfig
-from table.encoders import TextEncoder, build_towers, load_towers, normalise
-from table.fusion import TagGuide, mean_over
-from table.heads import MatchHead, WordHead
-from table.negatives import draw
-from tagging.gathering import gather, mean_of_all, world
+from tagline.table import objective
+from tagline.table.config import ModelConfig
+from tagline.table.encoders import TextEncoder, build_towers, load_towers, normalise_frames
+from tagline.table.fusion import MatchHead, TagGuidingEncoder, WordHead, mean_over
+from tagline.table.objective import draw_negatives
+from tagline.tagging.ml.distributed import gather, mean_of_all, world
 
 
 @dataclass(frozen=True, slots=True)
-class Videos:
+class EncodedVideos:
     """What the model makes of a batch of videos. B videos, L frames and tags, D shared space, W width."""
 
     vectors: Tensor  # [B, D], unit length: what texts are compared with
     fused: Tensor | None  # [B, L, W], the TG encoder's output; None if there is no TG encoder
     valid: Tensor  # bool [B, L]
-    places: Tensor  # int [L]
+    position_ids: Tensor  # int [L]
 
 
 class Table(nn.Module):
@@ -41,11 +40,11 @@ class Table(nn.Module):
         self.settings = config  # not `config`: trainers write into a model's `config`
         self.visual, self.text, self.logit_scale = build_towers(config.architecture)
         width, shared = self.text.width, self.text.output_dim
-        self.captions = TextEncoder(self.text, tags=bool(config.tag_slots), masks=config.mlm)
+        self.captions = TextEncoder(self.text, tags=bool(config.tag_positions), masks=config.mlm)
 
-        self.guide = TagGuide(self.text, config) if config.layers else None
+        self.guide = TagGuidingEncoder(self.text, config) if config.layers else None
         # CLIP's shared space is mostly as wide as its text tower; where it is not, a map leads in and out.
-        self.enter, self.leave = _in_and_out(shared, width if config.layers else shared)
+        self.enter, self.leave = _projections(shared, width if config.layers else shared)
         # λ. CLIP4Clip's sequence transformer has none.
         mean = config.layers > 0 and config.residual == "mean"
         self.residual = nn.Parameter(torch.tensor(config.residual_init)) if mean else None
@@ -77,11 +76,11 @@ class Table(nn.Module):
         fresh = TextEncoder(self.text, tags=self.captions.tag_projection is not None, masks=self.settings.mlm)
         self.captions.load_state_dict(fresh.state_dict())
         if self.guide is not None:
-            self.guide.load_state_dict(TagGuide(self.text, self.settings).state_dict())
+            self.guide.load_state_dict(TagGuidingEncoder(self.text, self.settings).state_dict())
 
     # -- encoders ------------------------------------------------------------------------------------
 
-    def see(self, frames: Tensor) -> Tensor:
+    def encode_frames(self, frames: Tensor) -> Tensor:
         """uint8 [B, N, 3, S, S] to the projected [CLS] of every frame: [B, N, D], not normalised.
 
         Frames that a frozen visual tower saw before, float [B, N, D], stay what they are.
@@ -89,41 +88,41 @@ class Table(nn.Module):
         if frames.is_floating_point():
             return frames
         batch, count = frames.shape[:2]
-        pictures = normalise(frames.flatten(0, 1), self.mean, self.std)
+        pictures = normalise_frames(frames.flatten(0, 1), self.mean, self.std)
         seen: Tensor = self.visual(pictures)
         return seen.view(batch, count, -1)
 
-    def read(self, ids: Tensor, masked: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def encode_tokens(self, ids: Tensor, masked: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Captions, int [B, M], to tokens [B, M, D] and [EOS] [B, D]; masked: bool [B, M], the [MASK]s."""
         found: tuple[Tensor, Tensor] = self.captions(self.text, ids, masked=masked)
         return found
 
-    def texts(self, ids: Tensor) -> Tensor:
+    def encode_texts(self, ids: Tensor) -> Tensor:
         """Captions, int [B, M], to unit vectors [B, D]."""
-        return _unit(self.read(ids)[1])
+        return _unit(self.encode_tokens(ids)[1])
 
-    def videos(
+    def encode_videos(
         self,
         frames: Tensor,
         frame_valid: Tensor | None = None,
         tags: Tensor | None = None,
         tagged: Tensor | None = None,
-    ) -> Videos:
+    ) -> EncodedVideos:
         """Videos to unit vectors and to what the joint encoder reads.
 
         frames: uint8 [B, N, 3, S, S], N at most `settings.frames`, or what `see` makes of them;
         frame_valid: bool [B, N], by default all;
         tags: int [B, K]; tagged: bool [B], False where a video has no tags, which are then not looked at.
         """
-        return self.videos_of(self.see(frames), frame_valid, tags, tagged)
+        return self.encode_seen_videos(self.encode_frames(frames), frame_valid, tags, tagged)
 
-    def videos_of(
+    def encode_seen_videos(
         self,
         seen: Tensor,
         frame_valid: Tensor | None = None,
         tags: Tensor | None = None,
         tagged: Tensor | None = None,
-    ) -> Videos:
+    ) -> EncodedVideos:
         """The same from frames that `see` has seen, [B, N, D]: spans of a video share its frames."""
         if frame_valid is None:
             frame_valid = seen.new_ones(seen.shape[:2], dtype=torch.bool)
@@ -132,11 +131,11 @@ class Table(nn.Module):
 
         # {v¹ … vᴺ; tᵉ}: unit vectors all, so that a frame and the tags enter at the same size.
         v = F.normalize(seen, dim=-1)
-        fused, valid, places = self._fuse(v, frame_valid, tags, tagged)
+        fused, valid, position_ids = self._fuse(v, frame_valid, tags, tagged)
         # ĝᵒ = λ · ρ(g) + ρ(v)
         assert self.residual is not None
         overall = self.residual * self.leave(mean_over(fused, valid)) + mean_over(v, frame_valid)
-        return Videos(self._shared(overall), fused, valid, places)
+        return EncodedVideos(self._shared(overall), fused, valid, position_ids)
 
     def _fuse(
         self, v: Tensor, frame_valid: Tensor, tags: Tensor | None, tagged: Tensor | None
@@ -144,31 +143,35 @@ class Table(nn.Module):
         """The TG encoder over frames and tags."""
         assert self.guide is not None
         x, valid = v, frame_valid
-        places = torch.arange(v.shape[1], device=v.device)
-        if tags is not None and self.settings.tag_slots:
+        position_ids = torch.arange(v.shape[1], device=v.device)
+        if tags is not None and self.settings.tag_positions:
             tokens, eos = self.captions(self.text, tags, tags=True)
             t, there = (eos[:, None], tags.new_ones(len(tags), 1, dtype=torch.bool))
             if self.settings.tag_tokens == "all":
-                t, there = tokens, spoken(tags)
+                t, there = tokens, token_mask(tags)
             if tagged is not None:
                 there = there & tagged[:, None]
             x = torch.cat([x, F.normalize(t, dim=-1).to(x.dtype)], 1)
             valid = torch.cat([valid, there], 1)
-            places = torch.cat([places, self.guide.tag_place + torch.arange(t.shape[1], device=v.device)])
-        return self.guide(self.enter(x), valid, places), valid, places
+            position_ids = torch.cat(
+                [position_ids, self.guide.tag_offset + torch.arange(t.shape[1], device=v.device)]
+            )
+        return self.guide(self.enter(x), valid, position_ids), valid, position_ids
 
-    def _clip4clip(self, seen: Tensor, valid: Tensor) -> Videos:
+    def _clip4clip(self, seen: Tensor, valid: Tensor) -> EncodedVideos:
         """CLIP4Clip's two baselines: the mean of unit frames, before that perhaps a transformer over them."""
-        places = torch.arange(seen.shape[1], device=seen.device)
+        position_ids = torch.arange(seen.shape[1], device=seen.device)
         if self.guide is not None:
-            seen = seen + self.leave(self.guide(self.enter(seen), valid, places))
-        return Videos(self._shared(mean_over(F.normalize(seen, dim=-1), valid)), None, valid, places)
+            seen = seen + self.leave(self.guide(self.enter(seen), valid, position_ids))
+        return EncodedVideos(
+            self._shared(mean_over(F.normalize(seen, dim=-1), valid)), None, valid, position_ids
+        )
 
     def _shared(self, overall: Tensor) -> Tensor:
         """φ, and unit length: similarities are cosines, as in CLIP."""
         return _unit(self.project(overall) if self.project is not None else overall)
 
-    def joint(self, videos: Videos, rows: Tensor, text: Tensor, valid: Tensor) -> Tensor:
+    def joint(self, videos: EncodedVideos, rows: Tensor, text: Tensor, valid: Tensor) -> Tensor:
         """The joint encoder over [vision, tag, text]: the TG encoder's blocks, fed with its own output.
 
         rows: int [O], which video each text meets; text: [O, X, D]; valid: bool [O, X].
@@ -178,11 +181,11 @@ class Table(nn.Module):
         assert videos.fused is not None
         # Unit length here too: frames and tags entered the encoder so.
         text = self.enter(F.normalize(text, dim=-1).to(videos.fused.dtype))
-        places = self.guide.text_place + torch.arange(text.shape[1], device=text.device)
+        position_ids = self.guide.text_offset + torch.arange(text.shape[1], device=text.device)
         found: Tensor = self.guide(
             torch.cat([videos.fused[rows], text], 1),
             torch.cat([videos.valid[rows], valid], 1),
-            torch.cat([videos.places, places]),
+            torch.cat([videos.position_ids, position_ids]),
         )
         return found
 
@@ -216,16 +219,16 @@ class Table(nn.Module):
         in_text, in_tags = longest or (text.shape[1], tags.shape[1])
         if self.settings.tag_tokens == "eos":
             tags = tags[:, :in_tags]
-        videos = self.videos(frames, frame_valid, tags, tagged)
-        tokens, eos = self.read(text[:, :in_text])
+        videos = self.encode_videos(frames, frame_valid, tags, tagged)
+        tokens, eos = self.encode_tokens(text[:, :in_text])
         vectors = _unit(eos)
 
-        whole = Batch(
+        whole = GlobalBatch(
             videos=gather(videos.vectors),
             texts=gather(vectors),
             ids=gather(text),
             video_of_text=gather(video_of_text + rank * len(frames)),
-            mine=torch.arange(len(text), device=text.device) + rank * len(text),
+            own_rows=torch.arange(len(text), device=text.device) + rank * len(text),
         )
         with torch.autocast(text.device.type, enabled=False):
             logits = self.logit_scale.exp() * whole.texts @ whole.videos.T  # [T, V]
@@ -243,13 +246,19 @@ class Table(nn.Module):
         return {**found, "video_vectors": whole.videos.detach(), "text_vectors": whole.texts.detach()}
 
     def _vtm(
-        self, videos: Videos, tokens: Tensor, eos: Tensor, logits: Tensor, whole: Batch, seed: int
+        self,
+        videos: EncodedVideos,
+        tokens: Tensor,
+        eos: Tensor,
+        logits: Tensor,
+        whole: GlobalBatch,
+        seed: int,
     ) -> Tensor:
         """Does the text belong to the video? Each pair of this rank, once right and twice wrong."""
         assert self.match is not None
         assert videos.fused is not None
-        negatives = draw(logits, whole.video_of_text, whole.ids, seed)
-        mine = whole.mine
+        negatives = draw_negatives(logits, whole.video_of_text, whole.ids, seed)
+        mine = whole.own_rows
         right = whole.video_of_text[mine]
         # (video, text) right; (video, hard text) and (hard video, text) wrong: O = 3 T pairs.
         video_rows = torch.cat([right, right, negatives.video[mine]])
@@ -264,19 +273,21 @@ class Table(nn.Module):
         else:
             # Ranks may have cut their padding at other places.
             text = gather(F.pad(tokens, (0, 0, 0, whole.ids.shape[1] - tokens.shape[1])))
-            valid = spoken(whole.ids)
-        fused = Videos(whole.videos, gather(videos.fused), gather(videos.valid), videos.places)
+            valid = token_mask(whole.ids)
+        fused = EncodedVideos(whole.videos, gather(videos.fused), gather(videos.valid), videos.position_ids)
         joint = self.joint(fused, video_rows, text[text_rows], valid[text_rows])
         matches = torch.arange(len(video_rows), device=mine.device) < len(mine)
         terms = objective.matching(self.match(joint[:, 0]).float(), matches)
         return mean_of_all(terms[counts].sum(), counts.sum())
 
-    def _mlm(self, videos: Videos, rows: Tensor, shown: Tensor, masked: Tensor, words: Tensor) -> Tensor:
+    def _mlm(
+        self, videos: EncodedVideos, rows: Tensor, shown: Tensor, masked: Tensor, words: Tensor
+    ) -> Tensor:
         """Which words are masked? From the video, its tags and the words that are left."""
         assert self.words is not None
-        tokens, _ = self.read(shown, masked)
+        tokens, _ = self.encode_tokens(shown, masked)
         # Masks leave [EOS] alone, so `shown` ends where the text does.
-        joint = self.joint(videos, rows, tokens, spoken(shown))
+        joint = self.joint(videos, rows, tokens, token_mask(shown))
         text = joint[:, -tokens.shape[1] :]
         wanted = words != -100
         logits = self.words(text[wanted], self.text.token_embedding.weight)
@@ -300,17 +311,17 @@ class Table(nn.Module):
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class GlobalBatch:
     """The batch of all ranks together."""
 
     videos: Tensor  # [V, D]
     texts: Tensor  # [T, D]
     ids: Tensor  # int [T, M]
     video_of_text: Tensor  # int [T]
-    mine: Tensor  # int, the rows of this rank's texts
+    own_rows: Tensor  # int, the rows of this rank's texts
 
 
-def spoken(ids: Tensor) -> Tensor:
+def token_mask(ids: Tensor) -> Tensor:
     """Which tokens belong to the text: all up to [EOS], the largest id. int [B, M] to bool [B, M].
 
     Padding is 0, and so is the word "!", so an id alone does not tell.
@@ -322,7 +333,7 @@ def _unit(x: Tensor) -> Tensor:
     return F.normalize(x.float(), dim=-1)
 
 
-def _in_and_out(shared: int, width: int) -> tuple[nn.Module, nn.Module]:
+def _projections(shared: int, width: int) -> tuple[nn.Module, nn.Module]:
     """The maps into the TG encoder and out of it. Together they change as little as they can at the start,
     so that what the tags say comes through before anything is learned."""
     if shared == width:

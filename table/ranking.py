@@ -38,7 +38,7 @@ class Scores(Protocol):
     def rows(self, first: int, last: int) -> Floats:
         """float [last - first, candidates]."""
 
-    def turned(self) -> Scores:
+    def transposed(self) -> Scores:
         """The same scores with candidates as queries."""
 
 
@@ -58,7 +58,7 @@ class Matrix:
         # Half precision and integers widen without loss; comparing them as they are is slow.
         return block if block.dtype == np.float64 else block.astype(np.float32, copy=False)
 
-    def turned(self) -> Scores:
+    def transposed(self) -> Scores:
         return Matrix(self.values.T)
 
 
@@ -73,7 +73,7 @@ class Product:
     def rows(self, first: int, last: int) -> Floats:
         return self.queries[first:last] @ self.candidates.T
 
-    def turned(self) -> Scores:
+    def transposed(self) -> Scores:
         return Product(self.candidates, self.queries)
 
 
@@ -99,9 +99,9 @@ class DualSoftmax:
         block = self.scores.rows(first, last).astype(np.float64)
         return block * np.exp(self.temperature * block - self.total)
 
-    def turned(self) -> Scores:
+    def transposed(self) -> Scores:
         # The other way has another prior: its queries are the candidates of this way.
-        return DualSoftmax(self.scores.turned(), self.temperature)
+        return DualSoftmax(self.scores.transposed(), self.temperature)
 
 
 class _GroupBest:
@@ -116,7 +116,7 @@ class _GroupBest:
         best: Floats = np.fmax.reduceat(block, self.starts, axis=1)
         return best
 
-    def turned(self) -> Scores:
+    def transposed(self) -> Scores:
         raise TypeError("a group of candidates is no query")
 
 
@@ -360,14 +360,14 @@ def _both_ways(scores: Scores, of: Ints, resamples: int, seed: int) -> Evaluatio
     order, starts, _ = _grouping(of)
     if not len(starts):
         return Evaluation(forward, metrics(np.empty(0)), t2v, np.empty(0))
-    asking = of[order[starts]]  # the videos that have a text, ascending: one group each
-    groups = _GroupBest(_Chosen(scores.turned(), asking), order, starts)
+    with_text = of[order[starts]]  # the videos that have a text, ascending: one group each
+    groups = _GroupBest(_RowSubset(scores.transposed(), with_text), order, starts)
     v2t, tied = _ranks_and_ties(groups, np.arange(len(starts)))
     backward = replace(metrics(v2t, tied), intervals=intervals(v2t, resamples=resamples, seed=seed))
     return Evaluation(forward, backward, t2v, v2t)
 
 
-class _Chosen:
+class _RowSubset:
     """Some of the rows of other scores."""
 
     def __init__(self, scores: Scores, chosen: Ints) -> None:
@@ -381,5 +381,5 @@ class _Chosen:
         low = int(wanted[0])
         return self.scores.rows(low, int(wanted[-1]) + 1)[wanted - low]
 
-    def turned(self) -> Scores:
-        raise TypeError("chosen rows cannot be turned")
+    def transposed(self) -> Scores:
+        raise TypeError("chosen rows cannot be transposed")

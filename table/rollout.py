@@ -17,10 +17,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from table.batches import Tokenizer, padded
-from table.config import BadConfig
-from table.frames import Frames
-from table.model import Table, spoken
+from tagline.table.data import Tokenizer, pad_frames
+from tagline.table.frame_cache import Frames
+from tagline.table.model import Table, token_mask
+from tagline.tagging.ml.config import BadConfig
 
 Heat = npt.NDArray[np.float32]
 
@@ -31,7 +31,7 @@ class Rollout:
 
     frames: Heat  # [N]
     patches: Heat  # [N, rows, columns]
-    asked_by: str  # "tags", "frames", or the words that asked
+    queried_by: str  # "tags", "frames", or the words that asked
 
 
 @torch.no_grad()
@@ -53,28 +53,28 @@ def rollout(
         raise BadConfig("this model has no tag-guiding encoder whose attention could be shown")
     settings, device = model.settings, model.logit_scale.device
     model.eval()
-    pixels, valid = padded(frames, settings.frames)
+    pixels, valid = pad_frames(frames, settings.frames)
     count = int(valid.sum())
     pictures = torch.from_numpy(pixels[:count]).to(device)[None]
     ids = tokenizer([tags], settings.tag_length).to(device)
 
     with _attention(model.visual) as seen, _attention(model.guide) as guided:
-        videos = model.videos(pictures, None, ids, torch.tensor([bool(tags)], device=device))
+        videos = model.encode_videos(pictures, None, ids, torch.tensor([bool(tags)], device=device))
         whole = _roll(guided)[0]  # [L, L]
         if text is None:
-            question = list(range(count, whole.shape[0])) if tags and settings.tag_slots else []
-            asked_by = "tags" if question else "frames"
-            over_frames = whole[question or list(range(count)), :count].mean(0)
+            sources = list(range(count, whole.shape[0])) if tags and settings.tag_positions else []
+            queried_by = "tags" if sources else "frames"
+            over_frames = whole[sources or list(range(count)), :count].mean(0)
         else:
             guided.clear()
-            places, asked_by = _words(tokenizer, text, word, settings.text_length)
+            places, queried_by = _word_positions(tokenizer, text, word, settings.text_length)
             over_frames = _from_words(model, tokenizer, videos, text, places, guided, whole)[:count]
     patches = _roll(seen)[:, 0, 1:]  # what [CLS] took from each patch: [N, P]
     side = round(patches.shape[1] ** 0.5)
     return Rollout(
         _shares(over_frames).cpu().numpy(),
         _shares(patches).reshape(count, side, side).cpu().numpy(),
-        asked_by,
+        queried_by,
     )
 
 
@@ -88,20 +88,20 @@ def _from_words(
     whole: Tensor,
 ) -> Tensor:
     """From words through the joint encoder to g, and from g through the TG encoder to frames and tags."""
-    if not model.settings.text_slots:
+    if not model.settings.text_positions:
         raise BadConfig("this model was built without VTM and MLM, so its encoder reads no text")
     ids = tokenizer([text], model.settings.text_length).to(model.logit_scale.device)
-    tokens, eos = model.read(ids)
-    length = int(spoken(ids).sum())
-    if model.settings.text_slots == 1:  # it learned from whole texts only
+    tokens, eos = model.encode_tokens(ids)
+    length = int(token_mask(ids).sum())
+    if model.settings.text_positions == 1:  # it learned from whole texts only
         tokens, length, places = eos[:, None], 1, [0]
-    model.joint(videos, torch.zeros(1, dtype=torch.long), tokens[:, :length], spoken(ids)[:, :length])
+    model.joint(videos, torch.zeros(1, dtype=torch.long), tokens[:, :length], token_mask(ids)[:, :length])
     joint = _roll(guided)[0]
     read = whole.shape[0]
     return joint[[read + place for place in places], :read].mean(0) @ whole
 
 
-def _words(tokenizer: Tokenizer, text: str, word: str | None, length: int) -> tuple[list[int], str]:
+def _word_positions(tokenizer: Tokenizer, text: str, word: str | None, length: int) -> tuple[list[int], str]:
     """The places of a word's pieces among the text's tokens; of all words, if none is named."""
     ids = tokenizer([text], length)[0].tolist()
     end = int(np.argmax(ids))
@@ -168,9 +168,9 @@ def draw_strip(found: Rollout, frames: Frames, path: Path) -> None:
     for i in range(count):
         heat = found.patches[i] / found.patches[i].max()
         smooth = Image.fromarray((255 * heat).astype(np.uint8)).resize((side, side), Image.Resampling.BICUBIC)
-        light = 0.25 + 0.75 * np.asarray(smooth, np.float32)[..., None] / 255
+        brightness = 0.25 + 0.75 * np.asarray(smooth, np.float32)[..., None] / 255
         columns = slice(i * side, (i + 1) * side)
-        strip[:side, columns] = (frames[i].transpose(1, 2, 0) * light).astype(np.uint8)
+        strip[:side, columns] = (frames[i].transpose(1, 2, 0) * brightness).astype(np.uint8)
         rest = int(235 * (1 - found.frames[i] / reddest))
         strip[side:, columns] = (235, rest, rest)
     Image.fromarray(strip).save(path, format="PNG")

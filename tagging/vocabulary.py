@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from functools import lru_cache
 
-from experts.tags import Modality
+from tagline.experts.tags import Modality
 
 LONGEST = 120  # characters of a tag
 

@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.datasets.shared import Dataset, Item
+from tagline.benchmarks.datasets.dataset import Dataset, Item
 
 SPLIT = {"video0": "train", "video1": "train", "video2": "validate", "video3": "test", "video4": "test"}
 JSFUSION = """key,vid_key,video_id,sentence

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from fakes import FakeDecoder
     from hub import Place
 
-    from tagging.catalog import Catalog
+    from tagline.tagging.catalog.write import Catalog
 
 # Two test processes share two cores; before torch and OpenMP are loaded.
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -27,23 +27,25 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 # A test is numeric if its file imports one of these, or a stand-in made of vectors.
 NUMERIC = (
     "torch",
-    "table",
-    "experts.appearance",
-    "experts.hearing.soundprint",
-    "experts.scene",
-    "retrieval.bank",
-    "retrieval.embed",
-    "retrieval.explain",
-    "retrieval.faiss_index",
-    "retrieval.index",
-    "retrieval.reader",
-    "retrieval.searcher",
-    "tagging.generator",
-    "tagging.merging",
-    "tagging.nearest",
-    "tagging.neighbours",
-    "tagging.ranker",
-    "tagging.rivals",
+    "tagline.table",
+    "tagline.experts.clip",
+    "tagline.experts.sound",
+    "tagline.experts.scene",
+    "tagline.retrieval.query.qb_norm",
+    "tagline.retrieval.tune.fit",
+    "tagline.retrieval.embed.encode",
+    "tagline.retrieval.embed.query_encoder",
+    "tagline.retrieval.query.explain",
+    "tagline.retrieval.index.faiss_index",
+    "tagline.retrieval.index.update",
+    "tagline.retrieval.embed.text_tower",
+    "tagline.retrieval.query.candidates",
+    "tagline.tagging.generator",
+    "tagline.tagging.fusion",
+    "tagline.tagging.ml.ann",
+    "tagline.tagging.neighbours",
+    "tagline.tagging.ranker",
+    "tagline.benchmarks.baselines",
     "embedding",
     "shaking",
     "table_world",
@@ -117,7 +119,7 @@ def films(tmp_path: Path) -> Path:
 @pytest.fixture
 def catalog(tmp_path: Path) -> Iterator[Catalog]:
     """An empty catalog of the test's folder."""
-    from tagging.catalog import Catalog
+    from tagline.tagging.catalog.write import Catalog
 
     with Catalog.open(tmp_path) as opened:
         yield opened

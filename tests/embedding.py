@@ -12,11 +12,11 @@ import pytest
 from fakes import content_of
 from shaking import shaken
 
-from experts.footage import Footage, Pictures, Uniform
-from experts.tags import Embedding, Tag
-from retrieval.embedders import Choice, Made
-from retrieval.reader import Floats, NotPortable, Tower
-from tagging.configuring import digest
+from tagline.experts.footage import Footage, Pictures, Uniform
+from tagline.experts.tags import Embedding, Tag
+from tagline.retrieval.embed.embedders import SearchModel, VideoVectors
+from tagline.retrieval.embed.text_tower import Floats, NotPortable, TextTowerWeights
+from tagline.tagging.ml.config import digest
 
 SIZE = 64
 
@@ -27,13 +27,13 @@ class FakeEmbedder:
     seen: list[str] = []  # noqa: RUF012 (shared on purpose)
 
     def __init__(self, name: str = "playhouse-clip", version: str = "1") -> None:
-        self.choice = Choice("appearance", name, digest("fake", name, version))
+        self.choice = SearchModel("appearance", name, digest("fake", name, version))
         self.samplings = (Uniform(2, side=36),)
 
-    def reads(self, tags: Sequence[Tag]) -> list[Tag]:
+    def tags_read(self, tags: Sequence[Tag]) -> list[Tag]:
         return [tag for tag in tags if tag.modality == "object"]
 
-    def embed(self, footage: Footage, tags: Sequence[Tag]) -> Made:
+    def embed(self, footage: Footage, tags: Sequence[Tag]) -> VideoVectors:
         self.seen.append(Path(footage.path).name)
         content = content_of(footage.path)
         if content.get("salt") == "raises":
@@ -45,7 +45,7 @@ class FakeEmbedder:
             bag(" ".join(tag.text for tag in tags if tag.start < b and tag.end > a) or "nothing")
             for a, b in ((0.0, end / 2), (end / 2, end))
         ]
-        return Made(
+        return VideoVectors(
             Embedding(0.0, end, whole),
             [Embedding(0.0, end / 2, halves[0]), Embedding(end / 2, end, halves[1])],
         )
@@ -56,7 +56,7 @@ class FakeEmbedder:
     def picture(self, pixels: Pictures) -> Floats:
         return bag("dog" if pixels.mean() > 127 else "cat")
 
-    def tower(self) -> Tower:
+    def text_tower(self) -> TextTowerWeights:
         raise NotPortable("it has none")
 
 
@@ -78,7 +78,7 @@ def use_fake_embedder(monkeypatch: pytest.MonkeyPatch, cache: Path) -> type[Fake
 
     fakes.use_fakes(monkeypatch)
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
-    monkeypatch.setattr("retrieval.embedders.load", load)
-    monkeypatch.setattr("retrieval.embed.load", load)
+    monkeypatch.setattr("tagline.retrieval.embed.embedders.load", load)
+    monkeypatch.setattr("tagline.retrieval.embed.query_encoder.load", load)
     monkeypatch.setattr(FakeEmbedder, "seen", [])
     return FakeEmbedder

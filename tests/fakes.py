@@ -19,9 +19,20 @@ from typing import Any
 import numpy as np
 from shaking import shaken
 
-from experts.footage import Coverage, Facts, Footage, Sampling, Sound, Uniform, Unreadable, View, Windows
-from experts.tags import Embedding, Modality, Report, Sighting, Tag, Word
-from tagging.catalog import Catalog, Look, Place
+from tagline.experts.footage import (
+    Coverage,
+    Facts,
+    Footage,
+    Sampling,
+    Sound,
+    Uniform,
+    Unreadable,
+    View,
+    Windows,
+)
+from tagline.experts.tags import Embedding, Modality, Report, Sighting, Tag, Word
+from tagline.tagging.catalog.records import Look, Place
+from tagline.tagging.catalog.write import Catalog
 
 FIRST_LINE = "a stand-in for a video\n"
 DURATION = 10.0  # seconds
@@ -76,13 +87,13 @@ class FakeDecoder:
         pass
 
     def read_all(
-        self, orders: Iterable[tuple[Path, tuple[Sampling, ...]]]
-    ) -> Iterator[tuple[Path, Footage | Unreadable]]:
-        for path, samplings in orders:
+        self, orders: Iterable[tuple[Any, tuple[Sampling, ...]]]
+    ) -> Iterator[tuple[Any, Footage | Unreadable]]:
+        for source, samplings in orders:
             try:
-                yield path, self.read(path, samplings)
+                yield source, self.read(Path(source), samplings)
             except Unreadable as error:
-                yield path, error
+                yield source, error
 
     def read(self, path: Path, samplings: Sequence[Sampling]) -> Footage:
         self.read_paths.append(path)
@@ -191,14 +202,14 @@ def experts() -> list[FakeExpert]:
 
 def use_fakes(monkeypatch: Any) -> type[FakeDecoder]:
     """Put the stand-ins in the place of the decoder and of the built-in experts, for one test."""
-    import experts.panel
+    import tagline.experts.base
 
-    stand_in = types.ModuleType("experts.decoder")
+    stand_in = types.ModuleType("tagline.experts.decode.decoder")
     stand_in.Decoder = FakeDecoder  # type: ignore[attr-defined]
     stand_in.VERSION = FakeDecoder.VERSION  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "experts.decoder", stand_in)
-    monkeypatch.setattr(experts.panel, "BUILT_IN", dict(EXPERTS))
-    monkeypatch.setattr(experts.panel, "entry_points", lambda group: ())
+    monkeypatch.setitem(sys.modules, "tagline.experts.decode.decoder", stand_in)
+    monkeypatch.setattr(tagline.experts.base, "BUILT_IN", dict(EXPERTS))
+    monkeypatch.setattr(tagline.experts.base, "entry_points", lambda group: ())
     monkeypatch.setattr(FakeDecoder, "read_paths", [])
     monkeypatch.setattr(FakeExpert, "looked", [])
     return FakeDecoder

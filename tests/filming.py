@@ -11,7 +11,7 @@ from typing import Any
 import av
 import numpy as np
 
-from experts.footage import PerSecond, PerShot, Sampling, Uniform, Windows
+from tagline.experts.footage import PerSecond, PerShot, Sampling, Uniform, Windows
 
 # One of each kind of sampling of pictures.
 ALL: tuple[Sampling, ...] = (Uniform(7), PerSecond(4.0), Windows(2, 5, 0.1), PerShot())

@@ -9,11 +9,13 @@ from typing import Any
 
 import fakes
 
-from experts.panel import Panel
-from tagging.catalog import Catalog
-from tagging.dump import dump
-from tagging.folder import Outcome, only_writer, run
-from tagging.planning import Plan, plan
+from tagline.experts.panel import Panel
+from tagline.tagging.catalog.lock import only_writer
+from tagline.tagging.catalog.read import dump_lines
+from tagline.tagging.catalog.write import Catalog
+from tagline.tagging.pipeline.plan import Plan, plan
+from tagline.tagging.pipeline.progress import RunResult
+from tagline.tagging.pipeline.run import run
 
 
 def write(folder: Path, count: int, **content: Any) -> list[Path]:
@@ -39,11 +41,11 @@ def look(
     stop: threading.Event | None = None,
     on_progress: Any = lambda progress: None,
     **options: Any,
-) -> tuple[Plan, Outcome, list[str]]:
+) -> tuple[Plan, RunResult, list[str]]:
     """One run: its plan, how it ended, and what the catalog then holds."""
     fakes.FakeDecoder.read_paths.clear()
     fakes.FakeExpert.looked.clear()
     with Catalog.open(library or films) as catalog, only_writer(catalog):
         made = plan(catalog, [films], fakes.experts() if experts is None else experts, **options)
         outcome = run(made, Panel(made.experts, batch=batch), on_progress, stop)
-        return made, outcome, list(dump(catalog))
+        return made, outcome, list(dump_lines(catalog))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any
 
-from experts.footage import Facts
-from experts.tags import Modality, Report, Tag
-from tagging.catalog import Catalog, Look
+from tagline.experts.footage import Facts
+from tagline.experts.tags import Modality, Report, Tag
+from tagline.tagging.catalog.records import Look
+from tagline.tagging.catalog.write import Catalog
 
 FACTS = Facts(10.0, 640, 360, Fraction(30000, 1001), "h264", 90, "bt709", True, "A day", "2024-05-01", 0.5)
 OBJECT, SCREEN, HUMAN = Modality.OBJECT, Modality.SCREEN, Modality.HUMAN

@@ -15,15 +15,17 @@ import fakes
 from filming import Film, shoot
 from starlette.testclient import TestClient
 
-from experts.footage import Coverage, Footage, Sampling, Uniform
-from experts.panel import Panel
-from experts.tags import Modality, Report, Sighting, Tag, Word
-from retrieval.web.app import build
-from retrieval.web.desk import Desk
-from retrieval.web.doors import keys_for
-from tagging.catalog import Catalog, Look, Place
-from tagging.folder import plan, run
-from tagging.places import home
+from tagline.experts.footage import Coverage, Footage, Sampling, Uniform
+from tagline.experts.panel import Panel
+from tagline.experts.tags import Modality, Report, Sighting, Tag, Word
+from tagline.retrieval.web.api.state import AppState
+from tagline.retrieval.web.app import build
+from tagline.retrieval.web.auth import auth_settings
+from tagline.tagging.catalog.location import catalog_home
+from tagline.tagging.catalog.records import Look, Place
+from tagline.tagging.catalog.write import Catalog
+from tagline.tagging.pipeline.plan import plan
+from tagline.tagging.pipeline.run import run
 
 TOKEN = "a token for the tests"
 VIDEOS = {
@@ -46,7 +48,7 @@ class World:
 
     folder: Path
     catalog: Catalog
-    desk: Desk
+    desk: AppState
     client: TestClient
 
     def ids(self) -> dict[str, str]:
@@ -66,11 +68,11 @@ def world(folder: Path, videos: Mapping[str, Mapping[str, Any]] = VIDEOS, **keys
 
 
 @contextlib.contextmanager
-def page_over(catalog: Catalog, *, open_reading: bool = True) -> Iterator[tuple[Desk, TestClient]]:
+def page_over(catalog: Catalog, *, open_reading: bool = True) -> Iterator[tuple[AppState, TestClient]]:
     """The page of a catalog, asked in this process."""
     assert catalog.file is not None
-    with contextlib.closing(Desk(home(catalog.file), jobs=1)) as desk:
-        keys = keys_for(["testserver"], 80, TOKEN, open_reading=open_reading)
+    with contextlib.closing(AppState(catalog_home(catalog.file), jobs=1)) as desk:
+        keys = auth_settings(["testserver"], 80, TOKEN, open_reading=open_reading)
         client = TestClient(
             build(desk, keys, "0"),
             base_url="http://testserver",
@@ -87,15 +89,17 @@ def served(catalog: Catalog) -> Iterator[str]:
 
     import uvicorn
 
-    from retrieval.web.server import Patient, listen
+    from tagline.retrieval.web.server import TimeoutProtocol, listen
 
     assert catalog.file is not None
     listening = listen("127.0.0.1", 0)
     port = listening.getsockname()[1]
-    with contextlib.closing(Desk(home(catalog.file), jobs=1)) as desk:
-        app = build(desk, keys_for(["127.0.0.1"], port, TOKEN, open_reading=True), "0")
+    with contextlib.closing(AppState(catalog_home(catalog.file), jobs=1)) as desk:
+        app = build(desk, auth_settings(["127.0.0.1"], port, TOKEN, open_reading=True), "0")
         server = uvicorn.Server(
-            uvicorn.Config(app, http=Patient, lifespan="off", log_config=None, timeout_graceful_shutdown=1)
+            uvicorn.Config(
+                app, http=TimeoutProtocol, lifespan="off", log_config=None, timeout_graceful_shutdown=1
+            )
         )
         thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listening])), daemon=True)
         thread.start()

@@ -13,9 +13,8 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from experts import weights
-from experts.stock import convert, fetch, pull
-from experts.weights import Entry
+from tagline.experts.weights import convert, fetch, pull, registry
+from tagline.experts.weights.registry import WeightsEntry
 
 COMMIT = "c" * 40
 STATE = "files.example/state.pth"
@@ -40,10 +39,10 @@ REPOSITORY = {
 }
 
 
-def entry(name: str, expert: str, **facts: Any) -> Entry:
+def entry(name: str, expert: str, **facts: Any) -> WeightsEntry:
     facts = {"files": ("config.json", "model.safetensors"), "form": "safetensors", **facts}
     licence, size = facts.pop("licence", "MIT"), facts.pop("size", 60_000)
-    return Entry(name, ((expert, "only"),), weights.PUBLIC, licence, size, **facts)
+    return WeightsEntry(name, ((expert, "only"),), registry.PUBLIC, licence, size, **facts)
 
 
 ENTRIES = (
@@ -73,8 +72,8 @@ def serve(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[hub.Place]:
     for variable in ("HF_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"):
         monkeypatch.setenv(variable, str(folder / variable))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(weights, "_public", lambda: ENTRIES)
-    monkeypatch.setattr(weights, "PLAYHOUSE_FOLDER", folder / "no shelf")
+    monkeypatch.setattr(registry, "_public", lambda: ENTRIES)
+    monkeypatch.setattr(registry, "PLAYHOUSE_FOLDER", folder / "no shelf")
     monkeypatch.setattr(fetch, "PAUSE", 0.001)
     monkeypatch.setattr(pull, "convert", without_a_child)
     with hub.serve() as server:

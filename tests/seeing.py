@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import random_weights
-from experts.footage import Facts, Footage, Pictures, View, Windows
-from experts.seeing.pictures import Preparation
+from tagline.benchmarks.fixtures import random_weights
+from tagline.experts.footage import Facts, Footage, Pictures, View, Windows
+from tagline.experts.vision.frames import Preparation
 
 SMALL_CLIP: dict[str, Any] = {
     "embed_dim": 32,
@@ -78,7 +78,7 @@ def detector(folder: Path, names: Sequence[str] = KINDS) -> Path:
 
 
 def motion(folder: Path) -> Path:
-    from experts.motion import Window
+    from tagline.experts.motion import Window
 
     return random_weights.motion(
         folder,

@@ -24,17 +24,17 @@ SIZE = 1e-6
 # What gives vectors: arrays whose last axis is a vector, lists or dictionaries of such arrays. In the order
 # of their imports, so that whoever imports a function by its name gets the shaken one.
 ENCODERS = (
-    ("experts.appearance", "Towers.encode_videos"),
-    ("experts.appearance", "Towers.encode_texts"),
-    ("experts.hearing.keywords", "SentenceModel.encode"),
-    ("experts.hearing.soundprint", "soundprint"),
-    ("tagging.generator.language", "Bert.encode"),
-    ("tagging.generator.language", "Letters.encode"),
-    ("tagging.neighbours.memory", "Memory.fit"),
-    ("table.evaluation", "embed_videos"),
-    ("table.evaluation", "embed_texts"),
-    ("retrieval.reader", "Reader.__call__"),
-    ("retrieval.embedders", "Aligned._fuse"),
+    ("tagline.experts.clip", "ClipEncoder.encode_videos"),
+    ("tagline.experts.clip", "ClipEncoder.encode_texts"),
+    ("tagline.experts.asr.keywords", "SentenceModel.encode"),
+    ("tagline.experts.sound", "describe_sound"),
+    ("tagline.tagging.ml.text_embedding", "Bert.encode"),
+    ("tagline.tagging.ml.text_embedding", "CharacterNgrams.encode"),
+    ("tagline.tagging.neighbours.memory", "Memory.fit"),
+    ("tagline.table.evaluate", "embed_videos"),
+    ("tagline.table.evaluate", "embed_texts"),
+    ("tagline.retrieval.embed.text_tower", "NumpyTextTower.__call__"),
+    ("tagline.retrieval.embed.embedders", "TableEmbedder._fuse"),
 )
 
 Vectors = TypeVar("Vectors", bound=npt.NDArray[Any])

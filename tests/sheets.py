@@ -8,18 +8,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from experts.tags import Modality, Tag
-from tagging.sidecars import (
-    coco,
-    csvs,
-    jsons,
-    nfo,
-    parquet,
-    transcript,
-    webvtt,
-    xmp,
-)
-from tagging.sidecars.sheet import Sheet
+from tagline.experts.tags import Modality, Tag
+from tagline.tagging.formats import coco, csvs, jsons, nfo, parquet, transcript, webvtt, xmp
+from tagline.tagging.formats.sheet import VideoExport
 
 HASH = "ab" * 32
 seconds = st.floats(0, 90_000, allow_nan=False)
@@ -67,8 +58,8 @@ def tags(draw: Any) -> Tag:
     )
 
 
-def sheet(*some: Tag, **more: Any) -> Sheet:
-    return Sheet(HASH, "/films/holiday.mp4", tags=some, **more)
+def sheet(*some: Tag, **more: Any) -> VideoExport:
+    return VideoExport(HASH, "/films/holiday.mp4", tags=some, **more)
 
 
 sheets = st.lists(tags(), max_size=6).map(lambda some: sheet(*some))
@@ -77,12 +68,12 @@ CAT = Tag("cat", Modality.OBJECT, 0.5, 0.0, 1.0, "object", 0.5)
 ANNA = Tag("Anna", Modality.HUMAN, 1.0, 0.0, 9.0, "human")
 
 
-def one(module: Any) -> tuple[Callable[[Sheet, bytes | None], bytes], Callable[[bytes], Any]]:
+def one(module: Any) -> tuple[Callable[[VideoExport, bytes | None], bytes], Callable[[bytes], Any]]:
     """`merge` and `read` of one video, also for formats in which a file holds many."""
     if hasattr(module, "merge"):
         return module.merge, module.read
 
-    def merge(said: Sheet, old: bytes | None) -> bytes:
+    def merge(said: VideoExport, old: bytes | None) -> bytes:
         out = io.BytesIO()
         before = io.BytesIO(old) if old is not None else None
         module.write(out, iter([said]), frozenset([said.video]), before)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from experts.footage import SOUND_RATE, Coverage, Facts, Footage
+from tagline.experts.footage import SOUND_RATE, Coverage, Facts, Footage
 
 
 def silence(seconds: float) -> Any:

@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from table.config import ModelConfig, TagChoice
-from table.model import Table
+from tagline.table.config import ModelConfig, TagChoice
+from tagline.table.model import Table
 
 TINY: dict[str, Any] = {
     "embed_dim": 16,

@@ -14,16 +14,17 @@ import numpy as np
 from processes import die_at, logged, write_losses
 from shaking import install
 
-from table.batches import Row
-from table.config import Config, TrainConfig
-from table.frames import FramesHeld
-from table.train import Data, Outcome, train
+from tagline.table.config import TableConfig, TableTrainConfig
+from tagline.table.data import TrainingData
+from tagline.table.frame_cache import FramesInMemory
+from tagline.table.rows import Row
+from tagline.table.train import TrainedTable, train
 
 COLOURS = {"red": (220, 30, 30), "green": (30, 200, 30), "blue": (30, 30, 220), "white": (230, 230, 230)}
 TOPICS = ("cooking", "music", "sports", "news", "travel", "science")  # heard, never seen
 
 
-def world(videos: int = 24, texts: int = 4, seed: int = 0) -> tuple[list[Row], FramesHeld]:
+def world(videos: int = 24, texts: int = 4, seed: int = 0) -> tuple[list[Row], FramesInMemory]:
     """Videos of three frames: a colour can be seen, a topic is only in the tags."""
     rng = np.random.default_rng(seed)
     rows, frames = [], {}
@@ -40,24 +41,24 @@ def world(videos: int = 24, texts: int = 4, seed: int = 0) -> tuple[list[Row], F
         )
         said = tuple(form.format(colour, topic) for form in forms[:texts])
         rows.append(Row(f"/videos/v{i}.mp4", f"k{i}", said, f"square, {topic}"))
-    return rows, FramesHeld(frames)
+    return rows, FramesInMemory(frames)
 
 
-def data(seed: int = 0) -> Data:
+def data(seed: int = 0) -> TrainingData:
     rows, frames = world(seed=seed)
-    return Data(rows[:18], [replace(row, texts=row.texts[:1]) for row in rows[18:]], frames)
+    return TrainingData(rows[:18], [replace(row, texts=row.texts[:1]) for row in rows[18:]], frames)
 
 
-def config(**changes: object) -> Config:
+def config(**changes: object) -> TableConfig:
     from table_fakes import tiny
 
-    settings = TrainConfig(
+    settings = TableTrainConfig(
         weights=None, epochs=2, batch=8, share=2, lr_towers=2e-3, lr_fusion=2e-3, evaluations=2, bf16=False
     )
-    return Config(tiny(text_length=10, tag_length=8), replace(settings, **changes))  # type: ignore[arg-type]
+    return TableConfig(tiny(text_length=10, tag_length=8), replace(settings, **changes))  # type: ignore[arg-type]
 
 
-def run(folder: Path, changes: dict[str, object] | None = None) -> Outcome:
+def run(folder: Path, changes: dict[str, object] | None = None) -> TrainedTable:
     return train(config(**(changes or {})), data(), folder, report=(), device="cpu", say=lambda _: None)
 
 
@@ -81,7 +82,7 @@ if __name__ == "__main__":
     install()
     sys.path.insert(0, str(Path(__file__).parent))
     if len(sys.argv) > 2:
-        from table.trainer import TableTrainer
+        from tagline.table.train import TableTrainer
 
         die_at(int(sys.argv[2].partition("=")[2]), TableTrainer)
     outcome = run(Path(sys.argv[1]))

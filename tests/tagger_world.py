@@ -7,6 +7,7 @@ need another process: one that is killed, two that train together.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,13 +15,28 @@ import numpy as np
 from processes import die_at, logged, write_losses
 from shaking import install, shaken
 
-from tagging.generator.config import Config, TaggerConfig, TrainConfig
-from tagging.generator.data import Example, Examples
-from tagging.generator.train import Outcome, train
+from tagline.tagging.generator.config import TaggerConfig, TaggerRunConfig, TaggerTrainConfig
+from tagline.tagging.generator.train import TaggerTrainingResult, train
+from tagline.tagging.ml.data import Example, Examples, Frames
 
 SEEN = ("beach", "red car", "dog", "snow man", "guitar")
 NAMED = ("paris", "rome", "t-shirt")
 WIDTH = 12
+
+
+def from_lists(
+    titles: Sequence[str],
+    tags: Sequence[Sequence[str]],
+    frames: Sequence[Frames | None] | None = None,
+    names: Sequence[str] | None = None,
+) -> list[Example]:
+    """Examples from lists of equal length."""
+    names = names or [str(i) for i in range(len(titles))]
+    frames = frames if frames is not None else [None] * len(titles)
+    return [
+        Example(name, name, title, tuple(dict.fromkeys(own)), seen)
+        for name, title, own, seen in zip(names, titles, tags, frames, strict=True)
+    ]
 
 
 def world(videos: int = 48, seed: int = 0) -> list[Example]:
@@ -42,18 +58,20 @@ def examples() -> Examples:
     return Examples(rows[:40], rows[40:])
 
 
-def config(changes: dict[str, object] | None = None, **train_changes: object) -> Config:
+def config(changes: dict[str, object] | None = None, **train_changes: object) -> TaggerRunConfig:
     model = TaggerConfig(
         frame_width=WIDTH, width=32, heads=4, title_layers=1, hybrid_layers=1, prompt_layers=1,
         decoder_layers=2, dropout=0.1, prompts=5, frames=4, title_words=8, target_words=32,
     )  # fmt: skip
-    settings = TrainConfig(
+    settings = TaggerTrainConfig(
         language="letters", vocabulary=200, epochs=2, batch=8, lr=3e-3, evaluations=2, bf16=False
     )
-    return Config(replace(model, **(changes or {})), replace(settings, **train_changes))  # type: ignore[arg-type]
+    return TaggerRunConfig(replace(model, **(changes or {})), replace(settings, **train_changes))  # type: ignore[arg-type]
 
 
-def run(folder: Path, changes: dict[str, object] | None = None, **train_changes: object) -> Outcome:
+def run(
+    folder: Path, changes: dict[str, object] | None = None, **train_changes: object
+) -> TaggerTrainingResult:
     return train(
         config(changes, **train_changes), examples(), folder, report=(), device="cpu", say=lambda _: None
     )
@@ -68,7 +86,7 @@ if __name__ == "__main__":
     install()
     changes: dict[str, object] = {}
     if len(sys.argv) > 2 and sys.argv[2].startswith("die="):
-        from tagging.generator.trainer import TaggerTrainer
+        from tagline.tagging.generator.train import TaggerTrainer
 
         die_at(int(sys.argv[2].partition("=")[2]), TaggerTrainer)
     elif len(sys.argv) > 2:  # chance differs between processes: dropout must be off to compare them

@@ -21,9 +21,9 @@ from click.testing import CliRunner, Result
 from embedding import use_fake_embedder
 from safetensors.numpy import save_file
 
-from retrieval.cli import cli
-from retrieval.embedders import CHOICE, Choice
-from tagging.catalog import Catalog
+from tagline.retrieval.cli.main import cli
+from tagline.retrieval.embed.embedders import CHOICE, SearchModel
+from tagline.tagging.catalog.write import Catalog
 
 ROOT = Path(__file__).parent.parent
 MODEL = "someone/table-model"
@@ -53,7 +53,7 @@ def online(place: hub.Place, tmp_path: Path) -> Any:
     }
 
     def command(*arguments: object) -> str:
-        line = [sys.executable, "-m", "retrieval.cli", *map(str, arguments)]
+        line = [sys.executable, "-m", "tagline", *map(str, arguments)]
         done = subprocess.run(line, cwd=ROOT, env=env, capture_output=True, text=True, timeout=240)
         assert "Traceback" not in done.stderr, done.stderr
         return done.stdout + done.stderr
@@ -64,7 +64,7 @@ def online(place: hub.Place, tmp_path: Path) -> Any:
 def library(folder: Path, model: str) -> Path:
     """A library whose catalog says that its vectors were made by this TABLE model."""
     with fakes.library(folder, {"dog.mp4": {"tags": {"object": ["dog"]}}}) as catalog:
-        catalog.set_meta(CHOICE, Choice("table", model, "f" * 64).as_json())
+        catalog.set_meta(CHOICE, SearchModel("table", model, "f" * 64).as_json())
     return folder
 
 
@@ -90,8 +90,9 @@ def test_a_model_that_only_the_catalog_names_is_not_asked_for(
 def test_settings_of_a_model_in_the_folder_do_not_reach_the_hub(
     online: Any, place: hub.Place, films: Path
 ) -> None:
-    from table.config import ModelConfig, as_dict
-    from table.saving import CONFIG, KIND, VERSION, WEIGHTS
+    from tagline.table.config import ModelConfig
+    from tagline.table.saving import CONFIG, KIND, VERSION, WEIGHTS
+    from tagline.tagging.ml.config import as_dict
 
     folder = films / ".tagline" / "models" / "theirs"
     library(films, str(folder))
@@ -109,12 +110,12 @@ def test_what_open_clip_would_fetch_for_an_architecture_is_not_fetched(
 ) -> None:
     from huggingface_hub import constants
 
-    from experts.appearance import build_towers
+    from tagline.experts.clip import build_clip
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "ENDPOINT", place.url)
     with pytest.raises(OSError, match="offline mode"):
-        build_towers("xlm-roberta-base-ViT-B-32")
+        build_clip("xlm-roberta-base-ViT-B-32")
     assert place.asked == []
     assert constants.HF_HUB_OFFLINE is False
 
@@ -124,8 +125,8 @@ def test_what_is_in_the_cache_is_used_without_the_network(
 ) -> None:
     from huggingface_hub import constants
 
-    from tagging.configuring import BadConfig
-    from tagging.pretrained import folder_of
+    from tagline.tagging.ml.config import BadConfig
+    from tagline.tagging.ml.hub import folder_of
 
     def unreachable(*_: object) -> None:
         raise AssertionError("the network was touched")
@@ -202,7 +203,7 @@ def test_a_server_that_only_an_index_names_sees_no_connection(
     assert run("index", films).exit_code == 0
     address = f"http://127.0.0.1:{listener.port}"
     with Catalog.open(films) as catalog:
-        choice = Choice.of_catalog(catalog)
+        choice = SearchModel.of_catalog(catalog)
     assert choice is not None
     head = {"tagline": "index in milvus", "format": 1, "address": address, "name": "x video"}
     head |= {"fingerprint": choice.fingerprint, "dimensions": 64, "revision": 1}
@@ -222,13 +223,13 @@ def test_a_server_that_only_an_index_names_sees_no_connection(
 
 
 def test_a_bucket_that_only_an_index_in_pieces_names_is_not_asked(listener: Listener) -> None:
-    from retrieval.cluster.commands import _rows
-    from retrieval.cluster.pieces import Head
-    from tagging.cluster import ClusterError
+    from tagline.retrieval.cli.ray import _rows
+    from tagline.retrieval.ray.index_shard import ShardedIndex
+    from tagline.tagging.ray import ClusterError
 
     url = f"http://127.0.0.1:{listener.port}/shards"
     with pytest.raises(ClusterError, match=f"tagline approve {url}"):
-        _rows(Head("f" * 64, "scene", 4, 1, 1, ("piece-00000",), url), [], [])
+        _rows(ShardedIndex("f" * 64, "scene", 4, 1, 1, ("shard-00000",), url), [], [])
     assert listener.came == 0
 
 
@@ -244,7 +245,7 @@ def test_a_name_must_be_one(tmp_path: Path) -> None:
 
 
 def test_a_file_of_names_that_is_damaged_approves_nothing() -> None:
-    from tagging import approvals
+    from tagline.tagging.catalog import approvals
 
     approvals.approve(MODEL)
     assert approvals.is_approved(MODEL)

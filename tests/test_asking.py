@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrieval.asking import Ask, NotUnderstood, day, parse, seconds
+from tagline.retrieval.query.parse import BadFilter, ParsedQuery, parse, parse_day, parse_duration
 
 
 @pytest.mark.parametrize(
@@ -26,27 +26,31 @@ from retrieval.asking import Ask, NotUnderstood, day, parse, seconds
     ],
 )
 def test_sums(query: str, wanted: tuple[str, ...], unwanted: tuple[str, ...]) -> None:
-    assert parse(query) == Ask(wanted, unwanted)
+    assert parse(query) == ParsedQuery(wanted, unwanted)
 
 
 @given(st.text(max_size=60))
 def test_any_text_is_a_query(query: str) -> None:
     found = parse(query)
-    assert all(phrase == phrase.strip() != "" for phrase in (*found.wanted, *found.unwanted))
-    assert len(found.wanted) + len(found.unwanted) <= 17
+    assert all(phrase == phrase.strip() != "" for phrase in (*found.include, *found.exclude))
+    assert len(found.include) + len(found.exclude) <= 17
 
 
 def test_days() -> None:
-    assert [day(text) for text in ("2024", "2024-05", " 2024-05-17 ")] == ["2024", "2024-05", "2024-05-17"]
+    assert [parse_day(text) for text in ("2024", "2024-05", " 2024-05-17 ")] == [
+        "2024",
+        "2024-05",
+        "2024-05-17",
+    ]
     for wrong in ("yesterday", "17.5.2024", "2024-13", "2024-02-30", "24", "2024-5", ""):
-        with pytest.raises(NotUnderstood, match="2024-05-17"):
-            day(wrong)
+        with pytest.raises(BadFilter, match="2024-05-17"):
+            parse_day(wrong)
 
 
 def test_lengths() -> None:
-    assert [seconds(text) for text in ("90", "90s", "1.5m", "2min", "1h", "1:30", "1:02:03")] == [
+    assert [parse_duration(text) for text in ("90", "90s", "1.5m", "2min", "1h", "1:30", "1:02:03")] == [
         90, 90, 90, 120, 3600, 90, 3723,
     ]  # fmt: skip
     for wrong in ("long", "-5", "1:90", "1e9", "5 d", ""):
-        with pytest.raises(NotUnderstood, match="1:30"):
-            seconds(wrong)
+        with pytest.raises(BadFilter, match="1:30"):
+            parse_duration(wrong)

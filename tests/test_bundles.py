@@ -17,23 +17,23 @@ import pytest
 from click.testing import CliRunner
 from safetensors.numpy import save, save_file
 
-from experts import commands, weights
-from experts.stock import bundles, digest, fetch
-from experts.weights import Entry
+from tagline.experts import cli, storage
+from tagline.experts.weights import bundles, fetch, registry
+from tagline.experts.weights.registry import WeightsEntry
 
 FILES = ("config.json", "model.safetensors")
 
 
-def entry(name: str, **facts: Any) -> Entry:
+def entry(name: str, **facts: Any) -> WeightsEntry:
     facts = {"form": "safetensors", "files": FILES, "url": f"https://x.example/{name}.pt", **facts}
-    return Entry(name, (("object", "only"),), weights.PUBLIC, "MIT", 1000, **facts)
+    return WeightsEntry(name, (("object", "only"),), registry.PUBLIC, "MIT", 1000, **facts)
 
 
 EYE = entry("eye", form="state")
 EAR = entry("ear", url=None, hub="some/ear", revision="main", files=(*FILES, "1_Pooling/config.json"))
 
 
-def fill(folder: Path, chosen: Entry) -> None:
+def fill(folder: Path, chosen: WeightsEntry) -> None:
     for name in chosen.files:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -43,10 +43,10 @@ def fill(folder: Path, chosen: Entry) -> None:
             path.write_text(json.dumps({"model_type": "vit"}))
 
 
-def write_lock(folder: Path, chosen: Entry, **more: Any) -> None:
-    line = {"files": {name: digest.hash_file(folder / name) for name in chosen.files}, **more}
-    digest.write_whole(
-        weights.weights_home() / "lock.json", json.dumps({**weights.locked(), chosen.name: line})
+def write_lock(folder: Path, chosen: WeightsEntry, **more: Any) -> None:
+    line = {"files": {name: storage.hash_file(folder / name) for name in chosen.files}, **more}
+    storage.write_atomic(
+        registry.weights_home() / "lock.json", json.dumps({**registry.read_lock(), chosen.name: line})
     )
 
 
@@ -67,15 +67,15 @@ def machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machines:
     for variable in ("TAGLINE_WEIGHTS", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setattr(weights, "_public", lambda: (EYE, EAR))
+    monkeypatch.setattr(registry, "_public", lambda: (EYE, EAR))
     both = Machines(tmp_path, monkeypatch)
     both.be("near")
-    folder = weights.weights_home() / "eye"
+    folder = registry.weights_home() / "eye"
     fill(folder, EYE)
     write_lock(folder, EYE, published={"eye.pt": "e" * 64})
-    snapshot = weights.hub_cache() / "models--some--ear" / "snapshots" / ("f" * 40)
+    snapshot = registry.hub_cache() / "models--some--ear" / "snapshots" / ("f" * 40)
     fill(snapshot, EAR)
-    digest.write_whole(snapshot.parents[1] / "refs" / "main", "f" * 40)
+    storage.write_atomic(snapshot.parents[1] / "refs" / "main", "f" * 40)
     write_lock(snapshot, EAR, revision="f" * 40)
     return both
 
@@ -86,24 +86,24 @@ def everything(folder: Path) -> list[str]:
 
 
 def test_what_comes_out_is_what_went_in(machines: Machines, tmp_path: Path) -> None:
-    near = {name: weights.find(name).sha256 for name in ("eye", "ear")}
+    near = {name: registry.find(name).sha256 for name in ("eye", "ear")}
     out = tmp_path / "w.tar"
     bundles.bundle(out, ["eye", "ear"])
     machines.be("far")
-    assert weights.here(EYE) is None
-    assert [taken.name for taken in bundles.unbundle(out)] == ["eye", "ear"]
-    assert {name: weights.find(name).sha256 for name in ("eye", "ear")} == near
-    assert weights.check_hashes(EAR, weights.find("ear").path, fresh=True)
-    assert weights.locked("eye")["published"] == {"eye.pt": "e" * 64}
+    assert registry.local_folder(EYE) is None
+    assert [taken.name for taken in bundles.import_bundle(out)] == ["eye", "ear"]
+    assert {name: registry.find(name).sha256 for name in ("eye", "ear")} == near
+    assert registry.check_hashes(EAR, registry.find("ear").path, fresh=True)
+    assert registry.read_lock("eye")["published"] == {"eye.pt": "e" * 64}
     # Again changes nothing, and nothing is left lying about.
-    bundles.unbundle(out)
-    left = {path.name for path in weights.weights_home().iterdir() if path.suffix != ".turn"}
+    bundles.import_bundle(out)
+    left = {path.name for path in registry.weights_home().iterdir() if path.suffix != ".turn"}
     assert left == {"lock.json", "eye", "ear"}
 
 
 def test_the_same_weights_make_the_same_bundle(machines: Machines, tmp_path: Path) -> None:
     bundles.bundle(tmp_path / "a.tar", ["eye", "ear", "eye"])
-    os.utime(weights.find("eye").path / "config.json", ns=(1, 1))
+    os.utime(registry.find("eye").path / "config.json", ns=(1, 1))
     bundles.bundle(tmp_path / "b.tar", ["eye", "ear"])
     assert (tmp_path / "a.tar").read_bytes() == (tmp_path / "b.tar").read_bytes()
     # Any tar program can look into it.
@@ -112,7 +112,7 @@ def test_the_same_weights_make_the_same_bundle(machines: Machines, tmp_path: Pat
 
 
 def test_only_whole_and_unchanged_weights_are_carried(machines: Machines, tmp_path: Path) -> None:
-    (weights.find("eye").path / "config.json").write_text("{ }")
+    (registry.find("eye").path / "config.json").write_text("{ }")
     with pytest.raises(bundles.BundleFailed, match="not what was pulled"):
         bundles.bundle(tmp_path / "w.tar", ["ear", "eye"])
     machines.be("far")
@@ -207,21 +207,21 @@ def test_a_hostile_bundle_is_refused_whole(case: str, machines: Machines, tmp_pa
     far.mkdir()
     before = everything(tmp_path)
     with pytest.raises(bundles.BundleFailed):
-        bundles.unbundle(source)
+        bundles.import_bundle(source)
     assert everything(tmp_path) == before
     assert not Path("/tmp/evil").exists()
 
 
 def test_the_honest_one_is_taken(machines: Machines, tmp_path: Path) -> None:
     machines.be("far")
-    assert bundles.unbundle(as_tar(tmp_path / "w.tar", honest())) == [EYE]
+    assert bundles.import_bundle(as_tar(tmp_path / "w.tar", honest())) == [EYE]
 
 
 def test_bombs(machines: Machines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     machines.be("far")
     # Compressed: a few bytes that become many. A bundle never is.
     with pytest.raises(bundles.BundleFailed, match="is no bundle"):
-        bundles.unbundle(as_tar(tmp_path / "w.tgz", honest(), "w:gz"))
+        bundles.import_bundle(as_tar(tmp_path / "w.tgz", honest(), "w:gz"))
     # Sparse: a header that promises a terabyte of zeros.
     info, _ = member("eye/config.json")
     info.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": str(1 << 40)}
@@ -233,7 +233,7 @@ def test_bombs(machines: Machines, tmp_path: Path, monkeypatch: pytest.MonkeyPat
         tar.addfile(manifest, io.BytesIO(text))
         tar.addfile(info, io.BytesIO(content))
     with pytest.raises(bundles.BundleFailed):
-        bundles.unbundle(sparse)
+        bundles.import_bundle(sparse)
     # A header that says that a header of a gigabyte follows.
     long = tarfile.TarInfo("././@LongLink")
     long.type, long.size = tarfile.GNUTYPE_LONGNAME, 1 << 30
@@ -242,12 +242,12 @@ def test_bombs(machines: Machines, tmp_path: Path, monkeypatch: pytest.MonkeyPat
         file.write(long.tobuf(tarfile.GNU_FORMAT))
         file.truncate((1 << 30) + 4096)
     with pytest.raises(bundles.BundleFailed, match="far too long"):
-        bundles.unbundle(path)
+        bundles.import_bundle(path)
     # More than the disk holds.
     usage = type("usage", (), {"free": 1 << 20})
     monkeypatch.setattr(fetch.shutil, "disk_usage", lambda _: usage)
     with pytest.raises(bundles.BundleFailed, match="1 MB are free"):
-        bundles.unbundle(as_tar(tmp_path / "w.tar", honest()))
+        bundles.import_bundle(as_tar(tmp_path / "w.tar", honest()))
 
 
 def test_a_bundle_cut_short_or_absent_is_said(machines: Machines, tmp_path: Path) -> None:
@@ -258,11 +258,11 @@ def test_a_bundle_cut_short_or_absent_is_said(machines: Machines, tmp_path: Path
     for length in (0, 100, 700, 3000, len(raw) // 2):
         out.write_bytes(raw[:length])
         with pytest.raises(bundles.BundleFailed):
-            bundles.unbundle(out)
-        assert not weights.here(EYE)
-        assert not weights.here(EAR)
+            bundles.import_bundle(out)
+        assert not registry.local_folder(EYE)
+        assert not registry.local_folder(EAR)
     with pytest.raises(bundles.BundleFailed, match=r"there is no .*gone\.tar"):
-        bundles.unbundle(tmp_path / "gone.tar")
+        bundles.import_bundle(tmp_path / "gone.tar")
 
 
 def test_a_bundle_does_not_overrule_what_is_known(machines: Machines, tmp_path: Path) -> None:
@@ -271,41 +271,41 @@ def test_a_bundle_does_not_overrule_what_is_known(machines: Machines, tmp_path: 
     bundles.bundle(out, ["eye", "ear"])
     far = machines.be("far")
     known = entry("ear", **{**facts_of(EAR), "sha256": {"model.safetensors": "0" * 64}})
-    monkeypatch.setattr(weights, "_public", lambda: (EYE, known))
+    monkeypatch.setattr(registry, "_public", lambda: (EYE, known))
     with pytest.raises(bundles.BundleFailed, match="the table"):
-        bundles.unbundle(out)
+        bundles.import_bundle(out)
     known = entry("eye", form="state", sha256={"eye.pt": "0" * 64})
-    monkeypatch.setattr(weights, "_public", lambda: (known, EAR))
+    monkeypatch.setattr(registry, "_public", lambda: (known, EAR))
     with pytest.raises(bundles.BundleFailed, match=r"another eye\.pt"):
-        bundles.unbundle(out)
-    monkeypatch.setattr(weights, "_public", lambda: (EYE, EAR))
-    digest.write_whole(
-        weights.weights_home() / "lock.json", json.dumps({"ear": {"files": {"config.json": "0" * 64}}})
+        bundles.import_bundle(out)
+    monkeypatch.setattr(registry, "_public", lambda: (EYE, EAR))
+    storage.write_atomic(
+        registry.weights_home() / "lock.json", json.dumps({"ear": {"files": {"config.json": "0" * 64}}})
     )
     with pytest.raises(bundles.BundleFailed, match="the first pull"):
-        bundles.unbundle(out)
+        bundles.import_bundle(out)
     assert everything(far) == ["XDG_DATA_HOME/tagline/weights/lock.json"]
 
 
-def facts_of(chosen: Entry) -> dict[str, Any]:
+def facts_of(chosen: WeightsEntry) -> dict[str, Any]:
     return {"url": chosen.url, "hub": chosen.hub, "revision": chosen.revision, "files": chosen.files}
 
 
 def test_the_commands(machines: Machines, tmp_path: Path) -> None:
     out = tmp_path / "w.tar"
-    result = CliRunner().invoke(commands.models, ["bundle", str(out)])
+    result = CliRunner().invoke(cli.models, ["bundle", str(out)])
     assert result.exit_code == 0, result.output
     assert "holds eye (0.0 MB, MIT), ear (0.0 MB, MIT)" in result.output
     machines.be("far")
-    result = CliRunner().invoke(commands.models, ["import", str(out)])
+    result = CliRunner().invoke(cli.models, ["import", str(out)])
     assert (result.exit_code, result.output.splitlines()) == (
         0,
         ["eye (0.0 MB, MIT) is here", "ear (0.0 MB, MIT) is here"],
     )
-    assert CliRunner().invoke(commands.models, ["verify"]).exit_code == 0
+    assert CliRunner().invoke(cli.models, ["verify"]).exit_code == 0
     machines.be("empty")
-    result = CliRunner().invoke(commands.models, ["bundle", str(out)])
+    result = CliRunner().invoke(cli.models, ["bundle", str(out)])
     assert (result.exit_code, "no weights are here" in result.output) == (1, True)
     out.write_text("hello")
-    result = CliRunner().invoke(commands.models, ["import", str(out)])
+    result = CliRunner().invoke(cli.models, ["import", str(out)])
     assert (result.exit_code, "is no bundle" in result.output) == (1, True)

@@ -1,15 +1,17 @@
-"""Calibration: against the obvious formulas and against a world whose probabilities are known."""
+"""When search says nothing: against the obvious formulas and a world whose probabilities are known."""
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from retrieval.calibration import between, error, fit_isotonic, fit_logistic, line
+from tagline.retrieval.query.calibration import (
+    balanced_threshold,
+    fit_logistic,
+    refusal_threshold,
+)
 
 
 def world(seed: int, count: int = 4000) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -45,59 +47,19 @@ def test_a_feature_that_never_changes_weighs_nothing() -> None:
     assert fit_logistic(still, y)(still) == pytest.approx(fit_logistic(x, y)(x), abs=1e-6)
 
 
-def best_staircase(y: list[int]) -> np.ndarray:
-    """The best rising fit by trying every way to cut the outcomes into steps."""
-    best, least = np.zeros(len(y)), np.inf
-    for cuts in itertools.product([0, 1], repeat=len(y) - 1):
-        steps = np.cumsum([0, *cuts])
-        means = np.array([np.mean(np.array(y)[steps == step]) for step in steps])
-        if np.all(np.diff(means) >= -1e-12) and np.sum((means - y) ** 2) < least - 1e-12:
-            best, least = means, float(np.sum((means - y) ** 2))
-    return best
-
-
-@given(st.lists(st.integers(0, 1), min_size=1, max_size=7))
-@settings(deadline=None, max_examples=50)
-def test_isotonic_is_the_best_staircase_that_never_falls(y: list[int]) -> None:
-    found = fit_isotonic(np.arange(len(y), dtype=float), np.array(y))(np.arange(len(y), dtype=float))
-    best = best_staircase(y)
-    open_ = (best > 0) & (best < 1)
-    assert np.allclose(found[open_], best[open_])
-    assert np.all(np.diff(found) >= 0)
-    assert found.min() > 0, "nothing is certain"
-    assert found.max() < 1
-
-
-def test_equal_scores_have_equal_probabilities() -> None:
-    x = np.array([0.0, 0.5, 0.5, 0.5, 1.0])
-    curve = fit_isotonic(x, np.array([0, 1, 0, 1, 1]))
-    assert curve(np.array([0.5]))[0] == pytest.approx(2 / 3)
-    assert np.array_equal(fit_isotonic(x[:0], x[:0])(x), x), "nothing learnt, nothing changed"
-
-
-def test_isotonic_promises_come_true_on_other_outcomes() -> None:
-    rng = np.random.default_rng(5)
-    x = rng.random(3000)
-    y = rng.random(3000) < x**3
-    curve = fit_isotonic(x[:1500], y[:1500])
-    assert error(curve(x[1500:]), y[1500:]) < 0.05
-    assert error(x[1500:], y[1500:]) > 0.15
-
-
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=60), st.floats(0, 0.5))
 def test_the_line_refuses_no_more_than_it_may(scores: list[float], share: float) -> None:
     given_ = np.array(scores)
-    assert np.mean(given_ < line(given_, share)) <= share
+    assert np.mean(given_ < refusal_threshold(given_, share)) <= share
 
 
 def test_a_line_between_two_kinds_leaves_room_on_both_sides() -> None:
     strangers, answerable = np.array([0.01, 0.02, 0.03, 0.1]), np.array([0.9, 0.95, 0.97, 0.99])
-    assert between(strangers, answerable, 0.0, 0.0) == pytest.approx(0.5)
+    assert balanced_threshold(strangers, answerable, 0.0, 0.0) == pytest.approx(0.5)
     mixed = np.array([0.05, 0.5, 0.9])
-    assert between(mixed, mixed, 0.0, 0.0) == 0.05, "who has an answer goes first"
-    assert between(strangers[:0], answerable, 0.1, 0.0) == 0.9
+    assert balanced_threshold(mixed, mixed, 0.0, 0.0) == 0.05, "who has an answer goes first"
+    assert balanced_threshold(strangers[:0], answerable, 0.1, 0.0) == 0.9
 
 
 def test_no_line_without_examples() -> None:
-    assert line(np.array([])) == float("-inf")
-    assert np.isnan(error(np.array([]), np.array([])))
+    assert refusal_threshold(np.array([])) == float("-inf")

@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 from looks import FACTS, OBJECT, SCREEN, look, tag, texts, video
 
-from experts.footage import Coverage
-from experts.tags import Embedding, Report, Sighting, Tag, Word
-from tagging import records
-from tagging.catalog import Caption, Catalog, Look, MixedVectors, Place
-from tagging.dump import dump
+from tagline.experts.footage import Coverage
+from tagline.experts.tags import Embedding, Modality, Report, Sighting, Tag, Word
+from tagline.tagging.catalog import records
+from tagline.tagging.catalog.read import dump_lines
+from tagline.tagging.catalog.records import Caption, Look, Place
+from tagline.tagging.catalog.vectors import MixedVectors
+from tagline.tagging.catalog.write import Catalog
 
 # ---- what goes in comes out
 
@@ -48,7 +50,7 @@ def test_everything_that_was_said_comes_back(catalog: Catalog, tmp_path: Path) -
         [("object", s) for s in report.sightings], key=str
     )
     assert catalog.words(video_id) == report.words
-    ids, spans, values = catalog.vectors("object")
+    ids, spans, values = catalog.vectors.read("object")
     assert ids.tolist() == [video_id]
     assert spans.tolist() == [[0.0, 5.0]]
     assert np.array_equal(values, [[0, 1, 2, 3]])
@@ -119,7 +121,7 @@ def test_numbers_that_are_none_never_get_in_silently(catalog: Catalog) -> None:
     video_id = video(catalog, Look("object", OBJECT, "1", "f", report))
     assert catalog.tags(video_id, raw=True) == [Tag("d", OBJECT, 1.0, 5.0, 5.0, "object", 5)]
     assert catalog.sightings(video_id) == catalog.words(video_id) == []
-    assert len(catalog.vectors("object").ids) == 0
+    assert len(catalog.vectors.read("object").ids) == 0
     (run,) = catalog.runs(video_id)
     assert [note.split(" (")[1] for note in run.notes] == ["4)", "1)", "2)", "1)", "1)"]
 
@@ -154,7 +156,7 @@ def test_a_report_has_a_most_of_tags_and_the_weakest_go(
 )
 def test_no_sign_in_a_query_has_a_meaning(catalog: Catalog, query: str) -> None:
     video(catalog, look(tag("cat")))
-    assert catalog.search(query) == []
+    assert catalog.fulltext.search(query) == []
 
 
 def test_words_are_found_wherever_they_were_said_or_written(tmp_path: Path) -> None:
@@ -168,9 +170,11 @@ def test_words_are_found_wherever_they_were_said_or_written(tmp_path: Path) -> N
         first = catalog.find("a.mp4")
         assert first is not None
         for query in ("phone", "cell phone", "exit", "walked", "zurich", "home exit", "phone nowhere"):
-            assert [hit.video_id for hit in catalog.search(query)] == [first.id], query
-        assert len(catalog.search("phone nothing")) == 2, "no video has both, so each that has one counts"
-        assert catalog.search("phone", limit=0) == []
+            assert [hit.video_id for hit in catalog.fulltext.search(query)] == [first.id], query
+        assert len(catalog.fulltext.search("phone nothing")) == 2, (
+            "no video has both, so each that has one counts"
+        )
+        assert catalog.fulltext.search("phone", limit=0) == []
 
 
 # ---- vectors, captions
@@ -178,13 +182,13 @@ def test_words_are_found_wherever_they_were_said_or_written(tmp_path: Path) -> N
 
 def test_vectors_of_different_models_do_not_mix(catalog: Catalog) -> None:
     one, other = video(catalog), video(catalog, digest="b" * 64)
-    catalog.put_vectors(one, "clip", "f1", [Embedding(0, 1, np.ones(3, np.float32))])
-    catalog.put_vectors(other, "clip", "f2", [Embedding(0, 1, np.zeros(3, np.float32))])
+    catalog.vectors.put(one, "clip", "f1", [Embedding(0, 1, np.ones(3, np.float32))])
+    catalog.vectors.put(other, "clip", "f2", [Embedding(0, 1, np.zeros(3, np.float32))])
     with pytest.raises(MixedVectors, match="2 different models; run"):
-        catalog.vectors("clip")
-    assert catalog.vectors("clip", fingerprint="f2").ids.tolist() == [other]
-    assert catalog.vectors("nobody").values.shape == (0, 0)
-    assert catalog.vector_sources() == {"clip": {"f1": 1, "f2": 1}}
+        catalog.vectors.read("clip")
+    assert catalog.vectors.read("clip", fingerprint="f2").ids.tolist() == [other]
+    assert catalog.vectors.read("nobody").values.shape == (0, 0)
+    assert catalog.vectors.sources() == {"clip": {"f1": 1, "f2": 1}}
 
 
 def test_captions_keep_their_order_and_their_split(catalog: Catalog) -> None:
@@ -206,7 +210,7 @@ def test_the_order_of_writing_does_not_show(tmp_path: Path) -> None:
     for order in (list(contents), list(reversed(contents))):
         folder = tmp_path / str(len(dumps))
         with fakes.library(folder, {name: contents[name] for name in order}) as catalog:
-            dumps.append(list(dump(catalog)))
+            dumps.append(list(dump_lines(catalog)))
     assert dumps[0] == dumps[1]
     assert len(dumps[0]) > 30
 
@@ -219,3 +223,54 @@ def test_a_title_given_by_name_goes_before_what_the_file_calls_itself(tmp_path: 
         catalog.put_video("a" * 64, title="A day at the sea")
         catalog.put_video("a" * 64, facts=facts)
         assert catalog.video(video_id).title == "A day at the sea"  # type: ignore[union-attr]
+
+
+# ---- changes, and how much there is
+
+
+def test_a_change_by_whoever_gives_another_token_and_reading_none(tmp_path: Path) -> None:
+    with Catalog.open(tmp_path) as catalog, Catalog.open(tmp_path) as other:
+        seen = {catalog.change_token()}
+        number = video(catalog, look(tag("dog")))
+        seen.add(catalog.change_token())
+        assert other.change_token() in seen
+        other.decide.reject(number, "dog")
+        seen.add(catalog.change_token())
+        other.decide.undo()
+        seen.add(catalog.change_token())
+        assert len(seen) == 4  # what was undone is not what was before: nobody compares contents
+        catalog.tags(number)
+        with catalog.transaction():
+            catalog.mark_gone([])
+        assert catalog.change_token() == other.change_token()
+        assert catalog.change_token() in seen
+        with pytest.raises(ValueError, match="needs a text"):
+            _reject_and_fail(catalog, number)
+        assert catalog.change_token() in seen
+
+
+def test_counts_tell_how_far_the_experts_are(catalog: Catalog, tmp_path: Path) -> None:
+    here = tmp_path / "here.mp4"
+    here.touch()
+    looks = [
+        look(tag("dog")),
+        Look("speech", Modality.SPEECH, "1", "f", reason="no sound"),
+    ]
+    one = catalog.save("a" * 64, Place(str(here), 1, 1), facts=FACTS, looks=looks)
+    other = catalog.save("b" * 64, Place(str(tmp_path / "gone.mp4"), 2, 1), facts=FACTS, looks=looks[:1])
+    catalog.save("c" * 64, Place(str(tmp_path / "broken.mp4"), 3, 1), facts=None, unreadable="no video")
+    catalog.mark_gone([str(tmp_path / "gone.mp4")])
+    counts = catalog.counts()
+    assert (counts.videos, counts.here, counts.files, counts.unreadable) == (3, 2, 2, 1)
+    assert counts.experts == [("object", 2, 0), ("speech", 0, 1)]
+    assert {number for number, _ in catalog.latest_runs(9)} == {one, other}
+    assert catalog.most_used_tags(9) == [(OBJECT, "dog")]
+    assert catalog.most_used_tags(9, without=(OBJECT,)) == []
+    assert catalog.distinct_tags(9) == catalog.distinct_tags(9, OBJECT) == ["dog"]
+    assert catalog.distinct_tags(9, SCREEN) == []
+
+
+def _reject_and_fail(catalog: Catalog, video_id: int) -> None:
+    with catalog.transaction():
+        catalog.decide.reject(video_id, "dog")
+        catalog.decide.add(video_id, "")

@@ -10,9 +10,12 @@ import fakes
 import pytest
 from looks import look, tag, texts, video
 
-from tagging import places, schema
-from tagging.catalog import Catalog, CatalogError, CatalogFull, CatalogTooNew, NoCatalog, NotACatalog
-from tagging.dump import dump
+from tagline.tagging.catalog import location, schema
+from tagline.tagging.catalog.database import CatalogFull
+from tagline.tagging.catalog.location import NoCatalog
+from tagline.tagging.catalog.read import dump_lines
+from tagline.tagging.catalog.schema import CatalogError, CatalogTooNew, NotACatalog
+from tagline.tagging.catalog.write import Catalog
 
 # ---- opening, and what must not be opened
 
@@ -20,7 +23,7 @@ from tagging.dump import dump
 def test_a_newer_schema_is_refused_in_a_sentence(tmp_path: Path) -> None:
     with Catalog.open(tmp_path) as catalog:
         file = catalog.file
-        catalog.connection.execute("PRAGMA user_version = 99")
+        catalog.execute("PRAGMA user_version = 99")
     before = {p.name: p.read_bytes() for p in (tmp_path / ".tagline").iterdir()}
     with pytest.raises(
         CatalogTooNew, match=r"written by a newer tagline \(schema 99.*install the newer version"
@@ -58,20 +61,20 @@ def test_an_older_catalog_is_brought_up_to_date_in_order(
     monkeypatch.setattr(schema, "MIGRATIONS", steps)
     for _ in range(2):
         with Catalog.open(tmp_path) as catalog:
-            assert catalog.connection.execute("SELECT * FROM later").fetchall() == [(7,)]
+            assert catalog.query("SELECT * FROM later") == [(7,)]
             assert len(list(catalog.videos())) == 1
     monkeypatch.setattr(schema, "MIGRATIONS", (*steps, "CREATE TABLE half(a); SELECT no such thing"))
     with pytest.raises(CatalogError):
         Catalog.open(tmp_path)
     monkeypatch.setattr(schema, "MIGRATIONS", steps)
     with Catalog.open(tmp_path) as catalog:
-        assert not catalog.connection.execute("SELECT * FROM sqlite_master WHERE name = 'half'").fetchall()
+        assert not catalog.query("SELECT * FROM sqlite_master WHERE name = 'half'")
 
 
 def test_normal_forms_of_an_older_tagline_are_written_anew(tmp_path: Path) -> None:
     with Catalog.open(tmp_path) as catalog:
         video_id = video(catalog, look(tag("Dogs")))
-        catalog.connection.execute("UPDATE tag SET text = 'dogz'")
+        catalog.execute("UPDATE tag SET text = 'dogz'")
         catalog.set_meta("normal form", "0")
     with Catalog.open(tmp_path) as catalog:
         assert texts(catalog, video_id) == ["dog"]
@@ -107,23 +110,23 @@ def test_two_programs_may_write_one_after_the_other(tmp_path: Path) -> None:
 def test_a_full_disk_loses_nothing(catalog: Catalog) -> None:
     """A25: what was written stays, what could not be leaves no trace, and the sentence says what to do."""
     video_id = video(catalog, look(tag("dog")))
-    before = list(dump(catalog))
-    pages = catalog.connection.execute("PRAGMA page_count").fetchone()[0]
-    catalog.connection.execute(f"PRAGMA max_page_count = {pages + 2}")
+    before = list(dump_lines(catalog))
+    pages = catalog.query_one("PRAGMA page_count")[0]
+    catalog.execute(f"PRAGMA max_page_count = {pages + 2}")
     many = [tag(f"thing number {i} of a great many", i, i + 1) for i in range(1_500)]
     with pytest.raises(
         CatalogFull, match="is full; make room and run the same command again, nothing is lost"
     ):
         video(catalog, look(*many), digest="b" * 64)
-    assert list(dump(catalog)) == before
-    catalog.connection.execute("PRAGMA max_page_count = 1000000")
+    assert list(dump_lines(catalog)) == before
+    catalog.execute("PRAGMA max_page_count = 1000000")
     assert len(texts(catalog, video(catalog, look(*many), digest="b" * 64))) > 1_000
     assert texts(catalog, video_id) == ["dog"]
 
 
 def test_a_transaction_that_fails_leaves_nothing(catalog: Catalog) -> None:
     video_id = video(catalog, look(tag("dog")))
-    before = list(dump(catalog))
+    before = list(dump_lines(catalog))
 
     def interrupted() -> None:
         with catalog.transaction():
@@ -133,7 +136,7 @@ def test_a_transaction_that_fails_leaves_nothing(catalog: Catalog) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()
-    assert list(dump(catalog)) == before
+    assert list(dump_lines(catalog)) == before
     assert texts(catalog, video_id) == ["dog"]
 
 
@@ -163,8 +166,8 @@ user@host: /mnt/ssh fuse.sshfs rw 0 0
 def test_network_file_systems_are_known_by_their_mount(tmp_path: Path, folder: str, kind: str) -> None:
     mounts = tmp_path / "mounts"
     mounts.write_text(MOUNTS, encoding="utf-8")
-    assert places.file_system(Path(folder), str(mounts)) == kind
-    assert places.file_system(Path(folder), str(tmp_path / "none")) == ""
+    assert location.file_system(Path(folder), str(mounts)) == kind
+    assert location.file_system(Path(folder), str(tmp_path / "none")) == ""
 
 
 def test_on_a_network_the_catalog_moves_to_this_machine_and_says_so(
@@ -172,14 +175,16 @@ def test_on_a_network_the_catalog_moves_to_this_machine_and_says_so(
 ) -> None:
     films, data = tmp_path / "films", tmp_path / "data"
     monkeypatch.setenv("XDG_DATA_HOME", str(data))
-    monkeypatch.setattr(places, "file_system", lambda path: "nfs4")
+    monkeypatch.setattr(location, "file_system", lambda path: "nfs4")
     with fakes.library(films, {"a.mp4": {}}) as catalog:
         assert catalog.file is not None
         assert data in catalog.file.parents
         assert "network file system (nfs4), so its catalog is" in (catalog.notice or "")
         file = catalog.file
     assert not (films / ".tagline").exists()
-    assert places.find([films]).file == places.find([films / "sub"]).file == file
+    assert (
+        location.find_catalog_home([films]).file == location.find_catalog_home([films / "sub"]).file == file
+    )
     with Catalog.open(file) as catalog:
         assert [v.paths for v in catalog.videos()] == [[str(films / "a.mp4")]]
 
@@ -191,17 +196,19 @@ def test_the_nearest_catalog_is_found_as_git_finds_its_own(
     a, b = tmp_path / "a", tmp_path / "b"
     for folder in (a / "deep" / "er", b):
         folder.mkdir(parents=True)
-    with pytest.raises(places.Undecided, match="--library"):
-        places.find([a, b])
-    assert places.find([a, b], library=tmp_path).file == tmp_path / ".tagline" / "catalog.sqlite"
+    with pytest.raises(location.Undecided, match="--library"):
+        location.find_catalog_home([a, b])
+    assert (
+        location.find_catalog_home([a, b], library=tmp_path).file == tmp_path / ".tagline" / "catalog.sqlite"
+    )
     monkeypatch.setenv("TAGLINE_LIBRARY", str(b))
-    assert places.find([a]).root == b
+    assert location.find_catalog_home([a]).root == b
     monkeypatch.delenv("TAGLINE_LIBRARY")
     Catalog.open(a).close()
-    assert places.find([a / "deep" / "er"]).root == a
-    assert places.find([a, a / "deep"]).root == a
+    assert location.find_catalog_home([a / "deep" / "er"]).root == a
+    assert location.find_catalog_home([a, a / "deep"]).root == a
     monkeypatch.chdir(a / "deep")
-    assert places.find().root == a
+    assert location.find_catalog_home().root == a
     monkeypatch.chdir(b)
     with pytest.raises(NoCatalog, match="tagline tag FOLDER"):
-        places.find()
+        location.find_catalog_home()

@@ -10,10 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from looks import FACTS, HUMAN, OBJECT, SCREEN, look, tag, texts, video
 
-from experts.footage import Facts
-from experts.tags import Modality, Tag
-from tagging.catalog import Catalog, Place
-from tagging.dump import dump
+from tagline.experts.footage import Facts
+from tagline.experts.tags import Modality, Tag
+from tagline.tagging.catalog.read import dump_lines
+from tagline.tagging.catalog.records import Place
+from tagline.tagging.catalog.write import Catalog
 
 
 def test_forms_of_one_word_become_one_tag(catalog: Catalog) -> None:
@@ -32,7 +33,7 @@ def test_rejected_stays_rejected_after_every_run(catalog: Catalog) -> None:
     video(catalog, look(tag("dog"), tag("cat"), version="2"))
     video(catalog, look(tag("dog", modality=Modality.SCENE), expert="scene"))
     assert texts(catalog, video_id) == ["cat"]
-    assert catalog.search("dog") == []
+    assert catalog.fulltext.search("dog") == []
 
 
 def test_a_rejection_may_be_of_one_modality(catalog: Catalog) -> None:
@@ -77,7 +78,7 @@ def test_names_change_in_the_whole_library_and_for_what_comes_later(catalog: Cat
     assert texts(catalog, first) == ["Rex", "cat"]
     assert texts(catalog, second) == ["Rex", "cat", "cat"]
     assert catalog.canonical("moggies") == "cat"
-    assert {hit.video_id for hit in catalog.search("rex")} == {first, second}
+    assert {hit.video_id for hit in catalog.fulltext.search("rex")} == {first, second}
     assert [(c.text, c.videos, c.spans) for c in catalog.tag_counts()] == [("cat", 2, 3), ("Rex", 2, 2)]
 
 
@@ -131,17 +132,17 @@ def test_undo_takes_back_act_by_act_and_re_runs_change_nothing(verdicts: list[An
             look(tag("dog", modality=SCREEN), expert="screen"),
         )
         video_id = video(catalog, *looks)
-        states = [list(dump(catalog))]
+        states = [list(dump_lines(catalog))]
         for verdict in verdicts:
             _decide(catalog, video_id, *verdict)
-            states.append(list(dump(catalog)))
+            states.append(list(dump_lines(catalog)))
         held = catalog.tags(video_id)
         video(catalog, *looks)
         assert catalog.tags(video_id) == held
-        assert list(dump(catalog)) == states[-1]
+        assert list(dump_lines(catalog)) == states[-1]
         for before in reversed(states[:-1]):
             assert catalog.decide.undo()
-            assert list(dump(catalog)) == before
+            assert list(dump_lines(catalog)) == before
         assert catalog.decide.undo() == []
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.chunks import concepts, stem
-from benchmarks.msrvtt_words import example, measure, read_annotations, split_rows
+from tagline.benchmarks.quality.msrvtt_words import example, measure, read_annotations, split_rows
+from tagline.benchmarks.quality.noun_phrases import concepts, stem
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def small_set(folder: Path) -> Path:
 def test_the_measurement_trains_and_scores_every_method(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("benchmarks.kept.cache_home", lambda: tmp_path / "cache")
+    monkeypatch.setattr("tagline.benchmarks.registry.cache.cache_home", lambda: tmp_path / "cache")
     small_set(tmp_path)
     rows = split_rows(read_annotations({"folder": str(tmp_path)}))
     assert {side: len(own) for side, own in rows.items()} == {"train": 12, "validate": 6, "test": 6}
@@ -89,9 +89,9 @@ def test_the_measurement_trains_and_scores_every_method(
 
 
 def test_decoding_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from benchmarks.generator_decoding import measure as measure_decoding
+    from tagline.benchmarks.speed.generator_decoding import measure as measure_decoding
 
-    monkeypatch.setattr("benchmarks.kept.cache_home", lambda: tmp_path / "cache")
+    monkeypatch.setattr("tagline.benchmarks.registry.cache.cache_home", lambda: tmp_path / "cache")
     small_set(tmp_path)
     tiny = {"width": 16, "heads": 2, "title_layers": 1, "hybrid_layers": 1, "prompt_layers": 1,
             "decoder_layers": 1, "prompts": 5, "bf16": "false", "language": "letters",
@@ -102,7 +102,9 @@ def test_decoding_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert found["equal"] + found["ties"] == found["videos"] == 6
     assert found["passes_ratio"] <= 1.0
     # The tagger is kept: the same again trains nothing and counts the same.
-    monkeypatch.setattr("tagging.generator.train.train", lambda *_, **__: pytest.fail("trained again"))
+    monkeypatch.setattr(
+        "tagline.tagging.generator.train.train", lambda *_, **__: pytest.fail("trained again")
+    )
     again = measure_decoding(options)["values"]
     assert again["passes_a_video"] == found["passes_a_video"]
 

@@ -6,7 +6,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from retrieval.cli import COMMANDS, cli
+from tagline.retrieval.cli.main import COMMANDS, cli
 
 # Filters and forms of answers of the one, how and where the other works: people and programs ask for each.
 MOST_OPTIONS = {"search": 16, "tag": 13}

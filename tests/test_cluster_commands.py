@@ -14,11 +14,11 @@ import pytest
 from click.testing import CliRunner, Result
 from cluster_world import order, walk_through
 
-import tagging.cluster
-from retrieval.cli import cli
-from tagging.catalog import Catalog
-from tagging.cluster import joining
-from tagging.cluster.sources import listed
+from tagline.retrieval.cli.main import cli
+from tagline.tagging import ray
+from tagline.tagging.catalog.write import Catalog
+from tagline.tagging.ray import connection
+from tagline.tagging.ray.sources import list_sources
 
 
 def tagline(*words: str) -> Result:
@@ -28,7 +28,7 @@ def tagline(*words: str) -> Result:
 @pytest.fixture
 def films(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     fakes.use_fakes(monkeypatch)
-    monkeypatch.setattr(tagging.cluster, "find_spec", lambda name: True)  # nothing here needs Ray itself
+    monkeypatch.setattr(ray, "find_spec", lambda name: True)  # nothing here needs Ray itself
     folder = tmp_path / "films"
     for n in range(3):
         fakes.write_video(folder / f"{n}.mp4", tags={"object": ["dog"], "scene": [f"room {n}"]}, salt=n)
@@ -38,19 +38,19 @@ def films(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def shards(films: Path) -> str:
     out = films / ".tagline" / "shards"
-    walk_through(listed([str(films)]).sources, out, order())
+    walk_through(list_sources([str(films)]).sources, out, order())
     return str(out)
 
 
 def test_without_ray_one_is_told_what_to_install(
     films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tagging.cluster, "find_spec", lambda name: None)
+    monkeypatch.setattr(ray, "find_spec", lambda name: None)
     Catalog.open(films).close()
     for words in (
         ("tag", str(films), "--cluster", "auto"),
         ("index", str(films), "--cluster", "auto", "--out", str(tmp_path / "index")),
-        ("serve", "--cluster", "auto", "--pieces", str(tmp_path)),
+        ("serve", "--cluster", "auto", "--index", str(tmp_path)),
         ("train", "table", "--data", str(films), "--cluster", "auto", "--device", "cpu"),
     ):
         answer = tagline(*words)
@@ -68,9 +68,9 @@ def test_options_of_a_cluster_do_not_stand_alone(films: Path) -> None:
         ("tag", "s3://bucket/films", "--cluster", "auto"),  # where are the results to go?
         ("index", str(films), "--out", "x"),
         ("index", str(films), "--cluster", "auto"),
-        ("serve", "--pieces", "x"),
+        ("serve", "--index", "x"),
         ("serve", "--cluster", "auto"),
-        ("serve", "--cluster", "local", "--pieces", "x"),  # it would be gone when the command ends
+        ("serve", "--cluster", "local", "--index", "x"),  # it would be gone when the command ends
         ("train", "table", "--data", str(films), "--workers", "2"),
     ):
         assert tagline(*words).exit_code == 2, words
@@ -116,14 +116,16 @@ def test_a_sentence_is_asked_of_a_served_index(
 ) -> None:
     from test_cluster_index import Local, built
 
-    from retrieval.cluster import serving
-    from retrieval.cluster.pieces import Head, Piece
-    from tagging.cluster.shards import Shelf
+    from tagline.retrieval.ray import serving
+    from tagline.retrieval.ray.index_shard import IndexShard, ShardedIndex
+    from tagline.tagging.ray.shards import ShardStore
 
-    out, head = built(Shelf(shards), tmp_path / "index")
-    replace(head, shards=shards).write(out)
-    monkeypatch.setattr(serving, "_handle", lambda name: Local(Piece(out / name, Head.read(out))))
-    monkeypatch.setattr(joining, "joined", lambda address: nullcontext([]))
+    out, head = built(ShardStore(shards), tmp_path / "index")
+    replace(head, source_url=shards).write(out)
+    monkeypatch.setattr(
+        serving, "_handle", lambda name: Local(IndexShard(out / name, ShardedIndex.read(out)))
+    )
+    monkeypatch.setattr(connection, "connected", lambda address: nullcontext([]))
     words = ("catalog", "ask", str(out), "a", "dog", "--cluster", "auto", "--json", "-k", "2")
     refused = tagline(*words)
     assert refused.exit_code == 1
@@ -132,14 +134,14 @@ def test_a_sentence_is_asked_of_a_served_index(
     class Towers:
         def encode_texts(self, texts: list[str]) -> np.ndarray[Any, Any]:
             assert texts == ["a dog"]
-            return np.asarray(Piece(out / head.pieces[0], head).vectors[1:2], np.float32)
+            return np.asarray(IndexShard(out / head.shards[0], head).vectors[1:2], np.float32)
 
     monkeypatch.setattr(fakes.FakeScenes, "towers", Towers(), raising=False)
     hits = json.loads(tagline(*words).stdout)
     assert hits[0]["score"] == pytest.approx(1.0, abs=1e-3)
     assert len(hits) == 2
     assert all(hit["url"].endswith(".mp4") for hit in hits)
-    replace(head, fingerprint="another", shards=shards).write(out)
+    replace(head, fingerprint="another", source_url=shards).write(out)
     other = tagline(*words)
     assert other.exit_code == 1
     assert "is not the one that the index was made with" in other.output

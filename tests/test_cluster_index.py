@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from shaking import shaken
 
-from retrieval.cluster import building, pieces
-from retrieval.cluster.pieces import Head, Piece, Spot, best, merged
-from retrieval.cluster.serving import ServedIndex
-from retrieval.rows import BadIndex
-from tagging.cluster import ClusterError
-from tagging.cluster.shards import Shelf
+from tagline.retrieval.index.base import BadIndex
+from tagline.retrieval.ray import build, index_shard
+from tagline.retrieval.ray.index_shard import IndexShard, Location, ShardedIndex
+from tagline.retrieval.ray.serving import ServedIndex
+from tagline.tagging.ml import ann
+from tagline.tagging.ray import ClusterError
+from tagline.tagging.ray.shards import ShardStore
 
 D = 16
 rng = np.random.default_rng(3)
@@ -23,13 +24,13 @@ CENTRES = rng.standard_normal((20, D))
 
 def vectors(count: int, seed: int) -> np.ndarray[Any, Any]:
     draw = np.random.default_rng(seed)
-    return shaken(pieces.unit(CENTRES[draw.integers(0, 20, count)] + 0.3 * draw.standard_normal((count, D))))
+    return shaken(ann.unit(CENTRES[draw.integers(0, 20, count)] + 0.3 * draw.standard_normal((count, D))))
 
 
-def shelf_of(folder: Path, parts: int = 6, each: int = 50) -> tuple[Shelf, np.ndarray[Any, Any]]:
+def shelf_of(folder: Path, parts: int = 6, each: int = 50) -> tuple[ShardStore, np.ndarray[Any, Any]]:
     """Shards with vectors, three a video; the first part holds a look that another supersedes."""
-    shelf = Shelf(str(folder))
-    shelf.claim()
+    shelf = ShardStore(str(folder))
+    shelf.create()
     whole = []
     for number in range(parts):
         rows = vectors(3 * each, number)
@@ -63,23 +64,23 @@ def shelf_of(folder: Path, parts: int = 6, each: int = 50) -> tuple[Shelf, np.nd
 
 
 @pytest.fixture
-def index(tmp_path: Path) -> tuple[Path, Head, np.ndarray[Any, Any]]:
+def index(tmp_path: Path) -> tuple[Path, ShardedIndex, np.ndarray[Any, Any]]:
     """What building.build makes, without a cluster: the same functions, one after another."""
     shelf, whole = shelf_of(tmp_path / "shards")
     return *built(shelf, tmp_path / "index"), whole
 
 
-def built(shelf: Shelf, out: Path) -> tuple[Path, Head]:
-    import faiss
-
-    mark, groups, rows = building.survey(shelf, shelf.parts(), "scene", None, 400)
+def built(shelf: ShardStore, out: Path) -> tuple[Path, ShardedIndex]:
+    mark, groups, rows = build.plan_shards(shelf, shelf.parts(), "scene", None, 400)
     out.mkdir(exist_ok=True)
-    learnt = building._learn(shelf.url, groups, "scene", mark, rows)
-    faiss.write_index(faiss.deserialize_index(learnt), str(out / pieces.TRAINED))
-    names = [f"piece-{n:05d}" for n in range(len(groups))]
-    counts = [building._add(shelf.url, g, "scene", mark, str(out / n)) for n, g in zip(names, groups)]
-    size = int(faiss.read_index(str(out / pieces.TRAINED)).d)
-    head = building._tuned(out, Head(mark, "scene", size, sum(counts), 1, tuple(names)), lambda text: None)
+    learnt = build._train(shelf.url, groups, "scene", mark, rows)
+    ann.save(ann.from_bytes(learnt), out / index_shard.TRAINED)
+    names = [f"shard-{n:05d}" for n in range(len(groups))]
+    counts = [build._build_shard(shelf.url, g, "scene", mark, str(out / n)) for n, g in zip(names, groups)]
+    size = int(ann.load(out / index_shard.TRAINED).d)
+    head = build._tune_probes(
+        out, ShardedIndex(mark, "scene", size, sum(counts), 1, tuple(names)), lambda text: None
+    )
     head.write(out)
     return out, head
 
@@ -87,9 +88,9 @@ def built(shelf: Shelf, out: Path) -> tuple[Path, Head]:
 class Local:
     """A handle that asks a piece here, and fails as often as it is told to."""
 
-    def __init__(self, piece: Piece, failures: int = 0) -> None:
+    def __init__(self, piece: IndexShard, failures: int = 0) -> None:
         self.piece, self.failures, self.asked = piece, failures, 0
-        self.search, self.spots = _Method(self, "search"), _Method(self, "spots")
+        self.search, self.locations = _Method(self, "search"), _Method(self, "locations")
 
 
 class _Method:
@@ -109,15 +110,15 @@ class _Method:
         return Answer()
 
 
-def served(out: Path, head: Head, *failures: int, patience: float = 10) -> ServedIndex:
-    hurt = [*failures, *[0] * len(head.pieces)]
-    handles = [Local(Piece(out / name, head), hurt[n]) for n, name in enumerate(head.pieces)]
+def served(out: Path, head: ShardedIndex, *failures: int, patience: float = 10) -> ServedIndex:
+    hurt = [*failures, *[0] * len(head.shards)]
+    handles = [Local(IndexShard(out / name, head), hurt[n]) for n, name in enumerate(head.shards)]
     return ServedIndex(out, handles=handles, patience=patience)
 
 
-def test_pieces_together_find_what_exact_search_finds(index: tuple[Path, Head, Any]) -> None:
+def test_pieces_together_find_what_exact_search_finds(index: tuple[Path, ShardedIndex, Any]) -> None:
     out, head, whole = index
-    assert len(head.pieces) == 3
+    assert len(head.shards) == 3
     assert head.rows == len(whole) == 900
     ask = served(out, head)
     queries = vectors(50, 99)
@@ -128,64 +129,46 @@ def test_pieces_together_find_what_exact_search_finds(index: tuple[Path, Head, A
     assert all(len(set(row)) == 10 for row in ids.tolist())
     by_hash = {f"{p:02d}{v:04d}": whole[150 * p + 3 * v :][:3] for p in range(6) for v in range(50)}
     for query, row, found in zip(queries, ids, scores, strict=True):
-        for spot, score in zip(ask.spots(row), found, strict=True):
+        for spot, score in zip(ask.locations(row), found, strict=True):
             assert by_hash[spot.video][int(spot.start)] @ query == pytest.approx(score, abs=2e-3)
             assert spot.end == spot.start + 1
 
 
-def test_a_lost_answer_is_asked_for_again_and_nothing_changes(index: tuple[Path, Head, Any]) -> None:
+def test_a_lost_answer_is_asked_for_again_and_nothing_changes(index: tuple[Path, ShardedIndex, Any]) -> None:
     out, head, _ = index
     queries = vectors(5, 7)
     calm, hurt = served(out, head), served(out, head, 2, 0, 1)
     assert np.array_equal(calm.search(queries, 7)[0], hurt.search(queries, 7)[0])
-    assert hurt.again == 3
+    assert hurt.retries == 3
     with pytest.raises(ClusterError, match="1 of 3 pieces of the index do not answer"):
         served(out, head, 0, 1_000_000, patience=0.3).search(queries, 7)
 
 
-def test_what_is_there_is_not_built_again(index: tuple[Path, Head, Any], tmp_path: Path) -> None:
+def test_what_is_there_is_not_built_again(index: tuple[Path, ShardedIndex, Any], tmp_path: Path) -> None:
     out, head, _ = index
-    shelf = Shelf(str(tmp_path / "shards"))
-    mark, groups, _ = building.survey(shelf, shelf.parts(), "scene", None, 400)
-    before = (out / "piece-00001" / "index.faiss").stat().st_mtime_ns
-    for group, name in zip(groups, head.pieces, strict=True):
-        building._add(shelf.url, group, "scene", mark, str(out / name))
-    assert (out / "piece-00001" / "index.faiss").stat().st_mtime_ns == before
-    (out / "piece-00001" / pieces.DONE).unlink()  # as if its node had been lost while it wrote
-    building._add(shelf.url, groups[1], "scene", mark, str(out / "piece-00001"))
-    assert (out / "piece-00001" / "index.faiss").stat().st_mtime_ns > before
+    shelf = ShardStore(str(tmp_path / "shards"))
+    mark, groups, _ = build.plan_shards(shelf, shelf.parts(), "scene", None, 400)
+    before = (out / "shard-00001" / "index.faiss").stat().st_mtime_ns
+    for group, name in zip(groups, head.shards, strict=True):
+        build._build_shard(shelf.url, group, "scene", mark, str(out / name))
+    assert (out / "shard-00001" / "index.faiss").stat().st_mtime_ns == before
+    (out / "shard-00001" / index_shard.DONE_FILE).unlink()  # as if its node had been lost while it wrote
+    build._build_shard(shelf.url, groups[1], "scene", mark, str(out / "shard-00001"))
+    assert (out / "shard-00001" / "index.faiss").stat().st_mtime_ns > before
 
 
-def test_pieces_merge_on_disk_into_one_index(index: tuple[Path, Head, Any]) -> None:
-    import faiss
-
-    out, head, _ = index
-    whole: Any = faiss.read_index(str(pieces.merge_on_disk(out, head)))
-    assert whole.ntotal == head.rows
-    queries = vectors(8, 5)
-    whole.nprobe = whole.nlist
-    near = whole.search(queries, 40)[1]
-    parts = []
-    for name in head.pieces:
-        piece: Any = faiss.read_index(str(out / name / "index.faiss"))
-        piece.nprobe = piece.nlist
-        found, ids = piece.search(queries, 40)
-        parts.append((ids, found))
-    assert np.mean([len(np.intersect1d(a, b)) for a, b in zip(near, merged(parts, 40)[0])]) > 38
-
-
-def test_an_index_of_another_model_is_refused(index: tuple[Path, Head, Any], tmp_path: Path) -> None:
+def test_an_index_of_another_model_is_refused(index: tuple[Path, ShardedIndex, Any], tmp_path: Path) -> None:
     out, _, _ = index
     with pytest.raises(BadIndex, match="another model"):
-        Head.read(out, "g")
+        ShardedIndex.read(out, "g")
     with pytest.raises(BadIndex, match="there is no index"):
-        Head.read(tmp_path / "nowhere")
+        ShardedIndex.read(tmp_path / "nowhere")
     (out / "index.json").write_text((out / "index.json").read_text().replace('"format": 1', '"format": 9'))
     with pytest.raises(BadIndex, match="newer"):
-        Head.read(out)
+        ShardedIndex.read(out)
     (out / "index.json").write_text("{")
     with pytest.raises(BadIndex, match="damaged"):
-        Head.read(out)
+        ShardedIndex.read(out)
 
 
 def test_vectors_of_two_models_are_not_mixed(tmp_path: Path) -> None:
@@ -193,22 +176,19 @@ def test_vectors_of_two_models_are_not_mixed(tmp_path: Path) -> None:
     key = {"hash": "x", "expert": "scene", "fingerprint": "other"}
     shelf.write("e" * 32, {"vectors": [{**key, "start": 0.0, "end": 1.0, "values": [1.0] * D}]})
     with pytest.raises(ClusterError, match="2 different models"):
-        building.survey(shelf, shelf.parts(), "scene", None, 400)
-    assert building.survey(shelf, shelf.parts(), "scene", "other", 400)[2] == 1
+        build.plan_shards(shelf, shelf.parts(), "scene", None, 400)
+    assert build.plan_shards(shelf, shelf.parts(), "scene", "other", 400)[2] == 1
     with pytest.raises(ClusterError, match="no vectors of 'speech'"):
-        building.survey(shelf, shelf.parts(), "speech", None, 400)
+        build.plan_shards(shelf, shelf.parts(), "speech", None, 400)
 
 
-def test_best_breaks_ties_by_id_and_fills_up() -> None:
-    ids, scores = best(np.array([[5, 3, 9, -1]]), np.array([[0.5, 0.5, 0.7, -np.inf]], np.float32), 6)
-    assert ids.tolist() == [[9, 3, 5, -1, -1, -1]]
-    assert scores[0, 3:].tolist() == [-np.inf] * 3
-
-
-def test_spots_are_what_was_written(tmp_path: Path) -> None:
+def test_locations_are_what_was_written(tmp_path: Path) -> None:
     sample = vectors(200, 1)
-    trained = pieces.train(sample, 200)
-    spots = [Spot(f"{n}", float(n), n + 0.5) for n in range(200)]
-    pieces.write(tmp_path / "piece-00007", trained, sample, spots)
-    piece = Piece(tmp_path / "piece-00007", Head("f", "scene", D, 200, 1, ("piece-00007",)))
-    assert piece.spots(np.array([7 * pieces.ROWS + 3, 7 * pieces.ROWS])) == [spots[3], spots[0]]
+    trained = index_shard.train(sample, 200)
+    locations = [Location(f"{n}", float(n), n + 0.5) for n in range(200)]
+    index_shard.write_shard(tmp_path / "shard-00007", trained, sample, locations)
+    piece = IndexShard(tmp_path / "shard-00007", ShardedIndex("f", "scene", D, 200, 1, ("shard-00007",)))
+    assert piece.locations(np.array([7 * index_shard.MAX_ROWS + 3, 7 * index_shard.MAX_ROWS])) == [
+        locations[3],
+        locations[0],
+    ]

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagging.cluster import ClusterError, pools
-from tagging.cluster.job import watched
-from tagging.cluster.joining import Node
-from tagging.cluster.sources import Source, Unfetched, fetched, from_text, listed, to_text
-from tagging.walk import content_hash
+from tagline.tagging.pipeline.walk import content_hash
+from tagline.tagging.ray import ClusterError, pools
+from tagline.tagging.ray.connection import Node
+from tagline.tagging.ray.run import with_timeout
+from tagline.tagging.ray.sources import FetchError, VideoSource, fetch, from_text, list_sources, to_text
 
 EXPERTS = ("object", "scene", "speech")
 
@@ -28,7 +28,7 @@ nodes = st.lists(
 
 @given(nodes, st.sampled_from(["cpu", "cuda"]))
 def test_every_actor_and_a_task_more_fit_on_what_is_left(machines: list[Node], device: str) -> None:
-    made = pools.plan(EXPERTS, machines, device=device)
+    made = pools.plan_pools(EXPERTS, machines, device=device)
     cpus = sorted(node.cpus for node in machines)
     left = sum(cpus[:-1]) if len(cpus) > 1 else cpus[0]
     claimed = sum(pool.size * pool.cpus for pool in made)
@@ -41,12 +41,12 @@ def test_every_actor_and_a_task_more_fit_on_what_is_left(machines: list[Node], d
 
 @given(nodes)
 def test_there_is_an_actor_for_every_cpu(machines: list[Node]) -> None:
-    made = pools.plan(EXPERTS, machines)
+    made = pools.plan_pools(EXPERTS, machines)
     assert sum(pool.size for pool in made) == max(len(made), int(sum(node.cpus for node in machines)))
 
 
 def test_pools_follow_what_stages_cost() -> None:
-    made = pools.plan(
+    made = pools.plan_pools(
         EXPERTS, [Node(20.0)] * 2, seconds={"object": 1.0, "scene": 1.0, "speech": 8.0, "read": 2.0}
     )
     sizes = {pool.name: pool.size for pool in made}
@@ -55,16 +55,16 @@ def test_pools_follow_what_stages_cost() -> None:
 
 
 def test_a_person_may_choose_pools() -> None:
-    made = pools.plan(EXPERTS, [Node(8.0)], chosen=pools.parse(["speech=3x2", "read=2"]))
+    made = pools.plan_pools(EXPERTS, [Node(8.0)], chosen=pools.parse_pools(["speech=3x2", "read=2"]))
     assert {p.name: (p.size, p.batch) for p in made if p.name in ("speech", "read")} == {
         "speech": (3, 2),
         "read": (2, 4),
     }
     for wrong in ("speech", "speech=", "speech=0", "speech=2x", "=3", "speech=-1"):
         with pytest.raises(ClusterError, match="--pool wants"):
-            pools.parse([wrong])
+            pools.parse_pools([wrong])
     with pytest.raises(ClusterError, match="the stages are read, object"):
-        pools.plan(EXPERTS, [Node(8.0)], chosen=pools.parse(["smell=3"]))
+        pools.plan_pools(EXPERTS, [Node(8.0)], chosen=pools.parse_pools(["smell=3"]))
 
 
 def test_the_watch_speaks_up_and_gives_up() -> None:
@@ -76,17 +76,17 @@ def test_the_watch_speaks_up_and_gives_up() -> None:
         over.wait(20)
 
     with pytest.raises(ClusterError, match="nothing has moved"):
-        list(watched(stuck(), 0.2, said.append))
+        list(with_timeout(stuck(), 0.2, said.append))
     over.set()
     assert len(said) == 1
-    assert list(watched(iter(range(5)), 5, said.append)) == [0, 1, 2, 3, 4]
+    assert list(with_timeout(iter(range(5)), 5, said.append)) == [0, 1, 2, 3, 4]
 
     def broken() -> Iterator[int]:
         yield 1
         raise ClusterError("the weights are others")
 
     with pytest.raises(ClusterError, match="others"):
-        list(watched(broken(), 5, said.append))
+        list(with_timeout(broken(), 5, said.append))
 
 
 # -- sources -------------------------------------------------------------------------------------------
@@ -98,7 +98,7 @@ def test_folders_lists_and_files_are_listed_once(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(name.encode())
     wish = tmp_path / "wanted.list"
     wish.write_text("# mine\n\na.mp4\ndeep\nnot-there.mp4\n")
-    found = listed([str(wish), str(tmp_path)])
+    found = list_sources([str(wish), str(tmp_path)])
     assert [Path(source.url).name for source in found.sources] == ["a.mp4", "c.mp4", "b.mkv"]
     assert [trouble for trouble in found.troubles if "not-there.mp4" in trouble]
     assert not any(source.remote for source in found.sources)
@@ -108,7 +108,7 @@ def test_addresses_of_a_list_are_listed(tmp_path: Path) -> None:
     pytest.importorskip("aiohttp", reason="reading from web servers is an extra")
     wish = tmp_path / "wanted.list"
     wish.write_text("https://example.org/x.mp4\n")
-    (found,) = listed([str(wish)]).sources
+    (found,) = list_sources([str(wish)]).sources
     assert (Path(found.url).name, found.remote) == ("x.mp4", True)
 
 
@@ -124,7 +124,7 @@ def test_addresses_of_a_list_are_listed(tmp_path: Path) -> None:
 )
 def test_odd_addresses_are_refused(address: str) -> None:
     with pytest.raises(ClusterError, match="no address that is read here"):
-        listed([address])
+        list_sources([address])
 
 
 @given(st.binary(min_size=1).filter(lambda name: b"\0" not in name))
@@ -178,18 +178,18 @@ def test_a_video_on_a_web_server_is_fetched_and_the_copy_deleted(
 ) -> None:
     pytest.importorskip("aiohttp", reason="http:// needs aiohttp")
     (tmp_path / "same.mp4").write_bytes(b"film" * 50_000)
-    with fetched(Source(f"{web[0]}/film.mp4"), str(tmp_path)) as (path, digest):
+    with fetch(VideoSource(f"{web[0]}/film.mp4"), str(tmp_path)) as (path, digest):
         assert path.read_bytes() == b"film" * 50_000
         assert digest == content_hash(str(tmp_path / "same.mp4"))
     assert not path.exists()
-    with pytest.raises(Unfetched, match="cannot be fetched"), fetched(Source(f"{web[0]}/gone.mp4")):
+    with pytest.raises(FetchError, match="cannot be fetched"), fetch(VideoSource(f"{web[0]}/gone.mp4")):
         pass
     assert [p.name for p in tmp_path.iterdir()] == ["same.mp4"]
 
 
 def test_a_redirection_is_not_followed(web: tuple[str, list[str]], tmp_path: Path) -> None:
     pytest.importorskip("aiohttp", reason="http:// needs aiohttp")
-    with pytest.raises(Unfetched, match="redirect"), fetched(Source(f"{web[0]}/away.mp4"), str(tmp_path)):
+    with pytest.raises(FetchError, match="redirect"), fetch(VideoSource(f"{web[0]}/away.mp4"), str(tmp_path)):
         pass
     assert "/secret.mp4" not in web[1]
 
@@ -197,8 +197,8 @@ def test_a_redirection_is_not_followed(web: tuple[str, list[str]], tmp_path: Pat
 def test_a_file_that_changed_since_it_was_listed_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     path.write_bytes(b"one")
-    [source] = listed([str(path)]).sources
+    [source] = list_sources([str(path)]).sources
     time.sleep(0.01)
     path.write_bytes(b"other")
-    with pytest.raises(Unfetched, match="changed"), fetched(source):
+    with pytest.raises(FetchError, match="changed"), fetch(source):
         pass

@@ -24,9 +24,9 @@ from pull_world import CHECKPOINT, ENTRIES, LISTENER, STATE, TENSORS, entry, pic
 from safetensors.torch import load_file
 from torch._utils import _rebuild_parameter
 
-from experts import commands, weights
-from experts.stock import convert, pull
-from experts.weights import Entry
+from tagline.experts import cli
+from tagline.experts.weights import convert, pull, registry
+from tagline.experts.weights.registry import WeightsEntry
 
 
 @pytest.fixture
@@ -35,10 +35,10 @@ def child(place: hub.Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pull, "convert", convert.convert)
 
 
-def put(place: hub.Place, chosen: Entry) -> weights.Found:
+def put(place: hub.Place, chosen: WeightsEntry) -> registry.LocalWeights:
     """Pull an entry that is not in the table."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(weights, "_public", lambda: (chosen,))
+        patch.setattr(registry, "_public", lambda: (chosen,))
         return pull.pull(chosen)
 
 
@@ -53,10 +53,10 @@ def test_a_pickle_comes_in_as_safetensors(place: hub.Place) -> None:
     assert sorted(path.name for path in found.path.iterdir()) == ["config.json", "model.safetensors"]
     assert seen[-1] == ("state", "state.pth", len(CHECKPOINT), len(CHECKPOINT))
     # Nothing is left of the pickle, and its hash is on record.
-    assert not list(weights.weights_home().rglob("*.pth"))
+    assert not list(registry.weights_home().rglob("*.pth"))
     published = hashlib.sha256(CHECKPOINT).hexdigest()
-    assert weights.locked("state")["published"] == {"state.pth": published}
-    assert weights.check_hashes(ENTRIES[0], found.path, fresh=True)
+    assert registry.read_lock("state")["published"] == {"state.pth": published}
+    assert registry.check_hashes(ENTRIES[0], found.path, fresh=True)
 
 
 @pytest.mark.usefixtures("child")
@@ -72,8 +72,8 @@ def test_converted_weights_are_what_the_experts_read(place: hub.Place, tmp_path:
     """The real architectures, from checkpoints of the published form to models that answer alike."""
     from whisper.model import ModelDimensions, Whisper
 
-    from experts import motion
-    from experts.hearing import listeners
+    from tagline.experts import motion
+    from tagline.experts.asr import backends
 
     mover = motion.build_motion("x3d_xs").eval()
     place.files[STATE] = pickled({"model_state": mover.state_dict(), "epoch": 1})
@@ -87,7 +87,7 @@ def test_converted_weights_are_what_the_experts_read(place: hub.Place, tmp_path:
     ear = Whisper(ModelDimensions(80, 1500, 24, 6, 1, 51865, 448, 24, 6, 4))
     dims = vars(ear.dims)
     place.files[LISTENER] = pickled({"dims": dims, "model_state_dict": ear.half().state_dict()})
-    heard = listeners.load_whisper(
+    heard = backends.load_whisper(
         put(place, entry("whisper-tiny", "speech", url=f"https://{LISTENER}", form="whisper", size=16 << 20))
     )
     assert vars(heard.dims) == dims
@@ -110,7 +110,7 @@ def test_a_pickle_that_wants_to_run_something_does_not(place: hub.Place, tmp_pat
     with pytest.raises(pull.PullFailed, match=r"state\.pth cannot be converted: it names posix\.system"):
         pull.pull(ENTRIES[0])
     assert not (tmp_path / "touched").exists()
-    assert weights.here(ENTRIES[0]) is None
+    assert registry.local_folder(ENTRIES[0]) is None
 
 
 def test_the_child_that_converts_can_reach_nothing(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_the_child_that_converts_can_reach_nothing(tmp_path: Path) -> None:
         }
         (tmp_path / "precious").touch()
         for name, code in tries.items():
-            whole = f"from experts.stock import convert\nconvert._guard(10)\n{code}\nprint('done')"
+            whole = f"from tagline.experts.weights import convert\nconvert._guard(10)\n{code}\nprint('done')"
             done = subprocess.run([sys.executable, "-c", whole], capture_output=True, text=True)
             assert done.returncode != 0, name
             assert "done" not in done.stdout
@@ -155,7 +155,7 @@ def test_conversion_leaves_nothing_beside_the_programs(tmp_path: Path) -> None:
     left_out = shutil.ignore_patterns("__pycache__", "playhouse")
     shutil.copytree(package, tmp_path / "copy" / "experts", ignore=left_out)
     (tmp_path / "state.pth").write_bytes(CHECKPOINT)
-    code = "from pathlib import Path; from experts.stock.convert import convert; import sys; " + (
+    code = "from pathlib import Path; from tagline.experts.weights.convert import convert; import sys; " + (
         "convert(Path(sys.argv[1]), Path(sys.argv[2]), 'state', 'state')"
     )
     before = set(tmp_path.rglob("*"))
@@ -174,7 +174,7 @@ needs_ultralytics = pytest.mark.skipif(find_spec("ultralytics") is None, reason=
 
 
 def detector(classes: int = 2, yaml: str = "yolov8n.yaml") -> Any:
-    from experts.seeing import yolo
+    from tagline.experts.vision import yolo
 
     model = yolo.build_yolo(yaml, classes=classes)
     model.names = {i: f"class {i}" for i in range(classes)}
@@ -183,7 +183,7 @@ def detector(classes: int = 2, yaml: str = "yolov8n.yaml") -> Any:
 
 def through_the_child(model: Any, folder: Path, **beside: Any) -> tuple[Any, list[str], int]:
     """Save a model as ultralytics does, convert it, and load what comes out."""
-    from experts.seeing import yolo
+    from tagline.experts.vision import yolo
 
     source = folder / "tiny.pt"
     torch.save({"ema": None, "model": model.half(), "epoch": -1, **beside}, source)
@@ -218,8 +218,8 @@ def test_a_yolo_checkpoint_answers_as_before(tmp_path: Path) -> None:
 @pytest.mark.parametrize("change", ["kernel", "layer", "shape", "layer without a name", "architecture"])
 def test_a_yolo_that_is_not_what_it_says_is_refused(change: str) -> None:
     """It would load, and find something else."""
-    from experts.seeing.yolo import WrongArchitecture
-    from experts.stock.unpickle import Refused
+    from tagline.experts.pickles.unpickle import Refused
+    from tagline.experts.vision.yolo import WrongArchitecture
 
     model = detector()
     if change == "kernel":
@@ -284,18 +284,18 @@ def test_no_class_that_a_pickle_names_is_called(
     mark = tmp_path / "touched"
     place.files["files.example/eye.pt"] = pickled(traps(mark)[case])
     eye = entry("eye", "object", url="https://files.example/eye.pt", form="yolo", size=16 << 20)
-    monkeypatch.setattr(weights, "_public", lambda: (eye,))
-    result = CliRunner().invoke(commands.models, ["pull", "eye", "--yes"])
+    monkeypatch.setattr(registry, "_public", lambda: (eye,))
+    result = CliRunner().invoke(cli.models, ["pull", "eye", "--yes"])
     assert result.exit_code == 1
     assert "eye.pt cannot be converted: it wants to call ultralytics.nn.tasks.DetectionModel" in result.output
     assert not mark.exists()
-    assert weights.here(eye) is None
+    assert registry.local_folder(eye) is None
 
 
 @needs_ultralytics
 @pytest.mark.parametrize("case", ["a constructor in a layer", "beside the model", "a program"])
 def test_nowhere_in_a_pickle_is_anything_called(case: str, tmp_path: Path) -> None:
-    from experts.stock.unpickle import Refused
+    from tagline.experts.pickles.unpickle import Refused
 
     with pytest.raises(Refused, match=r"wants to call|names posix"):
         convert.READERS["yolo"](io.BytesIO(pickled(traps(tmp_path / "touched")[case])), "eye")
@@ -305,7 +305,7 @@ def test_nowhere_in_a_pickle_is_anything_called(case: str, tmp_path: Path) -> No
 @needs_ultralytics
 def test_a_users_own_checkpoint_is_read_the_same_way(tmp_path: Path) -> None:
     """`--allow-pickle` lets a file be converted, not run."""
-    from experts.objects import ObjectExpert
+    from tagline.experts.objects import ObjectExpert
 
     own = tmp_path / "own.pt"
     own.write_bytes(pickled(traps(tmp_path / "touched")["a constructor"]))

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import cost
-from tagging.configuring import BadConfig
+from tagline.benchmarks.speed import cost
+from tagline.tagging.ml.config import BadConfig
 
 PROGRAM = """
 import json
@@ -37,11 +37,12 @@ def test_the_other_checkouts_own_code_runs(tmp_path: Path, inside: str, rooms: s
 
 
 def test_code_from_anywhere_else_is_no_measurement(tmp_path: Path) -> None:
-    found = cost.Checkout(tmp_path, tmp_path, "")  # nothing lies here, so the installed one answers
+    found = cost.Checkout(tmp_path, tmp_path, "tagline.")  # nothing lies here, so the installed one answers
+    installed = PROGRAM.replace("experts import decoder", "experts.decode import decoder")
     with pytest.raises(RuntimeError, match="that ran"):
-        found.run(PROGRAM.replace("decoder.WORK", "0"), home=tmp_path)
+        found.run(installed.replace("decoder.WORK", "0"), home=tmp_path)
     with pytest.raises(RuntimeError, match="WORK"):
-        found.run(PROGRAM, home=tmp_path)
+        found.run(installed, home=tmp_path)
 
 
 def test_who_begins_changes_and_the_first_round_does_not_count(tmp_path: Path) -> None:

@@ -10,19 +10,11 @@ from annotations import CSV, JSFUSION, by_key, filmed, texts, videodatainfo
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from benchmarks.datasets import (
-    create,
-    didemo,
-    lsmdc,
-    msrvtt,
-    msvd,
-    pexel,
-    plain,
-    playhouse,
-)
-from benchmarks.datasets.importer import bring_in
-from benchmarks.datasets.shared import BadAnnotations, Count
-from tagging.catalog import Caption, Catalog
+from tagline.benchmarks.datasets import create_pexel, didemo, lsmdc, msrvtt, msvd, plain, playhouse
+from tagline.benchmarks.datasets.dataset import BadAnnotations, PublishedCount
+from tagline.benchmarks.datasets.importer import import_dataset
+from tagline.tagging.catalog.records import Caption
+from tagline.tagging.catalog.write import Catalog
 
 
 def test_msrvtt_asks_with_the_lists_sentence_and_learns_from_all(vtt: Path) -> None:
@@ -95,7 +87,7 @@ def test_genuine_msrvtt_has_the_published_counts(data: Path) -> None:
 
 
 def test_the_other_splits_of_genuine_msrvtt_have_theirs(data: Path) -> None:
-    shelf = msrvtt.Shelf(data / "annotations/msrvtt")
+    shelf = msrvtt.Annotations(data / "annotations/msrvtt")
     assert sum(len(video.sentences) == 20 for video in msrvtt.videos_of(shelf).values()) == 10_000
     made = msrvtt.read(data / "annotations/msrvtt", "full")
     assert all(count.ok for count in made.counts)
@@ -255,7 +247,7 @@ def test_the_form_of_creates_sample(tmp_path: Path) -> None:
         "url": "https://v.example/x/page/m3230z5ynl3.html",
     }
     (tmp_path / "demo.json").write_text(f"getJson({json.dumps({'宠物': [row]}, indent=1)})\n", "utf-8")
-    (item,) = create.read(tmp_path).items
+    (item,) = create_pexel.read_create(tmp_path).items
     assert (item.key, item.title, item.category) == ("m3230z5ynl3", "看，狗！", "宠物")
     assert item.tags == ("宠物", "狗")
     assert item.captions == (Caption("一只狗在跑"),)
@@ -265,7 +257,7 @@ def test_lists_of_create_have_their_split_in_the_name(tmp_path: Path) -> None:
     for split, tags in {"train": ["狗", "猫"], "test": ["狗"]}.items():
         row = {"caption": "x", "ann_title": "t", "tag": tags, "class": ["a"], "url": f"u/{split}1.html"}
         (tmp_path / f"create_{split}.jsonl").write_text(json.dumps(row, ensure_ascii=False) + "\n", "utf-8")
-    made = create.read(tmp_path)
+    made = create_pexel.read_create(tmp_path)
     assert {item.key: item.split for item in made.items} == {"train1": "train", "test1": "test"}
     found = {count.what: count.found for count in made.counts}
     assert (found["unique tags in either"], found["unique tags in both"]) == (2, 1)
@@ -275,11 +267,11 @@ def test_lists_of_create_have_their_split_in_the_name(tmp_path: Path) -> None:
     ("name", "split"), [("create_test.json", "test"), ("latest.json", ""), ("Training.csv", "train")]
 )
 def test_the_split_that_a_files_name_tells(name: str, split: str) -> None:
-    assert create.split_of_file(name) == split
+    assert create_pexel.split_of_file(name) == split
 
 
 def test_genuine_sample_of_create(data: Path) -> None:
-    made = create.read(data / "annotations/create")
+    made = create_pexel.read_create(data / "annotations/create")
     assert (made.counts[0].found, made.counts[1].found) == (240, 12)
     assert all(item.title and item.captions and item.tags and item.category for item in made.items)
 
@@ -289,20 +281,20 @@ def test_pexel_is_pictures_with_titles_and_tags(tmp_path: Path, catalog: Catalog
         '{"image": "1005.jpeg", "title": "woman playing", "tags": ["tennis", "tennis court"]}\n'
     )
     (tmp_path / "test.csv").write_text('image,title,tags\n7.png,a dress,"dress, young"\n')
-    made = pexel.read(tmp_path)
+    made = create_pexel.read_pexel(tmp_path)
     items = by_key(made)
     assert items["1005.jpeg"].tags == ("tennis", "tennis court")
     assert items["1005.jpeg"].captions == ()
     assert (items["7.png"].tags, items["7.png"].split) == (("dress", "young"), "test")
     folder = filmed(tmp_path / "pictures", "1005.jpeg", "7.mp4")
-    assert bring_in(catalog, made, folder).missing == ["7.png"]  # a video of that name is no picture
+    assert import_dataset(catalog, made, folder).missing == ["7.png"]  # a video of that name is no picture
 
 
 def test_published_figures_that_were_rounded() -> None:
-    assert Count("train", 162_000, 162_340, 1000).ok
-    assert Count("train", 162_000, 163_000, 1000).ok is False
-    assert Count("train", None, 5).ok is None
-    assert Count("train", 5, None).ok is False
+    assert PublishedCount("train", 162_000, 162_340, 1000).ok
+    assert PublishedCount("train", 162_000, 163_000, 1000).ok is False
+    assert PublishedCount("train", None, 5).ok is None
+    assert PublishedCount("train", 5, None).ok is False
 
 
 # -- folders of one's own ------------------------------------------------------------------------------
@@ -384,8 +376,8 @@ def test_whatever_stands_in_a_json_file_is_read_or_refused_in_a_sentence(
     said = []
     for name, reader in {
         "captions.json": plain,
-        "train.json": create,
-        "test.json": pexel,
+        "train.json": create_pexel,
+        "test.json": create_pexel,
         "test_data.json": didemo,
         "MSRVTT_data.json": msrvtt,
         "captions_msvd.json": msvd,
@@ -398,7 +390,8 @@ def test_whatever_stands_in_a_json_file_is_read_or_refused_in_a_sentence(
         for split in ("train", "val", "test"):
             (folder / f"{split}_list.txt").write_text("")
         try:
-            reader.read(folder, **({"variant": "full"} if reader is msrvtt else {}))
+            read = create_pexel.read_create if reader is create_pexel else reader.read
+            read(folder, **({"variant": "full"} if reader is msrvtt else {}))
         except BadAnnotations as refused:
             said.append(str(refused))
     assert not any("\n" in sentence for sentence in said)

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from filming import ALL, Film, picture, plain, shoot
 
-from experts.decoder import Decoder, Limits
-from experts.footage import Footage, PerSecond, PerShot, Sampling, Sound, Uniform, Unreadable, Windows
+from tagline.experts.decode.decoder import Decoder, Limits
+from tagline.experts.footage import Footage, PerSecond, PerShot, Sampling, Sound, Uniform, Unreadable, Windows
 
 DATA = os.environ.get("TAGLINE_TEST_DATA")
 

@@ -16,9 +16,9 @@ import psutil
 import pytest
 from filming import ALL, Film, shoot
 
-from experts.decoder import Decoder, Limits
-from experts.decoding.hostile import bad_child
-from experts.footage import Footage, Sampling, Sound, Uniform, Unreadable
+from tagline.experts.decode.decoder import Decoder, Limits
+from tagline.experts.decode.hostile import bad_child
+from tagline.experts.footage import Footage, Sampling, Sound, Uniform, Unreadable
 
 
 def test_orders_are_drawn_in_this_thread_and_not_far_ahead(tmp_path: Path) -> None:
@@ -120,7 +120,8 @@ def test_a_child_that_dies_or_hangs_costs_one_file(tmp_path: Path) -> None:
 def test_why_a_child_failed_is_said_in_words(tmp_path: Path, deed: str, reason: str) -> None:
     child = tmp_path / "child.py"
     child.write_text(
-        f"from experts.decoding import guard, watching\nwatching.watch = lambda *_: {deed}\nguard.main()\n"
+        "from tagline.experts.decode import extract, guard\n"
+        f"extract.extract = lambda *_: {deed}\nguard.main()\n"
     )
     path = shoot(tmp_path / "film", Film(count=5))
     with Decoder(jobs=1, limits=Limits(seconds=5, memory=200 << 20), child=child) as decoder:
@@ -149,10 +150,10 @@ def test_a_child_is_not_believed(tmp_path: Path, answer: str) -> None:
     child = tmp_path / "child.py"
     child.write_text(
         "import json, os, socket, sys\n"
-        "from experts.decoding import canvas, guard\n"
+        "from tagline.experts.decode import buffer, guard\n"
         "channel = socket.socket(fileno=int(sys.argv[1]))\n"
         "while guard.receive(channel) is not None:\n"
-        "    store = canvas.Store()\n"
+        "    store = buffer.SharedMemory()\n"
         "    os.ftruncate(store.fd, 4096)\n"
         f"    guard.send(channel, json.loads({answer!r}), store.fd)\n"
     )
@@ -180,8 +181,8 @@ def test_children_die_with_their_parent_and_not_of_ctrl_c(tmp_path: Path) -> Non
     program = (
         "import sys, time, signal\n"
         "from pathlib import Path\n"
-        "from experts.decoder import Decoder\n"
-        "from experts.footage import Uniform\n"
+        "from tagline.experts.decode.decoder import Decoder\n"
+        "from tagline.experts.footage import Uniform\n"
         f"decoder = Decoder(jobs=1, child=Path({str(bad_child(tmp_path / 'child.py'))!r}))\n"
         "signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
         "import threading\n"
@@ -215,11 +216,11 @@ def test_the_child_loads_no_model_library(tmp_path: Path) -> None:
     child = tmp_path / "child.py"
     child.write_text(
         "import sys\n"
-        "from experts.decoding import guard, watching\n"
-        "from experts.footage import Unreadable\n"
+        "from tagline.experts.decode import extract, guard\n"
+        "from tagline.experts.footage import Unreadable\n"
         "def watch(*_):\n"
         "    raise Unreadable(' '.join(sorted({'av', 'torch', 'transformers'} & set(sys.modules))))\n"
-        "watching.watch = watch\n"
+        "extract.extract = watch\n"
         "guard.main()\n"
     )
     path = shoot(tmp_path / "film", Film(count=3))

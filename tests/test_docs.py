@@ -9,9 +9,9 @@ from pathlib import Path
 import click
 import pytest
 
-from benchmarks.commands import STUDIES
-from benchmarks.records import MEASUREMENTS, read
-from retrieval.cli import cli
+from tagline.benchmarks.cli.bench import STUDIES
+from tagline.benchmarks.registry.record import MEASUREMENTS, read
+from tagline.retrieval.cli.main import cli
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -16,8 +16,8 @@ from annotations import filmed, small_vtt
 from click.testing import CliRunner
 from test_docs import PAGES, shown_commands, words_of
 
-from retrieval.cli import cli
-from tagging.catalog import Caption
+from tagline.retrieval.cli.main import cli
+from tagline.tagging.catalog.records import Caption
 
 # The beginning of a command, or an option in it: where it is run instead.
 ELSEWHERE = {
@@ -31,7 +31,7 @@ ELSEWHERE = {
     "index": "the tests of the index",
     "similar": "the tests of the index",
     "describe": "the tests of the index",
-    "learn": "the tests of search",
+    "tune": "the tests of search",
     "explain": "the tests of search",
     "--rerank": "the tests of search",
     "--open": "it would open a player",
@@ -55,7 +55,7 @@ ELSEWHERE = {
     "plan ~/Videos --only smoke": "test_example_expert.py",
     "tag ~/Videos --only neighbours": "the tests of tags from neighbours",
     "train ranker": "the tests of tags from neighbours",
-    "--merged": "the tests of merging",
+    "--fused": "the tests of merging",
     "--precision": "the tests of merging",
     "tag ~/Videos --only generated": "test_generated_expert.py",
 }

@@ -16,9 +16,9 @@ import fakes
 import pytest
 from click.testing import CliRunner
 
-from tagging import doctor
-from tagging.doctor import BROKEN, NOTE, OK, Check
-from tagging.doctor_commands import doctor as command
+from tagline.tagging.cli.doctor import doctor as command
+from tagline.tagging.pipeline import doctor
+from tagline.tagging.pipeline.doctor import BROKEN, NOTE, OK, Check
 
 
 def states(checks: Iterable[Check]) -> dict[str, str]:
@@ -45,7 +45,9 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
             "driver": False,
         },
     }
-    monkeypatch.setattr(doctor, "ask", lambda program: answers["torch" if "torch" in program else "av"])
+    monkeypatch.setattr(
+        doctor, "run_isolated", lambda program: answers["torch" if "torch" in program else "av"]
+    )
     return answers
 
 
@@ -67,10 +69,10 @@ def test_sqlite_with_full_text_search() -> None:
 
 def test_this_process_loads_no_heavy_library() -> None:
     code = (
-        "import sys\nfrom tagging.doctor import examine\nexamine()\n"
+        "import sys\nfrom tagline.tagging.pipeline.doctor import examine\nexamine()\n"
         "print(sorted(set(sys.modules) & {'torch', 'av', 'transformers', 'ultralytics', 'whisper'}))"
     )
-    quiet = "import tagging.doctor as d\nd.ask = lambda program: 'not asked'\n"
+    quiet = "import tagline.tagging.pipeline.doctor as d\nd.ask = lambda program: 'not asked'\n"
     done = subprocess.run([sys.executable, "-c", quiet + code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
@@ -85,13 +87,13 @@ def test_this_process_loads_no_heavy_library() -> None:
     ],
 )
 def test_a_library_that_breaks_costs_one_line(program: str, words: str | None) -> None:
-    found = doctor.ask(program)
+    found = doctor.run_isolated(program)
     assert found == {"a": 1} if words is None else words in str(found)
 
 
 def test_a_library_that_hangs_costs_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "PATIENCE", 0.2)
-    assert "longer than" in str(doctor.ask("import time\ntime.sleep(30)"))
+    assert "longer than" in str(doctor.run_isolated("import time\ntime.sleep(30)"))
 
 
 def test_a_file_among_the_videos_is_not_taken_for_a_library(
@@ -99,14 +101,14 @@ def test_a_file_among_the_videos_is_not_taken_for_a_library(
 ) -> None:
     (tmp_path / "json.py").write_text("raise SystemExit('loaded a stranger')")
     monkeypatch.chdir(tmp_path)
-    assert doctor.ask("answer = {'a': 1}") == {"a": 1}
+    assert doctor.run_isolated("answer = {'a': 1}") == {"a": 1}
 
 
 def test_broken_libraries_are_told_with_the_way_out(quick: dict[str, Any]) -> None:
     quick["av"], quick["torch"] = "it died", "ImportError: no torch"
-    for checks in (list(doctor.decoding()), list(doctor.computing())):
+    for checks in (list(doctor.decoding()), list(doctor.torch_devices())):
         assert checks[0].state == BROKEN
-        assert "pip install" in checks[0].remedy
+        assert "pip install" in checks[0].fix
 
 
 def test_an_old_pyav_a_foreign_ffmpeg_and_missing_codecs(quick: dict[str, Any]) -> None:
@@ -117,11 +119,11 @@ def test_an_old_pyav_a_foreign_ffmpeg_and_missing_codecs(quick: dict[str, Any]) 
 
 
 def test_accelerators(quick: dict[str, Any]) -> None:
-    assert "CPU" in list(doctor.computing())[1].finding
+    assert "CPU" in list(doctor.torch_devices())[1].finding
     quick["torch"] |= {"driver": True}
-    assert list(doctor.computing())[1].state == NOTE
+    assert list(doctor.torch_devices())[1].state == NOTE
     quick["torch"] |= {"devices": [("H200", 150 << 30)]}
-    assert list(doctor.computing())[1].finding == "H200, 150.0 GB (cuda:0)"
+    assert list(doctor.torch_devices())[1].finding == "H200, 150.0 GB (cuda:0)"
 
 
 def test_absent_packages_and_extras(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,21 +137,21 @@ def test_absent_packages_and_extras(monkeypatch: pytest.MonkeyPatch) -> None:
         ("extra", OK),
         ("extra", NOTE),
     ]
-    assert checks[0].remedy == "pip install torch"
-    assert checks[2].remedy == 'pip install "tagline[board]"'
+    assert checks[0].fix == "pip install torch"
+    assert checks[2].fix == 'pip install "tagline[board]"'
 
 
 def test_every_expert_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    from experts import panel
+    from tagline.experts import base
 
     fakes.use_fakes(monkeypatch)
     monkeypatch.setattr(
-        panel, "BUILT_IN", {"object": "fakes:FakeObjects", "scene": "fakes:Absent", "odd": "no.such:Thing"}
+        base, "BUILT_IN", {"object": "fakes:FakeObjects", "scene": "fakes:Absent", "odd": "no.such:Thing"}
     )
     monkeypatch.setattr(
         fakes, "Absent", lambda: fakes.FakeScenes(absent="weights x are not here; run `pull`"), raising=False
     )
-    told = [(check.state, check.finding) for check in doctor.experts() if check.topic == "expert"]
+    told = [(check.state, check.finding) for check in doctor.expert_checks() if check.topic == "expert"]
     assert told[0] == (OK, "object: ready")
     assert told[1] == (NOTE, "scene: weights x are not here")
     assert told[2][0] == NOTE
@@ -213,11 +215,11 @@ def test_a_check_that_fails_itself_is_a_finding(monkeypatch: pytest.MonkeyPatch)
     ("count", "text"), [(10, "10 bytes"), (5 << 20, "5 MB"), (3 << 30, "3.0 GB"), (2 << 40, "2.0 TB")]
 )
 def test_sizes(count: int, text: str) -> None:
-    assert doctor.size(count) == text
+    assert doctor.format_bytes(count) == text
 
 
 def test_what_the_kernel_keeps_a_decoder_from(monkeypatch: pytest.MonkeyPatch) -> None:
-    from experts.decoding import landlock, sandbox, syscalls
+    from tagline.experts.decode import landlock, sandbox, syscalls
 
     monkeypatch.setattr(syscalls, "offered", lambda: True)
     monkeypatch.setattr(landlock, "version", lambda: 7)

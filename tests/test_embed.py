@@ -15,14 +15,15 @@ from embedding import FakeEmbedder, bag, use_fake_embedder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from experts.footage import Footage, View
-from experts.tags import Embedding, Modality, Tag
-from retrieval import reader
-from retrieval.embed import BadPicture, EncoderMissing, embed, open_encoder, picture, sample_queries
-from retrieval.embedders import Aligned, Choice
-from retrieval.spans import MOST, RATE, WINDOW, spans
-from tagging import embeddings
-from tagging.catalog import Catalog
+from tagline.experts.footage import Footage, View
+from tagline.experts.tags import Embedding, Modality, Tag
+from tagline.retrieval.embed import text_tower
+from tagline.retrieval.embed.embedders import SearchModel, TableEmbedder
+from tagline.retrieval.embed.encode import embed, sample_queries
+from tagline.retrieval.embed.query_encoder import BadImage, EncoderMissing, open_encoder, read_image
+from tagline.retrieval.embed.spans import MOST, RATE, WINDOW, spans
+from tagline.tagging.catalog.vectors import VectorStore
+from tagline.tagging.catalog.write import Catalog
 
 # -- where videos are cut ------------------------------------------------------------------------------
 
@@ -90,7 +91,7 @@ def catalog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Catalog
 def vectors(catalog: Catalog, name: str, source: str = "video") -> Any:
     video = catalog.find(name)
     assert video is not None
-    every = catalog.vectors(source, fingerprint=FakeEmbedder().choice.fingerprint)
+    every = catalog.vectors.read(source, fingerprint=FakeEmbedder().choice.fingerprint)
     return every.values[every.ids == video.id]
 
 
@@ -100,7 +101,7 @@ def test_every_video_and_span_gets_a_vector_and_what_cannot_be_read_a_reason(cat
     [(path, reason)] = outcome.failures
     assert (Path(path).name, reason) == ("bad.mp4", "is damaged")
     assert vectors(catalog, "dog.mp4")[0] == pytest.approx(bag("dog ball"))
-    halves = catalog.vectors("span")
+    halves = catalog.vectors.read("span")
     assert halves.values[0] == pytest.approx(bag("dog"))
     assert halves.values[1] == pytest.approx(bag("ball"))
     assert halves.spans[:2].tolist() == [[0.0, 5.0], [5.0, 10.0]]
@@ -134,7 +135,7 @@ def test_a_model_that_fails_at_a_video_leaves_a_reason_and_never_a_vector(
             "the model broke",
             "the model made vectors that hold no numbers",
         ]
-        assert len(catalog.vectors("video").ids) == 1
+        assert len(catalog.vectors.read("video").ids) == 1
         kept = [failure.reason for failure in catalog.failures() if failure.expert == "search"]
         assert kept == [reason for _, reason in outcome.failures]
         FakeEmbedder.seen.clear()
@@ -149,7 +150,7 @@ def test_another_model_takes_over_when_it_is_through(
 ) -> None:
     old, new = FakeEmbedder(version="1"), FakeEmbedder(version="2")
     embed(catalog, old)
-    real, calls = embeddings.put, []
+    real, calls = VectorStore.put_embeddings, []
 
     def breaks(*arguments: Any, **keywords: Any) -> None:
         calls.append(arguments)
@@ -157,17 +158,17 @@ def test_another_model_takes_over_when_it_is_through(
             raise KeyboardInterrupt
         real(*arguments, **keywords)
 
-    monkeypatch.setattr(embeddings, "put", breaks)
+    monkeypatch.setattr(VectorStore, "put_embeddings", breaks)
     with pytest.raises(KeyboardInterrupt):
         embed(catalog, new)
-    assert Choice.of_catalog(catalog) == old.choice, "search goes on with what is whole"
-    assert len(embeddings.done(catalog, old.choice.fingerprint)) == 2
-    monkeypatch.setattr(embeddings, "put", real)
+    assert SearchModel.of_catalog(catalog) == old.choice, "search goes on with what is whole"
+    assert len(catalog.vectors.embedded_videos(old.choice.fingerprint)) == 2
+    monkeypatch.setattr(VectorStore, "put_embeddings", real)
     FakeEmbedder.seen.clear()
     embed(catalog, new)
     assert len(FakeEmbedder.seen) == 1, "and what was done of the new one is kept"
-    assert Choice.of_catalog(catalog) == new.choice
-    assert catalog.vector_sources()["video"] == {new.choice.fingerprint: 2}
+    assert SearchModel.of_catalog(catalog) == new.choice
+    assert catalog.vectors.sources()["video"] == {new.choice.fingerprint: 2}
 
 
 def test_the_encoder_is_that_of_the_vectors_or_says_what_to_do(
@@ -179,7 +180,9 @@ def test_the_encoder_is_that_of_the_vectors_or_says_what_to_do(
     assert encoder is not None
     assert encoder.fingerprint == FakeEmbedder().choice.fingerprint
     assert encoder.texts(["dog ball"])[0] @ vectors(catalog, "dog.mp4")[0] == pytest.approx(1.0)
-    monkeypatch.setattr("retrieval.embed.load", lambda *_: FakeEmbedder(version="changed"))
+    monkeypatch.setattr(
+        "tagline.retrieval.embed.query_encoder.load", lambda *_: FakeEmbedder(version="changed")
+    )
     with pytest.raises(EncoderMissing, match="tagline index"):
         open_encoder(catalog)
 
@@ -191,11 +194,11 @@ def test_pictures_are_read_upright_and_nothing_else_is(tmp_path: Path) -> None:
     exif = image.getexif()
     exif[0x0112] = 6  # turned by 90 degrees
     image.save(tmp_path / "a.jpg", exif=exif)
-    assert picture(tmp_path / "a.jpg").shape == (8, 4, 3)
+    assert read_image(tmp_path / "a.jpg").shape == (8, 4, 3)
     (tmp_path / "b.jpg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
     for name in ("b.jpg", "missing.jpg"):
-        with pytest.raises(BadPicture, match=name):
-            picture(tmp_path / name)
+        with pytest.raises(BadImage, match=name):
+            read_image(tmp_path / name)
 
 
 def test_an_index_is_tuned_by_what_people_wrote_or_else_by_tags(catalog: Catalog) -> None:
@@ -206,16 +209,16 @@ def test_an_index_is_tuned_by_what_people_wrote_or_else_by_tags(catalog: Catalog
 
 
 @pytest.fixture(scope="module")
-def aligned(tmp_path_factory: pytest.TempPathFactory) -> Aligned:
-    from table.batches import Tokenizer
-    from table.saving import save_pretrained
+def aligned(tmp_path_factory: pytest.TempPathFactory) -> TableEmbedder:
+    from tagline.table.data import Tokenizer
+    from tagline.table.saving import save_pretrained
 
     folder = tmp_path_factory.mktemp("model")
     save_pretrained(table_fakes.model(text_length=12), folder, Tokenizer())
-    return Aligned(str(folder))
+    return TableEmbedder(str(folder))
 
 
-def footage(model: Aligned, seconds: float = 12.0) -> Footage:
+def footage(model: TableEmbedder, seconds: float = 12.0) -> Footage:
     """Two shots, six seconds each."""
     rng = np.random.default_rng(0)
     whole, dense = model.samplings
@@ -233,27 +236,27 @@ def tag(text: str, start: float, end: float) -> Tag:
     return Tag(text, Modality.OBJECT, 0.9, start, end, "object")
 
 
-def test_a_video_is_embedded_as_it_is_in_an_evaluation(aligned: Aligned) -> None:
-    from table.batches import Row
-    from table.evaluation import embed_videos
-    from table.frames import FramesHeld
+def test_a_video_is_embedded_as_it_is_in_an_evaluation(aligned: TableEmbedder) -> None:
+    from tagline.table.evaluate import embed_videos
+    from tagline.table.frame_cache import FramesInMemory
+    from tagline.table.rows import Row
 
     shown = footage(aligned)
     tags = [tag("dog", 0, 3), tag("ball", 7, 9)]
     frames = aligned.preparation.fit(shown.view(aligned.samplings[0]).frames).numpy()
     row = Row("x", "k", (), "ball, dog")
-    truth = embed_videos(aligned.model, [row], FramesHeld({"k": frames}), aligned.saved.tokenizer)
+    truth = embed_videos(aligned.model, [row], FramesInMemory({"k": frames}), aligned.saved.tokenizer)
     made = aligned.embed(shown, tags)
     assert made.whole.values == pytest.approx(truth[0], abs=1e-5)
     assert [(s.start, s.end) for s in made.spans] == [(0.0, 6.0), (6.0, 12.0)]
 
 
-def test_a_span_reads_the_tags_of_its_own_time(aligned: Aligned) -> None:
+def test_a_span_reads_the_tags_of_its_own_time(aligned: TableEmbedder) -> None:
     shown = footage(aligned)
     one, other = (aligned.embed(shown, [tag("dog", 0, 3), tag(text, 7, 9)]) for text in ("ball", "guitar"))
     assert one.spans[0].values == pytest.approx(other.spans[0].values, abs=1e-6)
     assert np.abs(one.spans[1].values - other.spans[1].values).max() > 1e-4
-    assert aligned.reads([tag("a", 0, 1), Tag("x", Modality.SCREEN, 1, 0, 1, "s")]) == [tag("a", 0, 1)]
+    assert aligned.tags_read([tag("a", 0, 1), Tag("x", Modality.SCREEN, 1, 0, 1, "s")]) == [tag("a", 0, 1)]
 
 
 TEXTS = [
@@ -268,32 +271,32 @@ TEXTS = [
 ]
 
 
-def test_the_reader_equals_the_model_and_survives_the_disk(aligned: Aligned, tmp_path: Path) -> None:
+def test_the_reader_equals_the_model_and_survives_the_disk(aligned: TableEmbedder, tmp_path: Path) -> None:
     truth = aligned.texts(TEXTS)
-    tower = aligned.tower()
-    assert reader.Reader(tower)(TEXTS) == pytest.approx(truth, abs=1e-5)
+    tower = aligned.text_tower()
+    assert text_tower.NumpyTextTower(tower)(TEXTS) == pytest.approx(truth, abs=1e-5)
     path = tmp_path / "reader.safetensors"
-    reader.write(tower, path)
-    again = reader.read(path)
+    text_tower.write(tower, path)
+    again = text_tower.read(path)
     assert again is not None
     assert again(TEXTS) == pytest.approx(truth, abs=1e-5)
     assert again([]).shape == (0, truth.shape[1])
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(bytes(data))
-    assert reader.read(path) is None, "a damaged one is made again, never used"
-    assert reader.read(tmp_path / "none") is None
+    whole = path.read_bytes()
+    for damaged in (whole[:-1], whole + b"x", b"", whole[:9] + b"?" + whole[10:]):
+        path.write_bytes(damaged)
+        assert text_tower.read(path) is None, "a damaged one is made again, never used"
+    assert text_tower.read(tmp_path / "none") is None
 
 
 def test_a_tower_that_computes_something_else_is_not_kept(
-    aligned: Aligned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    aligned: TableEmbedder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    with pytest.raises(reader.NotPortable):
-        reader.keep(aligned.tower(), -aligned.texts(reader.PROBES), "f")
-    assert not reader.place("f").exists()
-    reader.keep(aligned.tower(), aligned.texts(reader.PROBES), "f")
-    assert reader.place("f").exists()
+    with pytest.raises(text_tower.NotPortable):
+        text_tower.store_checked(aligned.text_tower(), -aligned.texts(text_tower.CHECK_TEXTS), "f")
+    assert not text_tower.cache_path("f").exists()
+    text_tower.store_checked(aligned.text_tower(), aligned.texts(text_tower.CHECK_TEXTS), "f")
+    assert text_tower.cache_path("f").exists()
 
 
 @given(value=st.floats(-8, 8))
@@ -301,7 +304,7 @@ def test_gelu_is_what_it_is(value: float) -> None:
     import math
 
     truth = value * 0.5 * (1 + math.erf(value / math.sqrt(2)))
-    assert reader.gelu(np.array([value], np.float32))[0] == pytest.approx(truth, abs=2e-6)
+    assert text_tower.gelu(np.array([value], np.float32))[0] == pytest.approx(truth, abs=2e-6)
 
 
 def test_vectors_of_the_catalog_come_in_pages_with_whole_videos(tmp_path: Path) -> None:
@@ -309,11 +312,11 @@ def test_vectors_of_the_catalog_come_in_pages_with_whole_videos(tmp_path: Path) 
         for number in range(1, 30):
             catalog.put_video(f"{number:064x}")
             some = [Embedding(float(i), i + 1.0, np.full(3, number, np.float32)) for i in range(number % 5)]
-            embeddings.put(catalog, number, "f", "", Embedding(0, 1, np.ones(3, np.float32)), some)
-        pages = list(embeddings.pages(catalog, "span", "f", size=1))
-        whole = catalog.vectors("span")
+            catalog.vectors.put_embeddings(number, "f", "", Embedding(0, 1, np.ones(3, np.float32)), some)
+        pages = list(catalog.vectors.pages("span", "f", size=1))
+        whole = catalog.vectors.read("span")
         assert np.concatenate([page.ids for page in pages]).tolist() == whole.ids.tolist()
         assert (np.concatenate([page.values for page in pages]) == whole.values).all()
-        some = list(embeddings.pages(catalog, "span", "f", [3, 4, 99]))
+        some = list(catalog.vectors.pages("span", "f", [3, 4, 99]))
         assert np.concatenate([page.ids for page in some]).tolist() == [3] * 3 + [4] * 4
-        assert list(embeddings.pages(catalog, "span", "other")) == []
+        assert list(catalog.vectors.pages("span", "other")) == []

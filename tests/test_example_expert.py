@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from experts.panel import Expert, build, known
+from tagline.experts.base import Expert, available_experts, build_expert
 
 PACKAGE = Path(__file__).parent.parent / "docs" / "examples" / "smoke-alarm"
 
@@ -31,11 +31,11 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_tagline_finds_it_and_sets_it() -> None:
-    assert known()["smoke"] == "smoke_alarm:SmokeExpert"
-    expert = build("smoke", {"threshold": 0.5})
+    assert available_experts()["smoke"] == "smoke_alarm:SmokeExpert"
+    expert = build_expert("smoke", {"threshold": 0.5})
     assert isinstance(expert, Expert)
     assert expert.missing() is None
-    assert expert.fingerprint() != build("smoke", {}).fingerprint()
+    assert expert.fingerprint() != build_expert("smoke", {}).fingerprint()
 
 
 def test_its_own_tests_pass() -> None:

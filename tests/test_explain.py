@@ -12,15 +12,15 @@ import table_fakes
 from click.testing import CliRunner
 from test_searcher import catalog, searcher  # noqa: F401 (a fixture)
 
-from retrieval import explain as explaining
-from retrieval.cli import cli
-from retrieval.explain import explain
-from retrieval.rerank import blend, interaction
-from retrieval.search import search
-from retrieval.words import by_words, evidence_of, indexed, rarity
-from table.batches import Tokenizer
-from table.saving import Saved
-from tagging.catalog import Catalog
+from tagline.retrieval.cli.main import cli
+from tagline.retrieval.query import explain as explaining
+from tagline.retrieval.query.explain import explain
+from tagline.retrieval.query.lexical import evidence_of, idf, index_evidence, lexical_hit
+from tagline.retrieval.query.rerank import blend, late_interaction
+from tagline.retrieval.query.search import search
+from tagline.table.data import Tokenizer
+from tagline.table.saving import PretrainedTable
+from tagline.tagging.catalog.write import Catalog
 
 BEACH = {
     "tags": {
@@ -40,15 +40,15 @@ def test_a_tag_counts_what_search_loses_without_it(library: Catalog) -> None:
     video = library.find("beach.mp4")
     assert video is not None
     found = explain(library, "a dog with a frisbee", video)
-    assert found.held == pytest.approx(search(library, "a dog with a frisbee")[0].score)
+    assert found.lexical_score == pytest.approx(search(library, "a dog with a frisbee")[0].score)
     assert {one.text for one in found.evidence} == {"dog", "frisbee"}
     # Looked for again, with the same weights, in what is left of the video.
-    weights = rarity(library, ["dog", "frisbee"])
+    weights = idf(library, ["dog", "frisbee"])
     for one in found.evidence:
         rest = [e for e in evidence_of(library, video, library.tags(video.id)) if e.text != one.text]
-        hit = by_words(video, indexed(rest), weights)
+        hit = lexical_hit(video, index_evidence(rest), weights)
         assert hit is not None
-        assert one.words == pytest.approx(found.held - hit.score)
+        assert one.words == pytest.approx(found.lexical_score - hit.score)
 
 
 def test_words_share_what_is_held(library: Catalog) -> None:
@@ -63,7 +63,7 @@ def test_words_share_what_is_held(library: Catalog) -> None:
     other = library.find("other.mp4")
     assert other is not None
     nothing = explain(library, "dog frisbee", other)
-    assert nothing.held == 0
+    assert nothing.lexical_score == 0
     assert nothing.evidence == []
 
 
@@ -91,18 +91,18 @@ def test_with_vectors_the_picture_counts(catalog: Catalog) -> None:  # noqa: F81
 def test_with_a_table_model_attention_and_tags_count(
     library: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from retrieval import rerank
+    from tagline.retrieval.query import rerank
 
     model = table_fakes.model(modalities=("object",))
-    saved = Saved(model, Tokenizer(), "", {})
+    saved = PretrainedTable(model, Tokenizer(), "", {})
     frames = table_fakes.pictures(1)[0].numpy()
 
     class Held:
         def read(self, key: str) -> np.ndarray:
             return frames
 
-    seen = [rerank.Seen("a", "dog, frisbee")]
-    monkeypatch.setattr(rerank, "frames_of", lambda *_: (Held(), seen, [1]))
+    seen = [rerank.VideoInput("a", "dog, frisbee")]
+    monkeypatch.setattr(rerank, "model_inputs", lambda *_: (Held(), seen, [1]))
     video = library.find("beach.mp4")
     assert video is not None
     found = explain(library, "dog", video, model=saved)
@@ -114,10 +114,10 @@ def test_with_a_table_model_attention_and_tags_count(
     assert all(value is not None for value in drawn.values())
 
     # The same model looks again at two videos: as one by one.
-    looker = rerank.Looker(saved)
-    both = looker.scores("dog", [seen[0], rerank.Seen("b", "")], Held())
+    looker = rerank.JointScorer(saved)
+    both = looker.scores("dog", [seen[0], rerank.VideoInput("b", "")], Held())
     assert both.shape == (2,)
-    alone = rerank.Looker(saved).scores("dog", [rerank.Seen("b", "")], Held())
+    alone = rerank.JointScorer(saved).scores("dog", [rerank.VideoInput("b", "")], Held())
     assert alone[0] == pytest.approx(both[1], abs=1e-4)
 
 
@@ -125,10 +125,10 @@ def test_with_a_table_model_attention_and_tags_count(
 def test_a_video_is_seen_once_and_the_oldest_is_forgotten(
     head: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from retrieval import rerank
+    from tagline.retrieval.query import rerank
 
     model = table_fakes.model(modalities=("object",), vtm=head)
-    looker = rerank.Looker(Saved(model, Tokenizer(), "", {}))
+    looker = rerank.JointScorer(PretrainedTable(model, Tokenizer(), "", {}))
     pictures = {key: table_fakes.pictures(1, seed=n)[0].numpy() for n, key in enumerate("abc")}
     read: list[str] = []
 
@@ -137,21 +137,21 @@ def test_a_video_is_seen_once_and_the_oldest_is_forgotten(
             read.append(key)
             return pictures[key]
 
-    monkeypatch.setattr(rerank, "KEPT", 2)
-    seen = [rerank.Seen("a", "dog"), rerank.Seen("b", "cat")]
+    monkeypatch.setattr(rerank, "MAX_CACHED", 2)
+    seen = [rerank.VideoInput("a", "dog"), rerank.VideoInput("b", "cat")]
     first = looker.scores("a dog", seen, Counted())
     assert looker.scores("a dog", seen[::-1], Counted()) == pytest.approx(first[::-1], abs=1e-5)
     assert read == ["a", "b"]
-    looker.scores("a dog", [seen[1], rerank.Seen("c", "")], Counted())
-    looker.scores("a dog", [rerank.Seen("b", "cat, dog")], Counted())  # with other tags it is another
+    looker.scores("a dog", [seen[1], rerank.VideoInput("c", "")], Counted())
+    looker.scores("a dog", [rerank.VideoInput("b", "cat, dog")], Counted())  # with other tags it is another
     assert read == ["a", "b", "c", "b"]
 
 
 def test_late_interaction_is_the_mean_of_the_best() -> None:
     words, frames = np.random.default_rng(0).normal(size=(2, 5, 8))
     cosine = [[a @ b / np.linalg.norm(a) / np.linalg.norm(b) for b in frames] for a in words]
-    assert interaction(words, frames) == pytest.approx(np.mean([max(row) for row in cosine]))
-    assert np.isnan(interaction(words[:0], frames))
+    assert late_interaction(words, frames) == pytest.approx(np.mean([max(row) for row in cosine]))
+    assert np.isnan(late_interaction(words[:0], frames))
 
 
 def test_blending() -> None:
@@ -186,7 +186,7 @@ def test_the_command(library: Catalog, tmp_path: Path) -> None:
 def test_the_picture(library: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from PIL import Image
 
-    from table import frames as cached
+    from tagline.table import frame_cache as cached
 
     grey = np.full((12, 3, 32, 32), 200, np.uint8)
     monkeypatch.setattr(cached.FrameCache, "fill", lambda self, work: [(k, p, None) for k, p in work])

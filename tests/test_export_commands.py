@@ -18,13 +18,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sentences import assert_a_sentence
 
-from experts.tags import Modality, Report, Tag
-from tagging.catalog import Catalog, Look, Place
-from tagging.dump import dump
-from tagging.export_commands import export, import_
-from tagging.sidecars.export import export as write
-from tagging.sidecars.importing import take
-from tagging.vocabulary import normal
+from tagline.experts.tags import Modality, Report, Tag
+from tagline.tagging.catalog.read import dump_lines
+from tagline.tagging.catalog.records import Look, Place
+from tagline.tagging.catalog.write import Catalog
+from tagline.tagging.cli.exchange import export, import_
+from tagline.tagging.formats.export import export as write
+from tagline.tagging.formats.importer import import_files
+from tagline.tagging.vocabulary import normal
 
 Run = Callable[..., Result]
 VIDEOS: dict[str, dict[str, Any]] = {
@@ -126,19 +127,19 @@ def test_export_then_import_gives_the_same_catalog(
     with Catalog.in_memory(folder) as first, Catalog.in_memory(folder) as second:
         fill(first, *what)
         fill(second, {}, [])
-        before = list(dump(first))
+        before = list(dump_lines(first))
         outcomes = list(write(first, [form], out=folder))
         assert all(outcome.state == "written" for outcome in outcomes)
         files = [outcome.path for outcome in outcomes]
 
-        assert not any(taken.changed or taken.reason for taken in take(first, files))
-        assert list(dump(first)) == before, "into the catalog that it came from: nothing changes"
+        assert not any(taken.changed or taken.reason for taken in import_files(first, files))
+        assert list(dump_lines(first)) == before, "into the catalog that it came from: nothing changes"
 
-        assert not any(taken.reason for taken in take(second, files))
+        assert not any(taken.reason for taken in import_files(second, files))
         assert effective(second) == effective(first)
-        after = list(dump(second))
-        assert not any(taken.changed for taken in take(second, files))
-        assert list(dump(second)) == after, "a second time: nothing changes"
+        after = list(dump_lines(second))
+        assert not any(taken.changed for taken in import_files(second, files))
+        assert list(dump_lines(second)) == after, "a second time: nothing changes"
 
 
 @settings(max_examples=25, deadline=None)
@@ -156,10 +157,10 @@ def test_an_nfo_brings_texts_back(tmp_path_factory: pytest.TempPathFactory, what
                 if element.tag not in ("tag", "title"):
                     root.remove(element)
             path.write_bytes(ElementTree.tostring(root))
-        list(take(second, files))
+        list(import_files(second, files))
         texts = {normal(tag.text) for tags in effective(first).values() for tag in tags}
         assert {normal(tag.text) for tags in effective(second).values() for tag in tags} == texts
-        assert not any(taken.changed for taken in take(second, files))
+        assert not any(taken.changed for taken in import_files(second, files))
 
 
 def test_a_real_run_replaces_what_was_imported(library: Path, tmp_path: Path) -> None:
@@ -168,11 +169,11 @@ def test_a_real_run_replaces_what_was_imported(library: Path, tmp_path: Path) ->
         video = next(catalog.videos())
     with Catalog.open(tmp_path / "other") as other:
         other.save(video.hash, Place(str(tmp_path / "other/x.mp4"), 1, 1), facts=None)
-        list(take(other, files))
+        list(import_files(other, files))
         assert {tag.text for tag in other.tags(1)} >= {"sky", "dog"}
         cat = Tag("cat", Modality.OBJECT, 0.5, 0, 1, "object")
         other.put_look(1, Look("object", Modality.OBJECT, "1", "real", Report(tags=[cat])))
-        list(take(other, files))
+        list(import_files(other, files))
         assert [tag.text for tag in other.tags(1) if tag.source == "object"] == ["cat"]
 
 

@@ -9,12 +9,11 @@ import hub
 import pytest
 from pull_world import CHECKPOINT, ENTRIES, STATE
 
-from experts import weights
-from experts.stock import fetch, pull
+from tagline.experts.weights import fetch, pull, registry
 
 
 def fetched(place: hub.Place, size: int | None = None, most: int | None = None) -> bytes:
-    target = weights.weights_home() / "x"
+    target = registry.weights_home() / "x"
     fetch.fetch(f"{place.url}/{STATE}", target, size=size, most=most)
     assert not target.with_name("x.part").exists()
     return target.read_bytes()
@@ -94,7 +93,7 @@ def test_what_cannot_be_right_is_said_in_a_sentence(
     place.faults[STATE] = [fault] if fault else []
     with pytest.raises(fetch.FetchFailed, match=said):
         fetched(place, **limits)
-    assert not (weights.weights_home() / "x").exists()
+    assert not (registry.weights_home() / "x").exists()
 
 
 def test_an_address_must_be_one_of_the_web(tmp_path: Path) -> None:

@@ -14,12 +14,12 @@ from folder_runs import look, undisturbed, write
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tagging import folder as folders
-from tagging import walk
-from tagging.catalog import Catalog
-from tagging.dump import dump
-from tagging.planning import Plan, describe, duration, plan
-from tagging.walk import Walk
+from tagline.tagging.catalog.read import dump_lines
+from tagline.tagging.catalog.write import Catalog
+from tagline.tagging.pipeline import run as folders
+from tagline.tagging.pipeline import walk
+from tagline.tagging.pipeline.plan import Plan, describe, duration, plan
+from tagline.tagging.pipeline.walk import Walk
 
 
 def reasons(made: Plan) -> dict[tuple[str, str], int]:
@@ -65,12 +65,14 @@ def test_planning_changes_nothing_and_opens_no_new_file(
     write(films, 3)
     look(films)
     fakes.write_video(films / "new.mp4", tags={"object": ["a longer tag, so that its size is new"]})
-    monkeypatch.setattr("tagging.planning.content_hash", lambda path: pytest.fail(f"{path} was hashed"))
+    monkeypatch.setattr(
+        "tagline.tagging.pipeline.plan.content_hash", lambda path: pytest.fail(f"{path} was hashed")
+    )
     with Catalog.open(films) as catalog:
-        before = list(dump(catalog))
+        before = list(dump_lines(catalog))
         made = plan(catalog, [films], fakes.experts())
         assert "\n".join(describe(made)).splitlines()[1:3] == ["3 unchanged", "object: 1 video, new"]
-        assert list(dump(catalog)) == before
+        assert list(dump_lines(catalog)) == before
 
 
 def test_a_touched_file_costs_a_hash_and_a_changed_one_a_look(
@@ -96,7 +98,7 @@ def test_renamed_and_moved_files_cost_nothing(decoder: type[fakes.FakeDecoder], 
     moved = [paths[0].rename(films / "other name.mp4"), paths[1].rename(films / "sub" / "01.mp4")]
     made, outcome, _ = look(films)
     assert (made.moved, outcome.progress.skipped, decoder.read_paths) == (2, 2, [])
-    assert made.lost == 0
+    assert made.gone_for_good == 0
     with Catalog.open(films) as catalog:
         assert sorted(p for v in catalog.videos() for p in v.paths) == sorted(map(str, [*moved, *paths[2:]]))
         assert all(catalog.tags(v.id) for v in catalog.videos())
@@ -184,8 +186,8 @@ def test_a_bad_file_costs_itself_and_is_not_tried_again_in_vain(
     made, _, _ = look(films, retry=True)
     assert set(decoder.read_paths) == {bad, odd}
     assert Counter(name for name, _ in fakes.FakeExpert.looked) == {"scene": 1}
-    monkeypatch.setattr("tagging.planning.decoder_version", lambda: "another")
-    monkeypatch.setattr("tagging.folder.decoder_version", lambda: "another")
+    monkeypatch.setattr("tagline.tagging.pipeline.plan.decoder_version", lambda: "another")
+    monkeypatch.setattr("tagline.tagging.pipeline.run.decoder_version", lambda: "another")
     look(films)
     assert decoder.read_paths == [bad], "another decoder may read it"
     fakes.write_video(bad, tags={"object": ["dog"]})
@@ -275,7 +277,7 @@ def test_an_estimate_comes_from_earlier_runs(decoder: type[fakes.FakeDecoder], f
         assert made.seconds() == (None, ["object", "scene", "screen", "speech"])
     look(films)
     with Catalog.open(films) as catalog:
-        catalog.connection.execute("UPDATE run SET seconds = 30 WHERE expert = 'object'")
+        catalog.execute("UPDATE run SET seconds = 30 WHERE expert = 'object'")
         catalog.set_meta("pace", "1.5")
         write(films / "more", 6, title="more")
         made = plan(catalog, [films], [fakes.FakeObjects()])
@@ -298,4 +300,4 @@ def test_the_hash_is_of_the_whole_file(tmp_path: Path) -> None:
     data[len(data) // 2] = 1
     (tmp_path / "b").write_bytes(data)
     assert walk.content_hash(str(tmp_path / "a")) != walk.content_hash(str(tmp_path / "b"))
-    assert folders.REMEMBERED >= 100
+    assert folders.FAILURES_LISTED >= 100

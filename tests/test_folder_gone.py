@@ -10,9 +10,9 @@ import fakes
 import pytest
 from folder_runs import look, write
 
-from tagging.catalog import Catalog
-from tagging.dump import dump
-from tagging.planning import describe
+from tagline.tagging.catalog.read import dump_lines
+from tagline.tagging.catalog.write import Catalog
+from tagline.tagging.pipeline.plan import describe
 
 
 def unmount(films: Path, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,10 +81,10 @@ def test_a_deleted_file_is_hidden_and_comes_back_with_all_that_was_said(
         video = catalog.find(path)
         assert video is not None
         catalog.decide.add(video.id, "Anna")
-        before = list(dump(catalog))
+        before = list(dump_lines(catalog))
     path.rename(tmp_path / "kept.mp4")
     made, outcome, _ = look(films)
-    assert (made.lost, outcome.partly) == (1, False)
+    assert (made.gone_for_good, outcome.partly) == (1, False)
     with Catalog.open(films) as catalog:
         assert len(list(catalog.videos())) == 2
         assert len(list(catalog.videos(gone=True))) == 3

@@ -17,12 +17,14 @@ import psutil
 import pytest
 from folder_runs import look, undisturbed, write
 
-from experts.panel import Panel
-from tagging.catalog import Catalog, CatalogFull
-from tagging.dump import dump
-from tagging.folder import Busy, only_writer, run
-from tagging.planning import plan
-from tagging.walk import Walk
+from tagline.experts.panel import Panel
+from tagline.tagging.catalog.database import CatalogFull
+from tagline.tagging.catalog.lock import CatalogBusy, only_writer
+from tagline.tagging.catalog.read import dump_lines
+from tagline.tagging.catalog.write import Catalog
+from tagline.tagging.pipeline.plan import plan
+from tagline.tagging.pipeline.run import run
+from tagline.tagging.pipeline.walk import Walk
 
 ROOT = Path(__file__).parent.parent
 
@@ -144,14 +146,14 @@ def test_a_full_disk_stops_the_run_and_nothing_is_lost(
 ) -> None:
     write(films, 30, words="a long story " * 200)
     with Catalog.open(films) as catalog:
-        pages = catalog.connection.execute("PRAGMA page_count").fetchone()[0]
-        catalog.connection.execute(f"PRAGMA max_page_count = {pages + 200}")
+        pages = catalog.query_one("PRAGMA page_count")[0]
+        catalog.execute(f"PRAGMA max_page_count = {pages + 200}")
         made = plan(catalog, [films], fakes.experts())
         with pytest.raises(CatalogFull):
             run(made, Panel(made.experts, batch=4))
         written = len(list(catalog.videos()))
         assert 0 < written < 30
-        assert catalog.connection.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+        assert not catalog.check_integrity()
     made, outcome, rows = look(films)
     assert outcome.progress.tagged == 30 - written
     assert rows == undisturbed(films, tmp_path)
@@ -187,7 +189,7 @@ def test_an_interrupt_at_any_moment_leaves_whole_videos(
                 run(made, Panel(made.experts))
                 break
             except KeyboardInterrupt:
-                partly = Counter(dump(catalog))
+                partly = Counter(dump_lines(catalog))
         assert not partly - Counter(expected), "only whole videos"
         assert look(films, library=library)[2] == expected
         moments += 1
@@ -198,7 +200,8 @@ def test_a_second_run_is_refused_in_a_sentence_and_a_dead_one_holds_nothing(
     films: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     holds = (
-        "import sys, time; from tagging.catalog import Catalog; from tagging.folder import only_writer\n"
+        "import sys, time; from tagline.tagging.catalog.write import Catalog\n"
+        "from tagline.tagging.catalog.lock import only_writer\n"
         "with Catalog.open(sys.argv[1]) as catalog, only_writer(catalog):\n"
         "    print('held', flush=True); time.sleep(60)"
     )
@@ -208,7 +211,7 @@ def test_a_second_run_is_refused_in_a_sentence_and_a_dead_one_holds_nothing(
         assert other.stdout is not None
         assert other.stdout.readline() == b"held\n"
         with Catalog.open(films) as catalog:
-            with pytest.raises(Busy, match=rf"process {other.pid}\) is writing"), only_writer(catalog):
+            with pytest.raises(CatalogBusy, match=rf"process {other.pid}\) is writing"), only_writer(catalog):
                 pass
             video = catalog.save("a" * 64, None, facts=None)
             catalog.decide.add(video, "a verdict need not wait for a run", span=(0, 1))
@@ -216,7 +219,7 @@ def test_a_second_run_is_refused_in_a_sentence_and_a_dead_one_holds_nothing(
             other.wait()
             with (
                 only_writer(catalog),
-                pytest.raises(Busy, match=f"process {os.getpid()}"),
+                pytest.raises(CatalogBusy, match=f"process {os.getpid()}"),
                 only_writer(catalog),
             ):
                 pass
@@ -227,9 +230,9 @@ def test_a_second_run_is_refused_in_a_sentence_and_a_dead_one_holds_nothing(
 @pytest.mark.timeout(240)
 def test_kill_9_at_random_moments_loses_and_doubles_nothing(tmp_path: Path) -> None:
     """The measurement `kill9` in small: real files, the real decoder, the real command."""
-    from benchmarks.kill9 import Bench
+    from tagline.benchmarks.robustness.kill9 import KillRuns
 
-    bench = Bench(tmp_path, 24)
+    bench = KillRuns(tmp_path, 24)
     undisturbed = Counter(bench.finish("undisturbed"))
     assert sum(row.startswith('["run"') for row in undisturbed) > 30
     draw = random.Random(1)
@@ -261,7 +264,7 @@ def test_ten_thousand_files_need_no_more_memory_than_a_few(
             used.append(process.memory_info().rss)
 
     with Catalog.open(films) as catalog:
-        catalog.connection.execute("PRAGMA synchronous = OFF")  # this is about memory
+        catalog.execute("PRAGMA synchronous = OFF")  # this is about memory
         before = process.memory_info().rss
         made = plan(catalog, [films], [fakes.FakeObjects()])
         assert process.memory_info().rss - before < 25 << 20

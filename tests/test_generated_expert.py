@@ -11,18 +11,21 @@ import pytest
 import seeing
 from click.testing import CliRunner
 
-from benchmarks import random_weights
-from experts.footage import Footage
-from experts.panel import Panel
-from experts.tags import Modality, Report, Tag
-from table.commands import train
-from tagging.catalog import Caption, Catalog, Look, Place
-from tagging.folder import plan, run
-from tagging.generator.config import changed, preset, presets
-from tagging.generator.data import from_catalog
-from tagging.generator.expert import GeneratedExpert
-from tagging.generator.saving import from_pretrained
-from tagging.walk import content_hash
+from tagline.benchmarks.fixtures import random_weights
+from tagline.experts.footage import Footage, Work
+from tagline.experts.panel import Panel
+from tagline.experts.tags import Modality, Report, Tag
+from tagline.table.cli import train
+from tagline.tagging.catalog.records import Caption, Look, Place
+from tagline.tagging.catalog.write import Catalog
+from tagline.tagging.generator.config import load_preset, preset_names
+from tagline.tagging.generator.data import from_catalog
+from tagline.tagging.generator.expert import GeneratedExpert
+from tagline.tagging.generator.saving import from_pretrained
+from tagline.tagging.ml.config import with_settings
+from tagline.tagging.pipeline.plan import plan
+from tagline.tagging.pipeline.run import run
+from tagline.tagging.pipeline.walk import content_hash
 
 TINY = {"width": 16, "heads": 2, "title_layers": 1, "hybrid_layers": 1, "prompt_layers": 1,
         "decoder_layers": 1, "prompts": 4, "frames": 4, "bf16": "false", "language": "letters", "batch": 8,
@@ -80,12 +83,13 @@ def test_trained_on_titles_and_frames_it_tags_other_videos(library: Path, towers
     code, output = invoke(library, "--set", f"towers={towers}", *known)
     assert code == 0, output
     with Catalog.open(library) as catalog:
-        assert len(set(catalog.vectors("appearance").ids.tolist())) == 18  # those of "test" were not touched
+        embedded = set(catalog.vectors.read("appearance").ids.tolist())
+    assert len(embedded) == 18  # those of "test" were not touched
     expert = GeneratedExpert()
     assert expert.missing() is None
     new = fakes.write_video(library / "new.mp4", title="a day in rome")
     untitled = fakes.write_video(library / "untitled.mp4", salt="x")
-    seen = {s.path: s for s in Panel([expert]).watch([(new, ["generated"]), (untitled, ["generated"])])}
+    seen = {s.path: s for s in Panel([expert]).run([Work(p, ("generated",)) for p in (new, untitled)])}
     report = seen[new].reports["generated"]
     assert isinstance(report, Report), report
     # What a few steps of training make of it is another on each processor; that it is of these words is not.
@@ -108,7 +112,7 @@ def test_titles_alone_need_no_towers(library: Path) -> None:
     code, output = invoke(library, "--set", "use_frames=false")
     assert code == 0, output
     out = library / ".tagline" / "models" / "tagger-small"
-    assert (out / "curve.png").exists()
+    assert (out / "losses.png").exists()
     trained = from_pretrained(out / "model")
     assert "dog" not in trained.model.tags  # an expert said it, no person
     assert set(trained.model.tags) == {*PLACES, "holiday"}
@@ -125,7 +129,7 @@ def test_other_towers_than_those_it_learned_with_are_refused(
     assert code == 0, output
     other = str(random_weights.towers(tmp_path / "other", seeing.SMALL_CLIP, seed=5))
     panel = Panel([GeneratedExpert(towers=other)])
-    list(panel.watch([(library / "v0.mp4", ["generated"])]))
+    list(panel.run([Work(library / "v0.mp4", ("generated",))]))
     assert "other towers" in panel.broken["generated"]
 
 
@@ -136,21 +140,21 @@ def test_mistakes_end_in_a_sentence(library: Path, tmp_path: Path) -> None:
     assert code == 1
     assert "tagline tag FOLDER" in output
     with Catalog.open(tmp_path / "bare") as catalog, pytest.raises(ValueError, match="no tags that people"):
-        from_catalog(catalog, preset("small"))
+        from_catalog(catalog, load_preset("small"))
 
 
-@pytest.mark.parametrize("name", presets())
+@pytest.mark.parametrize("name", preset_names())
 def test_presets_are_configurations(name: str) -> None:
-    config = preset(name)
+    config = load_preset(name)
     assert config.model.prompted
-    assert changed(config, ["prompts=7", "order=rare first"]).model.order == "rare first"
+    assert with_settings(config, ["prompts=7", "order=rare first"]).model.order == "rare first"
 
 
 def test_the_paper_preset_is_the_paper() -> None:
-    model = preset("paper").model
+    model = load_preset("paper").model
     assert (model.prompts, model.decoder_layers, model.hybrid_layers, model.prompt_layers) == (30, 12, 6, 6)
     assert (model.title_layers, model.width, model.frames, model.pad_weight) == (6, 768, 60, 0.3)
-    assert (preset("paper").train.lr, preset("paper").train.weight_decay) == (2e-4, 0.002)
+    assert (load_preset("paper").train.lr, load_preset("paper").train.weight_decay) == (2e-4, 0.002)
 
 
 def test_in_a_library_the_title_is_the_catalogs_as_in_training(library: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from experts import selftest
+from tagline.experts.decode import selftest
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ def test_a_case_that_goes_wrong_is_reported_and_the_rest_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def wrong(folder: Path) -> str:
-        return selftest.refused(folder, selftest.hostile.video(folder / "fine.mp4"))
+        return selftest.refused(folder, selftest.hostile.honest_video(folder / "fine.mp4"))
 
     def broken(folder: Path) -> str:
         raise OSError("no room")
@@ -35,7 +35,7 @@ def test_a_case_that_goes_wrong_is_reported_and_the_rest_runs(
         "CASES",
         [("X1", "wrong", wrong), ("X2", "broken", broken), ("X3", "good", lambda _: "seen")],
     )
-    results = selftest.run(tmp_path)
+    results = selftest.run_cases(tmp_path)
     assert [ok for attack, _, ok, _ in results if attack != "A32"] == [False, False, True]
     assert "'fine.mp4' was read" in results[0][3]
     assert "no room" in results[1][3]

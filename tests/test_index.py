@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shaking import shaken
 
-from experts.tags import Embedding
-from retrieval import faiss_index
-from retrieval.embedders import CHOICE, Choice
-from retrieval.faiss_index import FaissIndex
-from retrieval.index import BadIndex, Level, home, open_index, pack, unpack, update
-from tagging import embeddings
-from tagging.catalog import Catalog
+from tagline.experts.tags import Embedding
+from tagline.retrieval.embed.embedders import CHOICE, SearchModel
+from tagline.retrieval.index import faiss_index
+from tagline.retrieval.index.base import BadIndex, Level, pack, unpack
+from tagline.retrieval.index.faiss_index import FaissIndex
+from tagline.retrieval.index.update import index_path, open_index, update
+from tagline.tagging.catalog.write import Catalog
 
 WIDE = 16
 
@@ -151,9 +151,9 @@ def test_size_decides_and_an_index_that_has_outgrown_its_make_says_so(
     index, _ = built(100, monkeypatch, exact=200 * WIDE * 4)
     assert index.exact
     assert index.recall == 1.0
-    assert not index.worn
+    assert not index.needs_rebuild
     index.add(np.arange(1000, 1101), unit(101, 3))
-    assert index.worn
+    assert index.needs_rebuild
 
 
 def test_building_twice_gives_the_same_answers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,7 +213,7 @@ def test_an_index_that_cannot_be_trusted_is_refused_in_a_sentence(tmp_path: Path
 
 def put(catalog: Catalog, video: int, *vectors: Any, fingerprint: str = "f") -> None:
     spans = [Embedding(float(i), i + 1.0, vector) for i, vector in enumerate(vectors[1:])]
-    embeddings.put(catalog, video, fingerprint, "", Embedding(0.0, 9.0, vectors[0]), spans)
+    catalog.vectors.put_embeddings(video, fingerprint, "", Embedding(0.0, 9.0, vectors[0]), spans)
 
 
 @pytest.fixture
@@ -222,12 +222,12 @@ def catalog(tmp_path: Path) -> Iterator[Catalog]:
         for number in range(1, 6):
             catalog.put_video(f"{number:064x}")
             put(catalog, number, *unit(1 + number, number))
-        catalog.set_meta(CHOICE, Choice("appearance", "x", "f").as_json())
+        catalog.set_meta(CHOICE, SearchModel("appearance", "x", "f").as_json())
         yield catalog
 
 
 def rows_of(catalog: Catalog, level: Level) -> dict[int, Any]:
-    page = catalog.vectors(level, fingerprint="f")
+    page = catalog.vectors.read(level, fingerprint="f")
     places: dict[int, int] = {}
     found = {}
     for video, vector in zip(page.ids.tolist(), page.values, strict=True):
@@ -262,7 +262,7 @@ def test_ids_say_video_and_place(catalog: Catalog) -> None:
     update(catalog, Level.SPAN, "f")
     index = open_index(catalog, Level.SPAN)
     assert index is not None
-    spans = catalog.vectors("span", fingerprint="f")
+    spans = catalog.vectors.read("span", fingerprint="f")
     number = int(np.flatnonzero(spans.ids == 3)[1])  # the second span of video 3
     ids, _ = index.search(spans.values[number][None], 1)
     assert [part.tolist() for part in unpack(ids[0])] == [[3], [2]]
@@ -271,7 +271,7 @@ def test_ids_say_video_and_place(catalog: Catalog) -> None:
 
 def test_a_damaged_index_is_made_again(catalog: Catalog) -> None:
     update(catalog, Level.VIDEO, "f")
-    path = home(catalog, Level.VIDEO)
+    path = index_path(catalog, Level.VIDEO)
     assert path is not None
     path.write_bytes(b"nonsense")
     with pytest.raises(BadIndex, match="tagline index"):
@@ -286,7 +286,7 @@ def test_an_index_that_is_missing_or_of_another_model_names_the_command(catalog:
     update(catalog, Level.VIDEO, "f")
     for number in range(1, 6):
         put(catalog, number, *unit(2, number), fingerprint="g")
-    catalog.set_meta(CHOICE, Choice("appearance", "y", "g").as_json())
+    catalog.set_meta(CHOICE, SearchModel("appearance", "y", "g").as_json())
     with pytest.raises(BadIndex, match="another model"):
         open_index(catalog, Level.VIDEO)
     assert update(catalog, Level.VIDEO, "g").built
@@ -298,7 +298,7 @@ def test_a_library_without_vectors_has_no_index(tmp_path: Path) -> None:
     with Catalog.in_memory() as held:
         held.put_video("a" * 64)
         put(held, 1, *unit(3))
-        held.set_meta(CHOICE, Choice("appearance", "x", "f").as_json())
+        held.set_meta(CHOICE, SearchModel("appearance", "x", "f").as_json())
         index = open_index(held, Level.SPAN)
         assert index is not None
         assert len(index) == 2

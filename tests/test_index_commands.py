@@ -15,9 +15,9 @@ from click.testing import CliRunner, Result
 from embedding import FakeEmbedder, use_fake_embedder
 from sentences import assert_a_sentence
 
-from experts.tags import Modality, Tag
-from retrieval.cli import cli
-from retrieval.similar import sentence
+from tagline.experts.tags import Modality, Tag
+from tagline.retrieval.cli.main import cli
+from tagline.retrieval.similar import sentence
 
 ROOT = Path(__file__).parent.parent
 VIDEOS: dict[str, dict[str, Any]] = {
@@ -151,22 +151,23 @@ def test_a_search_from_the_shell_loads_no_model_library(tmp_path: Path) -> None:
     """The reader stands in for the model: seconds that nobody waits for."""
     import table_fakes
 
-    from retrieval.embed import embed
-    from retrieval.embedders import Aligned
-    from retrieval.index import Level, update
-    from table.batches import Tokenizer
-    from table.saving import save_pretrained
+    from tagline.retrieval.embed.embedders import TableEmbedder
+    from tagline.retrieval.embed.encode import embed
+    from tagline.retrieval.index.base import Level
+    from tagline.retrieval.index.update import update
+    from tagline.table.data import Tokenizer
+    from tagline.table.saving import save_pretrained
 
     save_pretrained(table_fakes.model(text_length=12), tmp_path / "model", Tokenizer())
     program = (
         "import sys\n"
         "sys.argv = ['tagline', 'search', 'a dog with a ball', '--json']\n"
-        "from retrieval.cli import main\n"
+        "from tagline.retrieval.cli.main import main\n"
         "try:\n    main()\n"
         "except SystemExit as stop:\n    assert stop.code in (0, 4, None), stop.code\n"
         "loaded = {'torch', 'open_clip', 'transformers', 'av', 'scipy'} & set(sys.modules)\n"
         "assert not loaded, loaded\n"
-        "assert 'retrieval.reader' in sys.modules and 'faiss' in sys.modules\n"
+        "assert 'tagline.retrieval.embed.text_tower' in sys.modules and 'faiss' in sys.modules\n"
     )
     environment = {
         **os.environ,
@@ -177,14 +178,16 @@ def test_a_search_from_the_shell_loads_no_model_library(tmp_path: Path) -> None:
         patch.setenv("XDG_CACHE_HOME", environment["XDG_CACHE_HOME"])
         fakes.use_fakes(patch)
         with fakes.library(tmp_path / "videos", {"dog.mp4": VIDEOS["dog.mp4"]}) as catalog:
-            model = Aligned(str(tmp_path / "model"))
+            model = TableEmbedder(str(tmp_path / "model"))
             outcome = embed(catalog, model)
             assert outcome.progress.tagged == 1, outcome.failures
             for level in Level:
                 update(catalog, level, model.choice.fingerprint)
-            from retrieval import reader
+            from tagline.retrieval.embed import text_tower
 
-            reader.keep(model.tower(), model.texts(reader.PROBES), model.choice.fingerprint)
+            text_tower.store_checked(
+                model.text_tower(), model.texts(text_tower.CHECK_TEXTS), model.choice.fingerprint
+            )
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True
     )

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experts.hearing.invented import LOOPS, believable, without_loops, without_noises
-from experts.tags import Word
+from tagline.experts.asr.hallucinations import LOOPS, credible_words, without_loops, without_noises
+from tagline.experts.tags import Word
 
 
 def said(text: str) -> list[Word]:
@@ -33,23 +33,23 @@ def text(words: list[Word]) -> str:
     ],
 )
 def test_signatures_and_noises_are_no_speech(line):
-    assert believable(said(line), 4.0) == []
+    assert credible_words(said(line), 4.0) == []
 
 
 @pytest.mark.parametrize("line", ["Thank you.", "Thanks for watching!", "you", "Vielen Dank."])
 def test_a_courtesy_is_believed_only_where_somebody_spoke(line):
-    assert text(believable(said(line), 1.0)) == line  # a second of clear speech
-    assert believable(said(line), 1.0, unsure=True) == []
-    assert believable(said(line), 25.0) == []  # a word or two in so long a stretch
+    assert text(credible_words(said(line), 1.0)) == line  # a second of clear speech
+    assert credible_words(said(line), 1.0, unsure=True) == []
+    assert credible_words(said(line), 25.0) == []  # a word or two in so long a stretch
 
 
 def test_loops_are_cut_and_mostly_loops_are_dropped():
-    assert believable(said("so " * 40), 20.0) == []
-    assert believable(said("the same thing again " * 15), 20.0) == []
+    assert credible_words(said("so " * 40), 20.0) == []
+    assert credible_words(said("the same thing again " * 15), 20.0) == []
     once = (
         "we are going to the lake " + "and then " * (LOOPS + 1) + "we will swim in it until the sun goes down"
     )
-    assert text(believable(said(once), 20.0)) == (
+    assert text(credible_words(said(once), 20.0)) == (
         "we are going to the lake and then we will swim in it until the sun goes down"
     )
 
@@ -66,13 +66,13 @@ def test_loops_are_cut_and_mostly_loops_are_dropped():
 )
 def test_what_people_say_stays(line):
     without_asides = line.replace(" (as he always did)", "")
-    assert text(believable(said(line), 4.0)) == without_asides
+    assert text(credible_words(said(line), 4.0)) == without_asides
 
 
 def test_nobody_speaks_that_fast():
     line = said("one two three four five six seven eight nine ten eleven twelve")
-    assert believable(line, 0.5) == []
-    assert believable(line, 4.0) == line
+    assert credible_words(line, 0.5) == []
+    assert credible_words(line, 4.0) == line
 
 
 def test_noises_among_words_are_left_out():

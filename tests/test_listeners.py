@@ -9,21 +9,21 @@ import numpy as np
 import pytest
 from sounds import music, noise, read_sound, tone, words_right
 
-from experts import weights
-from experts.footage import SOUND_RATE
-from experts.hearing.listeners import (
-    SphinxListener,
-    Trust,
-    WhisperListener,
+from tagline.experts.asr.backends import (
+    SphinxBackend,
+    WhisperBackend,
+    WhisperThresholds,
     align,
-    choose,
+    choose_backend,
     load_whisper,
     save_whisper,
 )
+from tagline.experts.footage import SOUND_RATE
+from tagline.experts.weights import registry
 
 WIDTH = 64
 SCRIPT = " the quick brown fox jumps over the lazy dog"
-BELIEVE_ALL = Trust(no_speech=2.0, confidence=-1e9, repetition=1e9)
+BELIEVE_ALL = WhisperThresholds(no_speech=2.0, confidence=-1e9, repetition=1e9)
 
 
 @pytest.fixture(autouse=True)
@@ -60,13 +60,13 @@ def scripted_whisper(text: str = SCRIPT) -> Any:
     return model
 
 
-def saved(model: Any, folder: Path, name: str | None = None) -> weights.Found:
-    return weights.find(str(save_whisper(model, folder, name)))
+def saved(model: Any, folder: Path, name: str | None = None) -> registry.LocalWeights:
+    return registry.find(str(save_whisper(model, folder, name)))
 
 
 @pytest.fixture(scope="module")
-def speaker(tmp_path_factory) -> WhisperListener:
-    listener = WhisperListener(saved(scripted_whisper(), tmp_path_factory.mktemp("speaker")))
+def speaker(tmp_path_factory) -> WhisperBackend:
+    listener = WhisperBackend(saved(scripted_whisper(), tmp_path_factory.mktemp("speaker")))
     listener.load("cpu")
     return listener
 
@@ -98,10 +98,10 @@ def test_weights_come_back_as_they_went(tmp_path):
 
 def test_words_have_times_within_their_stretch(speaker):
     sounds = [[noise(3.0), noise(1.5, 1)], [tone(6.0)]]
-    heard = speaker.hear(sounds)
+    heard = speaker.transcribe(sounds)
     for sound, found in zip(sounds, heard, strict=True):
         assert found.language is not None
-        assert found.doubted == found.lost == 0
+        assert found.rejected == found.crashed == 0
         for stretch, words in zip(sound, found.words, strict=True):
             if len(stretch) == round(1.5 * SOUND_RATE):
                 continue
@@ -114,31 +114,31 @@ def test_words_have_times_within_their_stretch(speaker):
 
 
 def test_nine_words_in_half_a_second_are_not_believed(speaker):
-    heard = speaker.hear([[noise(0.5), noise(4.0)]])[0]
+    heard = speaker.transcribe([[noise(0.5), noise(4.0)]])[0]
     assert heard.words[0] == []
     assert heard.words[1]
-    assert heard.doubted == 1
+    assert heard.rejected == 1
 
 
 def test_a_batch_hears_what_each_hears_alone(tmp_path):
     found = saved(small_whisper(3), tmp_path)
     sounds = [[noise(2.0, 1), tone(9.0)], [], [music(28.0)]]
-    together = WhisperListener(found, trust=BELIEVE_ALL, at_once=4)
-    alone = WhisperListener(found, trust=BELIEVE_ALL, at_once=1)
-    assert together.hear(sounds) == [alone.hear([sound])[0] for sound in sounds]
+    together = WhisperBackend(found, thresholds=BELIEVE_ALL, batch_size=4)
+    alone = WhisperBackend(found, thresholds=BELIEVE_ALL, batch_size=1)
+    assert together.transcribe(sounds) == [alone.transcribe([sound])[0] for sound in sounds]
 
 
 def test_random_weights_are_not_believed(tmp_path):
-    listener = WhisperListener(saved(small_whisper(4), tmp_path), language="en")
-    heard = listener.hear([[noise(3.0)]])[0]
+    listener = WhisperBackend(saved(small_whisper(4), tmp_path), language="en")
+    heard = listener.transcribe([[noise(3.0)]])[0]
     assert heard.words == [[]]
-    assert heard.doubted == 1
+    assert heard.rejected == 1
     assert heard.language is None
 
 
 def test_nothing_said_is_nothing_heard(speaker):
-    assert speaker.hear([]) == []
-    heard = speaker.hear([[], []])
+    assert speaker.transcribe([]) == []
+    heard = speaker.transcribe([[], []])
     assert [found.words for found in heard] == [[], []]
     assert [found.language for found in heard] == [None, None]
 
@@ -167,45 +167,45 @@ def test_times_are_those_of_the_library_without_a_second_pass_of_the_encoder(spe
 
 
 def test_one_language_for_the_whole_of_a_sound(tmp_path):
-    listener = WhisperListener(saved(scripted_whisper(), tmp_path))
-    heard = listener.hear([[noise(4.0, seed) for seed in range(3)]])[0]
+    listener = WhisperBackend(saved(scripted_whisper(), tmp_path))
+    heard = listener.transcribe([[noise(4.0, seed) for seed in range(3)]])[0]
     assert len({text(words) for words in heard.words}) == 1
-    told = WhisperListener(listener.found, language="German").hear([[noise(4.0)]])[0]
+    told = WhisperBackend(listener.found, language="German").transcribe([[noise(4.0)]])[0]
     assert told.language == "de"
 
 
 def test_an_english_only_model_needs_no_language(tmp_path):
-    listener = WhisperListener(saved(small_whisper(5, vocabulary=51864), tmp_path), trust=BELIEVE_ALL)
-    assert len(listener.hear([[noise(2.0)]])[0].words) == 1
+    listener = WhisperBackend(saved(small_whisper(5, vocabulary=51864), tmp_path), thresholds=BELIEVE_ALL)
+    assert len(listener.transcribe([[noise(2.0)]])[0].words) == 1
 
 
 def test_what_hears_is_part_of_the_identity(tmp_path):
     one, other = (saved(small_whisper(seed), tmp_path / str(seed)) for seed in (1, 2))
     copy = saved(small_whisper(1), tmp_path / "elsewhere" / "1")
-    assert WhisperListener(one).identity == WhisperListener(copy).identity
-    assert WhisperListener(one).identity != WhisperListener(other).identity
-    assert WhisperListener(one).identity != WhisperListener(one, "fr").identity
-    assert WhisperListener(one).identity != SphinxListener().identity
+    assert WhisperBackend(one).identity == WhisperBackend(copy).identity
+    assert WhisperBackend(one).identity != WhisperBackend(other).identity
+    assert WhisperBackend(one).identity != WhisperBackend(one, "fr").identity
+    assert WhisperBackend(one).identity != SphinxBackend().identity
 
 
 def test_pocketsphinx_steps_in_where_whisper_has_no_weights(tmp_path):
-    listener, reason = choose("auto")
-    assert isinstance(listener, SphinxListener)
+    listener, reason = choose_backend("auto")
+    assert isinstance(listener, SphinxBackend)
     assert "pocketsphinx" in listener.name
     assert "whisper-base" in str(reason)
     assert "tagline models pull speech" in str(reason)
-    assert choose("pocketsphinx")[1] is None
-    with pytest.raises(weights.WeightsMissing, match="tagline models pull speech"):
-        choose("whisper")
-    with pytest.raises(weights.WeightsMissing, match="whisper-small"):
-        choose("auto", "whisper-small")
-    with pytest.raises(weights.WeightsMissing, match="English only"):
-        choose("auto", language="fr")
-    with pytest.raises(ValueError, match="no listener 'parrot'"):
-        choose("parrot")
+    assert choose_backend("pocketsphinx")[1] is None
+    with pytest.raises(registry.WeightsMissing, match="tagline models pull speech"):
+        choose_backend("whisper")
+    with pytest.raises(registry.WeightsMissing, match="whisper-small"):
+        choose_backend("auto", "whisper-small")
+    with pytest.raises(registry.WeightsMissing, match="English only"):
+        choose_backend("auto", language="fr")
+    with pytest.raises(ValueError, match="no ASR backend 'parrot'"):
+        choose_backend("parrot")
     found = saved(small_whisper(), tmp_path / "mine")
-    listener, reason = choose("auto", str(found.path), language="fr")
-    assert isinstance(listener, WhisperListener)
+    listener, reason = choose_backend("auto", str(found.path), language="fr")
+    assert isinstance(listener, WhisperBackend)
     assert reason is None
 
 
@@ -213,8 +213,8 @@ def test_pocketsphinx_hears_real_speech(data: Path):
     audio = data / "audio"
     files = sorted(audio.glob("*.wav"))
     sounds = [[read_sound(path)] for path in files]
-    listener = SphinxListener(2)
-    heard = listener.hear(sounds)
+    listener = SphinxBackend(2)
+    heard = listener.transcribe(sounds)
     said = [path.with_suffix(".txt").read_text().strip() for path in files]
     right = [
         words_right(truth, text(found.words[0])) * len(truth.split())
@@ -224,4 +224,4 @@ def test_pocketsphinx_hears_real_speech(data: Path):
     assert share > 0.65, f"{share:.3f}"
     assert all(found.language == "en" for found in heard)
     # What was heard before, and by which child, makes no difference.
-    assert SphinxListener(1).hear(sounds[1:3][::-1]) == heard[1:3][::-1]
+    assert SphinxBackend(1).transcribe(sounds[1:3][::-1]) == heard[1:3][::-1]

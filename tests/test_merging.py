@@ -12,23 +12,35 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shaking import shaken
 
-from experts.tags import Embedding, Modality, Report, Tag
-from tagging.catalog import Catalog, Look
-from tagging.generator.language import Letters
-from tagging.merging.evidence import Candidate, Piece, carriers, gather
-from tagging.merging.merger import Fitted, Merger, learn, rejections
-from tagging.merging.weighing import FEWEST, Judged, Weights, expected, fit
-from tagging.neighbours.expert import NeighboursExpert, look_again
-from tagging.neighbours.reading import read
-from tagging.neighbours.views import Viewer
-from tagging.uploads import Upload, put_upload
+from tagline.experts.tags import Embedding, Modality, Report, Tag
+from tagline.tagging.catalog.records import Look
+from tagline.tagging.catalog.uploads import Upload, put_upload
+from tagline.tagging.catalog.write import Catalog
+from tagline.tagging.fusion.fuse import FusionModel, TagFusion, fit_fusion, rejection_penalties
+from tagline.tagging.fusion.weighing import (
+    LEAST_LABELLED,
+    LabelledCandidate,
+    SourceScore,
+    SourceWeights,
+    TagCandidate,
+    fit_weights,
+    gather_candidates,
+    neighbour_hashes,
+    threshold_for_precision,
+)
+from tagline.tagging.ml.text_embedding import CharacterNgrams
+from tagline.tagging.neighbours.expert import NeighboursExpert, update_catalog
+from tagline.tagging.neighbours.snapshot import read_snapshot
+from tagline.tagging.neighbours.views import ViewEncoder
 
 
-def candidate(form: str, **scores: float) -> Candidate:
-    return Candidate(form, form, {name: Piece(name, score, 0.0, 1.0) for name, score in scores.items()})
+def candidate(form: str, **scores: float) -> TagCandidate:
+    return TagCandidate(
+        form, form, {name: SourceScore(name, score, 0.0, 1.0) for name, score in scores.items()}
+    )
 
 
-def judged(count: int = 900, seed: int = 0) -> list[Judged]:
+def judged(count: int = 900, seed: int = 0) -> list[LabelledCandidate]:
     """A sure source, an unsure one, and a third that knows nothing; a tag that is always wrong."""
     rng = np.random.default_rng(seed)
     rows = []
@@ -42,7 +54,7 @@ def judged(count: int = 900, seed: int = 0) -> list[Judged]:
             scores["sure"] = float(np.clip(0.4 * right + 0.6 * rng.random(), 0, 1))
         if rng.random() < (0.7 if right else 0.3):
             scores["unsure"] = float(rng.random())
-        rows.append(Judged(f"video {i // 5}", candidate(form, **scores), right))
+        rows.append(LabelledCandidate(f"video {i // 5}", candidate(form, **scores), right))
     return rows
 
 
@@ -54,31 +66,31 @@ def test_findings_of_one_tag_come_together_whatever_the_modality() -> None:
         Tag("dog", Modality.GENERATED, 0.9, 0, 10, "neighbours"),
         Tag("dog", Modality.HUMAN, 1.0, 0, 10, "uploader"),
     ]
-    found = gather(tags, carriers({"neighbours": {"dog": {"videos": ["a", "b"]}}}))
+    found = gather_candidates(tags, neighbour_hashes({"neighbours": {"dog": {"videos": ["a", "b"]}}}))
     assert list(found) == ["dog"]
-    pieces = found["dog"].pieces
+    pieces = found["dog"].scores
     assert {name: piece.score for name, piece in pieces.items()} == {
         "object": 0.8, "speech": 0.3, "neighbours": 0.9}  # fmt: skip
-    assert pieces["neighbours"].neighbours == ("a", "b")
+    assert pieces["neighbours"].neighbour_hashes == ("a", "b")
     assert found["dog"].span == (5, 6)  # what knows when goes before what speaks of the whole video
-    assert carriers({}) == {}
+    assert neighbour_hashes({}) == {}
 
 
 def test_what_is_learned_follows_the_truth() -> None:
-    weights = fit(judged())
-    assert weights.judged == 900
+    weights = fit_weights(judged())
+    assert weights.labelled == 900
     both, alone = candidate("tag 3", sure=0.9, noise=0.5), candidate("tag 3", noise=0.5)
     assert weights(both) > 0.7 > 0.3 > weights(alone)
     assert weights(candidate("tag 0", sure=0.9, noise=0.5)) < weights(both)  # a tag that is never right
-    assert weights.score["noise"] < 0.5
-    few = fit(judged(FEWEST - 1))
-    assert few == Weights()
+    assert weights.score_weight["noise"] < 0.5
+    few = fit_weights(judged(LEAST_LABELLED - 1))
+    assert few == SourceWeights()
     assert few(candidate("x", a=0.9)) > few(candidate("x", a=0.2))
 
 
 @pytest.fixture(scope="module")
-def weights() -> Weights:
-    return fit(judged())
+def weights() -> SourceWeights:
+    return fit_weights(judged())
 
 
 @settings(deadline=None)
@@ -88,9 +100,9 @@ def weights() -> Weights:
     st.floats(0, 1),
 )
 def test_agreement_never_lowers_a_tag(
-    weights: Weights, scores: dict[str, float], other: str, score: float
+    weights: SourceWeights, scores: dict[str, float], other: str, score: float
 ) -> None:
-    for learned in (weights, Weights()):
+    for learned in (weights, SourceWeights()):
         before = learned(candidate("tag 1", **{k: v for k, v in scores.items() if k != other}))
         after = learned(candidate("tag 1", **{**scores, other: score}))
         assert after >= before - 1e-12
@@ -98,34 +110,36 @@ def test_agreement_never_lowers_a_tag(
 
 
 def test_stated_precision_is_found_on_other_videos() -> None:
-    fitted = learn(
-        (f"v{i}", {one.candidate.form: one.candidate}, {one.candidate.form: one.right})
+    fitted = fit_fusion(
+        (f"v{i}", {one.candidate.normal_form: one.candidate}, {one.candidate.normal_form: one.right})
         for i, one in enumerate(judged(3000, seed=1))
     )
     test = judged(3000, seed=2)
     for stated in (0.7, 0.8, 0.9):
-        least = fitted.least_for(stated)
+        least = fitted.threshold_for(stated)
         said = [one for one in test if fitted.weights(one.candidate) >= least]
         assert len(said) > 100
         claimed = np.mean([fitted.weights(one.candidate) for one in said])
         assert claimed == pytest.approx(np.mean([one.right for one in said]), abs=0.03)
         assert claimed >= stated - 0.02
-    assert math.isinf(fitted.least_for(0.999))
-    assert Fitted.from_json(fitted.to_json()) == fitted
+    assert math.isinf(fitted.threshold_for(0.999))
+    assert FusionModel.from_json(fitted.to_json()) == fitted
 
 
 def test_stated_thresholds_against_trying_them_all() -> None:
     scores = np.round(np.random.default_rng(4).random(200), 2)  # with ties
     for wanted in (0.6, 0.8, 0.95, 0.999):
         sure = [s for s in np.unique(scores) if scores[scores >= s].mean() >= wanted]
-        assert expected(scores.tolist(), wanted) == (min(sure) if sure else math.inf)
+        assert threshold_for_precision(scores.tolist(), wanted) == (min(sure) if sure else math.inf)
 
 
 def test_only_look_alikes_are_heard_and_never_oneself() -> None:
     views = np.array([[1.0, 0], [0.96, 0.28], [0, 1.0], [0.6, 0.8]])
     rejected = [("dog",), ("Cats",), ("sea",), ()]
-    assert rejections(views, rejected, 0) == pytest.approx({"cat": 0.96})
-    assert rejections(views, rejected, 3) == pytest.approx({"sea": 0.8, "cat": 0.8, "dog": 0.6}, abs=0.01)
+    assert rejection_penalties(views, rejected, 0) == pytest.approx({"cat": 0.96})
+    assert rejection_penalties(views, rejected, 3) == pytest.approx(
+        {"sea": 0.8, "cat": 0.8, "dog": 0.6}, abs=0.01
+    )
 
 
 # -- a whole library
@@ -141,7 +155,7 @@ def library(folder: Path) -> Catalog:
     for i, video in enumerate(catalog.videos()):
         kind = i % 2
         look = shaken((kinds[kind] + 0.1 * rng.normal(size=8)).astype(np.float32))
-        catalog.put_vectors(video.id, "appearance", "clip", [Embedding(0.0, 1.0, look)])
+        catalog.vectors.put(video.id, "appearance", "clip", [Embedding(0.0, 1.0, look)])
         catalog.put_video(video.hash, title=("a day at the sea", "football match")[kind])
         if i < 10:
             tags = (("beach", "summer"), ("sport", "ball"))[kind]
@@ -151,8 +165,8 @@ def library(folder: Path) -> Catalog:
 
 def test_neighbours_propose_with_the_videos_they_come_from(tmp_path: Path) -> None:
     with library(tmp_path) as catalog:
-        viewer, expert = Viewer(Letters()), NeighboursExpert()
-        videos, tags = look_again(catalog, read(catalog), viewer, expert)
+        viewer, expert = ViewEncoder(CharacterNgrams()), NeighboursExpert()
+        videos, tags = update_catalog(catalog, read_snapshot(catalog), viewer, expert)
         assert videos == 12
         assert tags >= 24
         new = list(catalog.videos())[10]
@@ -168,11 +182,11 @@ def test_neighbours_propose_with_the_videos_they_come_from(tmp_path: Path) -> No
         assert set(from_videos) <= beaches
         # What has not changed is not written again; a new tag reaches look-alikes by the next run.
         before = catalog.runs(new.id)
-        look_again(catalog, read(catalog), viewer, expert)
+        update_catalog(catalog, read_snapshot(catalog), viewer, expert)
         assert catalog.runs(new.id) == before
         for video in list(catalog.videos())[0:6:2]:
             catalog.decide.add(video.id, "grandma")
-        look_again(catalog, read(catalog), viewer, expert)
+        update_catalog(catalog, read_snapshot(catalog), viewer, expert)
         assert "grandma" in {t.text for t in catalog.tags(new.id)}
 
 
@@ -181,10 +195,10 @@ def test_tags_of_test_videos_reach_nobody(tmp_path: Path) -> None:
         for i, split in ((0, "test"), (2, "val")):
             video = list(catalog.videos())[i]
             put_upload(catalog, video.id, Upload("x", str(i), split, ("secret", "beach")))
-        found = read(catalog)
+        found = read_snapshot(catalog)
         assert [found.splits[i] for i in (0, 1, 2, 11)] == ["test", "train", "val", ""]
         assert not {0, 2} & set(found.memory_rows())
-        look_again(catalog, found, Viewer(Letters()), NeighboursExpert())
+        update_catalog(catalog, found, ViewEncoder(CharacterNgrams()), NeighboursExpert())
         texts = {t.text for v in catalog.videos() for t in catalog.tags(v.id) if t.source == "neighbours"}
         assert "beach" in texts
         assert "secret" not in texts
@@ -192,17 +206,19 @@ def test_tags_of_test_videos_reach_nobody(tmp_path: Path) -> None:
 
 def test_the_one_list_names_each_tag_once_and_hears_people(tmp_path: Path) -> None:
     with library(tmp_path) as catalog:
-        viewer = Viewer(Letters())
+        viewer = ViewEncoder(CharacterNgrams())
         tenth = list(catalog.videos())[10]
         tags = [Tag("Beaches", Modality.SCENE, 0.9, 2.0, 4.0, "scene"),
                 Tag("beach", Modality.SPEECH, 0.4, 1.0, 2.0, "speech"),
                 Tag("summer", Modality.SPEECH, 0.4, 1.0, 2.0, "speech")]  # fmt: skip
         catalog.put_look(tenth.id, Look("scene", Modality.SCENE, "1", "f", Report(tags=tags[:1])))
         catalog.put_look(tenth.id, Look("speech", Modality.SPEECH, "1", "f", Report(tags=tags[1:])))
-        look_again(catalog, read(catalog), viewer, NeighboursExpert())
+        update_catalog(catalog, read_snapshot(catalog), viewer, NeighboursExpert())
 
         def merged() -> dict[str, tuple[float, tuple[str, ...]]]:
-            made = Merger(catalog, read(catalog), viewer, Fitted(least=0.0)).tags(tenth.id)
+            made = TagFusion(catalog, read_snapshot(catalog), viewer, FusionModel(threshold=0.0)).fused_tags(
+                tenth.id
+            )
             assert [one.score for one in made] == sorted((one.score for one in made), reverse=True)
             assert len({one.text for one in made}) == len(made)
             return {one.text: (one.score, one.sources) for one in made}
@@ -210,10 +226,8 @@ def test_the_one_list_names_each_tag_once_and_hears_people(tmp_path: Path) -> No
         first = merged()
         assert set(first["beach"][1]) == {"scene", "speech", "neighbours"}
         assert first["beach"][0] > first["summer"][0]
-        one = next(
-            m for m in Merger(catalog, read(catalog), viewer, Fitted(least=0.0)).tags(tenth.id)
-            if m.text == "beach"
-        )  # fmt: skip
+        fusion = TagFusion(catalog, read_snapshot(catalog), viewer, FusionModel(threshold=0.0))
+        one = next(m for m in fusion.fused_tags(tenth.id) if m.text == "beach")
         assert (one.start, one.end) == (2.0, 4.0)
         assert one.neighbours
 

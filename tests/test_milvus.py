@@ -14,18 +14,18 @@ import numpy as np
 import pytest
 from shaking import shaken
 
-from retrieval.rows import BadIndex, Index
+from tagline.retrieval.index.base import BadIndex, Index
 
 pytest.importorskip("pymilvus", reason="an index in Milvus needs tagline[milvus]")
 pytest.importorskip("milvus_lite", reason="an index in a Milvus file needs tagline[milvus]")
 
-from experts.tags import Embedding
-from retrieval.embedders import CHOICE, Choice
-from retrieval.index import Level, open_index, update, update_in_milvus
-from retrieval.milvus import MilvusIndex
-from tagging import embeddings
-from tagging.approvals import approve
-from tagging.catalog import Catalog
+from tagline.experts.tags import Embedding
+from tagline.retrieval.embed.embedders import CHOICE, SearchModel
+from tagline.retrieval.index.base import Level
+from tagline.retrieval.index.milvus import MilvusIndex
+from tagline.retrieval.index.update import open_index, update, update_in_milvus
+from tagline.tagging.catalog.approvals import approve
+from tagline.tagging.catalog.write import Catalog
 
 D = 12
 MODEL = "f" * 64
@@ -34,7 +34,7 @@ MODEL = "f" * 64
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server in a process of its own, spoken to over the network."""
-    from tagging.cluster.local import free_ports
+    from tagline.tagging.ray.local import free_ports
 
     port = free_ports(1)[0]
     folder = tmp_path_factory.mktemp("milvus")
@@ -70,7 +70,7 @@ def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def index(address: str, request: pytest.FixtureRequest) -> Iterator[MilvusIndex]:
     made = MilvusIndex(address, MODEL, D, name=f"t{abs(hash(request.node.name))}")
     yield made
-    made.drop()
+    made.client.drop_collection(made.collection)
     made.close()
 
 
@@ -143,7 +143,7 @@ def test_it_is_found_again_and_only_by_its_own_model(index: MilvusIndex, tmp_pat
     again.add(np.arange(3), unit(3, 0))
     other = MilvusIndex(index.address, "0" * 64, D, name=index.name)
     assert len(other) == 0  # another model's rows lie elsewhere
-    other.drop()
+    other.client.drop_collection(other.collection)
     with pytest.raises(BadIndex, match="numbers"):
         MilvusIndex(index.address, MODEL, D + 4, name=index.name)
     index.client = again.client
@@ -155,8 +155,8 @@ def test_a_library_is_searched_in_milvus_as_in_faiss(address: str, tmp_path: Pat
             catalog.put_video(f"{number:064x}")
             whole, *spans = unit(4, number)
             found = [Embedding(float(i), i + 1.0, vector) for i, vector in enumerate(spans)]
-            embeddings.put(catalog, number, MODEL, "", Embedding(0.0, 9.0, whole), found)
-        catalog.set_meta(CHOICE, Choice("appearance", "x", MODEL).as_json())
+            catalog.vectors.put_embeddings(number, MODEL, "", Embedding(0.0, 9.0, whole), found)
+        catalog.set_meta(CHOICE, SearchModel("appearance", "x", MODEL).as_json())
         for level in Level:
             update(catalog, level, MODEL)
             here = open_index(catalog, level)
@@ -170,14 +170,14 @@ def test_a_library_is_searched_in_milvus_as_in_faiss(address: str, tmp_path: Pat
             catalog.forget(3)
             again = update_in_milvus(catalog, level, MODEL, address)
             assert (again.added, again.removed) == (0, told.rows - again.rows)
-            there.drop()
+            there.client.drop_collection(there.collection)
             update(catalog, level, MODEL)  # from now on in FAISS again
             assert not isinstance(open_index(catalog, level), MilvusIndex)
             catalog.put_video(f"{3:064x}")
 
 
 def test_a_server_that_is_not_there_is_a_sentence() -> None:
-    from tagging.cluster.local import free_ports
+    from tagline.tagging.ray.local import free_ports
 
     with pytest.raises(BadIndex, match="is it running"):
         MilvusIndex(f"http://127.0.0.1:{free_ports(1)[0]}", MODEL, D)

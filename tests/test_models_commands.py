@@ -9,11 +9,12 @@ import hub
 from click.testing import CliRunner
 from pull_world import LISTENER, STATE
 
-from experts import commands, weights
+from tagline.experts import cli
+from tagline.experts.weights import registry
 
 
 def run(*arguments: str, answer: str = "") -> tuple[int, str]:
-    result = CliRunner().invoke(commands.models, arguments, input=answer)
+    result = CliRunner().invoke(cli.models, arguments, input=answer)
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     return result.exit_code, result.output
 
@@ -41,7 +42,7 @@ def test_list_says_what_is_here_and_under_which_licence(place: hub.Place) -> Non
     rows = {row["name"]: row for row in json.loads(run("list", "--json")[1])}
     assert (rows["state"]["here"], rows["state"]["verified"]) == (True, "yes")
     assert (rows["listener"]["here"], rows["listener"]["licence"]) == (False, "AGPL-3.0")
-    (weights.find("state").path / "config.json").write_text("{ }")
+    (registry.find("state").path / "config.json").write_text("{ }")
     assert "CHANGED" in run("list")[1]
 
 
@@ -60,7 +61,7 @@ def test_verify_reads_every_byte(place: hub.Place) -> None:
     run("pull", "state", "picture", "--yes")
     code, said = run("verify")
     assert (code, said.splitlines()) == (0, ["state: ok", "picture: ok"])
-    path = weights.find("state").model
+    path = registry.find("state").model
     raw, facts = bytearray(path.read_bytes()), path.stat()
     raw[-1] ^= 1
     path.write_bytes(raw)

@@ -12,20 +12,20 @@ import pytest
 import seeing
 import torch
 
-from experts import weights
-from experts.footage import View
-from experts.motion import (
+from tagline.experts.base import labels
+from tagline.experts.footage import View
+from tagline.experts.motion import (
     ARCHITECTURES,
+    MotionConfig,
     MotionExpert,
-    Plan,
-    Watcher,
+    VideoClassifier,
     Window,
     build_motion,
-    read_plan,
+    read_motion_config,
     save_motion,
 )
-from experts.seeing.pictures import Preparation
-from experts.weighed import labels
+from tagline.experts.vision.frames import Preparation
+from tagline.experts.weights import registry
 
 
 @pytest.fixture(scope="module")
@@ -54,8 +54,8 @@ def test_a_batch_of_videos_is_told_as_one_by_one(expert: MotionExpert) -> None:
 def test_low_precision_moves_scores_little(folder: Path, expert: MotionExpert) -> None:
     low = MotionExpert(weights=str(folder), precision="bfloat16")
     low.load("cpu")
-    windows = expert.watcher.fit(seeing.footage([expert]).windows(expert.sampling))
-    moved = np.abs(expert.watcher(windows) - low.watcher(windows))
+    windows = expert.classifier.fit(seeing.footage([expert]).windows(expert.sampling))
+    moved = np.abs(expert.classifier(windows) - low.classifier(windows))
     assert 0 < moved.mean() < 0.03
 
 
@@ -77,7 +77,7 @@ def test_scores_are_those_of_the_model_itself(expert: MotionExpert, folder: Path
         plain[..., channel] = (torch.from_numpy(frames[..., channel].copy()).float() / 255 - mean) / std
     with torch.no_grad():
         theirs = model(plain.permute(3, 0, 1, 2)[None]).numpy()
-    np.testing.assert_allclose(expert.watcher(expert.watcher.fit([window])), theirs, atol=1e-4)
+    np.testing.assert_allclose(expert.classifier(expert.classifier.fit([window])), theirs, atol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -107,27 +107,27 @@ def test_other_architectures_go_the_same_way(
     report = expert([seeing.footage([expert], shape=(side, side))])[0]
     assert {tag.text for tag in report.tags} <= set(seeing.MOTIONS[:5])
     assert report.tags
-    again = read_plan(Path(saved))
+    again = read_motion_config(Path(saved))
     assert again.window == Window(length, 0.1)
 
 
 def test_slowfast_sees_one_frame_in_four_the_slow_way() -> None:
-    plan = replace(Plan.published("slowfast_r50"), labels=("a",))
-    watcher = Watcher(torch.nn.Identity(), plan, "cpu")
+    plan = replace(MotionConfig.published("slowfast_r50"), labels=("a",))
+    watcher = VideoClassifier(torch.nn.Identity(), plan, "cpu")
     pictures = torch.arange(32.0).view(1, 1, 32, 1, 1)
-    slow, fast = watcher.ways(pictures)
+    slow, fast = watcher.pathways(pictures)
     assert fast.shape[2] == 32
     assert slow.flatten().tolist() == [0, 4, 8, 13, 17, 22, 26, 31]  # evenly, first and last among them
 
 
 def test_logits_and_shares_give_the_same_scores() -> None:
-    plan = replace(Plan.published("s3d"), labels=("a", "b", "c"))
+    plan = replace(MotionConfig.published("s3d"), labels=("a", "b", "c"))
     logits = torch.tensor([[1.0, 2.0, -1.0], [0.0, 0.0, 0.0]])
 
-    def answering(values: torch.Tensor) -> Watcher:
+    def answering(values: torch.Tensor) -> VideoClassifier:
         model = torch.nn.Module()
         model.forward = lambda pictures: values  # type: ignore[method-assign]
-        return Watcher(model, plan, "cpu", "float32")
+        return VideoClassifier(model, plan, "cpu", "float32")
 
     nothing = torch.zeros(2, 3, 2, 4, 4, dtype=torch.uint8)
     np.testing.assert_allclose(
@@ -157,7 +157,7 @@ def test_torchvision_models_are_prepared_as_its_presets_do() -> None:
 
 def test_a_converted_public_checkpoint_needs_its_name_only(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"name": "x3d-m"}')
-    assert read_plan(tmp_path) == Plan.published("x3d_m")
+    assert read_motion_config(tmp_path) == MotionConfig.published("x3d_m")
 
 
 @pytest.mark.parametrize(
@@ -174,8 +174,8 @@ def test_a_folder_that_is_no_motion_model_is_refused_in_a_sentence(
     config: dict[str, Any], tmp_path: Path
 ) -> None:
     (tmp_path / "config.json").write_text(json.dumps(config))
-    with pytest.raises(weights.WeightsMissing, match="describes no motion model"):
-        read_plan(tmp_path)
+    with pytest.raises(registry.WeightsMissing, match="describes no motion model"):
+        read_motion_config(tmp_path)
 
 
 def test_absence_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -11,53 +11,30 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from shaking import shaken
+from tagger_world import from_lists
 
-from tagging.generator.config import TaggerConfig
-from tagging.generator.data import Example, Examples, from_lists
-from tagging.generator.language import Letters, embed
-from tagging.generator.methods import build, collator, predict
-from tagging.generator.model import Tagger
-from tagging.generator.saving import from_pretrained
-from tagging.generator.train import train
-from tagging.generator.words import Words
-from tagging.nearest import NONE, Nearest, recall, unit
-from tagging.neighbours.advising import Librarian
-from tagging.neighbours.memory import FRAMES, NAMED, OPEN_TAG, RECALL, TITLE, Known, Memory, Source
-from tagging.neighbours.views import Viewer, pooled, told
-from tagging.neighbours.voting import consensus, normalise, shares
-
-# -- the nearest
-
-
-def test_exact_search_is_a_full_sort_with_ties_in_order() -> None:
-    rng = np.random.default_rng(0)
-    rows = np.round(rng.normal(size=(300, 6)), 1).astype(np.float32)
-    rows[200:] = rows[:100]  # ties
-    asked = rows[:7]
-    scores, numbers = Nearest(rows).search(asked, 25)
-    full = asked @ rows.T
-    assert numbers.tolist() == [np.argsort(-row, kind="stable")[:25].tolist() for row in full]
-    assert np.allclose(scores, np.take_along_axis(full, numbers, 1))
-
-
-def test_fewer_rows_than_asked_for() -> None:
-    scores, numbers = Nearest(np.eye(3, dtype=np.float32)).search(np.eye(3, dtype=np.float32)[:1], 5)
-    assert numbers.tolist() == [[0, 1, 2, NONE, NONE]]
-    assert np.isneginf(scores[0, 3:]).all()
-    assert Nearest(np.zeros((0, 3), np.float32)).search(np.ones((2, 3)), 1)[1].tolist() == [[NONE], [NONE]]
-
-
-def test_the_index_keeps_its_promise_and_grows() -> None:
-    rng = np.random.default_rng(1)
-    centres = rng.normal(size=(40, 16))
-    rows = unit(centres[rng.integers(0, 40, 6000)] + 0.4 * rng.normal(size=(6000, 16)))
-    index = Nearest(rows, exact=1000, promise=0.95)
-    asked = unit(rows[:100] + 0.05 * rng.normal(size=(100, 16)))
-    assert recall(index.search(asked, 10)[1], index.exactly(asked, 10)[1]) >= 0.93
-    new = unit(np.ones((1, 16)))
-    index.add(new)
-    assert index.search(new, 1)[1].tolist() == [[6000]]
-
+from tagline.tagging.generator.config import TaggerConfig
+from tagline.tagging.generator.model import Tagger
+from tagline.tagging.generator.predict import predict
+from tagline.tagging.generator.saving import from_pretrained
+from tagline.tagging.generator.train import train
+from tagline.tagging.ml.ann import NO_ROW, unit
+from tagline.tagging.ml.data import Example, Examples
+from tagline.tagging.ml.text_embedding import CharacterNgrams, embed_tags
+from tagline.tagging.ml.tokenizer import TagTokenizer
+from tagline.tagging.neighbours.memory import (
+    FRAMES,
+    OPEN_TAG,
+    RECALL,
+    TITLE,
+    TITLE_IN_CLIP,
+    Memory,
+    RetrievalSystem,
+    TaggedVideo,
+)
+from tagline.tagging.neighbours.retriever import MemoryRetriever
+from tagline.tagging.neighbours.views import ViewEncoder, pooled, video_text
+from tagline.tagging.neighbours.voting import consensus, normalise, shares
 
 # -- votes
 
@@ -125,15 +102,17 @@ def test_no_score_leaves_nought_to_one_not_even_by_a_bit(
 # -- the memory
 
 
-def world(videos: int = 60, seed: int = 0) -> tuple[list[Known], dict[str, np.ndarray]]:
+def world(videos: int = 60, seed: int = 0) -> tuple[list[TaggedVideo], dict[str, np.ndarray]]:
     """Videos of five kinds; frames and titles show the kind, and so do the tags."""
     rng = np.random.default_rng(seed)
     looks, words = rng.normal(size=(5, 12)), rng.normal(size=(5, 8))
     kinds = rng.permutation(np.arange(videos) % 5)  # as many of each
-    known = [Known(f"k{i}", (f"kind {kind}", f"video {i}")) for i, kind in enumerate(kinds)]
+    known = [TaggedVideo(f"k{i}", (f"kind {kind}", f"video {i}")) for i, kind in enumerate(kinds)]
     views = {
         FRAMES: looks[kinds] + 0.3 * rng.normal(size=(videos, 12)),
-        NAMED: looks[kinds] + 0.3 * rng.normal(size=(videos, 12)) + 5,  # another corner of the same space
+        TITLE_IN_CLIP: looks[kinds]
+        + 0.3 * rng.normal(size=(videos, 12))
+        + 5,  # another corner of the same space
         TITLE: words[kinds] + 0.2 * rng.normal(size=(videos, 8)),
     }
     return known, {name: shaken(rows.astype(np.float32)) for name, rows in views.items()}
@@ -149,8 +128,8 @@ def test_no_video_is_its_own_neighbour_under_any_name() -> None:
         weights, numbers = memory.nearest(source, asked, keys, 7)
         assert weights.sum(1) == pytest.approx(np.ones(len(keys)))
         for row, key in enumerate(keys):
-            assert key not in {twice[n].key for n in numbers[row] if n != NONE}
-            assert (numbers[row] != NONE).all()
+            assert key not in {twice[n].key for n in numbers[row] if n != NO_ROW}
+            assert (numbers[row] != NO_ROW).all()
     for row, own in enumerate(memory.propose(asked, keys, count=7)):
         # Its own tag is in two rows of the memory, and in no proposal.
         assert f"video {row}" not in {p.text for p in own}
@@ -166,9 +145,9 @@ def test_every_source_finds_videos_of_its_kind_and_says_which() -> None:
     assert all(best.text in known[n].tags for n in best.neighbours)
     assert 0 not in best.neighbours
     keys = [video.key for video in known]
-    for among in (OPEN_TAG, *([source] for source in OPEN_TAG)):
+    for systems in (OPEN_TAG, *([source] for source in OPEN_TAG)):
         for count in range(1, 12):  # of weights that sum to 1 but for their last bits
-            said = memory.propose(memory.fit(views), keys, count=count, among=among)
+            said = memory.propose(memory.fit(views), keys, count=count, systems=systems)
             assert all(0 < p.score <= 1 for own in said for p in own)
 
 
@@ -177,14 +156,14 @@ def test_what_is_missing_finds_nothing_and_is_not_found() -> None:
     blind = {name: rows.copy() for name, rows in views.items()}
     blind[FRAMES][3] = 0
     memory = Memory(known, blind)
-    video = Source("video to video", FRAMES, FRAMES)
+    video = RetrievalSystem("video to video", FRAMES, FRAMES)
     _, numbers = memory.nearest(video, memory.fit(blind), [v.key for v in known], 59)
-    assert (numbers[3] == NONE).all()
+    assert (numbers[3] == NO_ROW).all()
     assert 3 not in numbers
     assert memory.propose(memory.fit(blind), [v.key for v in known])[3]  # titles still speak
     titles = Memory(known, {TITLE: views[TITLE]})
-    assert [s.name for s in titles.sources()] == ["title to title"]
-    assert [s.name for s in titles.sources(RECALL)] == []
+    assert [s.name for s in titles.retrieval_systems()] == ["title to title"]
+    assert [s.name for s in titles.retrieval_systems(RECALL)] == []
 
 
 def test_a_tag_that_is_added_today_is_proposed_tomorrow() -> None:
@@ -192,19 +171,19 @@ def test_a_tag_that_is_added_today_is_proposed_tomorrow() -> None:
     like = [i for i, video in enumerate(known) if video.tags[0] == known[0].tags[0]]
     other = next(i for i, video in enumerate(known) if video.tags[0] != known[0].tags[0])
 
-    def proposed(videos: Sequence[Known], row: int) -> set[str]:
+    def proposed(videos: Sequence[TaggedVideo], row: int) -> set[str]:
         memory = Memory(videos, views)
         said = memory.propose(memory.fit(views), [v.key for v in videos], count=len(like))
         return {p.text for p in said[row][:5]}
 
     grown = list(known)
     for i in like[1:4]:
-        grown[i] = Known(known[i].key, (*known[i].tags, "grandma"))
+        grown[i] = TaggedVideo(known[i].key, (*known[i].tags, "grandma"))
     assert "grandma" not in proposed(known, 0)
     assert "grandma" in proposed(grown, 0)
     assert "grandma" not in proposed(grown, other)
     for i in like[1:]:
-        grown[i] = Known(grown[i].key, grown[i].tags, ("grandma",) if i > like[3] else ())
+        grown[i] = TaggedVideo(grown[i].key, grown[i].tags, ("grandma",) if i > like[3] else ())
     assert len(like) == 12  # eight of them say no and three say yes
     assert "grandma" not in proposed(grown, 0)
 
@@ -212,14 +191,14 @@ def test_a_tag_that_is_added_today_is_proposed_tomorrow() -> None:
 def test_views_are_means_and_texts() -> None:
     frames = np.array([[3.0, 0.0], [0.0, 1.0]], np.float32)
     assert np.allclose(pooled([frames, None]), [[2**-0.5, 2**-0.5], [0, 0]])
-    letters = Letters()
+    letters = CharacterNgrams()
     one = Example("a", "a", "a day", (), frames, "hello there")
-    views = Viewer(letters)([one, Example("b", "b")])
+    views = ViewEncoder(letters)([one, Example("b", "b")])
     assert set(views) == {FRAMES, TITLE, "text"}
     assert views[TITLE][0] == pytest.approx(unit(letters.encode(["a day"]))[0])
     assert views["text"][0] == pytest.approx(unit(letters.encode(["a day hello there"]))[0])
     assert not views[TITLE][1].any()
-    assert told(Example("c", "c", "", (), None, "x " * 900)).count("x") == 200
+    assert video_text(Example("c", "c", "", (), None, "x " * 900)).count("x") == 200
 
 
 # -- the generator that is told
@@ -227,30 +206,29 @@ def test_views_are_means_and_texts() -> None:
 
 SMALL = {"frame_width": 4, "tag_width": 256, "width": 32, "heads": 2, "title_layers": 1, "hybrid_layers": 1,
          "prompt_layers": 1, "decoder_layers": 1, "dropout": 0.0, "prompts": 3, "target_words": 16,
-         "use_frames": False, "retrieved": 2, "neighbours": 2, "hint_words": 6}  # fmt: skip
+         "use_frames": False, "retrieved": 2, "neighbours": 2, "retrieved_words": 6}  # fmt: skip
 
 
 def test_the_decoder_hears_what_was_retrieved_and_only_that() -> None:
     tags = ["dog", "sea", "red car", "rain"]
-    words = Words.learn([*tags, "a title"], size=100)
+    words = TagTokenizer.train([*tags, "a title"], size=100)
     torch.manual_seed(0)
     config = TaggerConfig(**SMALL)  # type: ignore[arg-type]
-    tagger = build(config, words, tags, torch.from_numpy(embed(tags, "letters").values)).eval()
-    assert isinstance(tagger, Tagger)
+    tagger = Tagger(config, words, tags, torch.from_numpy(embed_tags(tags, "letters").values)).eval()
     rows = from_lists(["one", "two"], [tags[:2], tags[2:]])
     with pytest.raises(ValueError, match="give it their memory"):
-        collator(tagger)
+        tagger.collator()
 
     class Says:
         def __init__(self, said: list[list[tuple[str, float]]]) -> None:
             self.said = said
 
-        def advise(self, examples: Sequence[Example]) -> list[list[tuple[str, float]]]:
+        def retrieve(self, examples: Sequence[Example]) -> list[list[tuple[str, float]]]:
             return self.said
 
     def held(said: list[list[tuple[str, float]]]) -> tuple[torch.Tensor, torch.Tensor]:
         with torch.no_grad():
-            found = tagger.hold(tagger.see(collator(tagger, Says(said)).batch(rows)))
+            found = tagger.cross_attention_cache(tagger.encode(tagger.collator(Says(said)).batch(rows)))
         return found.layers[0][0], found.mask
 
     memory, mask = held([[("dog", 1.0), ("red car", 0.5)], []])
@@ -262,9 +240,9 @@ def test_the_decoder_hears_what_was_retrieved_and_only_that() -> None:
     assert not torch.allclose(memory[0, :, 4], again[0, :, 4])
     weaker, _ = held([[("dog", 0.1), ("red car", 0.5)], []])
     assert not torch.allclose(memory[0, :, 3], weaker[0, :, 3])
-    long = collator(tagger, Says([[(tag, 1.0) for tag in tags * 9], []])).batch(rows)
-    assert long.hints is not None
-    assert long.hints.shape[1] == config.hint_words
+    long = tagger.collator(Says([[(tag, 1.0) for tag in tags * 9], []])).batch(rows)
+    assert long.retrieved is not None
+    assert long.retrieved.shape[1] == config.retrieved_words
 
 
 def test_what_is_known_is_the_training_split_and_goes_with_the_tagger(tmp_path: Path) -> None:
@@ -283,12 +261,12 @@ def test_what_is_known_is_the_training_split_and_goes_with_the_tagger(tmp_path: 
     del config["model"]["tag_width"]
     test = rows[112:]
     outcome = train(config, Examples(rows[:96], rows[96:112]), tmp_path, report=(), device="cpu", say=str)
-    librarian = outcome.trained.memory
-    assert isinstance(librarian, Librarian)
+    librarian = outcome.trained.retriever
+    assert isinstance(librarian, MemoryRetriever)
     assert {video.key for video in librarian.memory.videos} == {one.key for one in rows[:96]}
     hidden = {tag for one in test for tag in one.tags if not tag.startswith("place")}
-    assert not hidden & {tag for own in librarian.advise(test) for tag, _ in own}
-    told_of = librarian.advise(rows[:2])
+    assert not hidden & {tag for own in librarian.retrieve(test) for tag, _ in own}
+    told_of = librarian.retrieve(rows[:2])
     assert rows[0].tags[1] in {tag for tag, _ in told_of[0]}  # its twin says so, not itself
 
     again = from_pretrained(outcome.folder)
@@ -296,5 +274,5 @@ def test_what_is_known_is_the_training_split_and_goes_with_the_tagger(tmp_path: 
     assert predict(again.model, batch) == predict(
         outcome.trained.model.cpu(), outcome.trained.collator().batch(rows[:8])
     )
-    assert again.memory is not None
-    assert again.memory.advise(rows[:4]) == librarian.advise(rows[:4])
+    assert again.retriever is not None
+    assert again.retriever.retrieve(rows[:4]) == librarian.retrieve(rows[:4])

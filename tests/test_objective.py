@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from table import objective
-from table.negatives import draw
+from tagline.table import objective
+from tagline.table.objective import draw_negatives
 
 
 def test_contrastive_is_equations_1_to_3() -> None:
@@ -64,7 +64,7 @@ def ids(*texts: int) -> torch.Tensor:
 def test_negatives_are_drawn_by_a_softmax_over_the_batch() -> None:
     logits = torch.tensor([[5.0, 1.0, 0.0], [0.5, 4.0, 1.5], [1.0, -1.0, 3.0]])
     of, draws = torch.arange(3), 4000
-    found = [draw(logits, of, ids(1, 2, 3), seed) for seed in range(0, 2 * draws, 2)]
+    found = [draw_negatives(logits, of, ids(1, 2, 3), seed) for seed in range(0, 2 * draws, 2)]
     videos = np.array([f.video.tolist() for f in found])
     texts = np.array([f.text.tolist() for f in found])
     for i in range(3):
@@ -83,7 +83,7 @@ def test_a_negative_is_never_right() -> None:
     logits = torch.zeros(6, 4)
     logits[0, 2] = logits[4, 0] = logits[1, 0] = 50  # the tempting ones
     for seed in range(300):
-        found = draw(logits, of, words, seed)
+        found = draw_negatives(logits, of, words, seed)
         assert found.has_text.all()
         assert found.has_video.all()
         for text, (negative, video) in enumerate(zip(found.text.tolist(), found.video.tolist(), strict=True)):
@@ -97,14 +97,16 @@ def test_a_negative_is_never_right() -> None:
 
 
 def test_a_batch_of_one_video_has_no_negatives() -> None:
-    found = draw(torch.zeros(3, 1), torch.zeros(3, dtype=torch.long), ids(1, 2, 3), 0)
+    found = draw_negatives(torch.zeros(3, 1), torch.zeros(3, dtype=torch.long), ids(1, 2, 3), 0)
     assert not found.has_text.any()
     assert not found.has_video.any()
 
 
 def test_the_seed_alone_decides_the_draw() -> None:
     logits = torch.randn(30, 30)
-    first, again, other = (draw(logits, torch.arange(30), ids(*range(30)), seed) for seed in (4, 4, 6))
+    first, again, other = (
+        draw_negatives(logits, torch.arange(30), ids(*range(30)), seed) for seed in (4, 4, 6)
+    )
     assert torch.equal(first.video, again.video)
     assert torch.equal(first.text, again.text)
     assert not torch.equal(first.video, other.video)

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 import seeing
 
-from experts import weighed, weights
-from experts.objects import ObjectExpert
-from experts.tags import Modality
+from tagline.experts import base, extras
+from tagline.experts.objects import ObjectExpert
+from tagline.experts.tags import Modality
+from tagline.experts.weights import registry
 
 # Looked for, not imported: it must be imported the careful way.
 pytestmark = pytest.mark.skipif(find_spec("ultralytics") is None, reason="ultralytics is an extra")
@@ -43,7 +44,7 @@ def test_a_batch_of_videos_is_told_as_one_by_one(expert: ObjectExpert) -> None:
 
 
 def test_boxes_are_those_of_ultralytics_own_predict(expert: ObjectExpert, folder: Path) -> None:
-    from experts.seeing.yolo import load_yolo, ultralytics
+    from tagline.experts.vision.yolo import load_yolo, ultralytics
 
     model, names, imgsz = load_yolo(folder)
     theirs = ultralytics().YOLO("yolo11n.yaml", verbose=False)
@@ -105,7 +106,7 @@ def test_what_is_seen_in_too_few_frames_is_a_sighting_but_no_tag(folder: Path, e
 
 
 def test_half_precision_weights_find_the_same(folder: Path, expert: ObjectExpert, tmp_path: Path) -> None:
-    from experts.seeing.yolo import load_yolo, save_yolo
+    from tagline.experts.vision.yolo import load_yolo, save_yolo
 
     model, names, imgsz = load_yolo(folder)
     half = save_yolo(model, tmp_path / "half", names=names, imgsz=imgsz, half=True)
@@ -119,7 +120,7 @@ def test_half_precision_weights_find_the_same(folder: Path, expert: ObjectExpert
 
 
 def test_ultralytics_is_kept_off_the_network() -> None:
-    from experts.seeing.yolo import ultralytics
+    from tagline.experts.vision.yolo import ultralytics
 
     ultralytics()
     from ultralytics.utils import AUTOINSTALL, ONLINE, SETTINGS
@@ -132,7 +133,7 @@ def test_ultralytics_is_kept_off_the_network() -> None:
 def test_ultralytics_does_not_change_how_pictures_are_opened(tmp_path: Path) -> None:
     from PIL import Image, UnidentifiedImageError
 
-    from experts.seeing.yolo import ultralytics
+    from tagline.experts.vision.yolo import ultralytics
 
     ultralytics()
     (tmp_path / "a.jpg").write_text("no picture")
@@ -153,7 +154,7 @@ def test_ultralytics_does_not_change_how_pictures_are_opened(tmp_path: Path) -> 
 def test_an_architecture_that_could_do_more_than_detect_is_refused(
     folder: Path, tmp_path: Path, change: dict[str, Any]
 ) -> None:
-    from experts.seeing.yolo import WrongArchitecture, load_yolo
+    from tagline.experts.vision.yolo import WrongArchitecture, load_yolo
 
     config = json.loads((folder / "config.json").read_text())
     config["yaml"].update(change)
@@ -166,7 +167,7 @@ def test_an_architecture_that_could_do_more_than_detect_is_refused(
 def test_a_users_own_pickle_needs_their_word(folder: Path, tmp_path: Path) -> None:
     import torch
 
-    from experts.seeing.yolo import load_yolo
+    from tagline.experts.vision.yolo import load_yolo
 
     model, names, _ = load_yolo(folder)
     model.names = dict(enumerate(names))
@@ -192,7 +193,7 @@ def test_what_is_absent_is_said_in_one_sentence(
     assert said is not None
     assert said.startswith("not run: weights yolo11n (5.4 MB, AGPL-3.0) are not here")
     assert "tagline models pull object" in said
-    monkeypatch.setattr(weighed, "find_spec", lambda name: None)
+    monkeypatch.setattr(extras, "find_spec", lambda name: None)
     said = ObjectExpert(weights=str(folder)).missing()
     assert said == "not run: object needs ultralytics; run `pip install 'tagline[yolo]'`"
 
@@ -203,27 +204,27 @@ def test_the_fingerprint_follows_weights_and_settings_but_not_the_place(folder: 
     for name in ("config.json", "model.safetensors"):
         (copied / name).write_bytes((folder / name).read_bytes())
     first = ObjectExpert(weights=str(folder)).fingerprint()
-    assert ObjectExpert(weights=str(copied), at_once=3).fingerprint() == first
+    assert ObjectExpert(weights=str(copied), batch_size=3).fingerprint() == first
     assert ObjectExpert(weights=str(folder), confidence=0.9).fingerprint() != first
     assert ObjectExpert().fingerprint() != first
 
 
 def test_an_unknown_setting_is_refused_by_name() -> None:
-    with pytest.raises(weighed.WrongSetting, match="object has no setting 'treshold'"):
+    with pytest.raises(base.UnknownSetting, match="object has no setting 'treshold'"):
         ObjectExpert(treshold=0.5)
 
 
 def test_the_lists_of_class_names_are_whole() -> None:
     sizes = {"coco80": 80, "places365": 365, "kinetics400": 400, "persons": 4}
     for name, size in sizes.items():
-        assert len(weighed.labels(name)) == size
-        assert all(line == line.strip() and line for line in weighed.labels(name))
+        assert len(base.labels(name)) == size
+        assert all(line == line.strip() and line for line in base.labels(name))
 
 
 def test_modality_and_samplings() -> None:
-    from experts.persons import PersonExpert
+    from tagline.experts.objects import PersonExpert
 
     assert ObjectExpert.modality is Modality.OBJECT
     assert ObjectExpert().needs == PersonExpert().needs  # decoded once for both
-    assert isinstance(weights.for_expert("object"), str)
+    assert isinstance(registry.for_expert("object"), str)
     assert np.isfinite(ObjectExpert().settings.confidence)

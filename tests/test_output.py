@@ -15,8 +15,8 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagging.output import emit, output_options, to_json
-from tagging.sidecars.csvs import unguard
+from tagline.tagging.cli.output import emit, output_options, to_json
+from tagline.tagging.formats.csvs import unguard
 
 ROWS: list[dict[str, Any]] = [
     {"name": "dog", "count": 3, "share": 0.5, "more": ["x"]},

@@ -11,12 +11,13 @@ from click.testing import CliRunner, Result
 from embedding import use_fake_embedder
 from folder_runs import write
 
-from retrieval.cli import cli
-from retrieval.web.desk import Desk
-from tagging.catalog import Catalog, CatalogError
-from tagging.folder import only_writer
-from tagging.places import NoCatalog, find, home
-from tagging.sidecars.export import export
+from tagline.retrieval.cli.main import cli
+from tagline.retrieval.web.api.state import AppState
+from tagline.tagging.catalog.location import NoCatalog, catalog_home, find_catalog_home
+from tagline.tagging.catalog.lock import only_writer
+from tagline.tagging.catalog.schema import CatalogError
+from tagline.tagging.catalog.write import Catalog
+from tagline.tagging.formats.export import export
 
 SOMEBODY = 54_321  # a user who is neither root nor the one who runs the tests
 
@@ -68,7 +69,7 @@ def test_the_library_of_another_user_above_is_not_adopted(
     assert run("tag", own).exit_code == 0
     assert precious.read_text() == "years of work"
     assert {path.name: path.lstat() for path in theirs.iterdir()} == before
-    assert find([own]).file == own / ".tagline" / "catalog.sqlite"
+    assert find_catalog_home([own]).file == own / ".tagline" / "catalog.sqlite"
 
 
 def find_from(folder: Path) -> Path:
@@ -76,7 +77,7 @@ def find_from(folder: Path) -> Path:
     here = Path.cwd()
     os.chdir(folder)
     try:
-        return find().file
+        return find_catalog_home().file
     finally:
         os.chdir(here)
 
@@ -179,9 +180,9 @@ def test_the_page_removes_and_writes_nothing_elsewhere(films: Path, tmp_path: Pa
     for name in ("film.mp4.part", "old.made"):
         (downloads / name).write_text("half a film")
     (films / ".tagline" / "page").symlink_to(downloads)
-    desk = Desk(home(films))
+    desk = AppState(catalog_home(films))
     try:
-        os.close(desk.shelf.get("a picture", lambda: b"picture")[1])
+        os.close(desk.cache.get("a picture", lambda: b"picture")[1])
     finally:
         desk.close()
     assert sorted(path.name for path in downloads.iterdir()) == ["film.mp4.part", "old.made"]
@@ -193,9 +194,9 @@ def test_the_page_removes_only_what_it_made_itself(films: Path, precious: Path) 
     page.mkdir()
     (page / "film.mp4.part").write_text("half a film")
     (page / ("0" * 32 + ".made")).symlink_to(precious)
-    desk = Desk(home(films), shelf_bytes=10)
+    desk = AppState(catalog_home(films), cache_bytes=10)
     try:
-        os.close(desk.shelf.get("a picture", lambda: b"a picture of many bytes")[1])
+        os.close(desk.cache.get("a picture", lambda: b"a picture of many bytes")[1])
     finally:
         desk.close()
     assert (page / "film.mp4.part").read_text() == "half a film"
@@ -239,14 +240,14 @@ def test_a_model_is_not_trained_into_a_link(films: Path, tmp_path: Path) -> None
 
 
 def test_shards_are_not_written_through_a_link(films: Path, tmp_path: Path) -> None:
-    from tagging.cluster import ClusterError
-    from tagging.cluster.shards import Shelf
+    from tagline.tagging.ray import ClusterError
+    from tagline.tagging.ray.shards import ShardStore
 
     (tmp_path / "elsewhere").mkdir()
     (films / ".tagline").mkdir()
     (films / ".tagline" / "shards").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(ClusterError, match="symbolic link"):
-        Shelf(str(films / ".tagline" / "shards")).claim()
+        ShardStore(str(films / ".tagline" / "shards")).create()
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
@@ -259,8 +260,8 @@ def strange(films: Path, tmp_path: Path) -> Catalog:
     catalog = fakes.library(films, {"dog.mp4": {"tags": {"object": ["dog"]}}, "cat.mp4": {}, "cow.mp4": {}})
     (tmp_path / "elsewhere").mkdir()
     change = "UPDATE path SET path = ? WHERE path = ?"
-    catalog.connection.execute(change, (str(tmp_path / "elsewhere" / "cat.mp4"), "cat.mp4"))
-    catalog.connection.execute(change, ("../elsewhere/cow.mp4", "cow.mp4"))
+    catalog.execute(change, (str(tmp_path / "elsewhere" / "cat.mp4"), "cat.mp4"))
+    catalog.execute(change, ("../elsewhere/cow.mp4", "cow.mp4"))
     return catalog
 
 

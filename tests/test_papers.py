@@ -14,13 +14,13 @@ import pytest
 from click.testing import CliRunner, Result
 from table_fakes import TINY
 
-from benchmarks.commands import STUDIES as NAMED
-from benchmarks.datasets.msrvtt import TEST_LIST, TRAIN_LIST
-from benchmarks.papers import summary
-from benchmarks.papers.published import heading, printed
-from benchmarks.papers.studies import OURS, STUDIES, VARIANTS, order
-from retrieval.cli import cli
-from tagging.configuring import BadConfig
+from tagline.benchmarks.cli.bench import STUDIES as NAMED
+from tagline.benchmarks.datasets.msrvtt import TEST_LIST, TRAIN_LIST
+from tagline.benchmarks.papers import summary
+from tagline.benchmarks.papers.published import heading, paper_table
+from tagline.benchmarks.papers.studies import OURS, STUDIES, VARIANTS, plan_study
+from tagline.retrieval.cli.main import cli
+from tagline.tagging.ml.config import BadConfig
 
 EVERY = [*(f"table-{n}" for n in range(1, 6)), *(f"op-tsg-{n}" for n in range(1, 9))]
 
@@ -30,9 +30,9 @@ EVERY = [*(f"table-{n}" for n in range(1, 6)), *(f"op-tsg-{n}" for n in range(1,
 
 @pytest.mark.parametrize("key", EVERY)
 def test_a_printed_table_holds_together(key: str) -> None:
-    table = printed(key)
-    assert len({line.label for line in table.lines}) == len(table.lines)
-    for line in table.lines:
+    table = paper_table(key)
+    assert len({line.label for line in table.rows}) == len(table.rows)
+    for line in table.rows:
         figures = dict(zip(table.columns, line.figures, strict=True))
         for way in ("t2v", "v2t"):
             recalls = [figures.get(f"{way}_r{k}") for k in (1, 5, 10)]
@@ -46,24 +46,24 @@ def test_a_printed_table_holds_together(key: str) -> None:
 
 
 def test_figures_as_the_papers_say_them_in_their_texts() -> None:
-    ours = {line.label: line.figures for line in printed("table-1").lines}
+    ours = {line.label: line.figures for line in paper_table("table-1").rows}
     assert ours["TABLE*"][0] == 52.3
     assert ours["TABLE*"][5] == 51.8
     assert ours["TABLE"][0] - ours["CAMoE"][0] == pytest.approx(2.5)  # type: ignore[operator]
-    ablation = printed("table-5").lines
+    ablation = paper_table("table-5").rows
     assert [line.figures[0] for line in ablation] == [45.2, 45.6, 45.6, 46.2, 46.5, 46.8, 46.7, 47.1]
-    parts = {line.label[0]: line.figures for line in printed("op-tsg-7").lines}
+    parts = {line.label[0]: line.figures for line in paper_table("op-tsg-7").rows}
     assert parts["A"][1] - parts["B"][1] == pytest.approx(4.6)  # type: ignore[operator]
     assert parts["A"][1] - parts["C"][1] == pytest.approx(3.0)  # type: ignore[operator]
 
 
 @pytest.mark.parametrize("name", sorted(STUDIES))
 def test_every_line_that_is_to_be_trained_has_a_configuration(name: str) -> None:
-    whole = order(name, {"tables": "all", "rivals": "yes"})
+    whole = plan_study(name, {"tables": "all", "baselines": "yes"})
     wanted = {variant for table in STUDIES[name].tables for variant in table.variants()}
-    assert {unit.variant for unit in whole.units} == wanted <= set(VARIANTS)
-    usual = order(name, {})
-    assert {unit.variant for unit in usual.units} <= set(OURS)
+    assert {unit.variant for unit in whole.experiments} == wanted <= set(VARIANTS)
+    usual = plan_study(name, {})
+    assert {unit.variant for unit in usual.experiments} <= set(OURS)
     assert usual.seeds == (0, 1, 2)
     assert usual.whole
 
@@ -81,13 +81,13 @@ def test_the_front_door_and_the_studies_name_the_same_data_sets() -> None:
         ({"tables": "table-4"}, "has no table 'table-4'; it has table-1, table-5, or all"),
         ({"seeds": "one"}, "whole numbers"),
         ({"train": "-3"}, "number of videos"),
-        ({"rivals": "maybe"}, "yes or no"),
+        ({"baselines": "maybe"}, "yes or no"),
         ({"table.preset": "vtt"}, "there is no preset"),
     ],
 )
 def test_an_order_that_cannot_be_is_refused_in_words(given: dict[str, str], why: str) -> None:
     with pytest.raises(BadConfig, match=re.escape(why)):
-        order("msrvtt", given)
+        plan_study("msrvtt", given)
 
 
 # -- summing up ----------------------------------------------------------------------------------------
@@ -185,7 +185,7 @@ def table(path: Path, header: tuple[str, ...], rows: list[tuple[str, ...]]) -> N
 
 SMALL = {
     "seeds": "0,1",
-    "rivals": "yes",
+    "baselines": "yes",
     "table.architecture": json.dumps(TINY),
     "table.weights": "null",
     "table.modalities": "object",
@@ -207,7 +207,7 @@ def bench(*words: str) -> Result:
 def test_a_run_ends_in_a_page_and_the_next_one_finds_all_done(
     prepared: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import table.train
+    import tagline.table.train
 
     fakes.use_fakes(monkeypatch)
     monkeypatch.setenv("XDG_CACHE_HOME", str(prepared.parent / "cache"))
@@ -236,7 +236,7 @@ def test_a_run_ends_in_a_page_and_the_next_one_finds_all_done(
     shown = bench("show", "msrvtt", "--library", str(prepared))
     assert shown.output.startswith(text)
 
-    monkeypatch.setattr(table.train, "train", None)  # nothing is trained again
+    monkeypatch.setattr(tagline.table.train, "train", None)  # nothing is trained again
     again = bench("run", "msrvtt", "--library", str(prepared), *settings)
     assert again.exit_code == 0, again.output
     assert json.loads((folder / "results.json").read_text())["values"] == record["values"]

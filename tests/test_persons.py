@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 import seeing
 
-from experts.objects import ObjectExpert
-from experts.persons import KINDS, PersonExpert
-from experts.tags import Modality
+from tagline.experts.objects import PERSON_CLASSES, ObjectExpert, PersonExpert
+from tagline.experts.tags import Modality
 
 # Looked for, not imported: it must be imported the careful way.
 pytestmark = pytest.mark.skipif(find_spec("ultralytics") is None, reason="ultralytics is an extra")
@@ -28,7 +27,7 @@ def test_only_persons_are_told_and_all_of_them(folder: Path) -> None:
     everything.load("cpu")
     videos = seeing.videos([person])
     for narrow, wide in zip(person(videos), everything(videos), strict=True):
-        assert narrow.sightings == [s for s in wide.sightings if s.text in KINDS]
+        assert narrow.sightings == [s for s in wide.sightings if s.text in PERSON_CLASSES]
         assert {tag.modality for tag in narrow.tags} <= {Modality.PERSON}
     assert any(report.tags for report in person(videos))
 
@@ -40,5 +39,5 @@ def test_weights_without_persons_are_refused_in_a_sentence(tmp_path: Path) -> No
 
 
 def test_the_four_kinds_and_the_public_weights() -> None:
-    assert KINDS == ("man", "woman", "boy", "girl")
+    assert PERSON_CLASSES == ("man", "woman", "boy", "girl")
     assert "yolov8n-oiv7" in (PersonExpert().missing() or "yolov8n-oiv7")

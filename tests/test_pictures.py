@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from torchvision.transforms._presets import VideoClassification
 
-from experts.seeing.pictures import Preparation, as_tensor, batched, frame_spans, within
-from experts.tags import Modality, Sighting, Tag
+from tagline.experts.tags import Modality, Sighting, Tag
+from tagline.experts.vision.frames import Preparation, as_tensor, batched, end_with_video, frame_spans
 
 
 @settings(max_examples=100, deadline=None)
@@ -97,4 +97,4 @@ def test_a_video_of_one_frame_can_have_tags() -> None:
 
 
 def test_a_tag_never_ends_before_it_starts() -> None:
-    assert within(Tag("dog", Modality.OBJECT, 1.0, 5.0, 6.0, "object"), 4.0).end == 5.0
+    assert end_with_video(Tag("dog", Modality.OBJECT, 1.0, 5.0, 6.0, "object"), 4.0).end == 5.0

@@ -9,17 +9,18 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from benchmarks.playhouse import render, sets
-from benchmarks.playhouse.commands import playhouse
-from benchmarks.playhouse.scenario import scenario
+from tagline.benchmarks.cli.playhouse import playhouse
+from tagline.benchmarks.playhouse.render import video as render
+from tagline.benchmarks.playhouse.truth import sets
+from tagline.benchmarks.playhouse.world.scenario import scenario
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> sets.Prepared:
-    return sets.prepare("tiny", tmp_path_factory.mktemp("tiny"), jobs=2)
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> sets.RenderedSet:
+    return sets.render_set("tiny", tmp_path_factory.mktemp("tiny"), jobs=2)
 
 
-def test_videos_decode_to_what_was_drawn_and_said(tiny: sets.Prepared) -> None:
+def test_videos_decode_to_what_was_drawn_and_said(tiny: sets.RenderedSet) -> None:
     import av
 
     truths = tiny.truths()
@@ -43,35 +44,35 @@ def test_videos_decode_to_what_was_drawn_and_said(tiny: sets.Prepared) -> None:
     assert np.abs(drawn.astype(int) - decoded).mean() < 14
 
 
-def test_the_same_seed_decodes_to_the_same_content(tiny: sets.Prepared, tmp_path: Path) -> None:
+def test_the_same_seed_decodes_to_the_same_content(tiny: sets.RenderedSet, tmp_path: Path) -> None:
     spec = tiny.specs[-1]
-    again = render.render(spec, tmp_path, tiny.truths()[spec.seed].title)
+    again = render.render_video(spec, tmp_path, tiny.truths()[spec.seed].title)
     assert render.digest(again) == render.digest(tiny.path(spec))
     other = tiny.path(tiny.specs[0])
     assert render.digest(other)["pictures"] != render.digest(again)["pictures"]
 
 
-def test_what_is_there_is_kept_and_what_is_missing_is_made(tiny: sets.Prepared) -> None:
+def test_what_is_there_is_kept_and_what_is_missing_is_made(tiny: sets.RenderedSet) -> None:
     gone, kept = tiny.path(tiny.specs[0]), tiny.path(tiny.specs[1])
     stamp = kept.stat().st_mtime_ns
     gone.unlink()
     calls: list[tuple[int, int]] = []
-    sets.prepare("tiny", tiny.folder, jobs=1, progress=lambda *call: calls.append(call))
+    sets.render_set("tiny", tiny.folder, jobs=1, progress=lambda *call: calls.append(call))
     assert gone.exists()
     assert kept.stat().st_mtime_ns == stamp
     assert calls == [(7, 8), (8, 8)]
     assert not list(tiny.folder.glob("*.part"))
 
 
-def test_a_folder_of_something_else_is_refused(tiny: sets.Prepared, tmp_path: Path) -> None:
-    with pytest.raises(sets.OtherWorld, match="choose another folder"):
-        sets.prepare("tiny", tiny.folder, seed=3)
+def test_a_folder_of_something_else_is_refused(tiny: sets.RenderedSet, tmp_path: Path) -> None:
+    with pytest.raises(sets.OtherSet, match="choose another folder"):
+        sets.render_set("tiny", tiny.folder, seed=3)
     (tmp_path / sets.TRUTH).write_text("[]")
-    with pytest.raises(sets.OtherWorld, match="not a playhouse's truth"):
-        sets.prepare("tiny", tmp_path)
+    with pytest.raises(sets.OtherSet, match="not a playhouse's truth"):
+        sets.render_set("tiny", tmp_path)
 
 
-def test_commands(tiny: sets.Prepared, tmp_path: Path) -> None:
+def test_commands(tiny: sets.RenderedSet, tmp_path: Path) -> None:
     made = CliRunner().invoke(playhouse, ["render", "tiny", str(tiny.folder)])
     assert made.exit_code == 0, made.output
     assert "8 videos" in made.output

@@ -10,53 +10,55 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from benchmarks import playhouse_experts
-from benchmarks.playhouse.commands import playhouse
-from benchmarks.playhouse.render import render, spec
-from benchmarks.playhouse.scenario import SPLIT_BASES, scenario
-from benchmarks.playhouse.sighted import sighted
-from benchmarks.playhouse.training import choosing, lessons, loop, material
-from experts import weights
-from experts.panel import Panel, build
-from experts.stock import digest
-from experts.tags import Modality, Report, Tag
+from tagline.benchmarks.cli.playhouse import playhouse
+from tagline.benchmarks.playhouse.render.video import render_video, video_spec
+from tagline.benchmarks.playhouse.train import dataset, loop, recipes, thresholds
+from tagline.benchmarks.playhouse.truth.truth import visible_things
+from tagline.benchmarks.playhouse.world.scenario import SPLIT_BASES, scenario
+from tagline.benchmarks.quality import experts
+from tagline.experts import storage
+from tagline.experts.base import build_expert
+from tagline.experts.footage import Work
+from tagline.experts.panel import Panel
+from tagline.experts.tags import Modality, Report, Tag
+from tagline.experts.weights import registry
 
 HELD_OUT = SPLIT_BASES["test"] + 700_000
-FOLDERS = sorted(path.parent.name for path in weights.PLAYHOUSE_FOLDER.glob("*/entry.json"))
+FOLDERS = sorted(path.parent.name for path in registry.PLAYHOUSE_FOLDER.glob("*/entry.json"))
 
 
 def test_every_folder_is_what_some_lesson_makes() -> None:
-    made = {name for lesson in lessons.lessons() for name in lesson.makes}
+    made = {name for lesson in recipes.recipes() for name in lesson.makes}
     assert {"object", "person", "scene", "clip"} <= set(FOLDERS) <= made
 
 
 @pytest.mark.parametrize("name", FOLDERS)
 def test_a_folder_is_what_its_entry_says(name: str) -> None:
-    folder = weights.PLAYHOUSE_FOLDER / name
+    folder = registry.PLAYHOUSE_FOLDER / name
     entry = json.loads((folder / "entry.json").read_text())
     for file, expected in entry["sha256"].items():
-        assert digest.hash_file(folder / file, fresh=True) == expected
+        assert storage.hash_file(folder / file, fresh=True) == expected
     inside = {path.name for path in folder.iterdir()}
     assert inside == {*entry["sha256"], "entry.json", "card.md"}
-    assert weights.find(f"playhouse-{name}").path == folder
+    assert registry.find(f"playhouse-{name}").path == folder
     card = (folder / "card.md").read_text()
     assert f"experts --only {name} --seed" in card
     assert entry["licence"] in card
 
 
 def test_all_of_them_are_small() -> None:
-    size = sum(path.stat().st_size for path in weights.PLAYHOUSE_FOLDER.rglob("*") if path.is_file())
+    size = sum(path.stat().st_size for path in registry.PLAYHOUSE_FOLDER.rglob("*") if path.is_file())
     assert size < 40e6
 
 
 def test_on_videos_that_nothing_was_trained_on_the_experts_find_the_scene(tmp_path: Path) -> None:
     names = tuple(name for name in ("object", "person", "scene", "motion") if name in FOLDERS)
     seeds = range(HELD_OUT, HELD_OUT + 3)
-    panel = Panel([build(name, {"collection": "playhouse"}) for name in names], jobs=1)
+    panel = Panel([build_expert(name, {"collection": "playhouse"}) for name in names], jobs=1)
     assert [expert.missing() for expert in panel.experts] == [None] * len(names)
-    work = [(render(spec(seed), tmp_path), names) for seed in seeds]
+    work = [Work(render_video(video_spec(seed), tmp_path), names) for seed in seeds]
     found = 0
-    for seed, seen in zip(seeds, panel.watch(work), strict=True):
+    for seed, seen in zip(seeds, panel.run(work), strict=True):
         assert set(seen.reports) == set(names)
         assert panel.broken == {}
         reports = {name: report for name, report in seen.reports.items() if isinstance(report, Report)}
@@ -72,14 +74,14 @@ def test_on_videos_that_nothing_was_trained_on_the_experts_find_the_scene(tmp_pa
 def test_what_is_plainly_visible_is_also_visible() -> None:
     for seed in range(HELD_OUT, HELD_OUT + 8):
         for persons in (True, False):
-            plain = sighted(seed, persons)
+            plain = visible_things(seed, persons)
             assert plain.must <= plain.may
 
 
 def test_spans_overlap_as_sets() -> None:
-    assert playhouse_experts.overlap([(0, 4)], [(2, 6)]) == pytest.approx(2 / 6)
-    assert playhouse_experts.overlap([(0, 1), (2, 3)], [(0, 3)]) == pytest.approx(2 / 3)
-    assert playhouse_experts.overlap([], [(0, 3)]) == 0.0
+    assert experts.overlap([(0, 4)], [(2, 6)]) == pytest.approx(2 / 6)
+    assert experts.overlap([(0, 1), (2, 3)], [(0, 3)]) == pytest.approx(2 / 3)
+    assert experts.overlap([], [(0, 3)]) == 0.0
 
 
 def test_reports_that_say_the_truth_score_one_and_silence_scores_none() -> None:
@@ -90,39 +92,39 @@ def test_reports_that_say_the_truth_score_one_and_silence_scores_none() -> None:
         scene = [Tag(shot.scene, Modality.SCENE, 0.9, shot.start, shot.end, "scene") for shot in world.shots]
         things = [
             Tag(name, Modality.OBJECT, 0.9, 0.0, world.duration, "object")
-            for name in sighted(seed, False).must
+            for name in visible_things(seed, False).must
         ]
-        shown = [Tag(s.text, Modality.SCREEN, 0.9, s.start, s.end, "screen") for s in world.shown]
+        shown = [Tag(s.text, Modality.SCREEN, 0.9, s.start, s.end, "screen") for s in world.screen_texts]
         perfect[seed] = {"object": Report(things), "scene": Report(scene), "screen": Report(shown)}
         silent[seed] = {name: Report() for name in perfect[seed]}
-    values, _ = playhouse_experts.score(perfect)
+    values, _ = experts.score(perfect)
     assert values == {"object_f1": 1.0, "scene_accuracy": 1.0, "screen_recall": 1.0}
-    values, _ = playhouse_experts.score(silent)
+    values, _ = experts.score(silent)
     assert values == {"object_f1": 0.0, "scene_accuracy": 0.0, "screen_recall": 0.0}
 
 
 def test_a_shift_moves_the_threshold() -> None:
-    moved = choosing.shift(0.2, 0.4)
+    moved = thresholds.logit_shift(0.2, 0.4)
     logit = math.log(0.2 / 0.8) + moved
     assert 1 / (1 + math.exp(-logit)) == pytest.approx(0.4)
 
 
 def test_a_course_ends_after_its_steps_and_falls() -> None:
-    rates = list(loop.Course(50, 1e-3))
+    rates = list(loop.TrainingSchedule(50, 1e-3))
     assert len(rates) == 50
     assert max(rates) == pytest.approx(1e-3, rel=0.05)
     assert rates[-1] < 1e-4 < rates[5]
 
 
 def test_every_number_comes_once_a_round() -> None:
-    order = loop.endless(10, 4, np.random.default_rng(0))
+    order = loop.endless_batches(10, 4, np.random.default_rng(0))
     seen = np.concatenate([next(order) for _ in range(5)])
     assert sorted(seen.tolist()) == sorted([*range(10), *range(10)])
 
 
 def test_nothing_is_drawn_of_test_seeds_for_training() -> None:
     with pytest.raises(ValueError, match="test seeds"):
-        material.frames("test", 10)
+        dataset.frames("test", 10)
 
 
 def test_the_command_names_the_experts_that_there_are() -> None:
@@ -140,9 +142,9 @@ def test_marks_of_classes_against_trying_them_all() -> None:
         r, w, m = (sum(int(c[row, place]) for row, place in enumerate(places)) for c in counted)
         return 2 * r / (2 * r + w + m)
 
-    one, common = choosing.best_marks(right, wrong, missed, each=False)
+    one, common = thresholds.best_thresholds(right, wrong, missed, each=False)
     assert len(set(one)) == 1
     assert common == pytest.approx(max(f1((place, place)) for place in range(4)))
-    several, best = choosing.best_marks(right, wrong, missed, each=True)
+    several, best = thresholds.best_thresholds(right, wrong, missed, each=True)
     assert best == pytest.approx(f1(tuple(several)))
     assert best == pytest.approx(max(f1((a, b)) for a in range(4) for b in range(4)))

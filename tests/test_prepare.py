@@ -12,18 +12,22 @@ import pytest
 from annotations import CSV, filmed, texts
 from click.testing import CliRunner
 
-from benchmarks.datasets import (
-    msrvtt,
-    playhouse,
-    standin,
-    webdataset,
-)
-from benchmarks.datasets.importer import bring_in, prepared
-from benchmarks.datasets.shared import BadAnnotations, Dataset, Item
-from experts.tags import Modality
-from retrieval.cli import cli
-from tagging.catalog import Caption, Catalog
-from tagging.uploads import UPLOADER, upload_of, uploads
+from tagline.benchmarks.datasets import msrvtt, playhouse, webdataset
+from tagline.benchmarks.datasets import playhouse as standin
+from tagline.benchmarks.datasets.dataset import BadAnnotations, Dataset, Item
+from tagline.benchmarks.datasets.importer import import_dataset, prepared
+from tagline.experts.tags import Modality
+from tagline.retrieval.cli.main import cli
+from tagline.tagging.catalog.records import Caption
+from tagline.tagging.catalog.uploads import UPLOADER, Upload, upload_of
+from tagline.tagging.catalog.write import Catalog
+
+
+def uploads(catalog: Catalog) -> list[tuple[int, Upload]]:
+    """Video ids with what came with each."""
+    found = [(video.id, upload_of(catalog, video.id)) for video in catalog.videos()]
+    return [(video_id, upload) for video_id, upload in found if upload is not None]
+
 
 # -- shards ----------------------------------------------------------------------------------------------
 
@@ -64,7 +68,7 @@ def test_shards(tmp_path: Path, catalog: Catalog, ending: str) -> None:
     assert first.captions == (Caption("a café", split="test"),)
     assert (first.title, first.tags) == ("One", ("x",))
     assert texts(second) == ["second"]
-    assert bring_in(catalog, made, into).found == 2
+    assert import_dataset(catalog, made, into).found == 2
     assert webdataset.read(tmp_path / "tars", into).items == made.items  # again: nothing new
     assert webdataset.read(tmp_path / "tars").items == made.items  # only counted
 
@@ -130,7 +134,7 @@ def test_a_shard_that_ends_early_leaves_no_half_video(tmp_path: Path) -> None:
 
 def test_captions_go_to_the_video_of_that_name(vtt: Path, tmp_path: Path, catalog: Catalog) -> None:
     folder = filmed(tmp_path / "videos", "video0.mp4", "TestVideo/video3.avi", "holiday.mp4")
-    outcome = bring_in(catalog, msrvtt.read(vtt), folder)
+    outcome = import_dataset(catalog, msrvtt.read(vtt), folder)
     assert (outcome.videos, outcome.found) == (5, 2)
     assert outcome.missing == ["video1", "video2", "video4"]
     video = catalog.find(folder / "TestVideo/video3.avi")
@@ -153,20 +157,20 @@ def test_importing_again_changes_nothing_and_brings_what_was_missing(
     vtt: Path, tmp_path: Path, catalog: Catalog
 ) -> None:
     folder = filmed(tmp_path / "videos", "video0.mp4")
-    bring_in(catalog, msrvtt.read(vtt), folder)
+    import_dataset(catalog, msrvtt.read(vtt), folder)
     before = state(catalog)
-    assert bring_in(catalog, msrvtt.read(vtt), folder).changed == 0
+    assert import_dataset(catalog, msrvtt.read(vtt), folder).changed == 0
     assert state(catalog) == before
     filmed(folder, "video4.mp4")
-    outcome = bring_in(catalog, msrvtt.read(vtt), folder)
+    outcome = import_dataset(catalog, msrvtt.read(vtt), folder)
     assert (outcome.found, outcome.changed) == (2, 1)
     assert state(catalog)[:1] == before
 
 
 def test_another_split_takes_the_place_of_the_first(vtt: Path, tmp_path: Path, catalog: Catalog) -> None:
     folder = filmed(tmp_path / "videos", *(f"video{n}.mp4" for n in range(5)))
-    bring_in(catalog, msrvtt.read(vtt, "full"), folder)
-    bring_in(catalog, msrvtt.read(vtt, "7k"), folder)
+    import_dataset(catalog, msrvtt.read(vtt, "full"), folder)
+    import_dataset(catalog, msrvtt.read(vtt, "7k"), folder)
     splits = {u.key: [c.split for c in catalog.captions(video_id)] for video_id, u in uploads(catalog)}
     assert splits == {
         "video0": ["train"] * 3,
@@ -182,7 +186,7 @@ def test_one_content_under_two_names_is_never_learnt_from_and_asked_for(
 ) -> None:
     folder = filmed(tmp_path / "videos", "video0.mp4")
     (folder / "video3.mp4").write_bytes((folder / "video0.mp4").read_bytes())
-    outcome = bring_in(catalog, msrvtt.read(vtt), folder)
+    outcome = import_dataset(catalog, msrvtt.read(vtt), folder)
     (video,) = catalog.videos()
     assert {caption.split for caption in catalog.captions(video.id)} == {"test"}
     assert "one and the same file" in outcome.notes[0]
@@ -191,9 +195,9 @@ def test_one_content_under_two_names_is_never_learnt_from_and_asked_for(
 
 def test_a_renamed_or_copied_library_is_known_by_content(vtt: Path, tmp_path: Path, catalog: Catalog) -> None:
     folder = filmed(tmp_path / "videos", "video0.mp4")
-    bring_in(catalog, msrvtt.read(vtt), folder)
+    import_dataset(catalog, msrvtt.read(vtt), folder)
     moved = folder.rename(tmp_path / "moved")
-    assert bring_in(catalog, msrvtt.read(vtt), moved).changed == 0
+    assert import_dataset(catalog, msrvtt.read(vtt), moved).changed == 0
     (video,) = catalog.videos()
     assert video.paths == [str(moved / "video0.mp4")]
 
@@ -202,7 +206,7 @@ def test_an_empty_file_is_no_video(vtt: Path, tmp_path: Path, catalog: Catalog) 
     folder = filmed(tmp_path / "videos", "video0.mp4")
     (folder / "video1.mp4").touch()
     (folder / "video3.mp4").touch()
-    outcome = bring_in(catalog, msrvtt.read(vtt), folder)
+    outcome = import_dataset(catalog, msrvtt.read(vtt), folder)
     assert outcome.found == 1
     assert [line.endswith("is empty") for line in outcome.unreadable] == [True, True]
     assert not outcome.whole
@@ -216,27 +220,27 @@ def test_an_uploaders_tags_are_learnt_from_and_a_person_overrules_them(
     tmp_path: Path, catalog: Catalog
 ) -> None:
     folder = filmed(tmp_path / "videos", "a.mp4")
-    bring_in(catalog, tagged(("Dogs", "cute", "cute", "wrong")), folder)
-    ((video_id, upload),) = uploads(catalog, "train")
+    import_dataset(catalog, tagged(("Dogs", "cute", "cute", "wrong")), folder)
+    ((video_id, upload),) = uploads(catalog)
+    assert upload.split == "train"
     assert (upload.dataset, upload.key, upload.title) == ("create", "a", "狗")
     assert sorted(upload.tags) == ["cute", "dog", "wrong"]
     held = catalog.tags(video_id)
     assert {(tag.modality, tag.source, tag.end) for tag in held} == {(Modality.HUMAN, UPLOADER, 8.0)}
-    assert catalog.verdicts() == []  # nobody here said so
+    assert catalog.verdicts.all() == []  # nobody here said so
 
     catalog.decide.reject(video_id, "wrong")
     catalog.decide.add(video_id, "mine")
-    bring_in(catalog, tagged(("Dogs", "wrong", "new")), folder)
+    import_dataset(catalog, tagged(("Dogs", "wrong", "new")), folder)
     ((_, again),) = uploads(catalog)
     assert sorted(again.tags) == ["dog", "mine", "new"]
-    assert list(uploads(catalog, "test")) == []
 
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The playhouse's smallest set with its real truth; the files are called like its videos."""
-    from benchmarks.playhouse import sets
-    from benchmarks.playhouse.truth import to_json, truth
+    from tagline.benchmarks.playhouse.truth import sets
+    from tagline.benchmarks.playhouse.truth.truth import to_json, truth
 
     specs = sets.videos("tiny")
     videos = [to_json(truth(spec.seed)) for spec in specs]
@@ -249,7 +253,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_playhouse_brings_what_people_write_and_never_the_truth(tiny: Path, catalog: Catalog) -> None:
     made = playhouse.read(tiny)
     assert all(count.ok is not False for count in made.counts)
-    assert bring_in(catalog, made, tiny).whole
+    assert import_dataset(catalog, made, tiny).whole
     known = json.loads((tiny / "truth.json").read_text())["videos"]
     for (video_id, upload), one in zip(uploads(catalog), known, strict=True):
         assert upload.split == one["split"]
@@ -263,12 +267,12 @@ def test_the_playhouse_brings_what_people_write_and_never_the_truth(tiny: Path, 
 def test_a_stand_in_for_msrvtt_goes_the_whole_way_to_what_training_reads(
     tiny: Path, tmp_path: Path, catalog: Catalog
 ) -> None:
-    from table.batches import rows
-    from table.config import TagChoice
+    from tagline.table.config import TagChoice
+    from tagline.table.rows import rows
 
-    annotations, videos = standin.write(tiny, tmp_path / "vtt")
+    annotations, videos = standin.write_msrvtt_standin(tiny, tmp_path / "vtt")
     made = msrvtt.read(annotations)
-    assert bring_in(catalog, made, videos).whole
+    assert import_dataset(catalog, made, videos).whole
     learnt, asked = rows(catalog, TagChoice(), "train"), rows(catalog, TagChoice(), "test")
     assert {len(row.texts) for row in learnt} == {20}
     assert [len(row.texts) for row in asked] == [1, 1]
@@ -279,10 +283,10 @@ def test_a_stand_in_for_msrvtt_goes_the_whole_way_to_what_training_reads(
 
 
 def test_tagging_takes_an_imported_file_for_known(vtt: Path, tmp_path: Path, catalog: Catalog) -> None:
-    from tagging.planning import plan
+    from tagline.tagging.pipeline.plan import plan
 
     folder = filmed(tmp_path / "videos", "video0.mp4", "video3.mp4")
-    bring_in(catalog, msrvtt.read(vtt), folder)
+    import_dataset(catalog, msrvtt.read(vtt), folder)
     made = plan(catalog, [folder], [])
     assert (made.found, made.unchanged, made.jobs) == (2, 2, [])
 

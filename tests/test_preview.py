@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from filming import Film, picture, shoot
 
-from experts.decoder import Decoder
-from experts.footage import Unreadable
+from tagline.experts.decode.decoder import Decoder
+from tagline.experts.footage import Unreadable
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from filming import Film, shoot
 
-from experts.decoder import Decoder
-from experts.decoding import landlock, probe, sandbox, syscalls
-from experts.footage import Sound, Uniform
+from tagline.experts.decode import landlock, probe, sandbox, syscalls
+from tagline.experts.decode.decoder import Decoder
+from tagline.experts.footage import Sound, Uniform
 
 HERE = Path(__file__).parents[1]
 linux = pytest.mark.skipif(not syscalls.offered(), reason="this system has no seccomp filter")
@@ -33,7 +33,7 @@ def run(program: str, **options: object) -> str:
 PROBE = """
 import sys
 from pathlib import Path
-from experts.decoding import intruder
+from tagline.experts.decode import intruder
 outcomes = intruder.outcomes(Path(sys.argv[1] if len(sys.argv) > 1 else {folder!r}))
 print(len(outcomes), [(o.call, o.seen) for o in outcomes if not o.passed])
 """
@@ -153,10 +153,10 @@ def test_a_process_may_keep_folders_to_read_and_threads(tmp_path: Path) -> None:
     said = run(f"""
 import os, threading
 from pathlib import Path
-from experts.decoding import sandbox
+from tagline.experts.decode import sandbox
 here = Path({str(tmp_path)!r})
 kept, closed = os.open(here / "new", os.O_WRONLY | os.O_CREAT), os.open("/", os.O_RDONLY)
-sandbox.close_the_doors(keep=[kept], read=[str(here / "inside")], threads=True)
+sandbox.restrict_system_calls(keep=[kept], read=[str(here / "inside")], threads=True)
 def tries(deed):
     try:
         print(deed() or "done")
@@ -183,7 +183,7 @@ def test_landlock_holds_by_itself(tmp_path: Path) -> None:
     assert landlock.version() >= 1
     said = run(f"""
 import ctypes, os
-from experts.decoding import landlock
+from tagline.experts.decode import landlock
 ctypes.CDLL(None).prctl(38, 1, 0, 0, 0)
 print(landlock.restrict())
 path = {str(path)!r}
@@ -206,7 +206,7 @@ for deed in (lambda: open(path), lambda: open(path, "w"), lambda: os.remove(path
     ],
 )
 def test_a_system_that_has_less_decodes_and_says_so(tmp_path: Path, lost: str, says: str) -> None:
-    prepared = f"from experts.decoding import guard, landlock, sandbox, syscalls\n{lost}\n"
+    prepared = f"from tagline.experts.decode import guard, landlock, sandbox, syscalls\n{lost}\n"
     assert says in run(prepared + "print(sandbox.lacking())")
     child = tmp_path / "child.py"
     child.write_text(prepared + "guard.main()\n")

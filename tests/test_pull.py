@@ -11,12 +11,11 @@ import pytest
 import torch
 from pull_world import CHECKPOINT, COMMIT, ENTRIES, REPOSITORY, STATE, entry, pickled
 
-from experts import weights
-from experts.stock import fetch, pull
+from tagline.experts.weights import fetch, pull, registry
 
 
 def part(name: str = "state", file: str = "state.pth") -> Path:
-    return weights.weights_home() / ".parts" / name / f"{file}.part"
+    return registry.weights_home() / ".parts" / name / f"{file}.part"
 
 
 # Weights at one address
@@ -35,7 +34,7 @@ def test_the_hash_of_the_first_pull_holds_ever_after(place: hub.Place) -> None:
     place.files[STATE] = pickled({"model_state": {"a": torch.zeros(3)}})
     with pytest.raises(pull.PullFailed, match=r"state\.pth has the sha256"):
         pull.pull(ENTRIES[0], again=True)
-    assert weights.find("state") == first  # what was here is still here
+    assert registry.find("state") == first  # what was here is still here
     assert not part().parent.joinpath("state.pth").exists()
 
 
@@ -45,7 +44,7 @@ def test_a_known_hash_is_checked_at_the_first_pull(place: hub.Place) -> None:
     place.faults[STATE] = [hub.Other()]
     with pytest.raises(pull.PullFailed, match=f"not {right[:8]}"):
         pull.pull(known)
-    assert weights.here(known) is None
+    assert registry.local_folder(known) is None
     assert pull.pull(known).path
 
 
@@ -57,14 +56,14 @@ def test_the_hub_cache_looks_as_its_own_library_makes_it(place: hub.Place) -> No
     found = pull.pull(ENTRIES[2])
     from huggingface_hub import try_to_load_from_cache
 
-    cache = weights.hub_cache()
+    cache = registry.hub_cache()
     for name, content in REPOSITORY.items():
         path = try_to_load_from_cache("some/picture", name, cache_dir=cache, revision="main")
         assert isinstance(path, str)
         assert Path(path).read_bytes() == content
         assert Path(path).resolve().name == hashlib.sha256(content).hexdigest()
     assert found.path == cache / "models--some--picture" / "snapshots" / COMMIT
-    assert weights.locked("picture")["revision"] == COMMIT
+    assert registry.read_lock("picture")["revision"] == COMMIT
     assert place.gets(f"some/picture/resolve/{COMMIT}/model.safetensors") == [None, "bytes=10000-"]
 
 
@@ -75,7 +74,7 @@ def test_a_hub_that_sends_other_bytes_leaves_nothing_behind(place: hub.Place, fa
     place.ranges = False
     with pytest.raises(pull.PullFailed, match="picture: "):
         pull.pull(ENTRIES[2])
-    assert weights.here(ENTRIES[2]) is None
+    assert registry.local_folder(ENTRIES[2]) is None
     place.faults.clear()
     assert pull.pull(ENTRIES[2]).path
 
@@ -91,9 +90,9 @@ def test_what_must_not_be_loaded_is_not_kept(place: hub.Place, file: str, conten
     place.repository("some/picture", COMMIT, {**REPOSITORY, file: content})
     with pytest.raises(pull.PullFailed, match=said):
         pull.pull(ENTRIES[2])
-    assert weights.here(ENTRIES[2]) is None
+    assert registry.local_folder(ENTRIES[2]) is None
     assert not (
-        weights.hub_cache() / "models--some--picture" / "blobs" / hashlib.sha256(content).hexdigest()
+        registry.hub_cache() / "models--some--picture" / "blobs" / hashlib.sha256(content).hexdigest()
     ).exists()
 
 
@@ -110,12 +109,12 @@ def test_what_another_program_fetched_is_taken_over(
     place: hub.Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pull.pull(ENTRIES[2])
-    (weights.weights_home() / "lock.json").unlink()
-    assert not weights.check_hashes(ENTRIES[2], weights.find("picture").path)
+    (registry.weights_home() / "lock.json").unlink()
+    assert not registry.check_hashes(ENTRIES[2], registry.find("picture").path)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     place.asked.clear()
     pull.pull(ENTRIES[2])
-    assert weights.check_hashes(ENTRIES[2], weights.find("picture").path)
+    assert registry.check_hashes(ENTRIES[2], registry.find("picture").path)
     assert place.asked == []
 
 
@@ -133,7 +132,7 @@ def test_without_a_network_the_same_weights_and_no_try_to_reach_one(
 
     monkeypatch.setattr(socket.socket, "connect", unreachable)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    assert [weights.find("state"), weights.find("picture")] == online
+    assert [registry.find("state"), registry.find("picture")] == online
     assert [pull.pull(ENTRIES[0]), pull.pull(ENTRIES[2])] == online
     with pytest.raises(pull.PullFailed, match="HF_HUB_OFFLINE is set"):
         pull.pull(ENTRIES[1])

@@ -10,14 +10,12 @@ import pytest
 import torch
 from tagger_world import world
 
-from experts.stock import safe
-from tagging.ranker import train as training
-from tagging.ranker.config import RankerConfig
-from tagging.ranker.model import contrast
-from tagging.ranker.negatives import TwoHop, draw
-from tagging.ranker.nextvlad import NextVLAD
-from tagging.ranker.ranking import Ranking
-from tagging.ranker.tagindex import TagIndex
+from tagline.experts.weights import check
+from tagline.tagging.ranker import train as training
+from tagline.tagging.ranker.config import RankerConfig
+from tagline.tagging.ranker.data import TwoHopGraph, draw_negatives
+from tagline.tagging.ranker.model import NextVLAD, contrastive_loss
+from tagline.tagging.ranker.ranking import TagIndex, TrainedRanker
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
@@ -68,10 +66,7 @@ TAGS = [[0, 1], [1, 2], [2, 3], [4], []]  # a chain: 0-1-2-3, and 4 alone
 
 
 def test_two_hops_reach_the_company_of_a_tag_and_no_farther() -> None:
-    graph = TwoHop(TAGS, 6)
-    assert graph.around(1).tolist() == [0, 1, 2]
-    assert graph.around(4).tolist() == [4]
-    assert graph.around(5).tolist() == []
+    graph = TwoHopGraph(TAGS, 6)
     rng = np.random.default_rng(0)
     # Video 0 has 0 and 1; two hops from them lie 0, 1 and 2; its own are no negatives.
     assert graph.hard(0, 5, rng).tolist() == [2]
@@ -81,7 +76,7 @@ def test_two_hops_reach_the_company_of_a_tag_and_no_farther() -> None:
 
 
 def test_hard_negatives_come_as_often_as_they_keep_company() -> None:
-    graph = TwoHop([[0, 1]] * 9 + [[0, 2]] + [[0]], 3)
+    graph = TwoHopGraph([[0, 1]] * 9 + [[0, 2]] + [[0]], 3)
     rng = np.random.default_rng(0)
     first = [graph.hard(10, 1, rng).tolist() for _ in range(600)]
     ones = sum(own == [1] for own in first)
@@ -93,9 +88,9 @@ def test_hard_negatives_come_as_often_as_they_keep_company() -> None:
 def test_negatives_are_others_each_once(hard: float, number: int) -> None:
     rng = np.random.default_rng(3)
     tags = [rng.choice(60, rng.integers(1, 6), replace=False).tolist() for _ in range(40)]
-    graph = TwoHop(tags, 60)
+    graph = TwoHopGraph(tags, 60)
     for video, own in enumerate(tags):
-        found = draw(graph, video, number, rng, hard=hard).tolist()
+        found = draw_negatives(graph, video, number, rng, hard=hard).tolist()
         assert len(found) == len(set(found)) == min(number, 60 - len(own))
         assert not set(found) & set(own)
         assert set(found) <= set(range(60))
@@ -113,13 +108,16 @@ def test_contrast_is_cross_entropy_against_the_videos_own_negatives() -> None:
         scores = 3.0 * tags @ video[owner]
         against = [scores[n] for n in negatives[owner] if n >= 0]
         losses.append(-np.log(np.exp(scores[own]) / np.exp([scores[own], *against]).sum()))
-    found = contrast(
+    found = contrastive_loss(
         torch.tensor(video), torch.tensor(tags), torch.tensor(3.0), torch.tensor(owners), torch.tensor(right),
         torch.tensor(negatives),
     )  # fmt: skip
     assert float(found) == pytest.approx(np.mean(losses))
     none = torch.zeros(0, dtype=torch.long)
-    assert float(contrast(torch.tensor(video), torch.tensor(tags), torch.tensor(3.0), none, none, none)) == 0
+    assert (
+        float(contrastive_loss(torch.tensor(video), torch.tensor(tags), torch.tensor(3.0), none, none, none))
+        == 0
+    )
 
 
 SMALL = RankerConfig(
@@ -129,7 +127,7 @@ SMALL = RankerConfig(
 
 
 @pytest.fixture(scope="module")
-def ranker() -> Ranking:
+def ranker() -> TrainedRanker:
     rows = world(80)
     return training.train(SMALL, rows[:60], rows[60:70], say=str)
 
@@ -145,14 +143,14 @@ def test_either_objective_learns_a_few_videos_by_heart(objective: str) -> None:
         assert {tag for tag, _ in own[: len(one.tags)]} == set(one.tags)
 
 
-def test_what_is_ranked_is_ordered_and_what_it_is_sure_of_is_said(ranker: Ranking) -> None:
+def test_what_is_ranked_is_ordered_and_what_it_is_sure_of_is_said(ranker: TrainedRanker) -> None:
     test = world(80)[70:]
     ranked = ranker.rank(test)
     for own in ranked:
         scores = [score for _, score in own]
         assert scores == sorted(scores, reverse=True)
         assert all(0 <= score <= 1 for score in scores)
-    said = ranker.said(ranked)
+    said = ranker.select(ranked)
     for own, every in zip(said, ranked, strict=True):
         assert [tag for tag, _ in own] == [tag for tag, _ in every[: len(own)]]
     only = ranker.rank(test, [["dog", "rome", "never heard of"]] * len(test))
@@ -163,26 +161,26 @@ def test_what_is_ranked_is_ordered_and_what_it_is_sure_of_is_said(ranker: Rankin
 
 
 def test_the_same_seed_gives_the_same_ranker_and_a_saved_one_ranks_alike(
-    ranker: Ranking, tmp_path: Path
+    ranker: TrainedRanker, tmp_path: Path
 ) -> None:
     test = world(80)[70:]
     ranker.save(tmp_path / "r")
-    again = Ranking.load(tmp_path / "r")
+    again = TrainedRanker.load(tmp_path / "r")
     assert again.rank(test) == ranker.rank(test)
-    assert again.said(again.rank(test)) == ranker.said(ranker.rank(test))
+    assert again.select(again.rank(test)) == ranker.select(ranker.rank(test))
     assert again.results == ranker.results
     (tmp_path / "no").mkdir()
     (tmp_path / "no" / "config.json").write_text('{"kind": "else"}')
-    with pytest.raises(safe.Unsafe, match="is no ranker"):
-        Ranking.load(tmp_path / "no")
+    with pytest.raises(check.UnsafeWeights, match="is no ranker"):
+        TrainedRanker.load(tmp_path / "no")
 
 
-def test_a_new_tag_is_ranked_without_training(ranker: Ranking) -> None:
+def test_a_new_tag_is_ranked_without_training(ranker: TrainedRanker) -> None:
     before = ranker.rank(world(80)[70:])
     weights = [value.clone() for value in ranker.model.parameters()]
-    ranker.know(["red cars", "red car", "dog"])
+    ranker.add_tags(["red cars", "red car", "dog"])
     after = ranker.rank(world(80)[70:])
-    assert len(ranker.searchable()) == len(ranker.tags) + 1
+    assert len(ranker.tag_index()) == len(ranker.tags) + 1
     assert all("red cars" in dict(own) for own in after)
     scores = {tag: np.array([dict(own)[tag] for own in after]) for tag in [*ranker.tags, "red cars"]}
     for tag in ranker.tags:
@@ -199,7 +197,7 @@ def test_the_tag_index_keeps_names_and_vectors_together() -> None:
     index.add(["b", "c"], np.eye(3, dtype=np.float32)[[0, 2]])
     assert index.tags == ["a", "b", "c"]
     asked = np.array([[0.0, 0.6, 0.8]], np.float32)
-    assert [tag for tag, _ in index.best(asked, 9)[0]] == ["c", "b", "a"]
-    assert index.among(asked[0], ["b", "b", "x", "a"]) == [("b", pytest.approx(0.6)), ("a", 0.0)]
+    assert [tag for tag, _ in index.nearest_tags(asked, 9)[0]] == ["c", "b", "a"]
+    assert index.rank_candidates(asked[0], ["b", "b", "x", "a"]) == [("b", pytest.approx(0.6)), ("a", 0.0)]
     with pytest.raises(ValueError, match="2 tags but 1"):
         TagIndex(["a", "b"], np.zeros((1, 3), np.float32))

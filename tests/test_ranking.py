@@ -12,16 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from table.ranking import (
-    DualSoftmax,
-    Matrix,
-    Product,
-    evaluate,
-    intervals,
-    metrics,
-    paired,
-    ranks,
-)
+from tagline.table.ranking import DualSoftmax, Matrix, Product, evaluate, intervals, metrics, paired, ranks
 
 
 def oracle(row: list[float], right: int) -> float:
@@ -129,7 +120,7 @@ def test_dual_softmax_is_camoes() -> None:
     np.testing.assert_allclose(revised.rows(0, 9), scores * prior, rtol=1e-9)
     np.testing.assert_allclose(revised.rows(3, 5), (scores * prior)[3:5], rtol=1e-9)
     back = np.exp(20 * scores.T) / np.exp(20 * scores.T).sum(axis=0)
-    np.testing.assert_allclose(revised.turned().rows(0, 6), scores.T * back, rtol=1e-9)
+    np.testing.assert_allclose(revised.transposed().rows(0, 6), scores.T * back, rtol=1e-9)
 
 
 def test_dual_softmax_stands_beside_the_plain_figures_and_survives_nan() -> None:
@@ -214,10 +205,10 @@ def test_the_published_figures_of_a_real_matrix() -> None:
 
 
 def test_the_measurement_gives_its_fixed_keys() -> None:
-    from benchmarks.evaluation import measure
+    from tagline.benchmarks.quality.similarity_matrix import measure_evaluation
 
     begun = time.perf_counter()
-    found = measure({"runs": "1"})
+    found = measure_evaluation({"runs": "1"})
     assert 0 < found["values"]["seconds"] <= time.perf_counter() - begun
     ways = {f"{way}_{f}" for way in ("t2v", "v2t") for f in ("r1", "r5", "r10", "mdr", "mnr", "r1_dual")}
     assert set(found["values"]) == {"seconds", *ways}

@@ -10,18 +10,18 @@ import numpy as np
 import pytest
 from filming import Film, plain, shoot
 
-from experts.decoding import packets, reader
-from experts.decoding.reader import File, Reader, Rules
-from experts.decoding.sampling import ticks_of
-from experts.footage import Uniform
+from tagline.experts.decode import packets, reader
+from tagline.experts.decode.reader import File, Rules, VideoReader
+from tagline.experts.decode.sampling import ticks_of
+from tagline.experts.footage import Uniform
 
 
 def rules() -> Rules:
     return Rules(pixels=10**6, streams=9, seconds=60, packets=10**6, duration=1e6, rate=1e4)
 
 
-def look(path: Path, count: int = 5) -> tuple[Reader, dict[int, Any]]:
-    opened = Reader(File(os.open(path, os.O_RDONLY)), rules())
+def look(path: Path, count: int = 5) -> tuple[VideoReader, dict[int, Any]]:
+    opened = VideoReader(File(os.open(path, os.O_RDONLY)), rules())
     line = opened.survey(None)
     seen: dict[int, Any] = {}
 
@@ -57,10 +57,10 @@ def test_a_file_too_big_to_keep_is_read_again_with_seeks(
     codec = "mpeg4" if suffix == ".avi" else "libx264"
     path = shoot(tmp_path / "film", Film(codec, suffix, count=200, options={"g": "25"}, sound="mp2"))
     _, kept = look(path, 12)
-    monkeypatch.setattr(reader, "KEPT_PACKETS", 0)
-    monkeypatch.setattr(reader, "WORTH_A_SEEK", 0)
+    monkeypatch.setattr(reader, "CACHED_PACKETS", 0)
+    monkeypatch.setattr(reader, "SEEK_BEYOND", 0)
     opened, again = look(path, 12)
-    assert opened.kept is None
+    assert opened.cached is None
     assert opened.mode == "fast"
     assert kept.keys() == again.keys()
     for tick, (stamp, picture) in kept.items():
@@ -72,13 +72,13 @@ def test_keyframes_that_are_none_are_found_out(tmp_path: Path, monkeypatch: pyte
     """A container may mark any packet as a keyframe; pictures that build on nothing must not be shown."""
     path = shoot(tmp_path / "film", Film("mpeg4", ".mkv", count=60, options={"g": "60"}))
     times, frames = plain(path)
-    add = packets.Table.add
+    add = packets.PacketTable.add
 
     def lie(table: Any, packet: Any, shift: int) -> None:
         add(table, packet, shift)
         table.keys[-1] = len(table) % 7 == 1
 
-    monkeypatch.setattr(packets.Table, "add", lie)
+    monkeypatch.setattr(packets.PacketTable, "add", lie)
     opened, seen = look(path)
     assert opened.mode == "plain"
     for stamp, picture in seen.values():
@@ -96,7 +96,7 @@ def test_a_clock_that_starts_anew_goes_on(tmp_path: Path, starts: tuple[int, int
         parts.append(shoot(tmp_path / f"part{number}", film).read_bytes())
     path = tmp_path / "both.ts"
     path.write_bytes(b"".join(parts))
-    opened = Reader(File(os.open(path, os.O_RDONLY)), rules())
+    opened = VideoReader(File(os.open(path, os.O_RDONLY)), rules())
     line = opened.survey(None)
     assert len(line.pts) == 100
     assert float(line.length * line.base) == pytest.approx(4.0, abs=0.2)

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from tagger_world import world
 
-from benchmarks import recall_ranking
-from benchmarks.one_tagger import precision, scores, watched
-from benchmarks.taggers import Rows
-from tagging.generator.data import Example
-from tagging.generator.language import Letters
-from tagging.neighbours.memory import Known
-from tagging.neighbours.reading import Library
-from tagging.neighbours.views import Viewer
-from tagging.ranker.config import RankerConfig
+from tagline.benchmarks.quality import recall_ranking
+from tagline.benchmarks.quality.fused_tags import precision, scores, with_frames
+from tagline.benchmarks.quality.taggers import TaggerData
+from tagline.tagging.ml.data import Example
+from tagline.tagging.ml.text_embedding import CharacterNgrams
+from tagline.tagging.neighbours.memory import TaggedVideo
+from tagline.tagging.neighbours.snapshot import LibrarySnapshot
+from tagline.tagging.neighbours.views import ViewEncoder
+from tagline.tagging.ranker.config import RankerConfig
 
 SMALL = RankerConfig(
     width=16, clusters=2, groups=2, text_width=16, text_layers=1, heads=2, negatives=4,
@@ -24,8 +24,8 @@ SMALL = RankerConfig(
 
 def test_all_three_tables_come_out_of_one_run() -> None:
     rows = world(60)
-    data = Rows(rows[:40], rows[40:50], rows[50:])
-    found = recall_ranking.run(data, Viewer(Letters()), SMALL)
+    data = TaggerData(rows[:40], rows[40:50], rows[50:])
+    found = recall_ranking.run(data, ViewEncoder(CharacterNgrams()), SMALL)
     channels = ["text", "video", "multimodal", "classifier"]
     assert all(0 <= found[f"recall_{name}"] <= found["recall_union"] <= 1 for name in channels)
     assert found["recall_union"] == 1.0  # of eight tags the channels name them all
@@ -43,10 +43,10 @@ def test_recall_counts_tags_that_training_knows() -> None:
     train = [Example("a", "a", "", ("dog", "sea"))]
     test = [Example("b", "b", "", ("dog", "moon")), Example("c", "c", "", ("sea",))]
     found = recall_ranking.recall(
-        {"one": [["dog"], []], "two": [["moon"], ["sea", "dog"]]}, Rows(train, [], test)
+        {"one": [["dog"], []], "two": [["moon"], ["sea", "dog"]]}, TaggerData(train, [], test)
     )
     assert found == {"recall_one": 0.5, "recall_two": 0.5, "recall_union": 1.0}
-    assert recall_ranking.union({"one": [["a", "b"]], "two": [["b", "c"]]}) == [["a", "b", "c"]]
+    assert recall_ranking.all_candidates({"one": [["a", "b"]], "two": [["b", "c"]]}) == [["a", "b", "c"]]
     assert recall_ranking.top([[("dog", 1.0), ("x", 0.5)], []], test) == pytest.approx(0.1)
 
 
@@ -63,7 +63,9 @@ def test_stated_and_measured_precision_are_means_over_tags() -> None:
 def test_held_out_videos_that_no_expert_watched_do_not_count() -> None:
     seen = np.zeros((1, 4), np.float32)
     examples = [Example(k, k, frames=f) for k, f in (("a", None), ("b", None), ("c", seen), ("d", None))]
-    library = Library([1, 2, 3, 4], examples, [Known(k) for k in "abcd"], ["train", "val", "test", "test"])
-    kept = watched(library)
+    library = LibrarySnapshot(
+        [1, 2, 3, 4], examples, [TaggedVideo(k) for k in "abcd"], ["train", "val", "test", "test"]
+    )
+    kept = with_frames(library)
     assert (kept.ids, kept.splits) == ([1, 3], ["train", "test"])
-    assert [one.key for one in kept.known] == [one.key for one in kept.examples] == ["a", "c"]
+    assert [one.key for one in kept.tagged_videos] == [one.key for one in kept.examples] == ["a", "c"]

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from benchmarks import aims, records, report
-from retrieval.cli import cli
+from tagline.benchmarks import report
+from tagline.benchmarks.registry import measurements
+from tagline.benchmarks.registry import record as records
+from tagline.retrieval.cli.main import cli
 
 MACHINE = {"cpu": "a cpu", "cores": 2, "memory_gb": 8, "system": "Linux", "python": "3.11"}
 
@@ -29,15 +31,15 @@ def record(name: str, values: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 
 def test_the_page_is_as_new_as_the_records() -> None:
-    shown = report.PAGE.read_text(encoding="utf-8")
+    shown = report.page_path().read_text(encoding="utf-8")
     assert shown == report.page(), "docs/RESULTS.md is older than the records: run `tagline bench report`"
 
 
 def test_every_aim_is_for_a_figure_that_its_record_has() -> None:
-    recorded = {name: held for name in aims.AIMS if (held := records.read(name)) is not None}
+    recorded = {name: held for name in measurements.AIMS if (held := records.read(name)) is not None}
     assert len(recorded) > 10
     for name, held in recorded.items():
-        assert set(aims.AIMS[name]) <= set(held["values"]), name
+        assert set(measurements.AIMS[name]) <= set(held["values"]), name
 
 
 def test_aims_met_and_missed_are_said() -> None:

@@ -13,10 +13,11 @@ import pytest
 from click.testing import CliRunner, Result
 from sentences import assert_a_sentence
 
-from experts.tags import Modality
-from tagging.catalog import Catalog
-from tagging.library import opened
-from tagging.review_commands import Moment, show, tags
+from tagline.experts.tags import Modality
+from tagline.tagging.catalog.write import Catalog
+from tagline.tagging.cli.options import open_library
+from tagline.tagging.cli.show import show
+from tagline.tagging.cli.tags import TimestampParam, tags
 
 Run = Callable[..., Result]
 EVIL = "evil\x1b[2J\u202e<svg onload=alert(1)>.mp4"
@@ -171,7 +172,7 @@ def test_a_slip_of_the_pen_is_told(run: Run, library: Path, command: str) -> Non
     assert answer.exit_code == 4
     assert "did you mean 'dog'?" in answer.output
     with Catalog.open(library) as catalog:
-        assert catalog.verdicts() == []
+        assert catalog.verdicts.all() == []
 
 
 def test_add_with_and_without_a_span(run: Run, library: Path) -> None:
@@ -203,14 +204,14 @@ def test_impossible_additions_are_usage_errors(run: Run, library: Path, argument
     assert run("add", "holiday", "x", *arguments).exit_code == 2
     assert run("add", "holiday", " \n ").exit_code == 2
     with Catalog.open(library) as catalog:
-        assert catalog.verdicts() == []
+        assert catalog.verdicts.all() == []
 
 
 @pytest.mark.parametrize(
     ("text", "seconds"), [("65", 65.0), ("65.5", 65.5), ("1:05", 65.0), ("1:00:01.5", 3601.5)]
 )
 def test_moments(text: str, seconds: float) -> None:
-    assert Moment().convert(text, None, None) == seconds
+    assert TimestampParam().convert(text, None, None) == seconds
 
 
 def test_rename_merge_and_alias(run: Run, library: Path) -> None:
@@ -244,5 +245,5 @@ def test_no_library_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     answer = CliRunner().invoke(tags, ["list", "--library", str(tmp_path)])
     assert_a_sentence(answer, 1, "run `tagline tag FOLDER` first")
     (tmp_path / "x.db").write_bytes(b"no database" * 100)
-    with pytest.raises(click.ClickException), opened(str(tmp_path / "x.db")):
+    with pytest.raises(click.ClickException), open_library(str(tmp_path / "x.db")):
         pass

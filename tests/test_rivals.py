@@ -1,22 +1,32 @@
-"""The rivals: losses against NumPy, copying against its formula, neighbours that are never oneself."""
+"""The baselines: losses against NumPy, neighbours that are never oneself, and nobody who knows them."""
 
 from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from by_heart import assert_learns_by_heart
+from tagger_world import config, examples, from_lists, world
 
-from tagging.generator.calibration import Calibration, calibrate
-from tagging.generator.config import TaggerConfig
-from tagging.generator.data import from_lists
-from tagging.generator.fitting import _best_threshold
-from tagging.generator.language import Letters, embed
-from tagging.generator.methods import build, collator, predict
-from tagging.generator.model import Tagger
-from tagging.generator.ordering import learned_order
-from tagging.generator.words import Words
-from tagging.rivals.classifier import asymmetric, binary
-from tagging.rivals.openbook import Shelf
+import tagging
+from tagline.benchmarks.baselines import make_model, retriever_of
+from tagline.benchmarks.baselines.classifier import asymmetric_loss
+from tagline.benchmarks.baselines.config import BaselineConfig, as_baseline, as_baseline_run
+from tagline.benchmarks.baselines.openbook import NearestVideos
+from tagline.tagging.generator.config import TaggerConfig
+from tagline.tagging.generator.model import Tagger
+from tagline.tagging.generator.predict import predict, predict_all
+from tagline.tagging.generator.saving import NotATagger, from_pretrained
+from tagline.tagging.generator.targets import learned_order
+from tagline.tagging.generator.train import train
+from tagline.tagging.ml.config import BadConfig, with_settings
+from tagline.tagging.ml.text_embedding import CharacterNgrams, embed_tags
+from tagline.tagging.ml.tokenizer import TagTokenizer
+from tagline.tagging.ranker.model import binary
 
 SIZES = {"frame_width": 4, "tag_width": 256, "width": 16, "heads": 2, "title_layers": 1, "hybrid_layers": 1,
          "prompt_layers": 1, "decoder_layers": 1, "dropout": 0.0, "prompts": 4, "target_words": 24,
@@ -33,19 +43,19 @@ def test_asymmetric_loss_is_the_papers_formula() -> None:
     p = sigmoid(logits)
     shifted = np.maximum(p - 0.05, 0)
     cost = np.where(targets, (1 - p) ** 1 * -np.log(p), shifted**4 * -np.log(1 - shifted))
-    found = asymmetric(torch.tensor(logits), torch.tensor(targets), 4.0, 1.0, 0.05)
+    found = asymmetric_loss(torch.tensor(logits), torch.tensor(targets), 4.0, 1.0, 0.05)
     assert float(found) == pytest.approx(cost.sum(1).mean(), rel=1e-5)
 
 
 def test_asymmetric_loss_forgives_easy_negatives_and_survives_extremes() -> None:
     easy = torch.full((1, 3), -4.0, requires_grad=True)  # probability 0.018, below the shift
-    loss = asymmetric(easy, torch.zeros(1, 3), 4.0, 1.0, 0.05)
+    loss = asymmetric_loss(easy, torch.zeros(1, 3), 4.0, 1.0, 0.05)
     loss.backward()
     assert float(loss.detach()) == 0.0
     assert easy.grad is not None
     assert not easy.grad.any()
     extreme = torch.tensor([[-200.0, 200.0]], requires_grad=True)
-    loss = asymmetric(extreme, torch.tensor([[1.0, 0.0]]), 4.0, 1.0, 0.0)
+    loss = asymmetric_loss(extreme, torch.tensor([[1.0, 0.0]]), 4.0, 1.0, 0.0)
     loss.backward()
     assert torch.isfinite(loss)
     assert torch.isfinite(extreme.grad).all()  # type: ignore[arg-type]
@@ -58,23 +68,78 @@ def test_without_focus_and_shift_it_is_binary_cross_entropy() -> None:
     wanted = -(targets * np.log(p) + (1 - targets) * np.log(1 - p)).sum(1).mean()
     both = torch.tensor(logits), torch.tensor(targets)
     assert float(binary(*both)) == pytest.approx(wanted, rel=1e-5)
-    assert float(asymmetric(*both, 0.0, 0.0, 0.0)) == pytest.approx(wanted, rel=1e-4)
+    assert float(asymmetric_loss(*both, 0.0, 0.0, 0.0)) == pytest.approx(wanted, rel=1e-4)
 
 
-def test_the_threshold_is_the_best_of_all() -> None:
-    rng = np.random.default_rng(2)
-    truth = rng.random((30, 8)) < 0.3
-    probabilities = np.clip(0.35 * truth + 0.5 * rng.random((30, 8)), 0, 1)
+# Baselines as a whole
 
-    def f1(threshold: float) -> float:
-        held = truth.any(1)
-        said, own = probabilities[held] >= threshold, truth[held]
-        right = (said & own).sum(1)
-        p, r = np.mean(right / np.maximum(said.sum(1), 1)), np.mean(right / own.sum(1))
-        return float(2 * p * r / max(p + r, 1e-12))
 
-    chosen = _best_threshold(probabilities, truth)
-    assert f1(chosen) == pytest.approx(max(f1(t) for t in np.linspace(0.02, 0.98, 49)))
+@pytest.mark.parametrize(
+    "changes",
+    [{"method": "open-book", "order": "frequent first"}, {"method": "bin"}, {"method": "asl"}],
+    ids=["open-book", "bin", "asl"],
+)
+def test_every_baseline_learns_and_loads(tmp_path: Path, changes: dict[str, object]) -> None:
+    run = as_baseline_run(config({"dropout": 0.0}, epochs=1, evaluations=1), **changes)
+    rows = examples()
+    retriever = retriever_of(run.model, rows.train)
+    how: dict[str, Any] = {"report": (), "device": "cpu", "say": lambda _: None}
+    found = train(run, rows, tmp_path / "run", make_model=make_model, retriever=retriever, **how)
+    with pytest.raises(NotATagger, match=rf"another kind \({changes['method']}\)"):
+        from_pretrained(found.folder)
+    loaded = from_pretrained(found.folder, make_model=make_model, config_class=BaselineConfig)
+    assert type(loaded.model) is type(found.trained.model)
+    assert loaded.model.settings == found.trained.model.settings
+    said = [predict_all(t.model, t.collator(retriever), rows.validation) for t in (found.trained, loaded)]
+    assert said[0] == said[1]
+    few = world(6)
+    assert_learns_by_heart(loaded.model, loaded.collator(retriever_of(run.model, few)), few)
+
+
+def test_a_baseline_has_the_sizes_of_the_tagger_and_settings_of_its_own() -> None:
+    run = as_baseline_run(config({"copy_title": True, "width": 64}))
+    assert (run.model.method, run.model.width, run.model.copy_title) == ("asl", 64, False)
+    assert not run.model.prompted
+    made = with_settings(run, ["method=open-book", "order=rare first", "clip=0.1", "epochs=3"])
+    assert (made.model.method, made.model.clip, made.train.epochs) == ("open-book", 0.1, 3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"method": "op-tsg"}, "method must be one of bin, asl, open-book"),
+        ({"method": "open-book"}, "open-book has no prompts"),
+        ({"method": "open-book", "order": "random", "copy_title": True}, "set copy_title=false"),
+        ({"classify_prompts": True}, "set classify_prompts=false"),
+        ({"retrieved": 3}, "set retrieved=0"),
+    ],
+)
+def test_what_no_baseline_can_do_is_a_sentence(changes: dict[str, object], what: str) -> None:
+    with pytest.raises(BadConfig, match=what):
+        as_baseline(TaggerConfig(), **changes)
+
+
+@pytest.mark.parametrize("setting", ["method=asl", "gamma_neg=2"])
+def test_what_people_train_is_no_baseline(setting: str) -> None:
+    with pytest.raises(BadConfig, match="there is no key"):
+        with_settings(config(), [setting])
+
+
+def test_no_module_of_the_tagger_knows_the_baselines() -> None:
+    home = Path(tagging.__file__).parent
+    own = Path(NearestVideos.__module__.replace(".", "/")).parent
+    knowing = []
+    for path in home.rglob("*.py"):
+        names = []
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom):
+                names += [f"{node.module}.{alias.name}" for alias in node.names]
+            elif isinstance(node, ast.Import):
+                names += [alias.name for alias in node.names]
+        if path.parent.parts[-len(own.parts) :] == own.parts:
+            continue
+        knowing += [path.name for name in names if name.startswith(".".join(own.parts))]
+    assert knowing == []
 
 
 # Open-Book
@@ -83,12 +148,12 @@ def test_the_threshold_is_the_best_of_all() -> None:
 def test_neighbours_are_near_and_never_oneself() -> None:
     titles = ["a dog on the beach", "dogs at the beach", "stock market news", "a dog on the beach"]
     rows = from_lists(titles, [["dog"], ["sea"], ["money"], ["wave"]], names=["a", "b", "c", "d"])
-    shelf = Shelf(rows)
+    shelf = NearestVideos(rows)
     assert shelf.nearest(rows, 2) == [[3, 1], [0, 3], shelf.nearest(rows[2:3], 2)[0], [0, 1]]
     assert 2 not in shelf.nearest(rows[2:3], 3)[0]
     stranger = from_lists(["market news"], [[]], names=["z"])
     assert shelf.nearest(stranger, 1) == [[2]]
-    assert Shelf([]).nearest(stranger, 3) == [[]]
+    assert NearestVideos([]).nearest(stranger, 3) == [[]]
 
 
 # A learned order
@@ -96,16 +161,15 @@ def test_neighbours_are_near_and_never_oneself() -> None:
 
 def test_the_learned_order_is_the_decoders_own_choice() -> None:
     tags = ["dog", "sea", "red car", "rain"]
-    words = Words.learn([*tags, "a title"], size=100)
+    words = TagTokenizer.train([*tags, "a title"], size=100)
     torch.manual_seed(0)
     config = TaggerConfig(**SIZES, order="learned")  # type: ignore[arg-type]
-    tagger = build(config, words, tags, torch.from_numpy(embed(tags, "letters").values)).eval()
-    assert isinstance(tagger, Tagger)
+    tagger = Tagger(config, words, tags, torch.from_numpy(embed_tags(tags, "letters").values)).eval()
     with torch.no_grad():
-        tagger.decoder.words.weight.mul_(20)  # opinions that differ
-        batch = collator(tagger).batch(from_lists(["one", "two", "three"], [tags, tags[1:2], []]))
+        tagger.decoder.word_embeddings.weight.mul_(20)  # opinions that differ
+        batch = tagger.collator().batch(from_lists(["one", "two", "three"], [tags, tags[1:2], []]))
         assert batch.tags is not None
-        held = tagger.hold(tagger.see(batch))
+        held = tagger.cross_attention_cache(tagger.encode(batch))
         found = learned_order(tagger.decoder, held, tagger.targets, batch.tags)
         assert [sorted(own.tolist()) for own in found] == [[0, 1, 2, 3], [1], []]
         # Step by step and without a cache: every tag placed was the likeliest of those left.
@@ -121,43 +185,22 @@ def test_the_learned_order_is_the_decoders_own_choice() -> None:
             said += [*tagger.targets.tag_words[tag], words.comma]
 
 
-# Calibration and language
-
-
-def test_calibration_rises_and_says_how_often_a_score_is_right() -> None:
-    rng = np.random.default_rng(3)
-    scores = rng.random(4000)
-    right = rng.random(4000) < scores**2  # too sure of itself
-    found = calibrate(scores.tolist(), right.tolist())
-    grid = np.linspace(0, 1, 101)
-    values = [found(x) for x in grid]
-    assert (np.diff(values) >= 0).all()
-    assert 0 <= min(values) <= max(values) <= 1
-    assert np.abs(np.array(values) - grid**2)[5:95].max() < 0.12
-
-
-@pytest.mark.parametrize("scores", [[], [0.5] * 5, [0.7] * 400])
-def test_calibration_of_little_or_of_one_score(scores: list[float]) -> None:
-    found = calibrate(scores, [i % 2 == 0 for i in range(len(scores))])
-    if len(scores) < 20:
-        assert found == Calibration()
-    else:
-        assert found(0.7) == pytest.approx(0.5, abs=0.05)
+# Language
 
 
 def test_letters_know_spelling_in_every_script() -> None:
-    vectors = embed(["red car", "red cars", "stock market", "跳伞", "高空跳伞"], "letters").values
+    vectors = embed_tags(["red car", "red cars", "stock market", "跳伞", "高空跳伞"], "letters").values
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1)
     near = vectors @ vectors.T
     assert near[0, 1] > 0.6 > near[0, 2]
     assert near[3, 4] > near[3, 0]
-    assert np.array_equal(Letters().encode(["a"]), Letters().encode(["a"]))
+    assert np.array_equal(CharacterNgrams().encode(["a"]), CharacterNgrams().encode(["a"]))
 
 
 def test_words_survive_marks_commas_of_other_scripts_and_odd_spelling() -> None:
     tags = ["t-shirt", "rock 'n' roll", "高空跳伞", "café"]
-    words = Words.learn([*tags, "red", "car"], size=200)
-    words.know(tags)
+    words = TagTokenizer.train([*tags, "red", "car"], size=200)
+    words.remember_spelling(tags)
     assert words.tags(words.sequence([words.encode(tag) for tag in tags], 80)) == tags
     for text in ("red，car", "red [SEP] car", "red, car", "[PAD] red car"):
         assert words.encode(text) == words.encode("red car"), text
@@ -175,12 +218,13 @@ def test_words_survive_marks_commas_of_other_scripts_and_odd_spelling() -> None:
 )  # fmt: skip
 def test_half_precision_trains_and_writes(changes: dict[str, object]) -> None:
     tags = ["dog", "sea", "red car"]
-    words = Words.learn([*tags, "a title"], size=100)
+    words = TagTokenizer.train([*tags, "a title"], size=100)
     rows = from_lists(["a title", "", "dog"], [tags, [], ["sea"]])
     torch.manual_seed(0)
-    vectors = torch.from_numpy(embed(tags, "letters").values)
-    model = build(TaggerConfig(**{**SIZES, **changes}), words, tags, vectors)  # type: ignore[arg-type]
-    make = collator(model, Shelf(rows))
+    vectors = torch.from_numpy(embed_tags(tags, "letters").values)
+    kind: Any = BaselineConfig if "method" in changes else TaggerConfig
+    model = make_model(kind(**{**SIZES, **changes}), words, tags, vectors)
+    make = model.collator(NearestVideos(rows))
     with torch.autocast("cpu", torch.bfloat16):
         losses = model(make([(one, i) for i, one in enumerate(rows)])["batch"])
         said = predict(model, make.batch(rows))
@@ -192,11 +236,11 @@ def test_half_precision_trains_and_writes(changes: dict[str, object]) -> None:
 
 
 def test_a_batch_in_which_nobody_said_anything() -> None:
-    words = Words.learn(["dog", "a title"], size=60)
-    vectors = torch.from_numpy(embed(["dog"], "letters").values)
-    model = build(TaggerConfig(**SIZES), words, ["dog"], vectors)  # type: ignore[arg-type]
+    words = TagTokenizer.train(["dog", "a title"], size=60)
+    vectors = torch.from_numpy(embed_tags(["dog"], "letters").values)
+    model = Tagger(TaggerConfig(**SIZES), words, ["dog"], vectors)  # type: ignore[arg-type]
     rows = from_lists(["a title", ""], [[], []])
-    make = collator(model)
+    make = model.collator()
     found = model(make([(one, i) for i, one in enumerate(rows)])["batch"])
     found["loss"].backward()
     assert torch.isfinite(found["loss"])

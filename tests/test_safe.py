@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from experts.stock import safe
+from tagline.experts.weights import check
 
 
 def write(path: Path, header: Any, data: bytes, length: int | None = None) -> Path:
@@ -42,7 +42,7 @@ def test_what_the_library_writes_is_let_through(tmp_path: Path) -> None:
         "flag": np.array([True]),
     }
     save_file(arrays, path, metadata={"format": "np"})
-    header = safe.check_safetensors(path)
+    header = check.check_safetensors(path)
     assert {name: tuple(facts["shape"]) for name, facts in header.items()} == {
         name: array.shape for name, array in arrays.items()
     }
@@ -53,7 +53,7 @@ def test_headers_of_every_length_are_let_through(tmp_path: Path) -> None:
     path = tmp_path / "x.safetensors"
     for length in range(90, 90 + 256):
         header = json.dumps({"a": tensor(0, 4)}).encode().ljust(length)
-        assert safe.check_safetensors(write(path, header, b"1234"))
+        assert check.check_safetensors(write(path, header, b"1234"))
 
 
 HOSTILE: dict[str, tuple[Any, bytes, int | None]] = {
@@ -84,8 +84,8 @@ HOSTILE: dict[str, tuple[Any, bytes, int | None]] = {
 
 @pytest.mark.parametrize("case", HOSTILE)
 def test_a_hostile_header_is_refused(case: str, tmp_path: Path) -> None:
-    with pytest.raises(safe.Unsafe, match=r"x\.safetensors"):
-        safe.check_safetensors(write(tmp_path / "x.safetensors", *HOSTILE[case]))
+    with pytest.raises(check.UnsafeWeights, match=r"x\.safetensors"):
+        check.check_safetensors(write(tmp_path / "x.safetensors", *HOSTILE[case]))
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -99,8 +99,8 @@ def test_whatever_is_let_through_the_library_reads_alike(tmp_path: Path, data: s
         raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
     path.write_bytes(raw)
     try:
-        header = safe.check_safetensors(path)
-    except safe.Unsafe:
+        header = check.check_safetensors(path)
+    except check.UnsafeWeights:
         return
     with contextlib.suppress(SafetensorError), safe_open(path, "np") as file:  # it may be stricter still
         assert set(file.keys()) == set(header)
@@ -130,9 +130,9 @@ def test_a_pickle_is_refused_by_its_name_and_let_through_when_a_person_says_so(
 ) -> None:
     path = tmp_path / name
     path.write_bytes(pickled())
-    with pytest.raises(safe.Unsafe, match="--allow-pickle"):
-        safe.check_path(path)
-    safe.check_path(path, allow_pickle=True)
+    with pytest.raises(check.UnsafeWeights, match="--allow-pickle"):
+        check.check_path(path)
+    check.check_path(path, allow_pickle=True)
 
 
 @pytest.mark.parametrize("content", [pickled(), zipped()], ids=["pickle", "zip"])
@@ -140,15 +140,15 @@ def test_a_pickle_is_refused_by_its_name_and_let_through_when_a_person_says_so(
 def test_a_pickle_in_other_clothes_is_refused(name: str, content: bytes, tmp_path: Path) -> None:
     path = tmp_path / name
     path.write_bytes(content)
-    with pytest.raises(safe.Unsafe, match="pickle"):
-        safe.check_path(path)
+    with pytest.raises(check.UnsafeWeights, match="pickle"):
+        check.check_path(path)
 
 
 def test_nothing_makes_a_pickle_a_safetensors_file(tmp_path: Path) -> None:
     path = tmp_path / "x.safetensors"
     path.write_bytes(pickled())
-    with pytest.raises(safe.Unsafe):
-        safe.check_path(path, allow_pickle=True)
+    with pytest.raises(check.UnsafeWeights):
+        check.check_path(path, allow_pickle=True)
 
 
 def test_a_file_that_is_safetensors_and_zip_at_once_is_refused(tmp_path: Path) -> None:
@@ -156,35 +156,35 @@ def test_a_file_that_is_safetensors_and_zip_at_once_is_refused(tmp_path: Path) -
     hidden = zipped()
     # Inside the last tensor: the header is true to the byte, and zip readers look at the end.
     write(path, {"a": tensor(0, len(hidden))}, hidden)
-    with pytest.raises(safe.Unsafe, match="zip"):
-        safe.check_safetensors(path)
+    with pytest.raises(check.UnsafeWeights, match="zip"):
+        check.check_safetensors(path)
     write(path, {"a": tensor(0, 4)}, b"1234" + hidden)
-    with pytest.raises(safe.Unsafe, match="no tensor claims"):
-        safe.check_safetensors(path)
+    with pytest.raises(check.UnsafeWeights, match="no tensor claims"):
+        check.check_safetensors(path)
 
 
 def test_a_folder_is_judged_by_all_that_could_be_loaded_from_it(tmp_path: Path) -> None:
-    with pytest.raises(safe.Unsafe, match=r"no \.safetensors"):
-        safe.check_path(tmp_path)
+    with pytest.raises(check.UnsafeWeights, match=r"no \.safetensors"):
+        check.check_path(tmp_path)
     (tmp_path / "pytorch_model.bin").write_bytes(zipped())
-    with pytest.raises(safe.Unsafe, match="--allow-pickle"):
-        safe.check_path(tmp_path)
+    with pytest.raises(check.UnsafeWeights, match="--allow-pickle"):
+        check.check_path(tmp_path)
     save_file({"a": np.zeros(1)}, tmp_path / "model.safetensors")
-    safe.check_path(tmp_path)
+    check.check_path(tmp_path)
     (tmp_path / "config.json").write_text('{"model_type": "vit", "auto_map": {"AutoModel": "x.Y"}}')
-    with pytest.raises(safe.Unsafe, match="auto_map"):
-        safe.check_path(tmp_path)
+    with pytest.raises(check.UnsafeWeights, match="auto_map"):
+        check.check_path(tmp_path)
 
 
 def test_programs_and_pipes_are_no_weights(tmp_path: Path) -> None:
     code = tmp_path / "model.py"
     code.write_text("print()")
-    with pytest.raises(safe.Unsafe, match="program"):
-        safe.check_path(code)
+    with pytest.raises(check.UnsafeWeights, match="program"):
+        check.check_path(code)
     pipe = tmp_path / "pipe.safetensors"
     os.mkfifo(pipe)
-    with pytest.raises(safe.Unsafe, match="plain file"):
-        safe.check_path(pipe)
+    with pytest.raises(check.UnsafeWeights, match="plain file"):
+        check.check_path(pipe)
 
 
 TRUE_SETTINGS: dict[str, dict[str, Any]] = {
@@ -204,7 +204,7 @@ TRUE_SETTINGS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("kind", TRUE_SETTINGS)
 def test_settings_as_published_are_let_through_and_any_other_key_is_not(kind: str) -> None:
     config = TRUE_SETTINGS[kind]
-    safe.check_config(config, where="config.json")
+    check.check_config(config, where="config.json")
     for key in (
         "auto_map",
         "trust_remote_code",
@@ -212,17 +212,17 @@ def test_settings_as_published_are_let_through_and_any_other_key_is_not(kind: st
         "tokenizer_kwargs",
         "novelty",
     ):
-        with pytest.raises(safe.Unsafe, match=key):
-            safe.check_config({**config, key: "x"}, where="config.json")
+        with pytest.raises(check.UnsafeWeights, match=key):
+            check.check_config({**config, key: "x"}, where="config.json")
 
 
 @pytest.mark.parametrize("inner", ["text_config", "vision_config"])
 def test_settings_inside_settings_count_as_well(inner: str) -> None:
     config = {"model_type": "clip", inner: {"hidden_size": 4}}
-    safe.check_config(config, where="config.json")
+    check.check_config(config, where="config.json")
     for key in ("auto_map", "novelty"):
-        with pytest.raises(safe.Unsafe, match=key):
-            safe.check_config({"model_type": "clip", inner: {key: 1}}, where="config.json")
+        with pytest.raises(check.UnsafeWeights, match=key):
+            check.check_config({"model_type": "clip", inner: {key: 1}}, where="config.json")
 
 
 def test_what_transformers_itself_writes_is_let_through(tmp_path: Path) -> None:
@@ -236,17 +236,17 @@ def test_what_transformers_itself_writes_is_let_through(tmp_path: Path) -> None:
         transformers.ResNetConfig(),
     ):
         config.save_pretrained(tmp_path)
-        safe.read_config(tmp_path / "config.json")
+        check.read_config(tmp_path / "config.json")
     transformers.ViTImageProcessor().save_pretrained(tmp_path)
-    safe.read_config(tmp_path / "preprocessor_config.json")
+    check.read_config(tmp_path / "preprocessor_config.json")
 
 
 def test_settings_of_our_own_are_held_to_the_list_that_the_caller_knows() -> None:
-    safe.check_config({"format": "x", "names": ["a"]}, where="c", allowed={"format", "names"})
-    with pytest.raises(safe.Unsafe, match="other"):
-        safe.check_config({"format": "x", "other": 1}, where="c", allowed={"format", "names"})
-    with pytest.raises(safe.Unsafe, match="trust_remote_code"):
-        safe.check_config({"deep": [{"down": {"trust_remote_code": True}}]}, where="c")
+    check.check_config({"format": "x", "names": ["a"]}, where="c", allowed={"format", "names"})
+    with pytest.raises(check.UnsafeWeights, match="other"):
+        check.check_config({"format": "x", "other": 1}, where="c", allowed={"format", "names"})
+    with pytest.raises(check.UnsafeWeights, match="trust_remote_code"):
+        check.check_config({"deep": [{"down": {"trust_remote_code": True}}]}, where="c")
 
 
 def test_a_sentence_model_may_be_made_of_known_parts_only(tmp_path: Path) -> None:
@@ -256,20 +256,20 @@ def test_a_sentence_model_may_be_made_of_known_parts_only(tmp_path: Path) -> Non
         {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
     ]
     path.write_text(json.dumps(good))
-    safe.read_config(path)
+    check.read_config(path)
     for change in (
         {"type": "os.system"},
         {"type": "sentence_transformers.models.CLIPModel"},
         {"path": "../x"},
     ):
         path.write_text(json.dumps([{**good[0], **change}]))
-        with pytest.raises(safe.Unsafe):
-            safe.read_config(path)
+        with pytest.raises(check.UnsafeWeights):
+            check.read_config(path)
 
 
 def test_settings_that_no_reader_should_read(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     for text in ("{", '{"a": 1, "a": 2}', "3", "[" * 100_000, '{"a":' * 30 + "1" + "}" * 30):
         path.write_text(text)
-        with pytest.raises(safe.Unsafe, match=r"config\.json"):
-            safe.read_config(path)
+        with pytest.raises(check.UnsafeWeights, match=r"config\.json"):
+            check.read_config(path)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experts.decoding.sampling import Timeline, lost, shots_of, ticks_of
-from experts.footage import PerSecond, PerShot, Sampling, Sound, Uniform, Windows
+from tagline.experts.decode.sampling import Timeline, lost, shots_of, ticks_of
+from tagline.experts.footage import PerSecond, PerShot, Sampling, Sound, Uniform, Windows
 
 BASE = Fraction(1, 90_000)
 

@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 import seeing
 
-from benchmarks import random_weights
-from experts.scene import (
-    Classifier,
+from tagline.benchmarks.fixtures import random_weights
+from tagline.experts.base import labels
+from tagline.experts.scene import (
+    ImageClassifier,
     SceneExpert,
     SceneSettings,
-    agreement,
     classifier_preparation,
-    gather,
-    readable,
+    joint_scores,
+    label_matrix,
+    readable_label,
     save_classifier,
 )
-from experts.seeing.pictures import Preparation
-from experts.weighed import labels
+from tagline.experts.vision.frames import Preparation
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,9 @@ def test_a_batch_of_videos_is_told_as_one_by_one(folders: dict[str, str]) -> Non
             assert (one.start, one.end) == (other.start, other.end)
             np.testing.assert_allclose(one.values, other.values, atol=1e-5)
     assert together[-1].notes == ["no frame for the scene expert"]
-    assert {tag.text for report in together for tag in report.tags} <= {readable(p) for p in seeing.PLACES}
+    assert {tag.text for report in together for tag in report.tags} <= {
+        readable_label(p) for p in seeing.PLACES
+    }
 
 
 def test_the_classifier_says_what_transformers_own_pipeline_says(folders: dict[str, str]) -> None:
@@ -65,7 +67,7 @@ def test_the_classifier_says_what_transformers_own_pipeline_says(folders: dict[s
     from transformers import pipeline
 
     frames = seeing.frames(3, (90, 160))
-    judge = Classifier.open(Path(folders["classifier"]), "cpu", "float32")
+    judge = ImageClassifier.open(Path(folders["classifier"]), "cpu", "float32")
     ours = judge(judge.preparation.fit(frames))
     theirs = pipeline("image-classification", model=folders["classifier"], device="cpu")
     for frame, row in zip(frames, ours, strict=True):
@@ -98,21 +100,21 @@ def test_both_must_agree_on_what_both_know() -> None:
     seen = np.array([[0.80, 0.15, 0.05, 0.0]], np.float32)
 
     def told(*named: float) -> list[tuple[int, float]]:
-        [frame] = agreement(seen, np.array([named], np.float32), known, settings)
+        [frame] = joint_scores(seen, np.array([named], np.float32), known, settings)
         return [(kind, round(score, 3)) for kind, score in frame]
 
     assert told(0.5, 0.3, 0.1, 0.1) == [(0, round((0.8 * 0.5) ** 0.5, 3))]
     assert told(0.05, 0.3, 0.6, 0.05) == []  # each has another favourite
     assert told(0.1, 0.1, 0.1, 0.7) == [(3, 0.7)]  # only CLIP can know it, and is sure
     assert told(0.2, 0.1, 0.1, 0.55) == [(0, 0.4)]  # CLIP alone is not sure enough
-    alone = agreement(seen, None, known, settings)
+    alone = joint_scores(seen, None, known, settings)
     assert [(kind, round(score, 3)) for kind, score in alone[0]] == [(0, 0.8)]
-    assert agreement(None, None, known, settings) == []
+    assert joint_scores(None, None, known, settings) == []
 
 
 def test_imagenet_classes_stand_for_places() -> None:
     names = ["tench", *(f"thing {i}" for i in range(997)), "seashore", "church"]
-    categories, into = gather(names)
+    categories, into = label_matrix(names)
     assert len(categories) == 365
     at = {name: row for row, name in enumerate(names)}
     assert {categories[i] for i in np.flatnonzero(into[at["seashore"]])} == {"beach", "coast", "ocean"}
@@ -123,13 +125,13 @@ def test_imagenet_classes_stand_for_places() -> None:
 
 
 def test_own_labels_are_the_categories_and_readable() -> None:
-    names, into = gather(seeing.PLACES)
+    names, into = label_matrix(seeing.PLACES)
     assert names == ["beach", "indoor church", "kitchen", "alley"]
     assert (into == np.eye(4)).all()
-    assert gather([])[0] == [line.split("\t")[1] for line in labels("places365")]
-    assert gather(seeing.PLACES, ["kitchen", "moon"])[1].tolist() == [[0, 0], [0, 0], [1, 0], [0, 0]]
-    assert readable("/a/apartment_building/outdoor") == "apartment building"
-    assert readable("seashore, coast, seacoast") == "seashore"
+    assert label_matrix([])[0] == [line.split("\t")[1] for line in labels("places365")]
+    assert label_matrix(seeing.PLACES, ["kitchen", "moon"])[1].tolist() == [[0, 0], [0, 0], [1, 0], [0, 0]]
+    assert readable_label("/a/apartment_building/outdoor") == "apartment building"
+    assert readable_label("seashore, coast, seacoast") == "seashore"
 
 
 def test_preparations_survive_the_folder(tmp_path: Path) -> None:
@@ -151,8 +153,8 @@ def test_low_precision_moves_scores_little(folders: dict[str, str]) -> None:
     assert low.classifier is not None
     fitted = plain.classifier.preparation.fit(frames)
     np.testing.assert_allclose(plain.classifier(fitted), low.classifier(fitted), atol=0.1)
-    assert plain.towers is not None
-    assert low.towers is not None
-    assert low.towers.scale == plain.towers.scale
-    alike = (plain.towers.encode_frames(frames) * low.towers.encode_frames(frames)).sum(axis=1)
+    assert plain.clip is not None
+    assert low.clip is not None
+    assert low.clip.scale == plain.clip.scale
+    alike = (plain.clip.encode_frames(frames) * low.clip.encode_frames(frames)).sum(axis=1)
     assert alike.min() > 0.999

@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFont
 
-from experts import screen
-from experts.footage import Facts, Footage, View
-from experts.panel import Expert, build
-from experts.screen import ScreenExpert, alike, clean, merge_readings, shorten, squares
-from experts.tags import Modality, Sighting
+from tagline.experts import screen
+from tagline.experts.base import Expert, build_expert
+from tagline.experts.footage import Facts, Footage, View
+from tagline.experts.screen import ScreenExpert, block_means, clean_line, merge_readings, same_line, shorten
+from tagline.experts.tags import Modality, Sighting
 
 SIZE = (640, 360)  # width, height
 
@@ -51,7 +51,7 @@ def reading() -> ScreenExpert:
 def counted(reading, monkeypatch) -> dict[str, int]:
     """How many frames were searched and how many lines were read."""
     counts = {"frames": 0, "lines": 0}
-    find, read = screen.Reader.find, screen.Reader.read
+    find, read = screen.OcrEngine.find, screen.OcrEngine.read
 
     def counted_find(self: Any, frame: Any) -> Any:
         counts["frames"] += 1
@@ -61,8 +61,8 @@ def counted(reading, monkeypatch) -> dict[str, int]:
         counts["lines"] += len(lines)
         read(self, lines)
 
-    monkeypatch.setattr(screen.Reader, "find", counted_find)
-    monkeypatch.setattr(screen.Reader, "read", counted_read)
+    monkeypatch.setattr(screen.OcrEngine, "find", counted_find)
+    monkeypatch.setattr(screen.OcrEngine, "read", counted_read)
     return counts
 
 
@@ -74,7 +74,7 @@ def spans(report: Any) -> dict[str, list[tuple[float, float]]]:
 
 
 def test_it_is_an_expert_that_anybody_can_run(monkeypatch):
-    made = build("screen")
+    made = build_expert("screen")
     assert isinstance(made, Expert)
     assert made.missing() is None
     monkeypatch.setattr(screen, "model_files", dict)
@@ -148,7 +148,7 @@ def test_what_is_saved_changes_nothing(reading, monkeypatch):
         picture("The end"),
     ]
     quick = reading([footage(frames, reading)])[0]
-    monkeypatch.setattr(screen, "STILL", -1.0)
+    monkeypatch.setattr(screen, "STILL_DIFFERENCE", -1.0)
     assert spans(reading([footage(frames, reading)])[0]) == spans(quick)
     assert spans(quick) == {
         "Frame 12": [(0.0, 2.0)],
@@ -185,7 +185,7 @@ def test_it_reads_without_network_and_without_a_word(monkeypatch, capfd):
 def test_settings_count(reading, monkeypatch):
     def with_settings(**settings: Any) -> ScreenExpert:
         expert = ScreenExpert(**settings)
-        monkeypatch.setattr(expert, "_readers", reading._readers, raising=False)
+        monkeypatch.setattr(expert, "_engines", reading._engines, raising=False)
         monkeypatch.setattr(expert, "_threads", reading._threads, raising=False)
         return expert
 
@@ -232,7 +232,7 @@ def test_the_best_reading_of_a_line_wins():
     ],
 )
 def test_which_readings_are_one_line(a, b, same):
-    assert alike(a, b) is alike(b, a) is same
+    assert same_line(a, b) is same_line(b, a) is same
 
 
 @given(st.lists(st.tuples(st.integers(0, 20), st.text("abcde 123", max_size=12), st.floats(0.1, 1))))
@@ -244,10 +244,10 @@ def test_merging_keeps_every_sighting_and_invents_no_text(readings):
 
 
 def test_text_is_cleaned():
-    assert clean("  •  Opening\tnight \u202e txet\u200b ") == "Opening night txet"
-    assert clean("a\x00b\x1b[31mc") == "ab[31mc"
-    assert clean("ＦＵＬＬ　ｗｉｄｔｈ （１２）") == "FULL width (12)"
-    assert clean("<svg onload=alert(1)>") == "<svg onload=alert(1)>"  # shown as text by whoever shows it
+    assert clean_line("  •  Opening\tnight \u202e txet\u200b ") == "Opening night txet"
+    assert clean_line("a\x00b\x1b[31mc") == "ab[31mc"
+    assert clean_line("ＦＵＬＬ　ｗｉｄｔｈ （１２）") == "FULL width (12)"
+    assert clean_line("<svg onload=alert(1)>") == "<svg onload=alert(1)>"  # shown as text by whoever shows it
 
 
 @given(st.text(max_size=300), st.integers(2, 120))
@@ -260,14 +260,14 @@ def test_no_tag_is_longer_than_asked(text, longest):
 def test_squares_are_means():
     frame = np.random.default_rng(0).integers(0, 256, (19, 25, 3), dtype=np.uint8)
     expected = frame[:16, :24].reshape(2, 8, 3, 8, 3).mean(axis=(1, 3))
-    assert np.allclose(squares(frame), expected)
+    assert np.allclose(block_means(frame), expected)
 
 
 # --- real videos --------------------------------------------------------------------------------
 
 
 def look(expert: ScreenExpert, path: Path) -> Any:
-    from experts.decoder import Decoder
+    from tagline.experts.decode.decoder import Decoder
 
     with Decoder(jobs=1) as decoder:
         return expert([decoder.read(path, expert.needs)])[0]

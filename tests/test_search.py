@@ -10,10 +10,12 @@ import fakes
 import pytest
 from click.testing import CliRunner, Result
 
-from experts.tags import Modality
-from retrieval.cli import cli
-from retrieval.search import Filters, query_words, search
-from tagging.catalog import Catalog
+from tagline.experts.tags import Modality
+from tagline.retrieval.cli.main import cli
+from tagline.retrieval.query.hits import Filters
+from tagline.retrieval.query.lexical import query_words
+from tagline.retrieval.query.search import search
+from tagline.tagging.catalog.write import Catalog
 
 VIDEOS: dict[str, dict[str, Any]] = {
     "beach.mp4": {

@@ -12,17 +12,17 @@ import numpy as np
 import pytest
 from shaking import shaken
 
-from experts.tags import Embedding, Modality
-from retrieval import learning
-from retrieval.asking import parse
-from retrieval.background import captions, from_tags, without_answer
-from retrieval.hits import Filters
-from retrieval.index import Level, pack
-from retrieval.learnt import FEATURES, Learnt, defaults, read, write
-from retrieval.search import answer, search
-from retrieval.searcher import Searcher
-from tagging import embeddings
-from tagging.catalog import Caption, Catalog
+from tagline.experts.tags import Embedding, Modality
+from tagline.retrieval.index.base import Level, pack
+from tagline.retrieval.query.candidates import Searcher
+from tagline.retrieval.query.hits import Filters
+from tagline.retrieval.query.params import FEATURES, SearchParams, defaults, read, write
+from tagline.retrieval.query.parse import parse
+from tagline.retrieval.query.search import answer, search
+from tagline.retrieval.tune import tune
+from tagline.retrieval.tune.probe_queries import caption_queries, tag_queries, unanswerable_queries
+from tagline.tagging.catalog.records import Caption
+from tagline.tagging.catalog.write import Catalog
 
 DIMENSIONS = 64
 ALIKE = {"puppy": "dog", "seaside": "beach"}  # what the stand-in knows beyond the letters
@@ -92,8 +92,7 @@ def catalog(tmp_path: Path) -> Catalog:
         video = made.find(name)
         assert video is not None
         first, second = encoder.texts(shows)
-        embeddings.put(
-            made,
+        made.vectors.put_embeddings(
             video.id,
             encoder.fingerprint,
             "",
@@ -103,10 +102,10 @@ def catalog(tmp_path: Path) -> Catalog:
     return made
 
 
-def searcher(catalog: Catalog, learnt: Learnt | None = None) -> Searcher:
+def searcher(catalog: Catalog, learnt: SearchParams | None = None) -> Searcher:
     indexes = {}
     for level, source in ((Level.VIDEO, "video"), (Level.SPAN, "span")):
-        held = catalog.vectors(source)
+        held = catalog.vectors.read(source)
         places = np.tile([1, 2], len(held.ids) // 2) if level == Level.SPAN else np.zeros(len(held.ids), int)
         indexes[level] = FakeIndex(pack(held.ids, places), held.values)
     return Searcher(FakeEncoder(), indexes, learnt)  # type: ignore[arg-type]
@@ -138,7 +137,7 @@ def test_words_and_pictures_together_beat_each_alone(catalog: Catalog) -> None:
 
 def test_a_tag_of_the_same_meaning_counts(catalog: Catalog) -> None:
     ready = searcher(catalog)
-    learning.learn_tags(catalog, ready)
+    tune.embed_tags(catalog, ready)
     found = answer(catalog, "puppy", 1, searcher=ready, signals=("tags",)).hits
     assert names(found) == ["beach.mp4"]
     assert "dog" in {one.text for one in found[0].why}
@@ -185,16 +184,19 @@ def test_days(tmp_path: Path) -> None:
 
 def test_hubs_lose_by_the_bank(catalog: Catalog) -> None:
     ready = searcher(catalog)
-    vectors = catalog.vectors("video")
+    vectors = catalog.vectors.read("video")
     plain = answer(catalog, "a dog runs", searcher=ready, signals=("video",)).hits
     top = plain[0].video.id
     ids = np.sort(pack(vectors.ids, np.zeros(len(vectors.ids), int)))
-    ready.learnt.hubs["video"] = (ids, np.where(ids == pack(np.array([top]), np.array([0]))[0], 2.0, 0.0))
+    ready.params.row_hubness["video"] = (
+        ids,
+        np.where(ids == pack(np.array([top]), np.array([0]))[0], 2.0, 0.0),
+    )
     assert answer(catalog, "a dog runs", searcher=ready, signals=("video",)).hits[-1].video.id == top
-    kept = answer(catalog, "a dog runs", searcher=ready, signals=("video",), hubs=False).hits
+    kept = answer(catalog, "a dog runs", searcher=ready, signals=("video",), qb_norm=False).hits
     assert kept[0].video.id == top
     new = pack(np.array([10_000]), np.array([0]))
-    assert ready.learnt.hubness("video", new)[0] == pytest.approx(0.5), "who came later is as usual"
+    assert ready.params.hubness("video", new)[0] == pytest.approx(0.5), "who came later is as usual"
 
 
 # -- learning ----------------------------------------------------------------------------------------
@@ -218,8 +220,7 @@ def world(folder: Path, videos: int = 24, written: bool = True) -> Catalog:
         assert video is not None
         noise = rng.normal(size=DIMENSIONS) * 0.1
         whole = unit(encoder.texts([f"{thing} {scene}"])[0] + noise)
-        embeddings.put(
-            made,
+        made.vectors.put_embeddings(
             video.id,
             "stand-in",
             "",
@@ -241,24 +242,24 @@ def world(folder: Path, videos: int = 24, written: bool = True) -> Catalog:
 def test_background_queries(tmp_path: Path) -> None:
     made = world(tmp_path)
     made.put_captions(1, [Caption("a secret of the test", split="test")])
-    assert "a secret of the test" not in {query.text for query in captions(made)}
-    for query in from_tags(made):
+    assert "a secret of the test" not in {query.text for query in caption_queries(made)}
+    for query in tag_queries(made):
         video = made.video(query.video or 0)
         assert video is not None
         texts = {tag.text for tag in made.tags(video.id)}
         assert any(text in query.text for text in texts)
-    strangers = without_answer(made, {"catching"})
+    strangers = unanswerable_queries(made, {"catching"})
     assert len(strangers) > 100
     assert not any("catching" in query.text or "kite" in query.text.split()[-1:] for query in strangers)
-    assert strangers == without_answer(made, {"catching"})
+    assert strangers == unanswerable_queries(made, {"catching"})
 
 
 def test_learning_tells_answers_from_nothing(tmp_path: Path) -> None:
     made = world(tmp_path)
     ready = searcher(made)
-    learnt = learning.learn(made, ready)
+    learnt = tune.tune(made, ready)
     assert learnt.weights is not None
-    assert learnt.judgement is not None
+    assert learnt.calibration is not None
     asked = [f"{t} close to the {s}" for t in ("dog", "robot", "kite") for s in ("beach", "stage")]
     strange = ["a submarine under water", "bungee jumping", "somebody repairs a chimney", "volleyball"]
     answered = [answer(made, text, searcher=ready).answered for text in asked]
@@ -272,39 +273,39 @@ def test_learning_tells_answers_from_nothing(tmp_path: Path) -> None:
 
 def test_what_was_learnt_is_kept_and_belongs_to_its_model(tmp_path: Path) -> None:
     made = world(tmp_path)
-    learnt = learning.learn(made, searcher(made))
+    learnt = tune.tune(made, searcher(made))
     again = read(made, "stand-in")
     assert again.weights == learnt.weights
-    assert again.judgement == learnt.judgement
+    assert again.calibration == learnt.calibration
     assert again.tags == learnt.tags
     assert np.array_equal(again.tag_vectors, learnt.tag_vectors)
-    assert again.hubs.keys() == learnt.hubs.keys()
+    assert again.row_hubness.keys() == learnt.row_hubness.keys()
     assert read(made, "another").weights is None
     (tmp_path / ".tagline" / "search.npz").write_bytes(b"broken")
     assert read(made, "stand-in").weights is None
-    write(made, "stand-in", Learnt())
-    assert read(made, "stand-in").judgement is None
+    write(made, "stand-in", SearchParams())
+    assert read(made, "stand-in").calibration is None
 
 
 def test_without_captions_weights_are_the_defaults(tmp_path: Path) -> None:
     made = world(tmp_path, written=False)
-    learnt = learning.learn(made, searcher(made))
+    learnt = tune.tune(made, searcher(made))
     assert learnt.weights is None
-    assert learnt.queries > 5
-    usual = defaults().judgement
-    assert learnt.judgement is None if usual is None else learnt.judgement is not None
+    assert learnt.probe_queries > 5
+    usual = defaults().calibration
+    assert learnt.calibration is None if usual is None else learnt.calibration is not None
 
 
 def test_rejected_tags_do_not_come_back_by_their_meaning(catalog: Catalog) -> None:
     ready = searcher(catalog)
-    learning.learn_tags(catalog, ready)
+    tune.embed_tags(catalog, ready)
     video = catalog.find("beach.mp4")
     assert video is not None
 
     def near() -> str | None:
         """The tag by whose meaning the video is found."""
-        looked = ready.look(catalog, parse("puppy"))
-        found = {one.video.id: one.near for one in looked.candidates}.get(video.id)
+        looked = ready.candidates(catalog, parse("puppy"))
+        found = {one.video.id: one.near for one in looked.entries}.get(video.id)
         return found[1].text if found else None
 
     assert near() == "dog"
@@ -317,7 +318,7 @@ def test_a_warm_searcher_answers_alike_and_reads_no_evidence(
 ) -> None:
     cold = answer(catalog, "a dog at the beach", searcher=searcher(catalog))
     ready = searcher(catalog)
-    monkeypatch.setattr(ready, "_forget_if_changed", lambda catalog: None)
+    monkeypatch.setattr(ready, "_drop_stale_cache", lambda catalog: None)
     ready.warm(catalog)
     monkeypatch.setattr(Catalog, "tags", lambda *args, **named: pytest.fail("the evidence is read again"))
     assert answer(catalog, "a dog at the beach", searcher=ready) == cold
@@ -325,37 +326,39 @@ def test_a_warm_searcher_answers_alike_and_reads_no_evidence(
 
 def test_warming_up_ends_when_it_is_told_to(catalog: Catalog) -> None:
     ready = searcher(catalog)
-    ready.warm(catalog, enough=lambda: len(ready._held) >= 2)
-    assert len(ready._held) == 2
+    ready.warm(catalog, enough=lambda: len(ready._cached) >= 2)
+    assert len(ready._cached) == 2
 
 
-def test_the_bank_is_left_out_where_it_finds_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_qb_norm_is_left_out_where_it_finds_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = world(tmp_path)
-    monkeypatch.setattr(learning, "bank_helps", lambda *_: False)
-    told: list[str] = []
-    learnt = learning.learn(made, searcher(made), say=told.append)
-    assert not learnt.hubs
-    assert any("query bank is left out" in line for line in told)
-    monkeypatch.setattr(learning, "bank_helps", lambda *_: True)
-    assert set(learning.learn(made, searcher(made)).hubs) == {Level.VIDEO, Level.SPAN}
+    monkeypatch.setattr(tune, "qb_norm_helps", lambda *_: False)
+    lines: list[str] = []
+    params = tune.tune(made, searcher(made), say=lines.append)
+    assert not params.row_hubness
+    assert any("QB-Norm is left out" in line for line in lines)
+    monkeypatch.setattr(tune, "qb_norm_helps", lambda *_: True)
+    assert set(tune.tune(made, searcher(made)).row_hubness) == {Level.VIDEO, Level.SPAN}
 
 
-def test_a_bank_helps_if_videos_are_found_sooner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_qb_norm_helps_if_videos_are_found_sooner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = world(tmp_path)
-    queries = captions(made)[:8]
-    monkeypatch.setattr(learning, "tried", lambda catalog, searcher, queries, hubs: [hubs] * len(queries))
-    monkeypatch.setattr(learning, "fit_weights", lambda looked, queries: None)
-    for better, told in ((0.9, True), (0.5, False)):
+    queries = caption_queries(made)[:8]
+    monkeypatch.setattr(
+        tune, "candidates_of", lambda catalog, searcher, queries, qb_norm: [qb_norm] * len(queries)
+    )
+    monkeypatch.setattr(tune, "fit_weights", lambda candidates, queries: None)
+    for better, helps in ((0.9, True), (0.5, False)):
         monkeypatch.setattr(
-            learning, "_reciprocal", lambda hubs, query, weights, to=better: to if hubs else 0.5
+            tune, "_reciprocal_rank", lambda qb_norm, query, weights, to=better: to if qb_norm else 0.5
         )
-        assert learning.bank_helps(made, searcher(made), queries) is told
+        assert tune.qb_norm_helps(made, searcher(made), queries) is helps
 
 
 def test_a_word_that_nobody_used_tells_only_where_somebody_wrote(catalog: Catalog) -> None:
     ready = searcher(catalog)
-    place = FEATURES.index("unheard")
-    assert ready.look(catalog, parse("a purple dog")).features[place] == 0.0
-    ready.learnt.known = frozenset({"dog"})
-    assert ready.look(catalog, parse("a purple dog")).features[place] == 1.0
-    assert ready.look(catalog, parse("a dog next to the beach")).features[place] == 0.0
+    place = FEATURES.index("unwritten_words")
+    assert ready.candidates(catalog, parse("a purple dog")).features[place] == 0.0
+    ready.params.vocabulary = frozenset({"dog"})
+    assert ready.candidates(catalog, parse("a purple dog")).features[place] == 1.0
+    assert ready.candidates(catalog, parse("a dog next to the beach")).features[place] == 0.0

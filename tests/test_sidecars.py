@@ -16,25 +16,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sheets import ANNA, CAT, DOG, EVERY, HASH, LOSSLESS, nasty, one, sheet, sheets, texts
 
-from experts.tags import Modality, Sighting, Tag, Word
-from tagging.sidecars import (
-    coco,
-    csvs,
-    jsons,
-    merging,
-    nfo,
-    parquet,
-    transcript,
-    webvtt,
-)
-from tagging.sidecars.sheet import Sheet, Unusable
-from tagging.vocabulary import clean
+from tagline.experts.tags import Modality, Sighting, Tag, Word
+from tagline.tagging.formats import coco, csvs, jsons, merging, nfo, parquet, transcript, webvtt
+from tagline.tagging.formats.sheet import BadFile, VideoExport
+from tagline.tagging.vocabulary import clean
 
 
 @pytest.mark.parametrize("module", LOSSLESS)
 @settings(max_examples=60, deadline=None)
 @given(said=sheets)
-def test_what_goes_out_comes_back_the_same(module: Any, said: Sheet) -> None:
+def test_what_goes_out_comes_back_the_same(module: Any, said: VideoExport) -> None:
     merge, read = one(module)
     found = read(merge(said, None))
     by_time = sorted(said.tags, key=lambda tag: tag.start) if module is webvtt else list(said.tags)
@@ -44,7 +35,7 @@ def test_what_goes_out_comes_back_the_same(module: Any, said: Sheet) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(said=sheets)
-def test_an_nfo_keeps_texts_alone(said: Sheet) -> None:
+def test_an_nfo_keeps_texts_alone(said: VideoExport) -> None:
     data = nfo.merge(said, None)
     written = [element.text for element in ElementTree.fromstring(data).iter("tag")]
     assert written == list(dict.fromkeys(text for tag in said.tags if (text := clean(tag.text))))
@@ -55,7 +46,7 @@ def test_an_nfo_keeps_texts_alone(said: Sheet) -> None:
 @pytest.mark.parametrize("module", EVERY)
 @settings(max_examples=40, deadline=None)
 @given(first=sheets, second=sheets)
-def test_merging_twice_is_merging_once(module: Any, first: Sheet, second: Sheet) -> None:
+def test_merging_twice_is_merging_once(module: Any, first: VideoExport, second: VideoExport) -> None:
     merge, _ = one(module)
     once = merge(second, merge(first, None))
     assert merge(second, once) == once
@@ -123,11 +114,11 @@ def test_a_corrected_cue_is_kept() -> None:
 
 def test_long_speech_is_cut_into_lines_that_can_be_read() -> None:
     words = [Word("word", i * 0.3, i * 0.3 + 0.2, 0.9) for i in range(200)]
-    groups = list(transcript.lines(words))
+    groups = list(transcript.caption_lines(words))
     assert [word for group in groups for word in group] == words
     for group in groups:
         assert group[-1].end - group[0].start <= transcript.LONGEST
-        assert len(transcript.spoken(group)) <= transcript.WIDEST
+        assert len(transcript.line_text(group)) <= transcript.WIDEST
 
 
 def test_cues_of_others_stay_in_a_metadata_track() -> None:
@@ -164,7 +155,7 @@ def test_no_cell_is_a_formula_and_each_reads_back(text: str) -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(sheets)
-def test_csv_of_transcripts_runs_nothing_in_a_spreadsheet(said: Sheet) -> None:
+def test_csv_of_transcripts_runs_nothing_in_a_spreadsheet(said: VideoExport) -> None:
     merge, _ = one(csvs)
     table = list(csv.reader(io.StringIO(merge(said, None).decode(), newline="")))
     for cells in table[1:]:
@@ -192,7 +183,7 @@ def test_rows_of_a_person_stay_and_count_as_theirs() -> None:
 
 
 def test_other_videos_and_further_columns_stay() -> None:
-    other = Sheet("cd" * 32, "/films/other.mp4", tags=(CAT,))
+    other = VideoExport("cd" * 32, "/films/other.mp4", tags=(CAT,))
     for module in (csvs, parquet, jsons):
         out = io.BytesIO()
         module.write(out, iter([sheet(DOG), other]), frozenset([HASH, other.video]), None)
@@ -232,7 +223,7 @@ def test_other_videos_and_further_columns_stay() -> None:
         assert merge(sheet(DOG), merged) == merged or module is parquet
 
 
-def test_a_spreadsheets_own_spelling_breaks_no_seal() -> None:
+def test_a_spreadsheets_own_spelling_breaks_no_checksum() -> None:
     merge, read = one(csvs)
     data = merge(sheet(DOG, replace(CAT, score=0.5, end=1.0)), None).decode("utf-8")
     respelt = data.replace(",1.0,", ",1,").replace(",0.5,", ",0.50,").replace(",0.0,", ",0,")
@@ -272,14 +263,14 @@ def as_json(tag: bytes) -> bytes:
     ],
 )
 def test_broken_files_are_refused_in_a_sentence(module: Any, data: bytes) -> None:
-    with pytest.raises(Unusable) as caught:
+    with pytest.raises(BadFile) as caught:
         module.read(io.BytesIO(data))
     assert len(str(caught.value)) < 200
 
 
 def test_names_that_are_not_utf8_go_out_as_text() -> None:
     seen = (Sighting("dog", 0.9, 1.0, (0, 0, 1, 1)),)
-    odd = Sheet(HASH, os.fsdecode(b"/films/caf\xe9\x1b[2J.mp4"), None, 9.0, 4, 4, (DOG,), (), seen)
+    odd = VideoExport(HASH, os.fsdecode(b"/films/caf\xe9\x1b[2J.mp4"), None, 9.0, 4, 4, (DOG,), (), seen)
     for module in EVERY:
         data = one(module)[0](odd, None)
         if module is not parquet:

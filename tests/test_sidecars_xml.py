@@ -13,16 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sheets import ANNA, CAT, DOG, HASH, one, sheet, sheets
 
-from experts.tags import Modality
-from tagging.sidecars import (
-    csvs,
-    jsons,
-    nfo,
-    safexml,
-    webvtt,
-    xmp,
-)
-from tagging.sidecars.sheet import Sheet, Unusable
+from tagline.experts.tags import Modality
+from tagline.tagging.formats import csvs, jsons, nfo, safexml, webvtt, xmp
+from tagline.tagging.formats.sheet import BadFile, VideoExport
 
 # ---- XMP
 
@@ -67,7 +60,7 @@ def keywords(data: bytes, uri: str = xmp.DC, name: str = "subject") -> list[str]
 
 @settings(max_examples=40, deadline=None)
 @given(sheets)
-def test_an_xmp_sidecar_of_somebody_keeps_everything_of_theirs(said: Sheet) -> None:
+def test_an_xmp_sidecar_of_somebody_keeps_everything_of_theirs(said: VideoExport) -> None:
     data = xmp.merge(said, FOREIGN.encode())
     assert shape(data) == shape(FOREIGN.encode())
     assert keywords(data)[:2] == ["dog", "Grandma"]
@@ -172,7 +165,7 @@ def test_an_address_below_the_nfo_stays() -> None:
     "text", ["https://www.imdb.com/title/tt0119116/", "<html><body/></html>", "", "<movie>"]
 )
 def test_what_is_no_nfo_is_refused(text: str) -> None:
-    with pytest.raises(Unusable):
+    with pytest.raises(BadFile):
         nfo.merge(sheet(DOG), text.encode())
 
 
@@ -202,16 +195,16 @@ HOSTILE = {
 def test_hostile_xml_is_refused(name: str, encoding: str) -> None:
     data = HOSTILE[name].encode(encoding)
     for module in (nfo, xmp):
-        with pytest.raises(Unusable) as caught:
+        with pytest.raises(BadFile) as caught:
             module.read(data)
         assert "\n" not in str(caught.value)
-        with pytest.raises(Unusable):
+        with pytest.raises(BadFile):
             module.merge(sheet(DOG), data)
 
 
 def test_giants_are_refused() -> None:
     data = b"<movie>" + b" " * safexml.MOST_BYTES + b"</movie>"
-    with pytest.raises(Unusable, match="larger than 16 MB"):
+    with pytest.raises(BadFile, match="larger than 16 MB"):
         nfo.read(data)
 
 
@@ -223,7 +216,7 @@ def test_giants_are_refused() -> None:
 def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     for module in (nfo, xmp, webvtt, jsons, csvs):
         _, read = one(module)
-        with suppress(Unusable):
+        with suppress(BadFile):
             read(data)
 
 
@@ -233,7 +226,7 @@ def test_written_xml_is_always_well_formed(text: str, value: str) -> None:
     root = safexml.new("r")
     root.add("t", text)
     root.attributes.append(("a", value))
-    parsed = ElementTree.fromstring(safexml.write(safexml.Document(root)))
+    parsed = ElementTree.fromstring(safexml.write(safexml.XmlDocument(root)))
     allowed = safexml.FORBIDDEN.sub("\ufffd", value)
     assert parsed.attrib["a"] == allowed
 

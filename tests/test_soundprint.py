@@ -6,9 +6,9 @@ import fakes
 import numpy as np
 import pytest
 
-from experts.footage import Footage
-from experts.hearing.soundprint import BANDS, WIDTH, SoundExpert, log_mel, soundprint
-from experts.panel import Expert
+from tagline.experts.base import Expert
+from tagline.experts.footage import Footage
+from tagline.experts.sound import BANDS, VECTOR_SIZE, SoundExpert, describe_sound, log_mel
 
 RATE = 16_000
 
@@ -27,18 +27,18 @@ def test_a_tone_lies_in_its_band(hertz: float) -> None:
 def test_vectors_tell_sounds_apart_and_not_how_loud_they_are() -> None:
     rng = np.random.default_rng(0)
     noise = (0.1 * rng.normal(size=3 * RATE)).astype(np.float32)
-    loud, soft, other = (soundprint(x).mean(0) for x in (noise, 0.2 * noise, tone(500.0, 3.0)))
+    loud, soft, other = (describe_sound(x).mean(0) for x in (noise, 0.2 * noise, tone(500.0, 3.0)))
     assert np.abs(loud - soft).max() < 0.3
     assert np.linalg.norm(loud - other) > 20 * np.linalg.norm(loud - soft)
 
 
 def test_silence_and_nothing_give_no_vectors() -> None:
-    assert soundprint(None).shape == (0, WIDTH)
-    assert soundprint(np.zeros(5, np.float32)).shape == (0, WIDTH)
-    assert soundprint(np.zeros(2 * RATE, np.float32)).shape == (0, WIDTH)
+    assert describe_sound(None).shape == (0, VECTOR_SIZE)
+    assert describe_sound(np.zeros(5, np.float32)).shape == (0, VECTOR_SIZE)
+    assert describe_sound(np.zeros(2 * RATE, np.float32)).shape == (0, VECTOR_SIZE)
     half = np.concatenate([tone(400.0, 1.92), np.zeros(RATE * 3, np.float32)])
-    assert 2 <= len(soundprint(half)) <= 3
-    assert np.isfinite(soundprint(half)).all()
+    assert 2 <= len(describe_sound(half)) <= 3
+    assert np.isfinite(describe_sound(half)).all()
 
 
 def test_the_expert_keeps_vectors_and_says_nothing() -> None:

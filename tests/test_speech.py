@@ -10,15 +10,14 @@ import numpy as np
 import pytest
 from sounds import footage, music, noise, read_sound, silence, tone, words_right
 
-from experts import speech
-from experts.footage import SOUND_RATE
-from experts.hearing import listeners
-from experts.hearing.listeners import Heard
-from experts.hearing.voice import Stretch, numbers_only
-from experts.panel import Expert, build
-from experts.speech import SpeechExpert
-from experts.tags import Modality, Word
-from experts.weighed import WrongSetting
+from tagline.experts import speech
+from tagline.experts.asr import backends
+from tagline.experts.asr.backends import Transcript
+from tagline.experts.asr.vad import Segment, finite_only
+from tagline.experts.base import Expert, UnknownSetting, build_expert
+from tagline.experts.footage import SOUND_RATE
+from tagline.experts.speech import SpeechExpert
+from tagline.experts.tags import Modality, Word
 
 
 @pytest.fixture(autouse=True)
@@ -38,12 +37,12 @@ class LoudIsSpeech:
     def load(self) -> None:
         pass
 
-    def __call__(self, sound: Any, longest: float) -> list[Stretch]:
+    def __call__(self, sound: Any, longest: float) -> list[Segment]:
         edges = np.flatnonzero(np.diff(np.concatenate([[0], np.abs(sound) > 0, [0]])))
-        found = [Stretch(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
+        found = [Segment(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
         step = int(longest * SOUND_RATE)
         return [
-            Stretch(at, min(at + step, each.end))
+            Segment(at, min(at + step, each.end))
             for each in found
             for at in range(each.start, each.end, step)
         ]
@@ -62,10 +61,10 @@ class Parrot:
     def load(self, device: str) -> None:
         pass
 
-    def hear(self, sounds: Sequence[Sequence[Any]]) -> list[Heard]:
+    def transcribe(self, sounds: Sequence[Sequence[Any]]) -> list[Transcript]:
         self.batches.append([len(stretch) for sound in sounds for stretch in sound])
         return [
-            Heard(
+            Transcript(
                 [[Word(w, 0.5 * i, 0.5 * i + 0.4, 0.9) for i, w in enumerate(self.line)] for _ in sound], "en"
             )
             for sound in sounds
@@ -75,7 +74,7 @@ class Parrot:
 @pytest.fixture
 def parrot(monkeypatch) -> Parrot:
     one = Parrot()
-    monkeypatch.setattr(listeners, "choose", lambda *_, **__: (one, None))
+    monkeypatch.setattr(backends, "choose_backend", lambda *_, **__: (one, None))
     monkeypatch.setattr(speech, "VoiceActivity", LoudIsSpeech)
     return one
 
@@ -91,7 +90,7 @@ def loud(seconds: float) -> Any:
 
 
 def test_it_is_an_expert_that_anybody_can_run():
-    made = build("speech")
+    made = build_expert("speech")
     assert isinstance(made, Expert)
     assert made.modality is Modality.SPEECH
     assert made.missing() is None  # pocketsphinx hears where Whisper has no weights
@@ -149,13 +148,13 @@ def test_what_was_not_listened_to_is_said(parrot, sound, state, note):
 
 def test_what_could_not_be_made_out_is_said(parrot, monkeypatch):
     monkeypatch.setattr(
-        Parrot, "hear", lambda self, sounds: [Heard([[] for _ in s], None, 2, 1) for s in sounds]
+        Parrot, "transcribe", lambda self, sounds: [Transcript([[] for _ in s], None, 2, 1) for s in sounds]
     )
     report = expert()(
         [footage(np.concatenate([loud(3.0), silence(2.0), loud(3.0), silence(2.0), loud(1.0)]))]
     )[0]
-    assert "2 of 3 stretches of speech could not be made out" in report.notes
-    assert "the recogniser died over 1 of 3 stretches of speech" in report.notes
+    assert "2 of 3 segments of speech could not be transcribed" in report.notes
+    assert "the recogniser crashed on 1 of 3 segments of speech" in report.notes
     assert report.tags == report.words == []
 
 
@@ -166,7 +165,7 @@ def test_nobody_speaks_and_nothing_is_said(monkeypatch, tmp_path, make):
 
     found = saved(scripted_whisper(), tmp_path / "whisper")
     made = expert(weights=str(found.path))
-    assert made.listener.name.startswith("whisper")
+    assert made.backend.name.startswith("whisper")
     report = made([footage(make(5.0))])[0]
     assert report.words == report.tags == []
     assert report.facts["speech_seconds"] == 0
@@ -189,7 +188,7 @@ def test_the_fingerprint_tells_who_hears_and_with_which_weights(tmp_path):
 
     plain = SpeechExpert(embedder="none").fingerprint()
     assert plain == SpeechExpert(embedder="none").fingerprint()
-    assert plain == SpeechExpert(embedder="none", listener="pocketsphinx").fingerprint()
+    assert plain == SpeechExpert(embedder="none", backend="pocketsphinx").fingerprint()
     found = [saved(small_whisper(seed), tmp_path / str(seed)) for seed in (1, 2)]
     prints = [SpeechExpert(embedder="none", weights=str(each.path)).fingerprint() for each in found]
     changed = [SpeechExpert(embedder="none", **{key: value}).fingerprint() for key, value in CHANGES.items()]
@@ -200,10 +199,10 @@ CHANGES: dict[str, Any] = {"keywords": 3, "min_score": 0.5, "gap": 1.0, "voice":
 
 
 def test_wrong_settings_and_absent_weights_are_said_in_a_sentence(tmp_path):
-    with pytest.raises(WrongSetting, match="speech has no setting 'lisener'"):
+    with pytest.raises(UnknownSetting, match="speech has no setting 'lisener'"):
         SpeechExpert(lisener="whisper")
-    assert "tagline models pull speech" in str(SpeechExpert(listener="whisper").missing())
-    assert "no listener 'parrot'" in str(SpeechExpert(listener="parrot").missing())
+    assert "tagline models pull speech" in str(SpeechExpert(backend="whisper").missing())
+    assert "no ASR backend 'parrot'" in str(SpeechExpert(backend="parrot").missing())
     assert "English only" in str(SpeechExpert(language="fr").missing())
     assert "no weights called" in str(SpeechExpert(embedder=str(tmp_path / "absent")).missing())
 
@@ -216,7 +215,7 @@ def test_a_long_sound_needs_no_second_copy(parrot):
     sound[:: 100 * SOUND_RATE] = 0.1
     made = expert()
     tracemalloc.start()
-    numbers_only(sound)
+    finite_only(sound)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < sound.nbytes / 2

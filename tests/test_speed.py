@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from benchmarks import report
-from benchmarks.speed import floors
-from benchmarks.speed.growth import draw
-from benchmarks.speed.parts import Part
-from retrieval.cli import cli
+from tagline.benchmarks import report
+from tagline.benchmarks.speed import floors
+from tagline.benchmarks.speed.parts import StageTiming
+from tagline.benchmarks.speed.stages import draw
+from tagline.retrieval.cli.main import cli
 
 
 @pytest.fixture(autouse=True)
@@ -22,9 +22,9 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_ratios_say_how_often() -> None:
-    part = Part("training-step", ours=2.0, plain=6.0, plain_way="", floor=0.5, floor_is="", unit="")
+    part = StageTiming("training-step", ours=2.0, plain=6.0, plain_way="", floor=0.5, floor_is="", unit="")
     assert part.values() == {"training_step_times_faster": 3.0, "training_step_times_floor": 4.0}
-    bare = Part("expert-screen", 2.0, None, "", None, "", "")
+    bare = StageTiming("expert-screen", 2.0, None, "", None, "", "")
     assert set(bare.values().values()) == {None}
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sounds import music, silence
 
-from experts.hearing import sphinx
+from tagline.experts.asr import sphinx
 
 # A child that repeats how many samples it got; 13 samples kill it, 14 make it hang.
 REPEATS = """
@@ -28,8 +28,8 @@ while True:
 """
 
 
-def pool(children: int, program: str = REPEATS) -> sphinx.Pool:
-    return sphinx.Pool(children, [sys.executable, "-c", program])
+def pool(children: int, program: str = REPEATS) -> sphinx.SphinxPool:
+    return sphinx.SphinxPool(children, [sys.executable, "-c", program])
 
 
 def sounds(*counts: int) -> list[np.ndarray]:
@@ -62,7 +62,7 @@ def test_children_end_with_the_pool():
 
 
 def test_a_recogniser_that_cannot_start_says_why():
-    program = f"import sys; sys.path.insert(0, {sphinx.ROOT!r}); from experts.hearing import sphinx\n"
+    program = f"import sys; sys.path.insert(0, {sphinx.ROOT!r}); from tagline.experts.asr import sphinx\n"
     program += "def broken(): raise OSError('no model')\nsphinx.recogniser = broken\nsphinx.main()"
     made = pool(1, program)
     with pytest.raises(RuntimeError, match="pocketsphinx did not start: OSError: no model"):
@@ -77,7 +77,7 @@ def test_sound_as_bytes_is_cut_off_where_it_is_too_loud():
 
 def test_the_real_recogniser_answers_for_any_sound():
     """What it makes of a chord is no matter (voice activity goes first), but it ends and stays in time."""
-    made = sphinx.Pool(1)
+    made = sphinx.SphinxPool(1)
     nothing, least, found = made.hear([silence(0.0), silence(0.01), music(2.0)])
     assert nothing == least == []
     assert found is not None

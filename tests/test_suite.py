@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import suite
-from tagging.configuring import BadConfig
+from tagline.benchmarks.quality import suite
+from tagline.tagging.ml.config import BadConfig
 
 TESTS = """
 import os, pytest, time

@@ -12,15 +12,18 @@ import numpy as np
 import pytest
 import seeing
 
-from benchmarks import benchset, random_weights, table_ablation, table_training
-from benchmarks.playhouse.render import spec
-from benchmarks.playhouse.truth import Truth, truth
-from benchmarks.table_ablation import ROWS, measure
-from experts.tags import Modality, Report, Tag
-from table.model import Table
-from table.saving import from_pretrained
-from table.train import first_weights
-from tagging.catalog import Catalog, Look, Place
+from tagline.benchmarks.fixtures import playhouse_set, random_weights
+from tagline.benchmarks.playhouse.render.video import video_spec
+from tagline.benchmarks.playhouse.truth.truth import Truth, truth
+from tagline.benchmarks.quality import table_ablation
+from tagline.benchmarks.quality.table_ablation import ROWS, measure
+from tagline.benchmarks.speed import table_training
+from tagline.experts.tags import Modality, Report, Tag
+from tagline.table.model import Table
+from tagline.table.saving import from_pretrained
+from tagline.table.train import initial_weights
+from tagline.tagging.catalog.records import Look, Place
+from tagline.tagging.catalog.write import Catalog
 
 SEEDS = {"train": range(6), "val": range(10_000_000, 10_000_002), "test": range(20_000_000, 20_000_004)}
 
@@ -34,12 +37,12 @@ def tags_of(known: Truth) -> dict[str, list[str]]:
 def options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """A rendered and tagged set, but for what is in the files."""
     fakes.use_fakes(monkeypatch)
-    monkeypatch.setattr("benchmarks.kept.cache_home", lambda: tmp_path / "cache")
+    monkeypatch.setattr("tagline.benchmarks.registry.cache.cache_home", lambda: tmp_path / "cache")
     folder = tmp_path / "bench"
     known = [truth(seed) for seeds in SEEDS.values() for seed in seeds]
     with Catalog.open(folder) as catalog:
         for one in known:
-            path = fakes.write_video(folder / spec(one.seed).name, salt=one.seed)
+            path = fakes.write_video(folder / video_spec(one.seed).name, salt=one.seed)
             video = catalog.put_video(f"{one.seed:064x}")
             catalog.put_path(video, Place(str(path), 5, 1))
             for sense, texts in tags_of(one).items():
@@ -108,7 +111,7 @@ def test_videos_that_were_not_tagged_name_the_command(options: dict[str, str], t
 
 
 def test_the_sizes_fit_the_clip_of_the_playhouse() -> None:
-    eyes = benchset.clip({})
+    eyes = playhouse_set.clip_towers({})
     folder = table_ablation.towers_folder({})
     config = table_ablation.base({}, eyes, folder)
     assert config.train.batch % config.train.share == 0
@@ -117,4 +120,4 @@ def test_the_sizes_fit_the_clip_of_the_playhouse() -> None:
         table_ablation.varied(config, changes, 0)
     training = table_training.base({**table_training._as_options(table_training.SIZES)}, eyes, folder)
     assert training.train.share == table_training.SHARE
-    Table.build(training.model, first_weights(training.train.weights))
+    Table.build(training.model, initial_weights(training.train.weights))

@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from table_fakes import EOS, SOS, tiny
 
-from experts.tags import Modality, Report, Tag
-from table.batches import (
-    Lessons,
-    Row,
-    Tokenizer,
-    Units,
-    carve,
-    collate,
-    frame_key,
-    padded,
-    rows,
-    tag_text,
-    texts_of,
-)
-from table.config import TagChoice
-from table.frames import FramesHeld
-from table.masking import NOT_ASKED, mask_words
-from tagging.catalog import Caption, Catalog, Look, Place
+from tagline.experts.tags import Modality, Report, Tag
+from tagline.table.config import TagChoice
+from tagline.table.data import TableDataset, Tokenizer, collate, pad_frames
+from tagline.table.frame_cache import FramesInMemory
+from tagline.table.objective import IGNORE_INDEX, mask_words
+from tagline.table.rows import Row, frame_key, rows, split_validation, tag_text, texts_of
+from tagline.tagging.catalog.records import Caption, Look, Place
+from tagline.tagging.catalog.write import Catalog
+from tagline.tagging.ml.sampler import EpochBatchSampler
 
 
 def tag(text: str, modality: str, score: float, start: float = 0.0) -> Tag:
@@ -99,80 +87,17 @@ def row(i: int, texts: int = 3) -> Row:
 
 def test_validation_is_carved_from_train_and_stays_where_it_is() -> None:
     whole = [row(i) for i in range(50)]
-    train, validation = carve(whole, 0.2, 1000)
+    train, validation = split_validation(whole, 0.2, 1000)
     assert len(validation) == 10
     assert {r.key for r in train} | {r.key for r in validation} == {r.key for r in whole}
     assert not {r.key for r in train} & {r.key for r in validation}
     assert all(len(r.texts) == 1 for r in validation)
-    assert carve(whole[::-1], 0.2, 1000)[1][0].texts in [r.texts for r in validation]
-    assert {r.key for r in carve(whole[:-5], 0.2, 1000)[1]} - {r.key for r in validation} < {
+    assert split_validation(whole[::-1], 0.2, 1000)[1][0].texts in [r.texts for r in validation]
+    assert {r.key for r in split_validation(whole[:-5], 0.2, 1000)[1]} - {r.key for r in validation} < {
         r.key for r in whole
     }
-    assert len(carve(whole, 0.5, 7)[1]) == 7
-    assert carve(whole, 0.2, 1000, seed=1)[1] != validation
-
-
-# -- units -------------------------------------------------------------------------------------------
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    st.lists(st.integers(1, 9), min_size=2, max_size=20),
-    st.integers(1, 4),
-    st.integers(2, 12),
-    st.integers(0, 3),
-)
-def test_batches_are_full_without_a_video_twice_and_without_a_text_twice(
-    counts: list[int], share: int, batch: int, epoch: int
-) -> None:
-    units = Units(counts, batch * share, share, seed=1)
-    units.set_epoch(epoch)
-    made = list(units)
-    assert len(made) == len(units)
-    seen: Counter[tuple[int, int]] = Counter()
-    for one in made:
-        assert len(one) == min(batch, len(counts))
-        assert len({unit.row for unit in one}) == len(one)
-        assert all(len(unit.texts) == share for unit in one)
-        seen.update((unit.row, text) for unit in one for text in set(unit.texts))
-    for (video, text), times in seen.items():
-        assert 0 <= text < counts[video]
-        # Only the unit that had to be filled may bring a text a second time.
-        assert times <= (1 if counts[video] % share == 0 else 2)
-
-
-def test_no_more_batches_could_be_made() -> None:
-    # 12 units over 4 videos, 2 videos a batch; the first video alone has 9.
-    assert len(Units([9, 1, 1, 1], 2, 1, seed=0)) == 3
-    assert len(Units([3, 3, 3, 3], 2, 1, seed=0)) == 6
-    assert len(Units([5, 5], 128, 1, seed=0)) == 5  # a batch larger than the library
-
-
-def test_every_text_has_its_turn_over_the_epochs() -> None:
-    units = Units([7, 1, 5, 2, 2], 3, 1, seed=0)
-    seen = set()
-    for epoch in range(40):
-        units.set_epoch(epoch)
-        seen |= {(unit.row, text) for one in units for unit in one for text in unit.texts}
-    assert len(seen) == 17
-
-
-def test_epochs_differ_and_repeat_exactly() -> None:
-    units = Units([4] * 10, 4, 2, seed=5)
-    first = list(units)
-    units.set_epoch(1)
-    assert list(units) != first
-    units.set_epoch(0)
-    assert list(units) == first
-    assert len({one[0].seed for one in first}) == len(first)
-
-
-def test_ranks_cut_the_same_global_batch() -> None:
-    whole = list(Units([3] * 9, 8, 2, seed=2))
-    parts = [list(Units([3] * 9, 8, 2, seed=2, rank=rank, ranks=2)) for rank in range(2)]
-    assert [a + b for a, b in zip(*parts, strict=True)] == whole
-    with pytest.raises(ValueError, match="too few"):
-        Units([1], 8, 2, seed=2, ranks=2)
+    assert len(split_validation(whole, 0.5, 7)[1]) == 7
+    assert split_validation(whole, 0.2, 1000, seed=1)[1] != validation
 
 
 # -- words -------------------------------------------------------------------------------------------
@@ -184,7 +109,6 @@ def test_the_tokenizer_is_clips() -> None:
     assert ids[1].tolist() == [SOS, EOS, 0, 0, 0, 0, 0, 0]
     assert ids[2, -1] == EOS
     assert Tokenizer()([], 8).shape == (0, 8)
-    assert Tokenizer().pieces([1929]) == ["dog"]
 
 
 def test_words_are_masked_as_bert_masks_them() -> None:
@@ -195,7 +119,7 @@ def test_words_are_masked_as_bert_masks_them() -> None:
     chosen = masked = random = 0
     for _ in range(trials):
         shown, mask, words = mask_words(ids, SOS, rng)
-        asked = words != NOT_ASKED
+        asked = words != IGNORE_INDEX
         assert np.array_equal(words[asked], ids[asked])
         assert not asked[0]
         assert not asked[26:].any()
@@ -214,7 +138,7 @@ def test_an_empty_text_has_nothing_to_mask() -> None:
     shown, mask, words = mask_words(np.array([SOS, EOS, 0, 0]), SOS, np.random.default_rng(0))
     assert shown.tolist() == [SOS, EOS, 0, 0]
     assert not mask.any()
-    assert (words == NOT_ASKED).all()
+    assert (words == IGNORE_INDEX).all()
 
 
 # -- samples -----------------------------------------------------------------------------------------
@@ -222,9 +146,9 @@ def test_an_empty_text_has_nothing_to_mask() -> None:
 
 def test_texts_of_one_video_share_its_frames() -> None:
     videos = [row(0), row(1, texts=2), Row("v2.mp4", "key2", ("alone",), "")]
-    frames = FramesHeld({f"key{i}": np.full((3 - (i == 1), 3, 16, 16), i, np.uint8) for i in range(3)})
-    lessons = Lessons(videos, frames, tiny(), Tokenizer())
-    units = Units([3, 2, 1], 6, 2, seed=0)
+    frames = FramesInMemory({f"key{i}": np.full((3 - (i == 1), 3, 16, 16), i, np.uint8) for i in range(3)})
+    lessons = TableDataset(videos, frames, tiny(), Tokenizer())
+    units = EpochBatchSampler([3, 2, 1], 6, 2, seed=0)
     first = next(iter(units))
     b = collate([lessons[unit] for unit in first])
     assert b["frames"].shape == (3, 3, 3, 16, 16)
@@ -242,7 +166,7 @@ def test_texts_of_one_video_share_its_frames() -> None:
 
 
 def test_a_short_video_is_marked_and_never_black() -> None:
-    frames, valid = padded(np.full((2, 3, 4, 4), 9, np.uint8), 5)
+    frames, valid = pad_frames(np.full((2, 3, 4, 4), 9, np.uint8), 5)
     assert frames.shape == (5, 3, 4, 4)
     assert (frames == 9).all()
     assert valid.tolist() == [True, True, False, False, False]

@@ -12,13 +12,13 @@ from click.testing import CliRunner
 from table_fakes import TINY
 from table_world import world
 
-import experts.decoder
-from experts.footage import Coverage, Facts, Footage, Unreadable, View
-from experts.tags import Modality, Report, Tag
-from table.commands import train
-from table.evaluation import evaluate_library
-from table.saving import from_pretrained
-from tagging.catalog import Caption, Catalog, Look, Place
+import tagline.experts.decode.decoder
+from tagline.experts.footage import Coverage, Facts, Footage, Unreadable, View
+from tagline.experts.tags import Modality, Report, Tag
+from tagline.table.cli import train
+from tagline.table.saving import from_pretrained
+from tagline.tagging.catalog.records import Caption, Look, Place
+from tagline.tagging.catalog.write import Catalog
 
 SMALL = {
     "weights": "null",
@@ -63,7 +63,7 @@ class Decoder:
 
 @pytest.fixture
 def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(experts.decoder, "Decoder", Decoder)
+    monkeypatch.setattr(tagline.experts.decode.decoder, "Decoder", Decoder)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     folder = tmp_path / "videos"
     folder.mkdir()
@@ -90,13 +90,6 @@ def test_from_a_library_to_a_model(library: Path, tmp_path: Path) -> None:
     assert saved.model.settings.tags.modalities[-1] == "speech"
     board = list((tmp_path / "out" / "board").glob("events*"))
     assert board
-
-    with Catalog.open(library) as catalog:
-        found, bad = evaluate_library(catalog, saved)
-    assert found.t2v.queries == 16  # four test videos with four captions each
-    assert found.v2t.queries == 4
-    assert bad == []
-    assert found.dual is not None
 
     again = CliRunner().invoke(train, command)
     assert again.exit_code == 1

@@ -6,22 +6,23 @@ import json
 
 import pytest
 
-from table import config
-from table.config import BadConfig, Config, ModelConfig, TagChoice, as_dict, changed, from_dict, preset
+from tagline.table import config
+from tagline.table.config import ModelConfig, TableConfig, TagChoice, load_preset
+from tagline.tagging.ml.config import BadConfig, as_dict, digest, from_dict, with_settings
 
 
-@pytest.mark.parametrize("name", config.presets())
+@pytest.mark.parametrize("name", config.preset_names())
 def test_a_preset_survives_being_written_down(name: str) -> None:
-    found = preset(name)
-    assert from_dict(Config, json.loads(json.dumps(as_dict(found)))) == found
+    found = load_preset(name)
+    assert from_dict(TableConfig, json.loads(json.dumps(as_dict(found)))) == found
 
 
-@pytest.mark.parametrize("name", config.presets())
+@pytest.mark.parametrize("name", config.preset_names())
 def test_the_weights_of_a_preset_can_be_pulled(name: str) -> None:
-    from experts.weights import table
+    from tagline.experts.weights.registry import entries
 
-    found = preset(name).train.weights
-    assert found is None or found in table()
+    found = load_preset(name).train.weights
+    assert found is None or found in entries()
 
 
 @pytest.mark.parametrize(
@@ -36,7 +37,7 @@ def test_the_weights_of_a_preset_can_be_pulled(name: str) -> None:
 def test_the_presets_are_the_papers(
     name: str, text: int, tag: int, frames: int, batch: int, tokens: str, speech: bool
 ) -> None:
-    found = preset(name)
+    found = load_preset(name)
     model, train = found.model, found.train
     assert (model.text_length, model.tag_length, model.frames) == (text, tag, frames)
     assert (train.batch, train.epochs, train.lr_towers, train.lr_fusion) == (batch, 5, 1e-7, 1e-4)
@@ -54,8 +55,8 @@ def test_tags_are_read_in_the_papers_order_however_they_were_named() -> None:
 
 
 def test_settings() -> None:
-    found = changed(
-        preset("msrvtt"),
+    found = with_settings(
+        load_preset("msrvtt"),
         [
             "frames=8",
             "train.batch=64",
@@ -70,8 +71,8 @@ def test_settings() -> None:
     assert found.model.tags == TagChoice(("object", "speech"), most=3)
     assert found.train.weights is None
     assert found.model.residual == "frame"
-    assert changed(found, ["model.tags.modalities=[]"]).model.tags.modalities == ()
-    assert changed(found, ["lr_towers=1"]).train.lr_towers == 1.0
+    assert with_settings(found, ["model.tags.modalities=[]"]).model.tags.modalities == ()
+    assert with_settings(found, ["lr_towers=1"]).train.lr_towers == 1.0
 
 
 @pytest.mark.parametrize(
@@ -91,17 +92,17 @@ def test_settings() -> None:
 )
 def test_a_wrong_setting_is_refused_in_a_sentence(setting: str, sentence: str) -> None:
     with pytest.raises(BadConfig, match=sentence):
-        changed(preset("msrvtt"), [setting])
+        with_settings(load_preset("msrvtt"), [setting])
 
 
 def test_unknown_keys_are_refused_and_never_ignored() -> None:
     with pytest.raises(BadConfig, match="no key 'auto_map'"):
         from_dict(ModelConfig, {"auto_map": {}})
     with pytest.raises(BadConfig, match="there is no preset 'msvrtt'"):
-        preset("msvrtt")
+        load_preset("msvrtt")
 
 
 def test_the_digest_knows_the_choice_of_tags() -> None:
     plain = as_dict(ModelConfig())
-    assert config.digest(plain) == config.digest(as_dict(ModelConfig()))
-    assert config.digest(plain) != config.digest(as_dict(ModelConfig(tags=TagChoice(most=7))))
+    assert digest(plain) == digest(as_dict(ModelConfig()))
+    assert digest(plain) != digest(as_dict(ModelConfig(tags=TagChoice(most=7))))

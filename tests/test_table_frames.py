@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import experts.decoder
-from experts.footage import Coverage, Facts, Footage, Uniform, Unreadable, View
-from table.frames import HEADER, BadFrames, FrameCache
+import tagline.experts.decode.decoder
+from tagline.experts.footage import Coverage, Facts, Footage, Uniform, Unreadable, View
+from tagline.table.frame_cache import HEADER, BadFrames, FrameCache
 
 
 def picture(count: int = 3, side: int = 8, seed: int = 0) -> np.ndarray:
@@ -111,7 +111,7 @@ class FakeDecoder:
 def test_each_video_is_decoded_once_and_what_cannot_be_read_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(experts.decoder, "Decoder", FakeDecoder)
+    monkeypatch.setattr(tagline.experts.decode.decoder, "Decoder", FakeDecoder)
     FakeDecoder.opened.clear()
     cache = FrameCache(3, 8, tmp_path)
     work = [(name, Path(f"{name}.mp4")) for name in ("a", "bad", "none", "bb")]

@@ -12,10 +12,10 @@ import torch.nn.functional as F
 from open_clip.model import CustomTextCLIP
 from table_fakes import EOS, TINY, batch, model, pictures, sentences, tiny
 
-from table import objective
-from table.config import TagChoice
-from table.model import Table, spoken
-from table.negatives import draw
+from tagline.table import objective
+from tagline.table.config import TagChoice
+from tagline.table.model import Table, token_mask
+from tagline.table.objective import draw_negatives
 
 Array = np.ndarray[Any, Any]
 
@@ -72,8 +72,8 @@ def test_a_video_is_what_the_paper_says() -> None:
     frames, tags = pictures(2), sentences(2, 6)
     frame_valid = torch.tensor([[True, True, True], [True, True, False]])
     with torch.no_grad():
-        found = m.videos(frames, frame_valid, tags, torch.tensor([True, False])).vectors.numpy()
-        v_all = unit(m.see(frames).double().numpy())
+        found = m.encode_videos(frames, frame_valid, tags, torch.tensor([True, False])).vectors.numpy()
+        v_all = unit(m.encode_frames(frames).double().numpy())
         t_all = unit(m.captions(m.text, tags, tags=True)[1].numpy())
     for i, valid in enumerate(([True, True, True, True], [True, True, False, False])):
         v, keep = v_all[i], np.array(valid)
@@ -86,10 +86,10 @@ def test_the_didemo_variant_reads_every_token_of_the_tags() -> None:
     m = model(tag_tokens="all").double().eval()
     frames, tags = pictures(1), sentences(1, 6, seed=5)
     with torch.no_grad():
-        found = m.videos(frames, None, tags).vectors.numpy()[0]
-        v = unit(m.see(frames).double().numpy())[0]
+        found = m.encode_videos(frames, None, tags).vectors.numpy()[0]
+        v = unit(m.encode_frames(frames).double().numpy())[0]
         t = unit(m.captions(m.text, tags, tags=True)[0].numpy())[0]
-    keep = np.concatenate([[True] * 3, spoken(tags)[0].numpy()])
+    keep = np.concatenate([[True] * 3, token_mask(tags)[0].numpy()])
     g = guide(m, np.vstack([v, t]), keep, list(range(9)))
     overall = m.residual.item() * g[keep].mean(0) + v.mean(0)
     np.testing.assert_allclose(found, unit(linear(overall, m.project)), atol=1e-6)
@@ -104,8 +104,8 @@ def test_the_losses_of_a_batch_are_what_the_paper_says(vtm_text: str) -> None:
     assert m.words is not None
     with torch.no_grad():
         found = m(**b)
-        seen = m.videos(b["frames"], b["frame_valid"], b["tags"], b["tagged"])
-        tokens, eos = m.read(b["text"])
+        seen = m.encode_videos(b["frames"], b["frame_valid"], b["tags"], b["tagged"])
+        tokens, eos = m.encode_tokens(b["text"])
         logits = m.logit_scale.exp() * F.normalize(eos.float(), dim=-1) @ seen.vectors.T
         assert seen.fused is not None
         fused = seen.fused.numpy()
@@ -115,10 +115,10 @@ def test_the_losses_of_a_batch_are_what_the_paper_says(vtm_text: str) -> None:
             return guide(m, x, np.ones(len(x), bool), list(range(len(x))))
 
         def part(i: int) -> Array:
-            length = int(spoken(b["text"])[i].sum())
+            length = int(token_mask(b["text"])[i].sum())
             return eos[i : i + 1].numpy() if vtm_text == "eos" else tokens[i, :length].numpy()
 
-        hard = draw(logits, b["video_of_text"], b["text"], 3)
+        hard = draw_negatives(logits, b["video_of_text"], b["text"], 3)
         pairs = [(i, i, 1) for i in range(4)]
         pairs += [(i, int(hard.text[i]), 0) for i in range(4)] + [
             (int(hard.video[i]), i, 0) for i in range(4)
@@ -130,9 +130,9 @@ def test_the_losses_of_a_batch_are_what_the_paper_says(vtm_text: str) -> None:
 
         words = []
         table = m.text.token_embedding.weight
-        masked_tokens, _ = m.read(b["shown"], b["masked"])
+        masked_tokens, _ = m.encode_tokens(b["shown"], b["masked"])
         for i in range(4):
-            length = int(spoken(b["shown"])[i].sum())
+            length = int(token_mask(b["shown"])[i].sum())
             out = joint(i, masked_tokens[i, :length].numpy())
             for place in np.flatnonzero(b["masked"][i].numpy()):
                 scores = m.words(torch.tensor(out[4 + place])[None], table)[0].numpy()
@@ -165,7 +165,7 @@ def test_without_tags_lambda_and_extra_losses_it_is_clip4clip() -> None:
     m = Table(tiny(modalities=(), residual_init=0.0, vtm=False, mlm=False)).eval()
     frames, text = pictures(5), sentences(5, 8)
     with torch.no_grad():
-        found = m.texts(text) @ m.videos(frames).vectors.T
+        found = m.encode_texts(text) @ m.encode_videos(frames).vectors.T
     torch.testing.assert_close(found, mean_pooled(m, frames, text), atol=1e-5, rtol=0)
 
 
@@ -174,7 +174,7 @@ def test_tags_change_nothing_while_lambda_is_zero() -> None:
     m = Table(tiny(residual_init=0.0)).eval()
     frames, text = pictures(5), sentences(5, 8)
     with torch.no_grad():
-        found = m.texts(text) @ m.videos(frames, None, sentences(5, 6)).vectors.T
+        found = m.encode_texts(text) @ m.encode_videos(frames, None, sentences(5, 6)).vectors.T
     torch.testing.assert_close(found, mean_pooled(m, frames, text), atol=1e-5, rtol=0)
 
 
@@ -208,8 +208,8 @@ def test_the_sequence_transformer_preset_is_clip4clips() -> None:
     m = model(modalities=(), residual="frame", video_projection=False, vtm=False, mlm=False).double().eval()
     frames = pictures(2)
     with torch.no_grad():
-        found = m.videos(frames).vectors.numpy()
-        seen = m.see(frames).double().numpy()
+        found = m.encode_videos(frames).vectors.numpy()
+        seen = m.encode_frames(frames).double().numpy()
     for i in range(2):
         out = guide(m, seen[i], np.ones(3, bool), [0, 1, 2]) + seen[i]
         np.testing.assert_allclose(found[i], unit(unit(out).mean(0)), atol=1e-6)
@@ -224,14 +224,14 @@ def test_frames_that_are_not_there_and_tags_of_untagged_videos_say_nothing() -> 
     valid = torch.tensor([[True, True, False]] * 2)
     tagged = torch.tensor([True, False])
     with torch.no_grad():
-        first = m.videos(frames, valid, tags, tagged).vectors
+        first = m.encode_videos(frames, valid, tags, tagged).vectors
         noise = frames.clone()
         noise[:, 2] = 0
         other = tags.clone()
         other[1] = sentences(1, 6, seed=9)[0]
-        torch.testing.assert_close(m.videos(noise, valid, other, tagged).vectors, first)
+        torch.testing.assert_close(m.encode_videos(noise, valid, other, tagged).vectors, first)
         # Fewer frames are the same as frames marked as missing.
-        torch.testing.assert_close(m.videos(frames[:, :2], None, tags, tagged).vectors, first)
+        torch.testing.assert_close(m.encode_videos(frames[:, :2], None, tags, tagged).vectors, first)
 
 
 @pytest.mark.parametrize("changes", [{}, {"vtm_text": "tokens"}, {"tag_tokens": "all"}])
@@ -251,14 +251,16 @@ def test_a_video_does_not_depend_on_its_batch() -> None:
     m = model().eval()
     frames, tags = pictures(4), sentences(4, 6)
     with torch.no_grad():
-        together = m.videos(frames, None, tags).vectors
-        alone = torch.cat([m.videos(frames[i : i + 1], None, tags[i : i + 1]).vectors for i in range(4)])
+        together = m.encode_videos(frames, None, tags).vectors
+        alone = torch.cat(
+            [m.encode_videos(frames[i : i + 1], None, tags[i : i + 1]).vectors for i in range(4)]
+        )
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=0)
 
 
 def test_an_exclamation_mark_is_a_word_and_padding_is_not() -> None:
     ids = torch.tensor([[49406, 0, 5, 49407, 0, 0]])  # "!" has the id of padding
-    assert spoken(ids).tolist() == [[True, True, True, True, False, False]]
+    assert token_mask(ids).tolist() == [[True, True, True, True, False, False]]
 
 
 def test_checkpointing_changes_nothing() -> None:
@@ -288,15 +290,15 @@ def test_no_tags_at_all_is_the_papers_baseline() -> None:
 
 def test_an_even_start_does_not_follow_a_tower_that_drowns_its_input() -> None:
     torch.manual_seed(0)
-    made = {start: Table(tiny(start=start)) for start in ("clip", "even")}
+    made = {start: Table(tiny(init=start)) for start in ("clip", "scaled")}
     with torch.no_grad():
         for one in made.values():
             for block in one.text.transformer.resblocks:
                 block.mlp.c_proj.bias.fill_(50.0)  # what is the same for all
             one._copy_from_towers()
     inputs = batch()
-    for start, near in (("clip", True), ("even", False)):
-        fused = made[start].videos(inputs["frames"], None, inputs["tags"]).fused
+    for start, near in (("clip", True), ("scaled", False)):
+        fused = made[start].encode_videos(inputs["frames"], None, inputs["tags"]).fused
         assert fused is not None
         vectors = F.normalize(fused.mean(1), dim=-1)
         assert bool((vectors @ vectors.T > 0.99).all()) is near, start

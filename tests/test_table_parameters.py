@@ -12,8 +12,9 @@ from open_clip.model import CLIP
 from safetensors.torch import save_file
 from table_fakes import TINY, batch, model, pictures, sentences, tiny
 
-from table.config import BadConfig, preset
-from table.model import Table
+from tagline.table.config import load_preset
+from tagline.table.model import Table
+from tagline.tagging.ml.config import BadConfig
 
 # -- parameters --------------------------------------------------------------------------------------
 
@@ -21,11 +22,11 @@ from table.model import Table
 def test_tags_and_captions_share_blocks_and_not_projections() -> None:
     m = model()
     ids = sentences(3, 6)
-    caption, tag = m.read(ids)[1], m.captions(m.text, ids, tags=True)[1]
+    caption, tag = m.encode_tokens(ids)[1], m.captions(m.text, ids, tags=True)[1]
     assert not torch.allclose(caption, tag)
     with torch.no_grad():
         m.captions.tag_projection.copy_(m.text.text_projection)
-    torch.testing.assert_close(m.read(ids)[1], m.captions(m.text, ids, tags=True)[1])
+    torch.testing.assert_close(m.encode_tokens(ids)[1], m.captions(m.text, ids, tags=True)[1])
 
 
 def test_what_is_new_starts_as_a_copy_of_clip() -> None:
@@ -67,7 +68,7 @@ MLM = (512 * 512 + 512) + 2 * 512 + 49_408 + 512  # dense, norm, biases of the w
     ],
 )
 def test_a_preset_builds_at_full_size_and_has_the_papers_parameters(name: str, added: int) -> None:
-    m = Table(preset(name).model)
+    m = Table(load_preset(name).model)
     assert sum(p.numel() for p in m.parameters()) == CLIP_B32 + added
     assert (m.text.width, m.text.heads, len(m.text.transformer.resblocks)) == (512, 8, 12)
     groups = m.parameter_groups()
@@ -137,7 +138,7 @@ def test_towers_are_loaded_from_a_clip_and_their_copies_follow(tmp_path: Path) -
     m = Table.build(tiny(), tmp_path / "clip.safetensors").eval()
     text = sentences(4, 20)
     with torch.no_grad():
-        torch.testing.assert_close(m.texts(text), clip.encode_text(text, normalize=True))
+        torch.testing.assert_close(m.encode_texts(text), clip.encode_text(text, normalize=True))
     assert m.guide is not None
     assert torch.equal(m.captions.tag_projection, clip.text_projection)
     assert torch.equal(m.guide.blocks[0].ln_1.weight, clip.transformer.resblocks[0].ln_1.weight)
@@ -158,7 +159,7 @@ def test_architectures_go_by_name_or_are_refused_in_a_sentence() -> None:
         Table(tiny(architecture="ViT-Z"))
     with pytest.raises(BadConfig, match="TABLE"):
         Table(tiny(architecture="ViT-B-16-SigLIP"))
-    assert preset("msrvtt").model.architecture in open_clip.list_models()
+    assert load_preset("msrvtt").model.architecture in open_clip.list_models()
 
 
 def test_a_text_tower_of_another_width_than_the_shared_space() -> None:
@@ -166,4 +167,4 @@ def test_a_text_tower_of_another_width_than_the_shared_space() -> None:
     wide["embed_dim"] = 24
     m = model(architecture=wide)
     assert torch.isfinite(m(**batch())["loss"])
-    assert m.videos(pictures(2)).vectors.shape == (2, 24)
+    assert m.encode_videos(pictures(2)).vectors.shape == (2, 24)

@@ -8,7 +8,7 @@ import pytest
 from processes import pair
 from table_world import config, data, losses, run
 
-from table.train import train
+from tagline.table.train import train
 
 
 def test_two_processes_begin_and_one_goes_on(tmp_path: Path) -> None:

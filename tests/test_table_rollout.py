@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 from table_fakes import model, pictures
 
-from table.batches import Tokenizer
-from table.config import BadConfig
-from table.rollout import Rollout, draw_strip, rollout
+from tagline.table.data import Tokenizer
+from tagline.table.rollout import Rollout, draw_strip, rollout
+from tagline.tagging.ml.config import BadConfig
 
 FRAMES = pictures(1)[0].numpy()
 
@@ -50,7 +50,7 @@ def test_what_the_tags_look_at() -> None:
     found = rollout(m, FRAMES, Tokenizer(), tags="dog, man")
     wanted = plain(seen)[3, :3]  # three frames, then the tags
     np.testing.assert_allclose(found.frames, wanted / wanted.sum(), rtol=1e-4)
-    assert found.asked_by == "tags"
+    assert found.queried_by == "tags"
     assert found.patches.shape == (3, 2, 2)
     np.testing.assert_allclose(found.patches.sum((1, 2)), 1, rtol=1e-5)
 
@@ -63,9 +63,9 @@ def test_what_a_word_looks_at() -> None:
     # [SOS] a dog jumps [EOS] stand after three frames and one tag token.
     wanted = (joint[4 + 2, :4] @ guide)[:3]
     np.testing.assert_allclose(found.frames, wanted / wanted.sum(), rtol=1e-4)
-    assert found.asked_by == "dog"
+    assert found.queried_by == "dog"
     whole = rollout(m, FRAMES, Tokenizer(), tags="dog", text="a dog jumps")
-    assert whole.asked_by == "a dog jumps"
+    assert whole.queried_by == "a dog jumps"
     assert not np.allclose(whole.frames, found.frames)
 
 
@@ -77,7 +77,7 @@ def test_a_model_that_learned_from_whole_texts_asks_with_all_of_it() -> None:
 
 def test_a_short_video_and_no_tags() -> None:
     found = rollout(model().eval(), FRAMES[:2], Tokenizer())
-    assert found.asked_by == "frames"
+    assert found.queried_by == "frames"
     assert found.frames.shape == (2,)
     assert found.frames.sum() == pytest.approx(1)
 
@@ -95,9 +95,9 @@ def test_looking_changes_nothing() -> None:
     m = model().eval()
     frames = pictures(2)
     with torch.no_grad():
-        before = m.videos(frames).vectors
+        before = m.encode_videos(frames).vectors
         rollout(m, FRAMES, Tokenizer(), tags="dog")
-        assert torch.equal(m.videos(frames).vectors, before)
+        assert torch.equal(m.encode_videos(frames).vectors, before)
 
 
 def test_the_strip_shows_bright_patches_and_red_frames(tmp_path: Path) -> None:

@@ -11,11 +11,12 @@ import torch
 from safetensors.torch import load_file, save_file
 from table_fakes import model, pictures
 
-from experts.stock import safe
-from table import saving
-from table.batches import Tokenizer
-from table.config import BadConfig, TagChoice
-from table.saving import NotAModel, from_pretrained, save_pretrained
+from tagline.experts.weights import check
+from tagline.table import saving
+from tagline.table.config import TagChoice
+from tagline.table.data import Tokenizer
+from tagline.table.saving import NotAModel, from_pretrained, save_pretrained
+from tagline.tagging.ml.config import BadConfig
 
 
 @pytest.fixture
@@ -29,9 +30,12 @@ def test_what_is_loaded_is_what_was_saved(folder: Path) -> None:
     ids = saved.tokenizer(["a dog runs on the beach", "!"], 8)
     assert torch.equal(ids, Tokenizer()(["a dog runs on the beach", "!"], 8))
     with torch.no_grad():
-        assert torch.equal(saved.model.texts(ids), before.texts(ids))
+        assert torch.equal(saved.model.encode_texts(ids), before.encode_texts(ids))
         frames, tags = pictures(2), saved.tokenizer(["dog, beach", ""], 6)
-        found, wanted = saved.model.videos(frames, None, tags), before.videos(frames, None, tags)
+        found, wanted = (
+            saved.model.encode_videos(frames, None, tags),
+            before.encode_videos(frames, None, tags),
+        )
         assert torch.equal(found.vectors, wanted.vectors)
     assert saved.model.settings == before.settings
     assert not saved.model.training
@@ -47,7 +51,7 @@ def test_the_card_says_what_it_reads_and_how_good_it_is(folder: Path) -> None:
 
 
 def test_the_folder_passes_the_same_checks_as_foreign_weights(folder: Path) -> None:
-    safe.check_path(folder)
+    check.check_path(folder)
 
 
 def test_the_fingerprint_knows_weights_and_choice_of_tags(tmp_path: Path) -> None:
@@ -124,7 +128,7 @@ def test_pushing_sends_what_the_folder_holds_and_makes_the_repository_private(
     assert saving.push_to_hub(folder, "me/mine", token="t") == "address"
     assert calls["create"] == ("me/mine", {"private": True, "exist_ok": True})
     # Either of the two tokenizers may be there.
-    other = {saving.CLIPS, saving.OWN} - {p.name for p in folder.iterdir()}
+    other = {saving.CLIP_VOCABULARY, saving.OWN_TOKENIZER} - {p.name for p in folder.iterdir()}
     assert set(calls["upload"]["allow_patterns"]) - other == {p.name for p in folder.iterdir()}
-    with pytest.raises(safe.Unsafe):
+    with pytest.raises(check.UnsafeWeights):
         saving.push_to_hub(folder.parent, "me/mine")

@@ -12,14 +12,16 @@ import seeing
 import torch
 from filming import Film, shoot
 
-from benchmarks import plain_training, random_weights, table_training
-from benchmarks.playhouse.render import spec
-from benchmarks.playhouse.truth import truth
-from table.batches import Row
-from table.config import Config, TrainConfig
-from table.model import Table
-from table.objective import contrastive
-from table.tokens import Tokenizer
+from tagline.benchmarks.baselines import clip4clip_training
+from tagline.benchmarks.fixtures import random_weights
+from tagline.benchmarks.playhouse.render.video import video_spec
+from tagline.benchmarks.playhouse.truth.truth import truth
+from tagline.benchmarks.speed import table_training
+from tagline.table.config import TableConfig, TableTrainConfig
+from tagline.table.model import Table
+from tagline.table.objective import contrastive
+from tagline.table.rows import Row
+from tagline.table.tokenizer import Tokenizer
 
 SEEDS = [0, 1, 2, 3, 10_000_000, 10_000_001, 20_000_000]
 
@@ -28,7 +30,7 @@ SEEDS = [0, 1, 2, 3, 10_000_000, 10_000_001, 20_000_000]
 def folder(tmp_path: Path) -> Path:
     known = [truth(seed) for seed in SEEDS]
     for one in known:
-        path = tmp_path / "bench" / spec(one.seed).name
+        path = tmp_path / "bench" / video_spec(one.seed).name
         path.parent.mkdir(exist_ok=True)
         shoot(path, Film(count=55, scenes=2))
     rows = [asdict(one) for one in known]
@@ -39,7 +41,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_both_ways_are_timed(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("cv2")
-    monkeypatch.setattr("benchmarks.kept.cache_home", lambda: tmp_path / "cache")
+    monkeypatch.setattr("tagline.benchmarks.registry.cache.cache_home", lambda: tmp_path / "cache")
     towers = random_weights.towers(tmp_path / "clip", seeing.SMALL_CLIP)
     tiny = {"text_length": 8, "batch": 4, "frames": 2}
     options = {
@@ -80,27 +82,31 @@ def test_the_plain_way_sees_what_the_published_way_sees(folder: Path) -> None:
     pytest.importorskip("cv2")
     from table_fakes import tiny
 
-    config = Config(tiny(modalities=(), layers=0, vtm=False, mlm=False, frames=4), TrainConfig(weights=None))
-    rows = [Row("a", "a", ("a dog", "a cat"), "", folder / spec(0).name)]
-    frames, mask, words = plain_training.Pairs(rows, Tokenizer(), config, 16)[1]
+    config = TableConfig(
+        tiny(modalities=(), layers=0, vtm=False, mlm=False, frames=4), TableTrainConfig(weights=None)
+    )
+    rows = [Row("a", "a", ("a dog", "a cat"), "", folder / video_spec(0).name)]
+    frames, mask, words = clip4clip_training.Pairs(rows, Tokenizer(), config, 16)[1]
     assert frames.shape == (4, 3, 16, 16)
     assert mask.tolist() == [True, True, True, False]  # 55 pictures at 25 a second: seconds 0, 1, 2
     assert torch.equal(frames[2], frames[3])
     assert torch.equal(words, Tokenizer()(["a cat"], 8)[0])
     model = Table(config.model).eval()
-    loss = plain_training._loss(model, frames[None], mask[None], words[None])
+    loss = clip4clip_training._loss(model, frames[None], mask[None], words[None])
     assert float(loss) == pytest.approx(0.0, abs=1e-5)  # one pair has no wrong one
     two = [torch.stack([x, x.flip(0)]) for x in (frames, mask)]
     texts = Tokenizer()(["a cat", "a dog"], 8)
     with torch.no_grad():
-        got = plain_training._loss(model, two[0], two[1], texts)
+        got = clip4clip_training._loss(model, two[0], two[1], texts)
         seen = model.visual(two[0].flatten(0, 1)).view(2, 4, -1)
-        logits = model.logit_scale.exp() * model.texts(texts) @ model.videos(seen, two[1]).vectors.T
+        logits = (
+            model.logit_scale.exp() * model.encode_texts(texts) @ model.encode_videos(seen, two[1]).vectors.T
+        )
     assert float(got) == pytest.approx(float(contrastive(logits, torch.arange(2))), rel=1e-4)
 
 
 def test_the_course_of_the_rate() -> None:
-    share = plain_training._course(10, 0.2)
+    share = clip4clip_training._schedule(10, 0.2)
     rates = [share(step) for step in range(10)]
     assert rates[0] == 0.0
     assert np.argmax(rates) == 2

@@ -10,22 +10,27 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import fakes
+import folder_runs
 import pytest
 from click.testing import CliRunner, Result
 from rich.console import Console
 from sentences import assert_a_sentence
 
-from benchmarks import light
-from benchmarks.kill9 import make_video
-from retrieval.cli import cli
-from tagging import progress as shown
-from tagging.catalog import Catalog
-from tagging.folder import Progress
-from tagging.names import safe
+from tagline.benchmarks.fixtures import stub_experts
+from tagline.benchmarks.robustness.kill9 import make_video
+from tagline.retrieval.cli.main import cli
+from tagline.tagging.catalog.records import Place
+from tagline.tagging.catalog.write import Catalog
+from tagline.tagging.cli import progress as shown
+from tagline.tagging.pipeline import plan as planning
+from tagline.tagging.pipeline.progress import Progress
+from tagline.tagging.pipeline.walk import Walk
+from tagline.tagging.printable import safe
 
 ROOT = Path(__file__).parent.parent
 
@@ -35,7 +40,7 @@ def fake_world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     fakes.use_fakes(monkeypatch)
     monkeypatch.delenv("TAGLINE_LIBRARY", raising=False)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    monkeypatch.setattr("tagging.commands._device", lambda *_: "cpu")
+    monkeypatch.setattr("tagline.tagging.library._device", lambda *_: "cpu")
 
 
 @pytest.fixture
@@ -67,10 +72,34 @@ def test_a_first_and_a_second_run(films: Path) -> None:
     assert second.stdout == "0 tagged, 2 unchanged, 0 failed, in 1 s\n"
 
 
+@pytest.mark.parametrize("others", [False, True])
+def test_a_fresh_library_is_walked_once_unless_another_program_was_as_fast(
+    films: Path, monkeypatch: pytest.MonkeyPatch, others: bool
+) -> None:
+    walks = []
+
+    class Counted(Walk):
+        def __iter__(self) -> Iterator[Place]:
+            walks.append(self.folders)
+            yield from super().__iter__()
+            if others and len(walks) == 1:
+                folder_runs.look(films)
+
+    monkeypatch.setattr(planning, "Walk", Counted)
+    result = tagline("tag", films)
+    assert result.exit_code == 0, result.output
+    if others:  # the walks: ours, theirs inside it, ours again
+        assert len(walks) == 3
+        assert result.stdout.startswith("0 tagged, 2 unchanged, 0 failed")
+    else:
+        assert len(walks) == 1
+        assert result.stdout.startswith("2 tagged, 0 unchanged, 0 failed")
+
+
 def test_a_run_says_first_that_the_decoder_is_not_locked_in(
     films: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from experts.decoding import sandbox
+    from tagline.experts.decode import sandbox
 
     monkeypatch.setattr(sandbox, "lacking", lambda: sandbox.NO_FILTER)
     assert tagline("tag", films).output.splitlines()[0] == f"note: {sandbox.NO_FILTER}"
@@ -106,9 +135,9 @@ def test_plan_and_dry_run_leave_no_trace(films: Path) -> None:
     assert tagline("plan", films).stdout.splitlines() == [f"2 video files in {films}", "2 unchanged"]
     added = tagline("tags", "add", films / "a.mp4", "Anna", "--library", films)
     assert added.exit_code == 0, added.output
-    assert "the one list" in tagline("plan", films).stdout.splitlines()[-1]
-    assert json.loads(tagline("plan", films, "--json").stdout)["one_list"]
-    assert not json.loads(tagline("plan", films, "--only", "speech", "--json").stdout)["one_list"]
+    assert "the fused tags" in tagline("plan", films).stdout.splitlines()[-1]
+    assert json.loads(tagline("plan", films, "--json").stdout)["fused_tags"]
+    assert not json.loads(tagline("plan", films, "--only", "speech", "--json").stdout)["fused_tags"]
 
 
 def test_only_include_and_exclude(films: Path) -> None:
@@ -292,13 +321,13 @@ def test_a_terminal_gets_two_lines_and_a_pipe_plain_ones(monkeypatch: pytest.Mon
     monkeypatch.setattr(shown, "EVERY", 0.0)
     state = Progress(total=40, done=10, failed=1, skipped=2, path="x", started=time.monotonic() - 30)
     pipe, terminal = io.StringIO(), io.StringIO()
-    with shown.Lines(console=Console(file=pipe, width=100)) as lines:
+    with shown.ProgressDisplay(console=Console(file=pipe, width=100)) as lines:
         lines.stage("object", 8)
         lines.progress(state)
     assert pipe.getvalue() == "10/40 files, 20 a minute, 90 s left, 1 failed, 2 skipped\n".replace(
         "90 s", "2 min"
     )
-    with shown.Lines(console=Console(file=terminal, width=100, force_terminal=True)) as lines:
+    with shown.ProgressDisplay(console=Console(file=terminal, width=100, force_terminal=True)) as lines:
         lines.progress(state)
         lines.stage("object", 8)
     assert "object: 8 at once" in terminal.getvalue()
@@ -313,17 +342,27 @@ def test_ctrl_c_once_finishes_what_is_in_hand_and_twice_stops(tmp_path: Path, ti
     films.mkdir()
     for number in range(6):
         make_video(films / f"{number}.mp4", number)
-    packages = light.install(tmp_path / "packages")
+    packages = stub_experts.install(tmp_path / "packages")
     (packages / "slow.py").write_text(
-        "import time\nfrom benchmarks.light import ChangeExpert\n"
-        "class Slow(ChangeExpert):\n    name = 'slow'\n    def look(self, footage):\n"
-        "        print('looking', flush=True); time.sleep(1.0); return super().look(footage)\n",
+        "import time\nfrom tagline.benchmarks.fixtures.stub_experts import ChangeExpert\n"
+        "class Slow(ChangeExpert):\n    name = 'slow'\n    def tag_one(self, footage):\n"
+        "        print('looking', flush=True); time.sleep(1.0); return super().tag_one(footage)\n",
         encoding="utf-8",
     )
     with (packages / "tagline_light-1.dist-info" / "entry_points.txt").open("a") as file:
         file.write("slow = slow:Slow\n")
     process = subprocess.Popen(
-        [sys.executable, "-m", "retrieval.cli", "tag", str(films), "--only", "slow", "--device", "cpu"],
+        [
+            sys.executable,
+            "-m",
+            "tagline",
+            "tag",
+            str(films),
+            "--only",
+            "slow",
+            "--device",
+            "cpu",
+        ],
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(packages)])},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 import seeing
 
-from benchmarks import benchset, imagined, random_weights, taggers
-from benchmarks.playhouse import render
-from benchmarks.tagger_table import ABLATIONS, ablation, measure
-from tagging.generator.config import BadConfig, preset
-from tagging.generator.data import Example
+from tagline.benchmarks.fixtures import playhouse_set, random_weights, rendered_frames
+from tagline.benchmarks.playhouse.render import video
+from tagline.benchmarks.quality import taggers
+from tagline.benchmarks.quality.tagger_table import ABLATIONS, ablation, measure
+from tagline.tagging.generator.config import load_preset
+from tagline.tagging.ml.config import BadConfig
+from tagline.tagging.ml.data import Example
 
 TINY = {"width": 16, "heads": 2, "title_layers": 1, "hybrid_layers": 1, "prompt_layers": 1,
         "decoder_layers": 1, "prompts": 4, "frames": 4, "language": "letters", "batch": 8}  # fmt: skip
@@ -20,7 +22,7 @@ TINY = {"width": 16, "heads": 2, "title_layers": 1, "hybrid_layers": 1, "prompt_
 
 @pytest.fixture
 def options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    monkeypatch.setattr("benchmarks.kept.cache_home", lambda: tmp_path / "cache")
+    monkeypatch.setattr("tagline.benchmarks.registry.cache.cache_home", lambda: tmp_path / "cache")
     towers = random_weights.towers(tmp_path / "clip", seeing.SMALL_CLIP)
     tiny = {f"set.{key}": str(value) for key, value in TINY.items()}
     return {"set": "tiny", "towers": str(towers), "epochs": "1", "seeds": "0", **tiny}
@@ -41,7 +43,7 @@ def test_every_method_has_its_columns_and_is_trained_once(
     assert (values["train_videos"], values["test_videos"]) == (4, 2)
 
     monkeypatch.setattr(taggers, "run", lambda *_: pytest.fail("trained again"))
-    monkeypatch.setattr(imagined, "drawn", lambda *_: pytest.fail("drawn again"))
+    monkeypatch.setattr(rendered_frames, "draw_frames", lambda *_: pytest.fail("drawn again"))
     assert measure(options) == found
 
 
@@ -64,7 +66,7 @@ def test_ablations_are_rows_of_one_configuration(options: dict[str, str]) -> Non
     assert {"ours_full_f1", "7_G_prompt_classes_rare_f1", "8_title_only_common_f1"} <= set(found["values"])
     assert "rare_f1_best_rival" not in found["values"]
     for changes in ABLATIONS.values():
-        taggers.varied(preset("playhouse"), changes, 0)
+        taggers.varied(load_preset("playhouse"), changes, 0)
 
 
 @pytest.mark.parametrize("wrong", ["methods=bun", "set=nope", "videos=many", "folder=x"])
@@ -74,22 +76,22 @@ def test_a_wrong_option_is_a_sentence(wrong: str, options: dict[str, str]) -> No
 
 
 def test_what_is_imagined_is_what_the_files_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from experts.footage import PerSecond
+    from tagline.experts.footage import PerSecond
 
-    monkeypatch.setattr("benchmarks.kept.cache_home", lambda: tmp_path / "cache")
-    one = imagined.read({"set": "tiny"})["val"][0]
-    eyes = benchset.clip({})
-    made = imagined.frame_vectors([one], eyes)[one.name]
-    render.render(render.spec(one.truth.seed), tmp_path)
-    file = benchset.Known(tmp_path / one.name, one.truth)
-    seen = benchset.vectors([file], PerSecond(1.0, 60, 256), eyes, lambda _: None)[one.name]
+    monkeypatch.setattr("tagline.benchmarks.registry.cache.cache_home", lambda: tmp_path / "cache")
+    one = rendered_frames.read_drawn_set({"set": "tiny"})["val"][0]
+    eyes = playhouse_set.clip_towers({})
+    made = rendered_frames.drawn_frame_vectors([one], eyes)[one.name]
+    video.render_video(video.video_spec(one.truth.seed), tmp_path)
+    file = playhouse_set.PlayhouseVideo(tmp_path / one.name, one.truth)
+    seen = playhouse_set.frame_vectors([file], PerSecond(1.0, 60, 256), eyes, lambda _: None)[one.name]
     assert made.shape == seen.shape
     assert float((made * seen).sum(1).min()) > 0.97
-    sound = imagined.sound_vectors([one])[one.name]
+    sound = rendered_frames.drawn_sound_vectors([one])[one.name]
     assert len(sound) > 0
     assert np.isfinite(sound).all()
 
 
 def test_a_set_that_is_not_there_names_the_command(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="tagline bench playhouse render bench"):
-        benchset.read({"folder": str(tmp_path)})
+        playhouse_set.read_set({"folder": str(tmp_path)})

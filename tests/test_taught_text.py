@@ -9,9 +9,10 @@ import pytest
 import seeing
 import torch
 
-from benchmarks import random_weights, taught_text
-from table.encoders import TextEncoder, build_towers, load_towers
-from table.tokens import Tokenizer
+from tagline.benchmarks.fixtures import random_weights
+from tagline.benchmarks.quality import distilled_text
+from tagline.table.encoders import TextEncoder, build_towers, load_towers
+from tagline.table.tokenizer import Tokenizer
 
 CAPTIONS = [
     ["a dog barks", "a hound makes noise", "a dog makes noise"],
@@ -27,14 +28,16 @@ def test_the_loss_is_infonce_both_ways() -> None:
     )
     logits = 7.0 * vectors[:3].numpy() @ vectors[3:].numpy().T
     rows = [-np.log(np.exp(one[i, i]) / np.exp(one[i]).sum()) for one in (logits, logits.T) for i in range(3)]
-    assert float(taught_text.alike(vectors, torch.tensor(7.0))) == pytest.approx(np.mean(rows), abs=1e-5)
+    assert float(distilled_text.info_nce(vectors, torch.tensor(7.0))) == pytest.approx(
+        np.mean(rows), abs=1e-5
+    )
 
 
 def vectors_of(folder: Path, texts: list[str]) -> torch.Tensor:
     towers = torch.nn.Module()
     towers.visual, towers.text, towers.logit_scale = build_towers(seeing.SMALL_CLIP)
-    load_towers(towers, folder / taught_text.WEIGHTS)
-    ids = Tokenizer.beside(folder / taught_text.WEIGHTS)(texts, 8)
+    load_towers(towers, folder / distilled_text.WEIGHTS)
+    ids = Tokenizer.beside(folder / distilled_text.WEIGHTS)(texts, 8)
     with torch.no_grad():
         eos = TextEncoder(towers.text, tags=False, masks=False)(towers.text, ids)[1]
     return torch.nn.functional.normalize(eos, dim=1)
@@ -43,11 +46,11 @@ def vectors_of(folder: Path, texts: list[str]) -> torch.Tensor:
 def test_captions_of_one_video_come_together_and_the_rest_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("benchmarks.kept.cache_home", lambda: tmp_path / "cache")
-    monkeypatch.setattr(taught_text, "STEPS", 60)
+    monkeypatch.setattr("tagline.benchmarks.registry.cache.cache_home", lambda: tmp_path / "cache")
+    monkeypatch.setattr(distilled_text, "STEPS", 60)
     clip = random_weights.towers(tmp_path / "clip", seeing.SMALL_CLIP)
     said: list[str] = []
-    made = taught_text.taught(clip, CAPTIONS, 8, said.append)
+    made = distilled_text.distilled(clip, CAPTIONS, 8, said.append)
     assert said
     own = vectors_of(made, [one for video in CAPTIONS for one in video[:2]])
     near = own[0::2] @ own[1::2].T
@@ -63,5 +66,5 @@ def test_captions_of_one_video_come_together_and_the_rest_stays(
     ]
     assert all(same), "the visual tower is as it was"
 
-    monkeypatch.setattr(taught_text, "_teach", lambda *_: pytest.fail("taught again"))
-    assert taught_text.taught(clip, CAPTIONS, 8, said.append) == made
+    monkeypatch.setattr(distilled_text, "_distil", lambda *_: pytest.fail("taught again"))
+    assert distilled_text.distilled(clip, CAPTIONS, 8, said.append) == made

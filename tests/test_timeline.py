@@ -8,11 +8,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from experts.tags import HUMAN_SOURCE, Modality, Tag
-from tagging.timeline import PLAIN, Lane, Signs, axis, bars, cells, clock, fit, lanes, timeline
+from tagline.experts.tags import HUMAN_SOURCE, Modality, Tag
+from tagline.tagging.cli.timeline import (
+    PLAIN,
+    Lane,
+    TimelineSymbols,
+    axis,
+    bars,
+    clock,
+    display_width,
+    fit_width,
+    lanes,
+    timeline,
+)
 
 DOG = Tag("dog", Modality.OBJECT, 0.9, 10.0, 20.0, "object", 12.0)
-signs = Signs()
+signs = TimelineSymbols()
 
 tag_lists = st.lists(
     st.builds(
@@ -36,10 +47,10 @@ def plain(line: list[tuple[str, str]]) -> str:
 @settings(max_examples=100, deadline=None)
 @given(tag_lists, st.none() | st.floats(0, 1e5), st.integers(24, 250), st.sampled_from([signs, PLAIN]))
 def test_no_line_is_wider_than_the_terminal(
-    tags: list[Tag], duration: float | None, width: int, drawn_with: Signs
+    tags: list[Tag], duration: float | None, width: int, drawn_with: TimelineSymbols
 ) -> None:
     for line in timeline(tags, duration, width, signs=drawn_with):
-        assert cells(plain(line)) <= width
+        assert display_width(plain(line)) <= width
         assert all(c.isprintable() or unicodedata.category(c) == "Zs" for c in plain(line))
 
 
@@ -119,10 +130,10 @@ def test_the_axis_begins_at_zero_and_ends_at_the_end(end: float, width: int) -> 
 
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"])), st.integers(1, 40))
 def test_fitting_gives_exactly_the_width(text: str, width: int) -> None:
-    from tagging.names import safe
+    from tagline.tagging.printable import safe
 
-    shown = fit(safe(text), width)
-    assert cells(shown) == width
+    shown = fit_width(safe(text), width)
+    assert display_width(shown) == width
     assert shown.rstrip() == safe(text).rstrip() or signs.cut in shown
 
 

@@ -18,10 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from experts.seeing.pickled import NAMES as YOLO
-from experts.seeing.pickled import plain, read_pickled
-from experts.stock.checkpoint import DTYPES, read_checkpoint
-from experts.stock.unpickle import Record, Refused, unpickle
+from tagline.experts.pickles.checkpoint import DTYPES, read_checkpoint
+from tagline.experts.pickles.unpickle import Record, Refused, unpickle
+from tagline.experts.vision.pickled import NAMES as YOLO
+from tagline.experts.vision.pickled import plain, read_pickled
 
 
 def saved(content: Any, *, old: bool = False) -> io.BytesIO:

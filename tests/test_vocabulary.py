@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experts.tags import Modality
-from tagging.vocabulary import LONGEST, Band, Vocabulary, clean, normal
+from tagline.experts.tags import Modality
+from tagline.tagging.vocabulary import LONGEST, Band, Vocabulary, clean, normal
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sounds import music, noise, read_sound, silence, tone
 
-from experts.footage import SOUND_RATE
-from experts.hearing.voice import BLOCK, Stretch, VoiceActivity, joined, numbers_only
+from tagline.experts.asr.vad import SCAN_SAMPLES, Segment, VoiceActivity, finite_only, join_segments
+from tagline.experts.footage import SOUND_RATE
 
 
 @pytest.fixture(scope="module")
@@ -50,10 +50,10 @@ def test_loading_leaves_the_threads_of_torch_alone():
 
 def test_samples_that_are_no_numbers_become_silence():
     sound = noise(1.0)
-    assert numbers_only(sound) is sound
+    assert finite_only(sound) is sound
     broken = sound.copy()
     broken[100], broken[200], broken[300], broken[-1] = np.nan, np.inf, -np.inf, 1e30
-    mended = numbers_only(broken)
+    mended = finite_only(broken)
     assert np.isfinite(mended).all()
     assert mended[100] == mended[200] == mended[300] == mended[-1] == 0
     others = np.setdiff1d(np.arange(len(sound)), [100, 200, 300, len(sound) - 1])
@@ -61,9 +61,9 @@ def test_samples_that_are_no_numbers_become_silence():
 
 
 def test_a_broken_sample_late_in_a_long_sound_is_found():
-    sound = np.zeros(BLOCK + 10, dtype=np.float32)
+    sound = np.zeros(SCAN_SAMPLES + 10, dtype=np.float32)
     sound[-1] = np.nan
-    assert numbers_only(sound)[-1] == 0
+    assert finite_only(sound)[-1] == 0
 
 
 @st.composite
@@ -73,13 +73,13 @@ def stretches(draw):
     for _ in range(draw(st.integers(0, 12))):
         start = at + draw(st.integers(1, 3 * SOUND_RATE))
         at = start + draw(st.integers(1, 10 * SOUND_RATE))
-        found.append(Stretch(start, at))
+        found.append(Segment(start, at))
     return found
 
 
 @given(stretches(), st.floats(0.0, 2.0))
 def test_joined_stretches_cover_the_same_speech(found, gap):
-    whole = joined(found, longest=10.0, gap=gap)
+    whole = join_segments(found, longest=10.0, gap=gap)
     assert all(each.seconds <= 10.0 for each in whole)
     assert all(a.end <= b.start for a, b in itertools.pairwise(whole))
     for stretch in found:
@@ -91,12 +91,12 @@ def test_joined_stretches_cover_the_same_speech(found, gap):
 
 def test_neighbours_are_joined_as_far_as_they_fit():
     second = SOUND_RATE
-    found = [Stretch(0, 3 * second), Stretch(3 * second, 6 * second), Stretch(6 * second, 9 * second)]
-    assert joined(found, longest=6.0, gap=0.5) == [
-        Stretch(0, 6 * second),
-        Stretch(6 * second, 9 * second),
+    found = [Segment(0, 3 * second), Segment(3 * second, 6 * second), Segment(6 * second, 9 * second)]
+    assert join_segments(found, longest=6.0, gap=0.5) == [
+        Segment(0, 6 * second),
+        Segment(6 * second, 9 * second),
     ]
-    assert joined(found, longest=2.0, gap=0.5) == found
+    assert join_segments(found, longest=2.0, gap=0.5) == found
 
 
 def test_real_speech_is_found(voice, data: Path):

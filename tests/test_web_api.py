@@ -13,8 +13,8 @@ import pytest
 from filming import Film
 from pages import VIDEOS, World
 
-from retrieval.web.shelf import Shelf
-from tagging.folder import only_writer
+from tagline.retrieval.web.api.cache import MediaCache
+from tagline.tagging.catalog.lock import only_writer
 
 
 @pytest.fixture
@@ -48,8 +48,8 @@ def test_filters_narrow_and_their_counts_say_how_much_is_left(world: World) -> N
         return sorted(names(world.client.get(f"/api/search?{query}").json()))
 
     facets = world.client.get("/api/search").json()["facets"]
-    for sense in facets["modality"]:
-        assert len(ask(f"modality={sense['value']}")) == sense["count"]
+    for modality in facets["modality"]:
+        assert len(ask(f"modality={modality['value']}")) == modality["count"]
     for tag in facets["tag"]:
         assert len(ask(f"tag={tag['modality']}:{tag['text']}")) == tag["count"]
     for length in facets["length"]:
@@ -73,11 +73,11 @@ def test_one_video_with_its_lanes_transcript_and_evidence(world: World) -> None:
     assert [lane["modality"] for lane in video["lanes"]] == ["object"]
     words = [word["text"] for line in video["transcript"] for word in line["words"]]
     assert words == "we speak about space telescopes".split()
-    told = world.client.get(f"/api/videos/{key}/evidence?modality=object&text=cat").json()
-    assert [(one["expert"], one["said"]) for one in told["experts"]] == [("object", "cat")]
-    assert told["sightings"] == [{"time": 0.0, "score": 0.9, "box": [0.25, 0.25, 0.5, 0.5]}]
-    unseen = world.client.get(f"/api/videos/{key}/unseen").json()["unseen"]
-    assert any(one["expert"] == "person" for one in unseen)
+    evidence = world.client.get(f"/api/videos/{key}/evidence?modality=object&text=cat").json()
+    assert [(one["expert"], one["text"]) for one in evidence["experts"]] == [("object", "cat")]
+    assert evidence["sightings"] == [{"time": 0.0, "score": 0.9, "box": [0.25, 0.25, 0.5, 0.5]}]
+    missing = world.client.get(f"/api/videos/{key}/coverage").json()["not_looked_at"]
+    assert any(one["expert"] == "person" for one in missing)
 
 
 def test_verdicts_are_the_catalogs_and_can_be_taken_back(world: World) -> None:
@@ -107,7 +107,7 @@ def test_verdicts_are_the_catalogs_and_can_be_taken_back(world: World) -> None:
     assert stale.status_code == 409, "the last decision is another one"
     for act in (added["act"], accepted["act"], done["act"]):
         assert world.client.post("/api/undo", json={"act": act}, headers=headers).status_code == 200
-    assert world.catalog.verdicts() == []
+    assert world.catalog.verdicts.all() == []
     assert "cat" in [tag.text for tag in world.catalog.tags(number)]
     assert world.decide(key, kind="reject", text="unicorn").status_code == 404
     assert world.decide(key, kind="add", text="late", start=50.0).status_code == 400
@@ -130,7 +130,7 @@ def test_the_queue_begins_with_what_is_least_sure_and_forgets_what_was_judged(wo
     }
 
 
-def test_what_is_alike_shares_tags_and_says_which(world: World) -> None:
+def test_similar_videos_share_tags_and_say_which(world: World) -> None:
     ids = world.ids()
     found = world.client.get(f"/api/videos/{ids['dog.mp4']}/similar").json()
     assert names(found) == ["talk.mp4", "sign.mp4"]
@@ -153,7 +153,8 @@ def test_progress_knows_of_a_run_without_getting_in_its_way(world: World) -> Non
     import sys
 
     program = (
-        "import sys\nfrom tagging.catalog import Catalog\nfrom tagging.folder import only_writer\n"
+        "import sys\nfrom tagline.tagging.catalog.lock import only_writer\n"
+        "from tagline.tagging.catalog.write import Catalog\n"
         "with Catalog.open(sys.argv[1]) as c, only_writer(c):\n"
         "    print('held', flush=True)\n    sys.stdin.readline()\n"
     )
@@ -239,14 +240,14 @@ def test_strips_and_previews_are_made_once_and_always_of_one_kind(tmp_path: Path
         strip = client.get(f"/strips/{ids['a.mp4']}")
         assert strip.headers["content-type"] == "image/jpeg"
         assert strip.content[:3] == b"\xff\xd8\xff"
-        made = sorted(path.name for path in desk.shelf.folder_path.iterdir())
+        made = sorted(path.name for path in desk.cache.folder_path.iterdir())
         assert (
             client.get(
                 f"/strips/{ids['a.mp4']}", headers={"if-none-match": strip.headers["etag"]}
             ).status_code
             == 304
         )
-        assert sorted(path.name for path in desk.shelf.folder_path.iterdir()) == made
+        assert sorted(path.name for path in desk.cache.folder_path.iterdir()) == made
         video = client.get(f"/api/videos/{ids['b.avi']}").json()
         assert video["direct"] is False
         part = client.get(f"/previews/{ids['b.avi']}?part=1", headers={"range": "bytes=4-7"})
@@ -263,7 +264,7 @@ def test_strips_and_previews_are_made_once_and_always_of_one_kind(tmp_path: Path
 def test_a_shelf_keeps_to_its_bound_and_makes_once(tmp_path: Path) -> None:
     import os
 
-    shelf = Shelf(tmp_path / "shelf", most=1000)
+    shelf = MediaCache(tmp_path / "shelf", max_bytes=1000)
     made: list[str] = []
 
     def make(name: str) -> bytes:
@@ -290,7 +291,7 @@ def test_a_shelf_keeps_to_its_bound_and_makes_once(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError):
         shelf.get("e", lambda: bytes(1 // 0))
     assert not list((tmp_path / "shelf").glob("*.part"))
-    assert Shelf(tmp_path / "shelf", most=1000).size == shelf.size
+    assert MediaCache(tmp_path / "shelf", max_bytes=1000).size == shelf.size
 
 
 def test_renamed_tags_are_found_under_their_new_name(tmp_path: Path) -> None:

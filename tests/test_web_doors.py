@@ -19,10 +19,10 @@ import pytest
 from click.testing import CliRunner
 from pages import TOKEN, World
 
-from retrieval.cli import cli
-from retrieval.web import app as app_module
-from retrieval.web import server as server_module
-from retrieval.web.app import Gate
+from tagline.retrieval.cli.main import cli
+from tagline.retrieval.web import app as app_module
+from tagline.retrieval.web import server as server_module
+from tagline.retrieval.web.app import ConcurrencyLimit
 
 
 @pytest.fixture(scope="module")
@@ -75,9 +75,9 @@ def test_a_change_takes_the_token_and_comes_from_here(world: World) -> None:
         path, content='{"kind": "add", "text": "x"}', headers={**here, "content-type": "text/plain"}
     )
     assert text.status_code == 415
-    assert world.catalog.verdicts() == []
+    assert world.catalog.verdicts.all() == []
     assert stranger.post(path, json=body, headers={"authorization": f"Bearer {TOKEN}"}).status_code == 200
-    assert [v.text for v in world.catalog.verdicts()] == ["Anna"]
+    assert [v.text for v in world.catalog.verdicts.all()] == ["Anna"]
     world.catalog.decide.undo()
 
 
@@ -190,7 +190,7 @@ def test_bodies_are_small_json_objects(world: World) -> None:
         (b"\xff\xfe", 400),
     ):
         assert world.client.post(path, content=body, headers=headers).status_code == status, body[:40]
-    assert world.catalog.verdicts() == []
+    assert world.catalog.verdicts.all() == []
 
 
 @pytest.mark.parametrize(
@@ -252,14 +252,18 @@ def test_files_that_lead_out_or_were_swapped_are_not_served(tmp_path: Path) -> N
 def test_too_much_at_once_is_turned_away_and_then_served_again(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gate = Gate(1, 1)
+    gate = ConcurrencyLimit(1, 1)
     with gate.entered(), gate.entered():
         with pytest.raises(app_module.Problem) as refused, gate.entered():
             pass
         assert refused.value.status == 429
     with gate.entered():
         pass
-    monkeypatch.setattr(app_module, "gates", lambda: {k: Gate(1, 0) for k in ("api", "picture", "media")})
+    monkeypatch.setattr(
+        app_module,
+        "concurrency_limits",
+        lambda: {k: ConcurrencyLimit(1, 0) for k in ("api", "picture", "media")},
+    )
     with pages.page_over(world.catalog) as (_, client):
 
         async def storm() -> list[int]:
@@ -283,7 +287,7 @@ def test_too_much_at_once_is_turned_away_and_then_served_again(
 
 
 def test_who_dawdles_is_hung_up_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server_module, "DAWDLE", 0.4)
+    monkeypatch.setattr(server_module, "REQUEST_TIMEOUT", 0.4)
     with pages.served(world.catalog) as address:
         parts = urlsplit(address)
         with socket.create_connection((parts.hostname, parts.port)) as line:  # type: ignore[arg-type]
@@ -326,7 +330,16 @@ def test_serve_prints_one_line_and_ends_with_ctrl_c(tmp_path: Path) -> None:
     with fakes.library(tmp_path, {"a.mp4": {}}):
         pass
     with subprocess.Popen(
-        [sys.executable, "-m", "retrieval.cli", "serve", "--library", str(tmp_path), "--port", "0"],
+        [
+            sys.executable,
+            "-m",
+            "tagline",
+            "serve",
+            "--library",
+            str(tmp_path),
+            "--port",
+            "0",
+        ],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pages
 import pytest
 
-from retrieval.web.contract import openapi
-from retrieval.web.schemas import SCHEMAS
-from retrieval.web.table import TABLE
+from tagline.retrieval.web.api.contract import openapi
+from tagline.retrieval.web.api.routes import ROUTES
+from tagline.retrieval.web.api.schemas import SCHEMAS
 
 schemathesis = pytest.importorskip("schemathesis")
 hypothesis = pytest.importorskip("hypothesis")
@@ -25,19 +25,19 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pages.World]:
 
 def test_the_description_is_served_and_names_every_route(page: pages.World) -> None:
     described = page.client.get("/api/openapi.json").json()
-    assert described["paths"] == openapi(TABLE, SCHEMAS, "0")["paths"]
+    assert described["paths"] == openapi(ROUTES, SCHEMAS, "0")["paths"]
     assert {(path, method.upper()) for path, ways in described["paths"].items() for method in ways} == {
-        (route.path, route.method) for route in TABLE
+        (route.path, route.method) for route in ROUTES
     }
 
 
-@pytest.mark.parametrize("route", TABLE, ids=lambda route: f"{route.method} {route.path}")
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
 def test_no_request_brings_about_a_fault(page: pages.World, route: object) -> None:
     from schemathesis.checks import not_a_server_error
     from schemathesis.specs.openapi.checks import response_schema_conformance, status_code_conformance
 
     app = page.client.app
-    schema = schemathesis.openapi.from_dict(openapi(TABLE, SCHEMAS, "0"))
+    schema = schemathesis.openapi.from_dict(openapi(ROUTES, SCHEMAS, "0"))
     operation = schema[route.path][route.method]  # type: ignore[attr-defined]
     known = list(page.ids().values())
     settings = hypothesis.settings(

@@ -12,8 +12,8 @@ import pages
 import pytest
 from filming import Film
 
-from retrieval.web.app import STATIC
-from tagging.catalog import Catalog
+from tagline.retrieval.web.app import STATIC
+from tagline.tagging.catalog.write import Catalog
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -142,7 +142,7 @@ def test_hits_say_why_and_lead_on(visit: Any) -> None:
     page.get_by_role("heading", name="4 moments").wait_for()
     page.locator("article").first.get_by_role("button", name="More like").click()
     page.get_by_role("heading", name="More like this").wait_for()
-    assert page.locator(".alike article").count() == 3
+    assert page.locator(".similar article").count() == 3
 
 
 def test_filters_count_and_narrow(visit: Any) -> None:
@@ -208,11 +208,11 @@ def test_accepting_and_adding_with_one_key(visit: Any, library: Catalog) -> None
     page.keyboard.press("Enter")
     row(page, "grandpa").wait_for()
     [video] = [video for video in library.videos() if video.paths[0].endswith("turned.mp4")]
-    assert [(v.kind, v.text) for v in library.verdicts(video.id)] == [
+    assert [(v.kind, v.text) for v in library.verdicts.of(video.id)] == [
         ("accept", "bright corner"),
         ("add", "grandpa"),
     ]
-    assert "human" in page.locator(".lane[data-sense=human]").get_attribute("aria-label")
+    assert "human" in page.locator(".lane[data-modality=human]").get_attribute("aria-label")
 
 
 def test_the_timeline_and_the_transcript_follow_and_lead(visit: Any) -> None:
@@ -247,14 +247,14 @@ def test_the_queue_is_judged_with_one_key(visit: Any, library: Catalog) -> None:
     page = visit()
     page.get_by_role("link", name="Review").click()
     page.get_by_role("heading", name="Is this").wait_for()
-    before = library.verdicts()
+    before = library.verdicts.all()
     asked = page.locator(".review h1 .chip").text_content()
     page.keyboard.press("a")
     page.get_by_text(f"“{asked}” is right").first.wait_for()
-    assert [(v.kind, v.text) for v in library.verdicts()[len(before) :]] == [("accept", asked)]
+    assert [(v.kind, v.text) for v in library.verdicts.all()[len(before) :]] == [("accept", asked)]
     page.keyboard.press("u")
     page.get_by_text(f"Taken back: accept “{asked}”").first.wait_for()
-    assert library.verdicts() == before
+    assert library.verdicts.all() == before
     assert page.locator(".review h1 .chip").text_content() == asked
 
 
@@ -267,13 +267,13 @@ def test_markup_in_names_is_text(visit: Any) -> None:
 
 
 def test_without_the_token_one_may_look_and_is_told_how_to_change(visit: Any, library: Catalog) -> None:
-    before = library.verdicts()
+    before = library.verdicts.all()
     page = visit(token=False)
     page.get_by_role("link", name=re.compile("^old.avi")).click()
     row(page, "bright corner").get_by_role("button").first.click()
     page.keyboard.press("x")
     page.get_by_text("takes the token").first.wait_for()
-    assert library.verdicts() == before
+    assert library.verdicts.all() == before
 
 
 VIEWS = ("#/", "#/?q=bar", "#/review", "video")

@@ -1,97 +1,171 @@
-"""HTTP ranges against plain slicing, and what stands in answers of several parts."""
+"""HTTP ranges of one file against plain slicing, and that it is always the file that was opened."""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.testclient import TestClient
 
-from retrieval.web import ranges
-from retrieval.web.ranges import NotSatisfiable, parse
+from tagline.retrieval.web.api.media import CHUNK, MediaFile, Streams, respond
+
+DATA = bytes(range(100))
+
+
+@dataclass
+class Sender:
+    """One file, opened anew for each request."""
+
+    path: Path
+    streams: Streams = field(default_factory=Streams)
+    opened: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.client = TestClient(Starlette(routes=[Route("/", self._answer)]))
+
+    def _answer(self, request: Request) -> Response:
+        self.opened.append(os.open(self.path, os.O_RDONLY))
+        return respond(request, MediaFile(self.opened[-1], "video/mp4", "tag"), self.streams)
+
+    def get(self, **headers: str) -> Response:
+        return self.client.get("/", headers={name.replace("_", "-"): text for name, text in headers.items()})
+
+
+@pytest.fixture(scope="module")
+def sender(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sender]:
+    path = tmp_path_factory.mktemp("media") / "a.mp4"
+    path.write_bytes(DATA)
+    sender = Sender(path)
+    yield sender
+    number = path.stat().st_ino
+    for descriptor in sender.opened:
+        with contextlib.suppress(OSError):  # closed, unless something else has its number by now
+            assert os.fstat(descriptor).st_ino != number
 
 
 @pytest.mark.parametrize(
-    ("header", "expected"),
+    ("header", "body"),
     [
-        (None, None),
-        ("bytes=0-0", [(0, 1)]),
-        ("bytes=0-", [(0, 100)]),
-        ("bytes=90-200", [(90, 100)]),
-        ("bytes=-10", [(90, 100)]),
-        ("bytes=-1000", [(0, 100)]),
-        ("Bytes = 5-6", [(5, 7)]),
-        ("bytes=0-1,10-11, -2", [(0, 2), (10, 12), (98, 100)]),
-        ("bytes=0-5,3-9", [(0, 10)]),
-        ("bytes=50-60,200-300", [(50, 61)]),
-        ("bytes=5-2", None),
-        ("bytes=abc", None),
-        ("bytes=", None),
-        ("bytes=-", None),
-        ("bytes=1-2-3", None),
-        ("bytes=+1-2", None),
-        ("bytes=١-٢", None),
-        ("lines=0-1", None),
-        ("bytes", None),
-        (f"bytes={'9' * 5000}-", None),
+        ("bytes=0-0", slice(0, 1)),
+        ("bytes=0-", slice(0, 100)),
+        ("bytes=90-200", slice(90, 100)),
+        ("bytes=-10", slice(90, 100)),
+        ("bytes=-1000", slice(0, 100)),
+        ("Bytes=5-6", slice(5, 7)),
+        ("bytes=0-5,3-9", slice(0, 10)),
     ],
 )
-def test_known_headers(header: str | None, expected: list[tuple[int, int]] | None) -> None:
-    assert parse(header, 100) == expected
+def test_one_range(sender: Sender, header: str, body: slice) -> None:
+    answer = sender.get(range=header)
+    assert (answer.status_code, answer.content) == (206, DATA[body])
+    assert answer.headers["content-range"] == f"bytes {body.start}-{body.stop - 1}/100"
+    assert answer.headers["content-type"] == "video/mp4"
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "bytes=5-2",
+        "bytes=0-1,5-2",
+        "bytes=abc",
+        "bytes=",
+        "bytes=-",
+        "bytes=1-2-3",
+        "bytes=+1-2",
+        "lines=0-1",
+        "bytes",
+        f"bytes={'9' * 5000}-",
+        "bytes=" + ",".join(f"{i}-{i}" for i in range(0, 100, 5)),  # a storm of ranges
+    ],
+)
+def test_a_header_that_is_not_well_formed_or_asks_too_much_is_ignored(sender: Sender, header: str) -> None:
+    answer = sender.get(range=header)
+    assert (answer.status_code, answer.content) == (200, DATA)
 
 
 @pytest.mark.parametrize("header", ["bytes=100-", "bytes=500-600", "bytes=-0", "bytes=100-,200-"])
-def test_what_lies_behind_the_end_cannot_be_satisfied(header: str) -> None:
-    with pytest.raises(NotSatisfiable):
-        parse(header, 100)
+def test_what_lies_behind_the_end_cannot_be_satisfied(sender: Sender, header: str) -> None:
+    answer = sender.get(range=header)
+    assert (answer.status_code, answer.content) == (416, b"")
+    assert answer.headers["content-range"] == "bytes */100"
 
 
-def test_a_storm_of_stretches_is_refused() -> None:
-    with pytest.raises(NotSatisfiable):
-        parse("bytes=" + ",".join(f"{i * 10}-{i * 10}" for i in range(200)), 10_000)
+RANGE = st.tuples(st.one_of(st.none(), st.integers(0, 99)), st.integers(1, 130))
 
 
-@given(
-    st.lists(
-        st.one_of(
-            st.tuples(st.integers(0, 130), st.integers(0, 130)),
-            st.tuples(st.just(None), st.integers(0, 130)),
-            st.tuples(st.integers(0, 130), st.just(None)),
-        ),
-        min_size=1,
-        max_size=8,
-    )
-)
-def test_the_bytes_are_those_that_slicing_gives(specs: list[tuple[int | None, int | None]]) -> None:
-    data = bytes(range(100))
-    header = "bytes=" + ",".join(f"{'' if a is None else a}-{'' if b is None else b}" for a, b in specs)
-    valid = all(a is None or b is None or a <= b for a, b in specs)
-    wanted: set[int] = set()
-    for a, b in specs:
-        cut = (
-            data[-b:] if a is None and b else data[a : None if b is None else b + 1] if a is not None else b""
-        )
-        wanted |= set(cut)
-    try:
-        stretches = parse(header, 100)
-    except NotSatisfiable:
-        assert valid
-        assert not wanted
+@given(st.lists(RANGE, min_size=1, max_size=8))
+@settings(max_examples=60, deadline=None)
+def test_the_bytes_are_those_that_slicing_gives(sender: Sender, specs: list[tuple[int | None, int]]) -> None:
+    specs = [(a, b) if a is None or a <= b else (b, a) for a, b in specs]
+    cuts = [DATA[-b:] if a is None else DATA[a : b + 1] for a, b in specs]
+    answer = sender.get(range="bytes=" + ", ".join(f"{'' if a is None else a}-{b}" for a, b in specs))
+    assert int(answer.headers["content-length"]) == len(answer.content)
+    assert answer.status_code == 206
+    kind, _, boundary = answer.headers["content-type"].partition("; boundary=")
+    if not boundary:
+        assert answer.content in DATA
+        assert set(answer.content) == set(b"".join(cuts))
         return
-    if not valid:
-        assert stretches is None
-        return
-    assert stretches is not None
-    given_bytes = [byte for first, end in stretches for byte in data[first:end]]
-    assert set(given_bytes) == wanted
-    assert len(given_bytes) == len(set(given_bytes)), "no byte is sent twice"
+    assert kind == "multipart/byteranges"
+    parts = answer.content.split(f"--{boundary}".encode())
+    assert parts[-1] == b"--"
+    found = []
+    for part in parts[1:-1]:
+        head, _, body = part.partition(b"\r\n\r\n")
+        first, last = map(int, re.findall(rb"Content-Range: bytes (\d+)-(\d+)/100", head)[0])
+        assert body == DATA[first : last + 1] + b"\r\n"
+        found += DATA[first : last + 1]
+    assert set(found) == set(b"".join(cuts))
+    assert len(found) == len(set(found)), "no byte is sent twice"
 
 
-def test_the_length_of_an_answer_in_parts_is_exact() -> None:
-    stretches = [(0, 4), (10, 13)]
-    body = b"".join(
-        ranges.part_head(one, 100, "video/mp4", "b") + b"x" * (one[1] - one[0]) + b"\r\n" for one in stretches
-    ) + ranges.closing("b")
-    assert len(body) == ranges.parts_length(stretches, 100, "video/mp4", "b")
-    assert re.findall(rb"Content-Range: bytes (\S+)", body) == [b"0-3/100", b"10-12/100"]
+def test_who_knows_the_file_already_and_who_knew_another_one(sender: Sender) -> None:
+    tag = sender.get().headers["etag"]
+    assert sender.get(if_none_match=f'"other", {tag}').status_code == 304
+    assert sender.get(if_none_match='"other"').content == DATA
+    assert sender.get(range="bytes=0-3", if_range=tag).content == DATA[:4]
+    assert sender.get(range="bytes=0-3", if_range='"other"').content == DATA
+    head = sender.client.head("/", headers={"range": "bytes=0-3"})
+    assert (head.status_code, head.content, head.headers["content-length"]) == (200, b"", "100")
+
+
+def test_the_file_that_was_opened_is_sent_even_if_another_has_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    path.write_bytes(b"verified")
+    sender = Sender(path)
+
+    def swapped(request: Request) -> Response:
+        response = sender._answer(request)
+        (tmp_path / "b.mp4").write_bytes(b"a stranger's")
+        (tmp_path / "b.mp4").replace(path)
+        return response
+
+    client = TestClient(Starlette(routes=[Route("/", swapped)]))
+    assert client.get("/").content == b"verified"
+
+
+def test_only_bodies_of_more_than_one_chunk_take_a_place(tmp_path: Path) -> None:
+    path = tmp_path / "large.mp4"
+    path.write_bytes(b"x" * (3 * CHUNK))
+    sender = Sender(path)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("tagline.retrieval.web.api.media.STREAMS", 0)
+        refused = sender.get()
+        assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
+        assert "error" in refused.json()
+        assert sender.get(range=f"bytes=0-{CHUNK}").status_code == 429
+        assert sender.get(range=f"bytes=0-{CHUNK - 1}").status_code == 206
+        assert sender.client.head("/").headers["content-length"] == str(3 * CHUNK)
+    assert len(sender.get().content) == 3 * CHUNK
+    assert not sender.streams.to

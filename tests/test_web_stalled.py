@@ -19,17 +19,18 @@ import fakes
 import pages
 import pytest
 
-from retrieval.web import media, server
-from retrieval.web.contract import Problem
-from retrieval.web.media import Streams
-from tagging.catalog import Catalog
+from tagline.retrieval.web import server
+from tagline.retrieval.web.api import media
+from tagline.retrieval.web.api.contract import Problem
+from tagline.retrieval.web.api.media import Streams
+from tagline.tagging.catalog.write import Catalog
 
 SIZE = 4 << 20  # bytes of the film: many times what the system holds of a connection
 PROGRAM = """
 import sys
-from retrieval.cli import cli
-from retrieval.web import server
-server.STALL, server.CONNECTIONS, server.GIVES_WAY = float(sys.argv[1]), int(sys.argv[2]), 0.0
+from tagline.retrieval.cli.main import cli
+from tagline.retrieval.web import server
+server.STALL, server.MAX_CONNECTIONS, server.GIVES_WAY = float(sys.argv[1]), int(sys.argv[2]), 0.0
 cli(["serve", "--library", sys.argv[3], "--port", "0"])
 """
 
@@ -128,6 +129,15 @@ def test_who_reads_slowly_is_served_to_the_end(tmp_path: Path) -> None:
                 size += len(piece)
                 time.sleep(max(0.0, begun + 3.0 * size / SIZE - time.monotonic()))  # six times the bound
         assert size >= SIZE
+
+
+@pytest.mark.parametrize("header", ["", "Range: bytes=1-"])
+def test_a_file_that_shrinks_while_it_is_sent_breaks_its_connection(tmp_path: Path, header: str) -> None:
+    with serve(tmp_path, stall=60.0, connections=200) as page:
+        line, _ = page.stalled(f"/media/{page.film} HTTP/1.1\r\n{header or 'X: 1'}\r\nX:")
+        with line:
+            os.truncate(tmp_path / "film.mp4", SIZE // 2)
+            assert SIZE // 4 < taken(line) < SIZE * 3 // 4
 
 
 def test_where_all_connections_are_taken_one_that_stands_still_gives_way(tmp_path: Path) -> None:

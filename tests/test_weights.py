@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from experts import panel, weights
-from experts.stock import digest
-from experts.weights import Entry, WeightsChanged, WeightsMissing, WeightsRefused
+from tagline.experts import base, storage
+from tagline.experts.weights import registry
+from tagline.experts.weights.registry import WeightsChanged, WeightsEntry, WeightsMissing, WeightsRefused
 
 COMMIT = "a" * 40
 
@@ -49,19 +49,19 @@ def fill(folder: Path, names: tuple[str, ...], value: float = 1.0) -> Path:
 
 
 def lock(name: str, **line: Any) -> None:
-    home = weights.weights_home()
-    digest.write_whole(home / "lock.json", json.dumps({**weights.locked(), name: line}))
+    home = registry.weights_home()
+    storage.write_atomic(home / "lock.json", json.dumps({**registry.read_lock(), name: line}))
 
 
 def test_the_table_is_complete_and_says_where_everything_is_from() -> None:
-    table = weights.table()
+    table = registry.entries()
     assert len(table) >= 12
     for name, entry in table.items():
         assert re.fullmatch(r"[a-z0-9][a-z0-9.-]*", name)
         assert entry.licence
         assert entry.form in ("safetensors", "yolo", "whisper", "state")
         assert entry.size > 0
-        if entry.collection == weights.PUBLIC:
+        if entry.collection == registry.PUBLIC:
             assert (entry.url is None) != (entry.hub is None)
             # A branch moves; a commit does not.
             assert entry.hub is None or re.fullmatch(r"[0-9a-f]{40}", entry.revision or "")
@@ -75,47 +75,47 @@ def test_the_table_is_complete_and_says_where_everything_is_from() -> None:
 
 def test_every_expert_that_needs_weights_has_defaults() -> None:
     for expert in ("object", "person", "scene", "motion", "speech"):
-        assert expert in panel.BUILT_IN
-        for name in weights.defaults_of(expert):
-            assert name in weights.table()
-        assert weights.for_expert(expert) == weights.defaults_of(expert)[0]
-    assert weights.for_expert("scene", role="zero-shot") == weights.for_expert("appearance")
-    assert weights.for_expert("speech", role="keywords") != weights.for_expert("speech", role="listener")
+        assert expert in base.BUILT_IN
+        for name in registry.defaults_of(expert):
+            assert name in registry.entries()
+        assert registry.for_expert(expert) == registry.defaults_of(expert)[0]
+    assert registry.for_expert("scene", role="zero-shot") == registry.for_expert("appearance")
+    assert registry.for_expert("speech", role="keywords") != registry.for_expert("speech", role="asr")
     with pytest.raises(WeightsMissing, match="no weights for speech"):
-        weights.for_expert("speech", collection="elsewhere")
+        registry.for_expert("speech", collection="elsewhere")
 
 
 def test_what_speaks_is_the_whole_sentence() -> None:
     with pytest.raises(WeightsMissing) as error:
-        weights.find("yolo11n")
+        registry.find("yolo11n")
     said = "weights yolo11n (5.4 MB, AGPL-3.0) are not here; run `tagline models pull object`"
     assert str(error.value) == said
     # What is no default is fetched by its own name.
     with pytest.raises(WeightsMissing, match="`tagline models pull whisper-small`"):
-        weights.find("whisper-small")
+        registry.find("whisper-small")
     with pytest.raises(WeightsMissing, match="`tagline models list`"):
-        weights.find("no-such-weights")
+        registry.find("no-such-weights")
 
 
 def test_weights_of_the_hub_are_found_where_other_programs_keep_them(homes: Path) -> None:
-    entry = weights.table()["clip-vit-b-32-laion2b"]
+    entry = registry.entries()["clip-vit-b-32-laion2b"]
     assert entry.hub
     repository = homes / "hf" / "hub" / f"models--{entry.hub.replace('/', '--')}"
     folder = fill(repository / "snapshots" / str(entry.revision), ("open_clip_config.json",))
     with pytest.raises(WeightsMissing, match="577 MB, MIT"):
-        weights.find(entry.name)  # half of it is nothing
+        registry.find(entry.name)  # half of it is nothing
     fill(folder, entry.files)
     with pytest.raises(WeightsChanged, match=r"open_clip_model\.safetensors has another hash"):
-        weights.find(entry.name)  # its sha256 is known, and these are not its bytes
+        registry.find(entry.name)  # its sha256 is known, and these are not its bytes
 
 
 def test_the_lock_says_which_commit_of_a_branch_was_pulled(
     homes: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    entry = Entry(
+    entry = WeightsEntry(
         "b",
         (("object", "x"),),
-        weights.PUBLIC,
+        registry.PUBLIC,
         "MIT",
         8,
         "safetensors",
@@ -123,26 +123,26 @@ def test_the_lock_says_which_commit_of_a_branch_was_pulled(
         "o/n",
         "main",
     )
-    monkeypatch.setattr(weights, "_public", lambda: (entry,))
+    monkeypatch.setattr(registry, "_public", lambda: (entry,))
     repository = homes / "hf" / "hub" / "models--o--n"
     old = fill(repository / "snapshots" / COMMIT, entry.files, 1)
     new = fill(repository / "snapshots" / ("b" * 40), entry.files, 2)
-    digest.write_whole(repository / "refs" / "main", "b" * 40)
-    assert weights.find("b").path == new
+    storage.write_atomic(repository / "refs" / "main", "b" * 40)
+    assert registry.find("b").path == new
     lock("b", files={}, revision=COMMIT)
-    assert weights.find("b").path == old
+    assert registry.find("b").path == old
 
 
 @pytest.fixture
 def tiny(homes: Path) -> Path:
     """whisper-tiny as a pull leaves it."""
-    folder = fill(weights.weights_home() / "whisper-tiny", ("config.json", "model.safetensors"))
-    lock("whisper-tiny", files={name: digest.hash_file(folder / name) for name in digest.files_of(folder)})
+    folder = fill(registry.weights_home() / "whisper-tiny", ("config.json", "model.safetensors"))
+    lock("whisper-tiny", files={name: storage.hash_file(folder / name) for name in storage.files_of(folder)})
     return folder
 
 
 def test_found_weights_say_what_they_are(tiny: Path) -> None:
-    found = weights.find("whisper-tiny")
+    found = registry.find("whisper-tiny")
     assert (found.name, found.path, found.model) == ("whisper-tiny", tiny, tiny / "model.safetensors")
     assert found.config() == {}
     parts = "".join(
@@ -151,8 +151,8 @@ def test_found_weights_say_what_they_are(tiny: Path) -> None:
     )
     assert found.sha256 == hashlib.sha256(parts.encode()).hexdigest()
     # The same weights by path are the same weights.
-    assert weights.find(str(tiny)).sha256 == found.sha256
-    assert weights.find(tiny).path == tiny
+    assert registry.find(str(tiny)).sha256 == found.sha256
+    assert registry.find(tiny).path == tiny
 
 
 def test_one_changed_bit_is_noticed(tiny: Path) -> None:
@@ -161,19 +161,19 @@ def test_one_changed_bit_is_noticed(tiny: Path) -> None:
     raw[-1] ^= 1
     path.write_bytes(raw)
     with pytest.raises(WeightsChanged, match=r"whisper-tiny .*model\.safetensors.*--again"):
-        weights.find("whisper-tiny")
+        registry.find("whisper-tiny")
 
 
 def test_a_bit_that_hides_behind_the_old_time_is_noticed_by_a_fresh_look(tiny: Path) -> None:
-    weights.find("whisper-tiny")
+    registry.find("whisper-tiny")
     path = tiny / "model.safetensors"
     facts, raw = path.stat(), bytearray(path.read_bytes())
     raw[-1] ^= 1
     path.write_bytes(raw)
     os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
-    entry = weights.table()["whisper-tiny"]
+    entry = registry.entries()["whisper-tiny"]
     with pytest.raises(WeightsChanged):
-        weights.check_hashes(entry, tiny, fresh=True)
+        registry.check_hashes(entry, tiny, fresh=True)
 
 
 def test_large_files_are_read_once(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,85 +185,85 @@ def test_large_files_are_read_once(tiny: Path, monkeypatch: pytest.MonkeyPatch) 
         return original(file, kind)
 
     monkeypatch.setattr(hashlib, "file_digest", count)
-    first = weights.find("whisper-tiny").sha256
+    first = registry.find("whisper-tiny").sha256
     read.clear()
-    assert weights.find("whisper-tiny").sha256 == first
+    assert registry.find("whisper-tiny").sha256 == first
     assert read == []
     os.utime(tiny / "config.json", ns=(1, 1))
-    assert weights.find("whisper-tiny").sha256 == first
+    assert registry.find("whisper-tiny").sha256 == first
     assert [Path(str(name)).name for name in read] == ["config.json"]
 
 
 def test_a_broken_or_read_only_memory_of_hashes_costs_nothing_but_time(tiny: Path, homes: Path) -> None:
-    expected = weights.find("whisper-tiny").sha256
+    expected = registry.find("whisper-tiny").sha256
     store = homes / "cache" / "tagline" / "hashes.json"
     for text in ("", "[]", '{"x": 3}', "{"):
         store.write_text(text)
-        assert weights.find("whisper-tiny").sha256 == expected
+        assert registry.find("whisper-tiny").sha256 == expected
     store.unlink()
     store.mkdir()  # cannot be written, whoever runs this
-    assert weights.find("whisper-tiny").sha256 == expected
+    assert registry.find("whisper-tiny").sha256 == expected
 
 
 def test_a_lock_that_cannot_be_read_is_said(tiny: Path) -> None:
-    (weights.weights_home() / "lock.json").write_text("{")
+    (registry.weights_home() / "lock.json").write_text("{")
     with pytest.raises(WeightsMissing, match=r"lock\.json cannot be read"):
-        weights.find("whisper-tiny")
+        registry.find("whisper-tiny")
 
 
 def test_local_files_and_folders_are_taken_and_pickles_are_not(tmp_path: Path) -> None:
     folder = fill(tmp_path / "mine", ("model.safetensors", "config.json"))
-    found = weights.find(folder / "model.safetensors")
+    found = registry.find(folder / "model.safetensors")
     assert found.model == folder / "model.safetensors"
     assert found.sha256 == hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
     assert found.config() == {}
     pickle = tmp_path / "mine.pt"
     pickle.write_bytes(b"\x80\x02.")
     with pytest.raises(WeightsRefused, match="--allow-pickle"):
-        weights.find(pickle)
-    assert weights.find(pickle, allow_pickle=True).path == pickle
+        registry.find(pickle)
+    assert registry.find(pickle, allow_pickle=True).path == pickle
 
 
 def test_the_hash_of_a_folder_knows_names_and_contents(tmp_path: Path) -> None:
     folder = fill(tmp_path / "mine", ("model.safetensors", "sub/config.json"))
-    first = weights.find(folder).sha256
+    first = registry.find(folder).sha256
     (folder / ".hidden").write_text("an editor's leavings")
-    assert weights.find(folder).sha256 == first
+    assert registry.find(folder).sha256 == first
     (folder / "sub" / "config.json").rename(folder / "config.json")
-    second = weights.find(folder).sha256
+    second = registry.find(folder).sha256
     assert second != first
     (folder / "config.json").write_text('{"a": 1}')
-    assert weights.find(folder).sha256 not in (first, second)
+    assert registry.find(folder).sha256 not in (first, second)
 
 
 def test_a_folder_with_a_loop_or_a_pipe_in_it_is_no_trap(tmp_path: Path) -> None:
     folder = fill(tmp_path / "mine", ("model.safetensors",))
-    before = weights.find(folder).sha256
+    before = registry.find(folder).sha256
     (folder / "again").symlink_to(folder)
     os.mkfifo(folder / "pipe")
-    assert weights.find(folder).sha256 == before
+    assert registry.find(folder).sha256 == before
 
 
 def test_a_folder_more_on_the_shelf_is_an_entry_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weights, "PLAYHOUSE_FOLDER", tmp_path)
-    assert weights.defaults_of("object", weights.PLAYHOUSE) == ()
+    monkeypatch.setattr(registry, "PLAYHOUSE_FOLDER", tmp_path)
+    assert registry.defaults_of("object", registry.PLAYHOUSE) == ()
     folder = fill(tmp_path / "eye", ("model.safetensors", "config.json"))
     card = {
         "expert": "object",
         "role": "detector",
         "licence": "Apache-2.0",
-        "sha256": {name: digest.hash_file(folder / name) for name in ("model.safetensors", "config.json")},
+        "sha256": {name: storage.hash_file(folder / name) for name in ("model.safetensors", "config.json")},
     }
     (folder / "entry.json").write_text(json.dumps(card))
-    name = weights.for_expert("object", weights.PLAYHOUSE, role="detector")
-    found = weights.find(name)
+    name = registry.for_expert("object", registry.PLAYHOUSE, role="detector")
+    found = registry.find(name)
     assert (name, found.path) == ("playhouse-eye", folder)
     (folder / "config.json").write_text('{"changed": 1}')
-    with pytest.raises(WeightsChanged, match="reinstall tagline"):
-        weights.find(name)
+    with pytest.raises(WeightsChanged, match="git checkout benchmarks/playhouse/weights"):
+        registry.find(name)
 
 
 def test_the_weights_that_come_with_the_package_are_whole() -> None:
-    for entry in weights.table().values():
-        if entry.collection == weights.PLAYHOUSE:
-            assert weights.find(entry.name).sha256
+    for entry in registry.entries().values():
+        if entry.collection == registry.PLAYHOUSE:
+            assert registry.find(entry.name).sha256

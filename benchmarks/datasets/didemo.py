@@ -18,19 +18,19 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from benchmarks.datasets.shared import (
+from tagline.benchmarks.datasets.dataset import (
     BadAnnotations,
-    Count,
     Dataset,
     Item,
+    PublishedCount,
     clean_split,
     rows_of,
-    some,
+    some_names,
     text_of,
 )
-from benchmarks.datasets.sources import Document, Shelf
-from tagging.names import safe
-from tagging.records import Caption
+from tagline.benchmarks.datasets.documents import AnnotationFile, Annotations
+from tagline.tagging.catalog.records import Caption
+from tagline.tagging.printable import safe
 
 STEP = 5.0  # seconds
 MOST_STEPS = 100  # a genuine video has six at most: beyond 30 seconds none is used
@@ -39,41 +39,43 @@ VIDEOS = {"train": 8395, "val": 1065, "test": 1004}
 
 
 def read(where: Path) -> Dataset:
-    shelf = Shelf(where)
+    annotations = Annotations(where)
     items: dict[str, Item] = {}
     made = Dataset("didemo", [], [])
-    if not any(shelf.get(f"{split}_data.json") for split in ROWS):
+    if not any(annotations.get(f"{split}_data.json") for split in ROWS):
         raise BadAnnotations(f"{safe(where)} has none of train_data.json, val_data.json and test_data.json")
     for split in ROWS:
-        document = shelf.get(f"{split}_data.json")
+        document = annotations.get(f"{split}_data.json")
         if document is None:
             made.counts += [
-                Count(f"{split} rows", ROWS[split], None),
-                Count(f"{split} videos", VIDEOS[split], None),
+                PublishedCount(f"{split} rows", ROWS[split], None),
+                PublishedCount(f"{split} videos", VIDEOS[split], None),
             ]
             continue
         found, files = _videos(document, split)
         both = sorted(items.keys() & found.keys())
         if both:
-            made.notes.append(f"in {split} and in an earlier split, kept in {split} alone: {some(both)}")
+            made.notes.append(
+                f"in {split} and in an earlier split, kept in {split} alone: {some_names(both)}"
+            )
         items |= found
         rows = sum(len(item.captions) for item in found.values())
         made.counts += [
-            Count(f"{split} rows", ROWS[split], rows),
-            Count(f"{split} videos", VIDEOS[split], len(found)),
+            PublishedCount(f"{split} rows", ROWS[split], rows),
+            PublishedCount(f"{split} videos", VIDEOS[split], len(found)),
         ]
         made.notes.append(f"{split}: {rows:,} rows, {len(found):,} videos, {files:,} file names")
     made.items = list(items.values())
     return made
 
 
-def _videos(document: Document, split: str) -> tuple[dict[str, Item], int]:
+def _videos(document: AnnotationFile, split: str) -> tuple[dict[str, Item], int]:
     """The videos of one list by Flickr's name, their sentences in its order; how many files it names."""
     files: set[str] = set()
     captions: dict[str, list[Caption]] = {}
     names: dict[str, dict[str, None]] = {}
-    for number, row in enumerate(rows_of(document.json(), document.shown), 1):
-        where = f"{document.shown}, entry {number}"
+    for number, row in enumerate(rows_of(document.json(), document.shown_name), 1):
+        where = f"{document.shown_name}, entry {number}"
         name = text_of(row.get("video"), where, "video")
         sentence = text_of(row.get("description"), where, "description")
         start, end = moment(_steps(row.get("times"), where))
@@ -83,7 +85,9 @@ def _videos(document: Document, split: str) -> tuple[dict[str, Item], int]:
         # Some names end in a bare dot, and many copies were brought into another container.
         for possible in (name, PurePosixPath(name.rstrip(".")).stem):
             names.setdefault(key, {})[possible] = None
-    items = {key: Item(key, (*names[key], key), tuple(said), split) for key, said in captions.items()}
+    items = {
+        key: Item(key, (*names[key], key), tuple(sentences), split) for key, sentences in captions.items()
+    }
     return items, len(files)
 
 

@@ -1,4 +1,4 @@
-"""A data set into a catalog: each video's file found by name, known by its content, and told what was said.
+"""A data set into a catalog: each video's file found by name, known by content, with its captions and tags.
 
 A catalog knows videos by the content of their files, so what is said of a video whose file is not there has
 nothing to hold on to: it stays in the annotations, the video is listed as missing, and running the same
@@ -11,26 +11,25 @@ import json
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path, PurePath
 
-from benchmarks.datasets.shared import Dataset, Item, some
-from tagging.catalog import Catalog
-from tagging.names import safe
-from tagging.records import Caption, Place
-from tagging.uploads import Upload, put_upload
-from tagging.vocabulary import clean
-from tagging.walk import Walk, content_hash
+from tagline.benchmarks.datasets.dataset import Dataset, Item, some_names
+from tagline.tagging.catalog.records import Caption, Place, now
+from tagline.tagging.catalog.uploads import Upload, put_upload
+from tagline.tagging.catalog.write import Catalog
+from tagline.tagging.pipeline.walk import Walk, content_hash
+from tagline.tagging.printable import safe
+from tagline.tagging.vocabulary import clean
 
 LONGEST_CAPTION, LONGEST_TITLE = 10_000, 1_000  # characters, as the catalog keeps them
-AT_ONCE = 200  # videos in one transaction
-HELD_OUT = ("", "train", "val", "test")  # the later, the farther from what is learnt from
+BATCH = 200  # videos in one transaction
+SPLIT_ORDER = ("", "train", "val", "test")  # the later, the farther from what is learnt from
 
 Progress = Callable[[int, int], None]  # done, of all
 
 
 @dataclass(slots=True)
-class Outcome:
+class DatasetImport:
     """What an import did."""
 
     videos: int = 0  # of the data set, that it uses
@@ -45,10 +44,12 @@ class Outcome:
         return not self.missing and not self.unreadable
 
 
-def bring_in(catalog: Catalog, dataset: Dataset, folder: Path, progress: Progress | None = None) -> Outcome:
+def import_dataset(
+    catalog: Catalog, dataset: Dataset, folder: Path, progress: Progress | None = None
+) -> DatasetImport:
     """Import what there are files for. Repeating it changes nothing; another split replaces the first."""
-    outcome = Outcome(videos=sum(map(wanted, dataset.items)))
-    files = Files(folder, dataset.endings)
+    outcome = DatasetImport(videos=sum(map(wanted, dataset.items)))
+    files = FilesByName(folder, dataset.endings)
     outcome.notes += files.troubles
     pairs = []
     for item in dataset.items:
@@ -69,13 +70,13 @@ def bring_in(catalog: Catalog, dataset: Dataset, folder: Path, progress: Progres
         if progress:
             progress(done, len(pairs))
     hashes = list(by_hash)
-    for start in range(0, len(hashes), AT_ONCE):
+    for start in range(0, len(hashes), BATCH):
         with catalog.transaction():
-            for digest in hashes[start : start + AT_ONCE]:
+            for digest in hashes[start : start + BATCH]:
                 outcome.changed += _put(
                     catalog, dataset.name, digest, places[digest], by_hash[digest], outcome
                 )
-    _write_down(catalog, dataset, outcome)
+    _store_summary(catalog, dataset, outcome)
     return outcome
 
 
@@ -89,7 +90,7 @@ def wanted(item: Item) -> bool:
     return bool(item.split or item.captions or item.tags)
 
 
-class Files:
+class FilesByName:
     """The files below a folder, to be asked for by name, by name without ending, or by path."""
 
     def __init__(self, folder: Path, endings: frozenset[str]) -> None:
@@ -108,14 +109,14 @@ class Files:
         return next((self._places[name] for name in item.names if name in self._places), None)
 
 
-def _digest(catalog: Catalog, place: Place, outcome: Outcome) -> str | None:
+def _digest(catalog: Catalog, place: Place, outcome: DatasetImport) -> str | None:
     """The content of a file; one whose size and time the catalog knows is not read again."""
     if place.size == 0:
         outcome.unreadable.append(f"{safe(place.path)} is empty")
         return None
-    known = catalog.place(place.path)
-    if known is not None and known[1] == place:
-        return catalog.hash_of(known[0])
+    place_known = catalog.place(place.path)
+    if place_known is not None and place_known[1] == place:
+        return catalog.hash_of(place_known[0])
     try:
         return content_hash(place.path)
     except OSError as error:
@@ -129,10 +130,10 @@ def _put(
     digest: str,
     places: Sequence[Place],
     items: Sequence[Item],
-    outcome: Outcome,
+    outcome: DatasetImport,
 ) -> bool:
     """One content with everything that is said of it. Whether the catalog did not know all of it already."""
-    item = _together(items, outcome)
+    item = _merge_duplicates(items, outcome)
     video_id = catalog.id_of_hash(digest)
     before = catalog.video(video_id) if video_id is not None else None
     video_id = catalog.put_video(digest, size=places[0].size)
@@ -149,23 +150,23 @@ def _put(
 
 
 def _put_captions(catalog: Catalog, video_id: int, captions: Sequence[Caption]) -> bool:
-    as_kept = [replace(c, text=" ".join(clean(c.text, LONGEST_CAPTION).split())) for c in captions]
-    as_kept = [caption for caption in as_kept if caption.text]
-    if catalog.captions(video_id) == as_kept:
+    stored = [replace(c, text=" ".join(clean(c.text, LONGEST_CAPTION).split())) for c in captions]
+    stored = [caption for caption in stored if caption.text]
+    if catalog.captions(video_id) == stored:
         return False
-    catalog.put_captions(video_id, as_kept, replace=True)
+    catalog.put_captions(video_id, stored, replace=True)
     return True
 
 
-def _together(items: Sequence[Item], outcome: Outcome) -> Item:
+def _merge_duplicates(items: Sequence[Item], outcome: DatasetImport) -> Item:
     """Several names for one content are one video. If it is in train and test, it is in test alone: nobody
     may learn what is asked for."""
     if len(items) == 1:
         return items[0]
-    split = max((item.split for item in items), key=HELD_OUT.index)
+    split = max((item.split for item in items), key=SPLIT_ORDER.index)
     same = [item for item in items if item.split == split]
     keys = [item.key for item in items]
-    sentence = f"{some(keys)} are one and the same file: taken as one video"
+    sentence = f"{some_names(keys)} are one and the same file: taken as one video"
     if len(same) < len(items):
         sentence += f", in {split} only"
     outcome.notes.append(sentence)
@@ -182,32 +183,32 @@ def _together(items: Sequence[Item], outcome: Outcome) -> Item:
     )
 
 
-def _write_down(catalog: Catalog, dataset: Dataset, outcome: Outcome) -> None:
+def _store_summary(catalog: Catalog, dataset: Dataset, outcome: DatasetImport) -> None:
     """What was imported, for whoever reads figures that come of it."""
-    told = {
+    summary = {
         "dataset": dataset.name,
         "variant": dataset.variant,
         "counts": [asdict(count) for count in dataset.counts],
         "videos": outcome.videos,
         "found": outcome.found,
         "missing": len(outcome.missing),
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "at": now(),
     }
-    catalog.set_meta(f"prepared {dataset.name}", json.dumps(told, ensure_ascii=False))
+    catalog.set_meta(f"prepared {dataset.name}", json.dumps(summary, ensure_ascii=False))
 
 
 def prepared(catalog: Catalog, name: str) -> dict[str, object] | None:
     """What the last import of a data set wrote down."""
-    told = catalog.meta(f"prepared {name}")
-    return json.loads(told) if told else None
+    stored = catalog.meta(f"prepared {name}")
+    return json.loads(stored) if stored else None
 
 
-def sentences(outcome: Outcome, folder: Path) -> Iterable[str]:
+def sentences(outcome: DatasetImport, folder: Path) -> Iterable[str]:
     """The outcome for people."""
     found, videos, changed = (f"{n:,}" for n in (outcome.found, outcome.videos, outcome.changed))
     yield f"{found} of {videos} videos are in {safe(folder)}; {changed} are new to the catalog or changed"
     if outcome.missing:
-        count, names = f"{len(outcome.missing):,}", some(outcome.missing)
+        count, names = f"{len(outcome.missing):,}", some_names(outcome.missing)
         yield f"no file for {count} videos: {names}; run this again when they are there"
     yield from outcome.unreadable[:5]
     if len(outcome.unreadable) > 5:

@@ -12,10 +12,17 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from benchmarks.datasets.shared import BadAnnotations, Count, Dataset, Item, some, split_counts
-from benchmarks.datasets.sources import Document, Shelf
-from tagging.names import safe
-from tagging.records import Caption
+from tagline.benchmarks.datasets.dataset import (
+    BadAnnotations,
+    Dataset,
+    Item,
+    PublishedCount,
+    some_names,
+    split_counts,
+)
+from tagline.benchmarks.datasets.documents import AnnotationFile, Annotations
+from tagline.tagging.catalog.records import Caption
+from tagline.tagging.printable import safe
 
 LISTS = {
     "train": ("LSMDC16_annos_training.csv",),
@@ -26,20 +33,20 @@ TIME = r"\d\d\.\d\d\.\d\d\.\d\d\d"  # 01.02.27.034: hours, minutes, seconds, tho
 
 
 def read(where: Path) -> Dataset:
-    shelf = Shelf(where)
-    found = {split: shelf.get(*names) for split, names in LISTS.items()}
+    annotations = Annotations(where)
+    found = {split: annotations.get(*names) for split, names in LISTS.items()}
     if not any(found.values()):
         raise BadAnnotations(f"{safe(where)} has none of LSMDC's lists, such as {LISTS['train'][0]}")
     sentences: dict[str, list[str]] = {}
     splits: dict[str, str] = {}
     both: list[str] = []
     for split, document in found.items():
-        for key, sentence, line in _lines(document) if document else ():
+        for key, sentence, row in _rows(document) if document else ():
             if splits.get(key, split) != split:  # nobody may learn what is asked for
                 both.append(key)
                 sentences.pop(key)
             elif split == "test" and key in sentences:
-                raise BadAnnotations(f"{line}: {safe(key, 80)} is in the test list a second time")
+                raise BadAnnotations(f"{row}: {safe(key, 80)} is in the test list a second time")
             splits[key] = split
             sentences.setdefault(key, []).append(sentence)
     items = [
@@ -52,10 +59,10 @@ def read(where: Path) -> Dataset:
         for key, texts in sentences.items()
     ]
     counts = split_counts(items, {"train": None, "val": None, "test": 1000}, {"test": 1000})
-    counts.append(Count("films", None, len({film(key) for key in sentences})))
+    counts.append(PublishedCount("films", None, len({film(key) for key in sentences})))
     made = Dataset("lsmdc", items, counts)
     if both:
-        made.notes.append(f"in two lists, kept in the later of train, val, test alone: {some(both)}")
+        made.notes.append(f"in two lists, kept in the later of train, val, test alone: {some_names(both)}")
     made.notes += [f"there is no {LISTS[split][0]}" for split, document in found.items() if not document]
     return made
 
@@ -65,14 +72,14 @@ def film(key: str) -> str:
     return re.sub(rf"_{TIME}-{TIME}$", "", key)
 
 
-def _lines(document: Document) -> list[tuple[str, str, str]]:
+def _rows(document: AnnotationFile) -> list[tuple[str, str, str]]:
     """(name, sentence, where it stands)"""
     rows = []
-    for number, line in enumerate(document.text().split("\n"), 1):
-        if not line.strip():
+    for number, row in enumerate(document.text().split("\n"), 1):
+        if not row.strip():
             continue
-        where = f"{document.shown}, line {number}"
-        parts = line.rstrip("\r").split("\t")
+        where = f"{document.shown_name}, line {number}"
+        parts = row.rstrip("\r").split("\t")
         # The challenge's own files have a seventh column, the sentence put otherwise.
         if len(parts) not in (6, 7) or not parts[0].strip():
             raise BadAnnotations(f"{where} should have a name, four times and a sentence between tabs")

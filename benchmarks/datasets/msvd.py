@@ -10,20 +10,28 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.datasets.shared import BadAnnotations, Count, Dataset, Item, some, split_counts, text_of
-from benchmarks.datasets.sources import Shelf
-from tagging.names import safe
-from tagging.records import Caption
+from tagline.benchmarks.datasets.dataset import (
+    BadAnnotations,
+    Dataset,
+    Item,
+    PublishedCount,
+    some_names,
+    split_counts,
+    text_of,
+)
+from tagline.benchmarks.datasets.documents import Annotations
+from tagline.tagging.catalog.records import Caption
+from tagline.tagging.printable import safe
 
 LISTS = {"train": "train_list.txt", "val": "val_list.txt", "test": "test_list.txt"}
 
 
 def read(where: Path) -> Dataset:
-    shelf = Shelf(where)
-    sentences = _sentences(shelf)
+    annotations = Annotations(where)
+    sentences = _sentences(annotations)
     splits: dict[str, str] = {}
     for split, name in LISTS.items():
-        for key in shelf[name].text().split():
+        for key in annotations[name].text().split():
             if splits.setdefault(key, split) != split:
                 raise BadAnnotations(f"{safe(key, 60)} is in the {splits[key]} list and the {split} list")
     items = [
@@ -32,8 +40,8 @@ def read(where: Path) -> Dataset:
         if key in splits
     ]
     counts = [
-        Count("videos", 1970, len(items)),
-        Count("captions", 80_827, sum(len(item.captions) for item in items)),
+        PublishedCount("videos", 1970, len(items)),
+        PublishedCount("captions", 80_827, sum(len(item.captions) for item in items)),
         *split_counts(
             items,
             {"train": 1200, "val": 100, "test": 670},
@@ -43,27 +51,29 @@ def read(where: Path) -> Dataset:
     made = Dataset("msvd", items, counts)
     bare = [key for key in splits if key not in sentences]
     if bare:
-        made.notes.append(f"the lists name videos that have no sentences, left out: {some(bare)}")
+        made.notes.append(f"the lists name videos that have no sentences, left out: {some_names(bare)}")
     spare = len(sentences) - len(items)
     if spare:
         made.notes.append(f"left out, because they are in none of the lists: {spare:,} with sentences")
     return made
 
 
-def _sentences(shelf: Shelf) -> dict[str, list[str]]:
-    document = shelf.get("captions_msvd.json")
+def _sentences(annotations: Annotations) -> dict[str, list[str]]:
+    document = annotations.get("captions_msvd.json")
     if document is not None:
         content = document.json()
         if not isinstance(content, dict) or not all(isinstance(texts, list) for texts in content.values()):
-            raise BadAnnotations(f"{document.shown} should hold a list of sentences for each video")
-        where = document.shown
+            raise BadAnnotations(f"{document.shown_name} should hold a list of sentences for each video")
+        where = document.shown_name
         return {key: [text_of(t, where, "a sentence") for t in texts] for key, texts in content.items()}
-    document = shelf.get("AllVideoDescriptions.txt")
+    document = annotations.get("AllVideoDescriptions.txt")
     if document is None:
-        pickle = shelf.get("raw-captions.pkl")
-        instead = f"; {pickle.shown} is a pickle, which could run anything, and is not read" if pickle else ""
+        pickle = annotations.get("raw-captions.pkl")
+        instead = (
+            f"; {pickle.shown_name} is a pickle, which could run anything, and is not read" if pickle else ""
+        )
         raise BadAnnotations(
-            f"{safe(shelf.where)} has neither captions_msvd.json nor AllVideoDescriptions.txt{instead}"
+            f"{safe(annotations.where)} has neither captions_msvd.json nor AllVideoDescriptions.txt{instead}"
         )
     found: dict[str, list[str]] = {}
     for line in document.text().split("\n"):

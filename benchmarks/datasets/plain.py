@@ -19,19 +19,19 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from benchmarks.datasets.shared import (
+from tagline.benchmarks.datasets.dataset import (
     BadAnnotations,
-    Count,
     Dataset,
     Item,
+    PublishedCount,
     clean_split,
     seconds,
     split_counts,
     text_of,
 )
-from benchmarks.datasets.sources import Shelf
-from tagging.names import safe
-from tagging.records import Caption
+from tagline.benchmarks.datasets.documents import Annotations
+from tagline.tagging.catalog.records import Caption
+from tagline.tagging.printable import safe
 
 NAMES = ("captions.csv", "captions.jsonl", "captions.json", "captions.tsv")
 COLUMNS = {
@@ -48,8 +48,8 @@ Row = dict[str, Any]
 
 
 def read(where: Path) -> Dataset:
-    shelf = Shelf(where)
-    documents = [d for d in (shelf.get(name) for name in NAMES) if d] or shelf.all(
+    annotations = Annotations(where)
+    documents = [d for d in (annotations.get(name) for name in NAMES) if d] or annotations.all(
         lambda name: where.is_file() and name.lower().endswith((".csv", ".tsv", ".jsonl", ".json"))
     )
     if not documents:
@@ -57,10 +57,12 @@ def read(where: Path) -> Dataset:
     items: list[Item] = []
     for document in documents[:1]:  # of several forms of one list the first counts
         items = list(items_of(_rows(document)))
-    counts = [Count("videos", None, len(items)), *split_counts(items)]
-    counts.append(Count("captions", None, sum(len(item.captions) for item in items)))
+    counts = [PublishedCount("videos", None, len(items)), *split_counts(items)]
+    counts.append(PublishedCount("captions", None, sum(len(item.captions) for item in items)))
     made = Dataset("plain", items, counts)
-    made.notes += [f"{document.shown} is not read beside {documents[0].shown}" for document in documents[1:]]
+    made.notes += [
+        f"{document.shown_name} is not read beside {documents[0].shown_name}" for document in documents[1:]
+    ]
     return made
 
 
@@ -78,7 +80,7 @@ def _rows(document: Any) -> Iterator[tuple[Row, str]]:
 
 
 @dataclass(slots=True)
-class _Gathered:
+class _VideoRows:
     split: str | None = None
     captions: list[Caption] = field(default_factory=list)
     tags: dict[str, None] = field(default_factory=dict)
@@ -88,12 +90,12 @@ class _Gathered:
 
 def items_of(rows: Iterable[tuple[Row, str]]) -> Iterator[Item]:
     """One item for each video that the rows name, in the order of its first row."""
-    videos: dict[str, _Gathered] = {}
+    videos: dict[str, _VideoRows] = {}
     for row, where in rows:
         name = text_of(pick(row, "video"), where, "video").strip()
         if not name:
             raise BadAnnotations(f"{where} names no video")
-        _gather(videos.setdefault(name, _Gathered()), row, where, name)
+        _add_row(videos.setdefault(name, _VideoRows()), row, where, name)
     for name, known in videos.items():
         yield Item(
             key=name,
@@ -106,21 +108,23 @@ def items_of(rows: Iterable[tuple[Row, str]]) -> Iterator[Item]:
         )
 
 
-def _gather(known: _Gathered, row: Row, where: str, name: str) -> None:
+def _add_row(gathered: _VideoRows, row: Row, where: str, name: str) -> None:
     split = clean_split(text_of(pick(row, "split") or "", where, "split"), where)
-    if known.split is not None and split != known.split:
-        raise BadAnnotations(f"{where} puts {safe(name, 60)} into {split!r}, an earlier row {known.split!r}")
-    known.split = split
+    if gathered.split is not None and split != gathered.split:
+        raise BadAnnotations(
+            f"{where} puts {safe(name, 60)} into {split!r}, an earlier row {gathered.split!r}"
+        )
+    gathered.split = split
     start, end = seconds(pick(row, "start"), where), seconds(pick(row, "end"), where)
     if start is not None and end is not None and end < start:
         raise BadAnnotations(f"{where} ends at {end:g} s before it starts at {start:g} s")
-    said = pick(row, "caption")
-    for text in said if isinstance(said, list) else [said or ""]:
+    texts = pick(row, "caption")
+    for text in texts if isinstance(texts, list) else [texts or ""]:
         if text_of(text, where, "caption").strip():
-            known.captions.append(Caption(text.strip(), start, end, split))
-    known.tags.update(dict.fromkeys(tags_of(pick(row, "tags"), where)))
-    known.title = known.title or _line(pick(row, "title"), where, "title")
-    known.category = known.category or _line(pick(row, "category"), where, "category")
+            gathered.captions.append(Caption(text.strip(), start, end, split))
+    gathered.tags.update(dict.fromkeys(tags_of(pick(row, "tags"), where)))
+    gathered.title = gathered.title or _joined_text(pick(row, "title"), where, "title")
+    gathered.category = gathered.category or _joined_text(pick(row, "category"), where, "category")
 
 
 def pick(row: Row, what: str) -> Any:
@@ -138,7 +142,7 @@ def tags_of(value: Any, where: str) -> list[str]:
     return [tag for tag in (text_of(one, where, "a tag").strip() for one in value) if tag]
 
 
-def _line(value: Any, where: str, what: str) -> str | None:
+def _joined_text(value: Any, where: str, what: str) -> str | None:
     """A text, or the texts of a list as one."""
     if isinstance(value, list):
         value = ", ".join(text_of(one, where, what) for one in value)

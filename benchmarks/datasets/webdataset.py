@@ -22,18 +22,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from benchmarks.datasets.plain import items_of
-from benchmarks.datasets.shared import BadAnnotations, Count, Dataset, Item, split_counts
-from tagging.names import safe
-from tagging.walk import ENDINGS
+from tagline.benchmarks.datasets.dataset import BadAnnotations, Dataset, Item, PublishedCount, split_counts
+from tagline.benchmarks.datasets.plain import items_of
+from tagline.tagging.pipeline.walk import ENDINGS
+from tagline.tagging.printable import safe
 
 SHARDS = (".tar", ".tar.gz", ".tgz")
 TEXTS = (".txt", ".json")
-LARGEST_TEXT = 1 << 20  # bytes of one of them
-LARGEST_TEXTS = 1 << 28  # bytes of all of a shard
-MOST_MEMBERS = 1_000_000
-KEPT_FREE = 1 << 28  # bytes that stay free on the disk
-COPIED_AT_ONCE = 1 << 20
+MAX_TEXT = 1 << 20  # bytes of one of them
+MAX_TEXTS = 1 << 28  # bytes of all of a shard
+MAX_MEMBERS = 1_000_000
+MIN_FREE = 1 << 28  # bytes that stay free on the disk
+COPY_CHUNK = 1 << 20
 
 
 def read(where: Path, into: Path | None = None) -> Dataset:
@@ -50,10 +50,10 @@ def read(where: Path, into: Path | None = None) -> Dataset:
         made.items += _samples(shard, name, into, made.notes)
     captions = sum(len(item.captions) for item in made.items)
     made.counts = [
-        Count("shards", None, len(shards)),
-        Count("videos", None, len(made.items)),
+        PublishedCount("shards", None, len(shards)),
+        PublishedCount("videos", None, len(made.items)),
         *split_counts(made.items),
-        Count("captions", None, captions),
+        PublishedCount("captions", None, captions),
     ]
     return made
 
@@ -71,13 +71,13 @@ def _samples(shard: Path, name: str, into: Path | None, notes: list[str]) -> Ite
     """The samples of one shard that have a video."""
     try:
         with tarfile.open(shard) as archive:
-            samples = _looked_through(archive, shard, into)
+            samples = _checked_members(archive, shard, into)
             for key, sample in samples.items():
                 if sample.video is None:
                     continue
                 # One folder for each shard, with no folders in it: the sample's own become part of its name.
                 file = key.replace("/", "_").lstrip(".") + sample.ending
-                if into is not None and not _laid(archive, sample.video, into / name, file):
+                if into is not None and not _write_video(archive, sample.video, into / name, file):
                     shown = safe(into / name / file)
                     notes.append(f"{shown} is there with another content; the sample is left out")
                     continue
@@ -86,17 +86,17 @@ def _samples(shard: Path, name: str, into: Path | None, notes: list[str]) -> Ite
         raise BadAnnotations(f"{safe(shard)} cannot be read ({error})") from error
 
 
-def _looked_through(archive: tarfile.TarFile, shard: Path, into: Path | None) -> dict[str, _Sample]:
+def _checked_members(archive: tarfile.TarFile, shard: Path, into: Path | None) -> dict[str, _Sample]:
     """What is in a tar; refuses all of it if one member is not plain and harmless.
 
     The texts are read on the way: going back in a compressed tar would mean to unpack it again.
     """
     samples: dict[str, _Sample] = {}
-    room, texts = _room(into), LARGEST_TEXTS
+    room, texts = _room(into), MAX_TEXTS
     for number, member in enumerate(archive):
-        why = None if member.isdir() else _harm(member)
+        why = None if member.isdir() else _refusal(member)
         room -= member.size
-        if why or room < 0 or texts < 0 or number >= MOST_MEMBERS:
+        if why or room < 0 or texts < 0 or number >= MAX_MEMBERS:
             why = (
                 why or f"and what is before it is more than {'the disk' if room < 0 else 'a shard'} may hold"
             )
@@ -120,10 +120,10 @@ def _room(into: Path | None) -> int:
     if into is None:
         return sys.maxsize
     into.mkdir(parents=True, exist_ok=True)
-    return shutil.disk_usage(into).free - KEPT_FREE
+    return shutil.disk_usage(into).free - MIN_FREE
 
 
-def _harm(member: tarfile.TarInfo) -> str | None:
+def _refusal(member: tarfile.TarInfo) -> str | None:
     """Why a member must not be laid onto a disk."""
     path = PurePosixPath(member.name)
     if not member.isreg() or member.issparse():
@@ -133,8 +133,8 @@ def _harm(member: tarfile.TarInfo) -> str | None:
     if "\0" in member.name or len(os.fsencode(member.name)) > 200:
         return "has no name that a file could have"
     ending = "." + path.name.partition(".")[2].lower()
-    if ending in TEXTS and member.size > LARGEST_TEXT:
-        return f"is larger than {LARGEST_TEXT >> 20} MB"
+    if ending in TEXTS and member.size > MAX_TEXT:
+        return f"is larger than {MAX_TEXT >> 20} MB"
     return None
 
 
@@ -165,7 +165,7 @@ def _opened(archive: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
     return file
 
 
-def _laid(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path, name: str) -> bool:
+def _write_video(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path, name: str) -> bool:
     """Write a video under a new name, whole or not at all. False: another content has the name already."""
     if folder.is_symlink():
         raise BadAnnotations(f"{safe(folder)} is a link; videos are laid into plain folders only")
@@ -176,7 +176,7 @@ def _laid(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path, name:
     handle, part = tempfile.mkstemp(prefix=".part-", dir=folder)
     try:
         with os.fdopen(handle, "wb") as out, _opened(archive, member) as file:
-            shutil.copyfileobj(file, out, COPIED_AT_ONCE)
+            shutil.copyfileobj(file, out, COPY_CHUNK)
             if out.tell() != member.size:
                 raise BadAnnotations(f"the tar ends in the middle of {safe(member.name, 60)}")
         Path(part).chmod(0o644)
@@ -195,7 +195,7 @@ def _same(archive: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> bo
     if target.is_symlink() or not target.is_file() or target.stat().st_size != member.size:
         return False
     with _opened(archive, member) as file, target.open("rb") as there:
-        while block := file.read(COPIED_AT_ONCE):
+        while block := file.read(COPY_CHUNK):
             if there.read(len(block)) != block:
                 return False
     return True

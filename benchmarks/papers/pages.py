@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchmarks.papers.published import Line, Printed, heading, printed
-from benchmarks.papers.studies import STUDIES
+from tagline.benchmarks.papers.published import PaperTable, TableRow, heading, paper_table
+from tagline.benchmarks.papers.studies import STUDIES
 
 Record = Mapping[str, Any]
 TITLES = {
@@ -27,7 +27,7 @@ def page(record: Record) -> str:
     if details["notes"]:
         parts += ["**Read these figures with care:**", "", *(f"- {note}" for note in details["notes"]), ""]
     for table in tables_of(record):
-        parts += [f"## {table.title}: {table.caption}", "", *table_lines(table, details["summary"]), ""]
+        parts += [f"## {table.title}: {table.caption}", "", *table_markdown(table, details["summary"]), ""]
     parts += differences(record)
     if record.get("plots"):
         parts += ["## Plots", "", *(f"![{name}]({file})" for name, file in record["plots"].items()), ""]
@@ -46,13 +46,13 @@ def facts(record: Record) -> list[str]:
     ]
 
 
-def tables_of(record: Record) -> list[Printed]:
+def tables_of(record: Record) -> list[PaperTable]:
     """The tables of the run, as its study shows them."""
-    known = {table.key: table for table in STUDIES[record["name"]].tables}
-    return [known.get(key) or printed(key) for key in record["configuration"]["tables"]]
+    keys = {table.key: table for table in STUDIES[record["name"]].tables}
+    return [keys.get(key) or paper_table(key) for key in record["configuration"]["tables"]]
 
 
-def table_lines(table: Printed, summary: Mapping[str, Any]) -> list[str]:
+def table_markdown(table: PaperTable, summary: Mapping[str, Any]) -> list[str]:
     """One table: each line as the paper prints it, ours below where it was trained."""
     found = []
     if not table.same_data:
@@ -62,13 +62,11 @@ def table_lines(table: Printed, summary: Mapping[str, Any]) -> list[str]:
         ]
     heads = [heading(column) for column in table.columns]
     found += [f"| | {' | '.join(heads)} |", f"|---|{'---:|' * len(heads)}"]
-    for line in table.lines:
-        found.append(_row(f"{line.label}, paper", [_printed(value) for value in line.figures]))
-        ours = line.variant and summary.get(line.variant)
+    for row in table.rows:
+        found.append(_row(f"{row.label}, paper", [_printed(value) for value in row.figures]))
+        ours = row.variant and summary.get(row.variant)
         if ours:
-            found.append(
-                _row(f"**{line.label}, here**", [f"**{cell}**" for cell in _ours(table, line, ours)])
-            )
+            found.append(_row(f"**{row.label}, here**", [f"**{cell}**" for cell in _ours(table, row, ours)]))
     return found + _intervals(table, summary)
 
 
@@ -80,11 +78,11 @@ def _printed(value: float | None) -> str:
     return "-" if value is None else f"{value:.1f}" if round(value, 1) == value else f"{value:.2f}"
 
 
-def _ours(table: Printed, line: Line, told: Mapping[str, Any]) -> list[str]:
+def _ours(table: PaperTable, row: TableRow, summary_of: Mapping[str, Any]) -> list[str]:
     cells = []
     for column in table.columns:
-        key = f"dual_{column}" if line.dual else column
-        value, spread = told["mean"].get(key), told["spread"].get(key)
+        key = f"dual_{column}" if row.dual else column
+        value, spread = summary_of["mean"].get(key), summary_of["spread"].get(key)
         if value is None:
             cells.append("-")
         else:
@@ -92,28 +90,29 @@ def _ours(table: Printed, line: Line, told: Mapping[str, Any]) -> list[str]:
     return cells
 
 
-def _intervals(table: Printed, summary: Mapping[str, Any]) -> list[str]:
+def _intervals(table: PaperTable, summary: Mapping[str, Any]) -> list[str]:
     """How far our first column could be from luck of the test videos alone, and what guessing would find."""
     found = []
     for variant in table.variants():
-        told = summary.get(variant)
+        summary_of = summary.get(variant)
         key = "t2v_r1" if table.model == "table" else "example_f1"
-        limits = told["intervals"].get(key) if told else None
-        if told and limits:
+        limits = summary_of["intervals"].get(key) if summary_of else None
+        if summary_of and limits:
             name = heading(key)
             found.append(
-                f"{variant}: {name} {told['mean'][key]:.1f}, 95 % interval {limits[0]:.1f} to "
-                f"{limits[1]:.1f} over {told['videos']['test']} test videos; learnt from "
-                f"{told['videos']['train']}, chosen on {told['videos']['val']}.{_guessing(table, told)}"
+                f"{variant}: {name} {summary_of['mean'][key]:.1f}, 95 % interval {limits[0]:.1f} to "
+                f"{limits[1]:.1f} over {summary_of['videos']['test']} test videos; learnt from "
+                f"{summary_of['videos']['train']}, chosen on {summary_of['videos']['val']}."
+                f"{_guessing(table, summary_of)}"
             )
-    return ["", *(f"- {line}" for line in found)] if found else []
+    return ["", *(f"- {row}" for row in found)] if found else []
 
 
-def _guessing(table: Printed, told: Mapping[str, Any]) -> str:
+def _guessing(table: PaperTable, summary_of: Mapping[str, Any]) -> str:
     """A small test set flatters: among ten videos, a tenth is found by guessing."""
     if table.model != "table":
         return ""
-    first, tenth = (min(100.0, 100 * k / told["videos"]["test"]) for k in (1, 10))
+    first, tenth = (min(100.0, 100 * k / summary_of["videos"]["test"]) for k in (1, 10))
     return f" Guessing finds {first:.1f} at 1 and {tenth:.1f} at 10."
 
 
@@ -144,14 +143,14 @@ def data(record: Record) -> list[str]:
     found = ["## Data", "", "| | published | found |", "|---|---:|---:|"]
     for count in details["prepared"].get("counts", []):
         expected = "" if count["expected"] is None else f"{count['expected']:,}"
-        held = "-" if count["found"] is None else f"{count['found']:,}"
-        found.append(f"| {count['what']} | {expected} | {held} |")
+        tag_counts = "-" if count["found"] is None else f"{count['found']:,}"
+        found.append(f"| {count['what']} | {expected} | {tag_counts} |")
     tagged = ", ".join(f"{name} {count}" for name, count in details["tagged_by"].items())
     found += ["", f"Videos looked at by: {tagged or 'nobody'}.", ""]
     found += ["| trained | seconds, by seed | our calibration error |", "|---|---:|---:|"]
-    for variant, told in details["summary"].items():
-        seconds = ", ".join(f"{value:.0f}" for value in told["seconds"])
-        ece = told["mean"].get("ece") if told["mean"].get("tags_said") else None
+    for variant, prepared in details["summary"].items():
+        seconds = ", ".join(f"{value:.0f}" for value in prepared["seconds"])
+        ece = prepared["mean"].get("ece") if prepared["mean"].get("tags_said") else None
         found.append(f"| {variant} | {seconds} | {'' if ece is None else f'{ece:.3f}'} |")
     for path, why in details["left_out"][:20]:
         found.append(f"\nLeft out: {path}: {why}")

@@ -1,7 +1,7 @@
 """What the papers print: TABLE's Tables 1 to 5 and OP-TSG's Tables 1 to 8, line by line, as data.
 
 A line is written as `label | variant | figures`; the variant names what is trained here for the same line
-(benchmarks/papers/variants.py), a trailing * the papers' inference strategy (dual softmax), - nothing.
+(benchmarks/papers/studies.py), a trailing * the papers' inference strategy (dual softmax), - nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ TAGGING = {"precision": "P", "recall": "R", "f1": "F1"}
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class TableRow:
     """One line of a table: what was published, and what is trained here to stand below it."""
 
     label: str
@@ -25,14 +25,14 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Printed:
+class PaperTable:
     """A table of a paper."""
 
     key: str  # "table-1", "op-tsg-7"
     caption: str
     model: str  # "table" or "tagger": which of our models its lines are about
     columns: tuple[str, ...]  # keys of figures: "t2v_r1", "rare_f1"
-    lines: tuple[Line, ...]
+    rows: tuple[TableRow, ...]
     data: str  # what it was measured on
     same_data: bool = True  # False: shown beside another data set's figures, for the order of the lines alone
 
@@ -41,13 +41,13 @@ class Printed:
         paper, _, number = self.key.rpartition("-")
         return f"{ {'table': 'TABLE', 'op-tsg': 'OP-TSG'}[paper] }, Table {number}"
 
-    def elsewhere(self) -> Printed:
+    def for_other_data(self) -> PaperTable:
         """The same table beside figures of another data set."""
         return replace(self, same_data=False)
 
     def variants(self) -> list[str]:
         """Everything that is trained for a line of this table, each once."""
-        return list(dict.fromkeys(line.variant for line in self.lines if line.variant))
+        return list(dict.fromkeys(line.variant for line in self.rows if line.variant))
 
 
 def heading(column: str) -> str:
@@ -59,7 +59,7 @@ def heading(column: str) -> str:
     return {"tags": "matched tags", "gain": "tag gain"}.get(column) or f"{part} {TAGGING[figure]}"
 
 
-def _lines(text: str, columns: Sequence[str]) -> tuple[Line, ...]:
+def _rows(text: str, columns: Sequence[str]) -> tuple[TableRow, ...]:
     found = []
     for row in text.strip().splitlines():
         label, variant, figures = (part.strip() for part in row.split("|"))
@@ -67,7 +67,7 @@ def _lines(text: str, columns: Sequence[str]) -> tuple[Line, ...]:
         if len(values) != len(columns):
             raise ValueError(f"{label} has {len(values)} figures for {len(columns)} columns")
         name = variant.rstrip("*")
-        found.append(Line(label, values, None if name == "-" else name, variant.endswith("*")))
+        found.append(TableRow(label, values, None if name == "-" else name, variant.endswith("*")))
     return tuple(found)
 
 
@@ -219,9 +219,9 @@ _OPTSG: dict[int, tuple[str, str, tuple[str, ...], str]] = {
 
 
 @cache
-def printed(key: str) -> Printed:
+def paper_table(key: str) -> PaperTable:
     """A table by its key: "table-1" or "op-tsg-7"."""
     paper, _, number = key.rpartition("-")
     caption, data, columns, text = (_TABLE if paper == "table" else _OPTSG)[int(number)]
     model = "table" if paper == "table" else "tagger"
-    return Printed(key, caption, model, columns, _lines(text, columns), data)
+    return PaperTable(key, caption, model, columns, _rows(text, columns), data)

@@ -17,20 +17,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from benchmarks import records
-from benchmarks.papers.studies import Order, order
-from experts.stock.digest import write_whole
-from tagging.configuring import BadConfig, as_dict
+from tagline.benchmarks.papers.studies import StudyPlan, plan_study
+from tagline.benchmarks.registry import record as records
+from tagline.experts.storage import write_atomic
+from tagline.tagging.ml.config import BadConfig, as_dict
 
 if TYPE_CHECKING:
-    from tagging.catalog import Catalog
+    from tagline.tagging.catalog.write import Catalog
 
 Say = Callable[[str], None]
 RESULTS, PAGE = "results.json", "results.md"
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class StudyResult:
     """What a run leaves."""
 
     folder: Path
@@ -41,72 +41,74 @@ class Result:
         return self.folder / PAGE
 
 
-def home_of(catalog: Catalog, name: str) -> Path:
+def results_folder_of(catalog: Catalog, name: str) -> Path:
     """Where the results of a study go: beside the catalog."""
     assert catalog.file is not None
     return catalog.file.parent / "results" / name
 
 
-def run(
+def run_study(
     name: str,
     library: str | os.PathLike[str] | None,
     given: Mapping[str, str],
     out: Path | None = None,
     say: Say = print,
-) -> Result:
+) -> StudyResult:
     """Make the tables of a study on the prepared library. Raises BadConfig, CatalogError, WeightsMissing."""
-    from benchmarks.papers import pages, plots, units
-    from tagging import places
-    from tagging.catalog import Catalog
+    from tagline.benchmarks.papers import experiments, pages, plots
+    from tagline.tagging.catalog import location
+    from tagline.tagging.catalog.write import Catalog
 
-    wanted = order(name, given)
-    with Catalog.open(places.find(library=library), create=False) as catalog:
+    plan = plan_study(name, given)
+    with Catalog.open(location.find_catalog_home(library=library), create=False) as catalog:
         _prepared(catalog, name)
-    if wanted.tag:
-        _look(wanted, library, say)
-    with Catalog.open(places.find(library=library), create=False) as catalog:
-        folder = out or home_of(catalog, name)
+    if plan.tag:
+        _tag_videos(plan, library, say)
+    with Catalog.open(location.find_catalog_home(library=library), create=False) as catalog:
+        folder = out or results_folder_of(catalog, name)
         found: list[dict[str, Any]] = []
-        count = len(wanted.units) * len(wanted.seeds)
-        for unit in wanted.units:
-            for seed in wanted.seeds:
-                say(f"{len(found) + 1} of {count}: {unit.variant}, seed {seed}")
-                found.append(units.done(catalog, unit, seed, wanted, folder / "runs", say))
-        record = _record(catalog, wanted, found)
+        count = len(plan.experiments) * len(plan.seeds)
+        for experiment in plan.experiments:
+            for seed in plan.seeds:
+                say(f"{len(found) + 1} of {count}: {experiment.variant}, seed {seed}")
+                found.append(
+                    experiments.run_experiment(catalog, experiment, seed, plan, folder / "runs", say)
+                )
+        record = _record(catalog, plan, found)
     folder.mkdir(parents=True, exist_ok=True)
     record["plots"] = plots.draw(record, found, folder)
-    write_whole(folder / RESULTS, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
-    write_whole(folder / PAGE, pages.page(record))
-    return Result(folder, record)
+    write_atomic(folder / RESULTS, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+    write_atomic(folder / PAGE, pages.page(record))
+    return StudyResult(folder, record)
 
 
 def _prepared(catalog: Catalog, name: str) -> dict[str, Any]:
     """What `tagline bench prepare` wrote down of this data set."""
-    told = catalog.meta(f"prepared {name}")
-    if told is None:
+    stored = catalog.meta(f"prepared {name}")
+    if stored is None:
         raise BadConfig(
             f"{catalog.name} holds no {name}; "
             f"run `tagline bench prepare {name} --annotations DIR --videos DIR`"
         )
-    found: dict[str, Any] = json.loads(told)
+    found: dict[str, Any] = json.loads(stored)
     return found
 
 
 # -- tagging -------------------------------------------------------------------------------------------
 
 
-def _look(wanted: Order, library: str | os.PathLike[str] | None, say: Say) -> None:
+def _tag_videos(plan: StudyPlan, library: str | os.PathLike[str] | None, say: Say) -> None:
     """Let the experts look whose tags any of the units reads, by the command that a user would type."""
-    from tagging.commands import tag
+    from tagline.tagging.cli.tag import tag
 
-    names = _experts(wanted)
+    names = _experts(plan)
     if not names:
         return
-    places_of, where = _videos(wanted, library)
+    places_of, where = _videos(plan, library)
     say(f"tagging with {', '.join(names)}")
     arguments = [*places_of, "--library", where, "--only", ",".join(names)]
-    if wanted.weights:
-        arguments += ["--weights", wanted.weights]
+    if plan.weights:
+        arguments += ["--weights", plan.weights]
     with contextlib.redirect_stdout(sys.stderr):  # standard output is for the result
         code = tag.main(arguments, "tagline tag", standalone_mode=False)
     if code == 130:
@@ -115,29 +117,35 @@ def _look(wanted: Order, library: str | os.PathLike[str] | None, say: Say) -> No
         raise BadConfig("tagging did not come to its end; with --set tag=no the tags are used as they are")
 
 
-def _experts(wanted: Order) -> list[str]:
+def _experts(plan: StudyPlan) -> list[str]:
     """The modalities that the units read; each is the name of the expert whose tags they are."""
-    read = {m for unit in wanted.units if unit.model == "table" for m in unit.config.model.tags.modalities}
+    read = {
+        m
+        for experiment in plan.experiments
+        if experiment.model == "table"
+        for m in experiment.config.model.tags.modalities
+    }
     return sorted(read - {"human", "title", "generated"})
 
 
-def _videos(wanted: Order, library: str | os.PathLike[str] | None) -> tuple[list[str], str]:
+def _videos(plan: StudyPlan, library: str | os.PathLike[str] | None) -> tuple[list[str], str]:
     """The files to look at: the folder that holds all, or those alone that a smaller run uses."""
-    from table.batches import rows, some
-    from table.config import TagChoice
-    from tagging import places
-    from tagging.catalog import Catalog
+    from tagline.table.config import TagChoice
+    from tagline.table.rows import rows
+    from tagline.tagging.catalog import location
+    from tagline.tagging.catalog.write import Catalog
+    from tagline.tagging.ml.splits import subset
 
-    home = places.find(library=library)
+    home = location.find_catalog_home(library=library)
     with Catalog.open(home, create=False) as catalog:
         files = [path for _, path, gone in catalog.places() if not gone]
         if not files:
             raise BadConfig(f"{catalog.name} names no file that is there; prepare the data set again")
-        if wanted.train is None and wanted.test is None:
+        if plan.train is None and plan.test is None:
             return [os.path.commonpath([str(Path(path).parent) for path in files])], str(home.root)
-        sizes = {"train": wanted.train, "val": None, "test": wanted.test}
+        sizes = {"train": plan.train, "val": None, "test": plan.test}
         chosen = [
-            row for split, most in sizes.items() for row in some(rows(catalog, TagChoice(), split), most)
+            row for split, most in sizes.items() for row in subset(rows(catalog, TagChoice(), split), most)
         ]
     return [row.name for row in chosen], str(home.root)
 
@@ -145,23 +153,27 @@ def _videos(wanted: Order, library: str | os.PathLike[str] | None) -> tuple[list
 # -- what is written down ------------------------------------------------------------------------------
 
 
-def _record(catalog: Catalog, wanted: Order, found: list[dict[str, Any]]) -> dict[str, Any]:
+def _record(catalog: Catalog, plan: StudyPlan, found: list[dict[str, Any]]) -> dict[str, Any]:
     """Like the record of a measurement, with the tables and what they were made of in its details."""
-    from benchmarks.papers.summary import comparisons, summarise
+    from tagline.benchmarks.papers.summary import comparisons, summarise
 
     summary = summarise(found)
-    prepared = _prepared(catalog, wanted.study.name)
-    left_out = sorted({tuple(one) for unit in found for one in unit["left_out"]})
+    prepared = _prepared(catalog, plan.study.name)
+    left_out = sorted({tuple(one) for experiment in found for one in experiment["left_out"]})
     return {
-        "name": wanted.study.name,
+        "name": plan.study.name,
         "kind": "study",
-        "values": {f"{v}_{k}": round(x, 3) for v, told in summary.items() for k, x in told["mean"].items()},
-        "configuration": {
-            "options": dict(wanted.given),
-            "tables": [table.key for table in wanted.tables],
-            "units": {unit.variant: as_dict(unit.config) for unit in wanted.units},
+        "values": {
+            f"{v}_{k}": round(x, 3)
+            for v, summary_of in summary.items()
+            for k, x in summary_of["mean"].items()
         },
-        "seeds": list(wanted.seeds),
+        "configuration": {
+            "options": dict(plan.given),
+            "tables": [table.key for table in plan.tables],
+            "units": {unit.variant: as_dict(unit.config) for unit in plan.experiments},
+        },
+        "seeds": list(plan.seeds),
         "commit": records.commit(),
         "hardware": records.hardware(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -171,7 +183,7 @@ def _record(catalog: Catalog, wanted: Order, found: list[dict[str, Any]]) -> dic
             "prepared": prepared,
             "tagged_by": _tagged_by(catalog),
             "left_out": left_out,
-            "notes": _notes(wanted, prepared, catalog, left_out),
+            "notes": _notes(plan, prepared, catalog, left_out),
             "units": [{k: unit[k] for k in ("variant", "seed", "folder", "seconds")} for unit in found],
         },
     }
@@ -187,10 +199,10 @@ def _tagged_by(catalog: Catalog) -> dict[str, int]:
 
 
 def _notes(
-    wanted: Order, prepared: Mapping[str, Any], catalog: Catalog, left_out: list[tuple[str, ...]]
+    plan: StudyPlan, prepared: Mapping[str, Any], catalog: Catalog, left_out: list[tuple[str, ...]]
 ) -> list[str]:
     """What keeps these figures from standing beside the papers'; in sentences."""
-    notes = [wanted.study.note] if wanted.study.note else []
+    notes = [plan.study.note] if plan.study.note else []
     counts = prepared.get("counts", [])
     other = [
         c["what"]
@@ -205,12 +217,12 @@ def _notes(
         )
     if prepared.get("missing"):
         notes.append(f"{prepared['missing']} of {prepared['videos']} videos had no file.")
-    if wanted.given and not wanted.whole:
-        said = ", ".join(f"{key}={value}" for key, value in wanted.given.items())
-        notes.append(f"The run was changed or made smaller by options: {said}.")
-    if len(wanted.seeds) < 3:
-        notes.append(f"{len(wanted.seeds)} seed{'s' * (len(wanted.seeds) > 1)} only, not three.")
-    absent = [name for name in _experts(wanted) if name not in _tagged_by(catalog)]
+    if plan.given and not plan.whole:
+        options = ", ".join(f"{key}={value}" for key, value in plan.given.items())
+        notes.append(f"The run was changed or made smaller by options: {options}.")
+    if len(plan.seeds) < 3:
+        notes.append(f"{len(plan.seeds)} seed{'s' * (len(plan.seeds) > 1)} only, not three.")
+    absent = [name for name in _experts(plan) if name not in _tagged_by(catalog)]
     if absent:
         notes.append(f"No video was looked at by: {', '.join(absent)}.")
     if left_out:

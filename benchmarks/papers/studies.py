@@ -6,29 +6,29 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.papers.published import Printed, printed
-from benchmarks.taggers import METHODS
-from tagging.configuring import BadConfig
+from tagline.benchmarks.papers.published import PaperTable, paper_table
+from tagline.benchmarks.quality.taggers import METHODS
+from tagline.tagging.ml.config import BadConfig
 
 if TYPE_CHECKING:
-    from table.config import Config as TableConfig
-    from tagging.generator.config import Config as TaggerConfig
+    from tagline.table.config import TableConfig as TableConfig
+    from tagline.tagging.generator.config import TaggerRunConfig as TaggerConfig
 
 OURS = ("table", "op-tsg")
-ALONE = ("vtm=false", "mlm=false")
-PLAIN = ("modalities=[]", "residual=frame", "video_projection=false", *ALONE)  # CLIP4Clip
+NO_EXTRA_LOSSES = ("vtm=false", "mlm=false")
+CLIP4CLIP = ("modalities=[]", "residual=frame", "video_projection=false", *NO_EXTRA_LOSSES)  # CLIP4Clip
 
 # What a line of a table changes in the preset.
 VARIANTS: dict[str, tuple[str, ...]] = {
     "table": (),
-    "meanp": ("layers=0", *PLAIN),
-    "seqtransf": PLAIN,
-    "no-tags": ("modalities=[]", *ALONE),
-    "object": ("modalities=object", *ALONE),
-    "person": ("modalities=object,person", *ALONE),
-    "motion": ("modalities=object,person,motion", *ALONE),
-    "scene": ("modalities=object,person,motion,scene", *ALONE),
-    "speech": ALONE,
+    "meanp": ("layers=0", *CLIP4CLIP),
+    "seqtransf": CLIP4CLIP,
+    "no-tags": ("modalities=[]", *NO_EXTRA_LOSSES),
+    "object": ("modalities=object", *NO_EXTRA_LOSSES),
+    "person": ("modalities=object,person", *NO_EXTRA_LOSSES),
+    "motion": ("modalities=object,person,motion", *NO_EXTRA_LOSSES),
+    "scene": ("modalities=object,person,motion,scene", *NO_EXTRA_LOSSES),
+    "speech": NO_EXTRA_LOSSES,
     "vtm": ("mlm=false",),
     "op-tsg": (),
     **{
@@ -55,16 +55,16 @@ class Study:
     """A data set with the tables that are made of it. The first table of each model is its main one."""
 
     name: str
-    tables: tuple[Printed, ...]
+    tables: tuple[PaperTable, ...]
     presets: Mapping[str, str]  # of each model
     settings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     weights: str | None = None  # collection of the experts' weights
     note: str = ""
 
 
-def _tables(paper: str, *numbers: int, elsewhere: bool = False) -> tuple[Printed, ...]:
-    found = (printed(f"{paper}-{number}") for number in numbers)
-    return tuple(table.elsewhere() if elsewhere else table for table in found)
+def _tables(paper: str, *numbers: int, elsewhere: bool = False) -> tuple[PaperTable, ...]:
+    found = (paper_table(f"{paper}-{number}") for number in numbers)
+    return tuple(table.for_other_data() if elsewhere else table for table in found)
 
 
 STUDIES: dict[str, Study] = {
@@ -96,7 +96,7 @@ STUDIES: dict[str, Study] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Unit:
+class Experiment:
     """One line of a table to be trained and tested: which model, what it is called, its configuration."""
 
     model: str
@@ -105,12 +105,12 @@ class Unit:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class StudyPlan:
     """A study as somebody wants it run."""
 
     study: Study
-    tables: tuple[Printed, ...]
-    units: tuple[Unit, ...]
+    tables: tuple[PaperTable, ...]
+    experiments: tuple[Experiment, ...]
     seeds: tuple[int, ...]
     train: int | None  # videos to learn from, at most; None: all
     test: int | None
@@ -121,17 +121,17 @@ class Order:
     @property
     def whole(self) -> bool:
         """Whether nothing was made smaller or changed."""
-        harmless = {"weights", "tag", "tables", "rivals"}
+        harmless = {"weights", "tag", "tables", "baselines"}
         return not set(self.given) - harmless and len(self.seeds) >= 3
 
 
-KEYS = ("seeds", "tables", "rivals", "train", "test", "weights", "tag")
+KEYS = ("seeds", "tables", "baselines", "train", "test", "weights", "tag")
 
 
-def order(name: str, given: Mapping[str, str]) -> Order:
+def plan_study(name: str, given: Mapping[str, str]) -> StudyPlan:
     """What `--set` says about a study. Raises BadConfig with a sentence.
 
-    seeds=0,1,2 tables=table-1,table-5 rivals=true train=N test=N weights=playhouse tag=no;
+    seeds=0,1,2 tables=table-1,table-5 baselines=true train=N test=N weights=playhouse tag=no;
     table.preset=NAME and table.KEY=VALUE, tagger.preset=NAME and tagger.KEY=VALUE for the models.
     """
     study = STUDIES[name]
@@ -142,55 +142,61 @@ def order(name: str, given: Mapping[str, str]) -> Order:
             raise BadConfig(f"{name} has no option {key!r}; it has {', '.join(KEYS)} and {models}")
     mains = {table.model: table for table in reversed(study.tables)}
     tables = _chosen_tables(study, given.get("tables"), tuple(reversed(mains.values())))
-    rivals = _yes(given, "rivals", False)
-    units: dict[tuple[str, str], Unit] = {}
+    baselines = _yes(given, "baselines", False)
+    experiments: dict[tuple[str, str], Experiment] = {}
     for table in tables:
         wanted = table.variants()
-        if table.key == mains[table.model].key and not rivals:
+        if table.key == mains[table.model].key and not baselines:
             wanted = [variant for variant in wanted if variant in OURS]
         for variant in wanted:
-            units.setdefault((table.model, variant), _unit(study, table.model, variant, given))
-    return Order(
+            experiments.setdefault((table.model, variant), _experiment(study, table.model, variant, given))
+    return StudyPlan(
         study,
         tables,
-        tuple(units.values()),
+        tuple(experiments.values()),
         _numbers(given.get("seeds", "0,1,2")),
-        _most(given, "train"),
-        _most(given, "test"),
+        _limit(given, "train"),
+        _limit(given, "test"),
         given.get("weights", study.weights),
         _yes(given, "tag", True),
         dict(given),
     )
 
 
-def _chosen_tables(study: Study, wanted: str | None, mains: tuple[Printed, ...]) -> tuple[Printed, ...]:
+def _chosen_tables(study: Study, wanted: str | None, mains: tuple[PaperTable, ...]) -> tuple[PaperTable, ...]:
     if wanted is None:
         return mains
-    known = {table.key: table for table in study.tables}
+    by_key = {table.key: table for table in study.tables}
     if wanted == "all":
         return study.tables
     for key in (keys := wanted.split(",")):
-        if key not in known:
-            raise BadConfig(f"{study.name} has no table {key!r}; it has {', '.join(known)}, or all")
-    return tuple(known[key] for key in keys)
+        if key not in by_key:
+            raise BadConfig(f"{study.name} has no table {key!r}; it has {', '.join(by_key)}, or all")
+    return tuple(by_key[key] for key in keys)
 
 
-def _unit(study: Study, model: str, variant: str, given: Mapping[str, str]) -> Unit:
-    from table.config import changed
-    from table.config import preset as table_preset
-    from tagging.generator.config import preset as tagger_preset
+def _experiment(study: Study, model: str, variant: str, given: Mapping[str, str]) -> Experiment:
+    from tagline.benchmarks.baselines.config import as_baseline_run
+    from tagline.table.config import load_preset as table_preset
+    from tagline.tagging.generator.config import load_preset as tagger_preset
+    from tagline.tagging.ml.config import with_settings
 
     name = given.get(f"{model}.preset", study.presets[model])
-    config: TableConfig | TaggerConfig = table_preset(name) if model == "table" else tagger_preset(name)
-    own = ["copy_title=false"] if model == "tagger" else []  # the papers' taggers copy nothing
+    config: TableConfig | TaggerConfig
+    if model == "table":
+        config, own = table_preset(name), []
+    else:
+        tagger = tagger_preset(name)
+        config = as_baseline_run(tagger) if "method" in METHODS.get(variant, {}) else tagger
+        own = ["copy_title=false"]  # the papers' taggers copy nothing
     own += [
         f"{key.partition('.')[2]}={value}"
         for key, value in given.items()
         if key.startswith(f"{model}.") and not key.endswith(".preset")
     ]
     try:
-        return Unit(
-            model, variant, changed(config, [*study.settings.get(model, ()), *own, *VARIANTS[variant]])
+        return Experiment(
+            model, variant, with_settings(config, [*study.settings.get(model, ()), *own, *VARIANTS[variant]])
         )
     except BadConfig as error:
         raise BadConfig(f"{variant} cannot be trained so: {error}") from error
@@ -204,7 +210,7 @@ def _numbers(text: str) -> tuple[int, ...]:
     return found
 
 
-def _most(given: Mapping[str, str], key: str) -> int | None:
+def _limit(given: Mapping[str, str], key: str) -> int | None:
     text = given.get(key)
     if text is None:
         return None

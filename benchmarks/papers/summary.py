@@ -10,25 +10,25 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.papers.studies import OURS
+from tagline.benchmarks.papers.studies import OURS
 
-Found = Mapping[str, Any]  # what a unit kept
+ExperimentFigures = Mapping[str, Any]  # what a unit kept
 
 
-def by_variant(units: Sequence[Found]) -> dict[tuple[str, str], list[Found]]:
+def by_variant(experiments: Sequence[ExperimentFigures]) -> dict[tuple[str, str], list[ExperimentFigures]]:
     """Units of the same line, by (model, variant), in the order of their seeds."""
-    found: dict[tuple[str, str], list[Found]] = defaultdict(list)
-    for unit in units:
-        found[unit["model"], unit["variant"]].append(unit)
+    found: dict[tuple[str, str], list[ExperimentFigures]] = defaultdict(list)
+    for experiment in experiments:
+        found[experiment["model"], experiment["variant"]].append(experiment)
     return {key: sorted(own, key=lambda unit: unit["seed"]) for key, own in found.items()}
 
 
-def summarise(units: Sequence[Found]) -> dict[str, dict[str, Any]]:
+def summarise(experiments: Sequence[ExperimentFigures]) -> dict[str, dict[str, Any]]:
     """By variant: mean and spread of each figure over the seeds, and what they are based on."""
-    told: dict[str, dict[str, Any]] = {}
-    for (model, variant), own in by_variant(units).items():
+    summary: dict[str, dict[str, Any]] = {}
+    for (model, variant), own in by_variant(experiments).items():
         keys = own[0]["figures"]
-        told[variant] = {
+        summary[variant] = {
             "model": model,
             "seeds": [unit["seed"] for unit in own],
             "mean": {key: mean(unit["figures"][key] for unit in own) for key in keys},
@@ -39,13 +39,13 @@ def summarise(units: Sequence[Found]) -> dict[str, dict[str, Any]]:
             "videos": own[0]["videos"],
             "seconds": [unit["seconds"]["training"] for unit in own],
         }
-    return told
+    return summary
 
 
-def _intervals(model: str, own: Sequence[Found]) -> dict[str, list[float]]:
+def _intervals(model: str, own: Sequence[ExperimentFigures]) -> dict[str, list[float]]:
     """95 % intervals of the mean over seeds, from drawing the test videos again."""
     if model == "table":
-        from table.ranking import intervals
+        from tagline.table.ranking import intervals
 
         # All seeds answer the same queries: a video drawn again brings all its queries of all seeds.
         groups = np.unique(np.concatenate([unit["of"] for unit in own]), return_inverse=True)[1]
@@ -61,24 +61,24 @@ def _intervals(model: str, own: Sequence[Found]) -> dict[str, list[float]]:
     return {"example_f1": [float(edge) for edge in np.percentile(_f1(samples), [2.5, 97.5])]}
 
 
-def comparisons(units: Sequence[Found]) -> list[dict[str, Any]]:
+def comparisons(experiments: Sequence[ExperimentFigures]) -> list[dict[str, Any]]:
     """Our line against every other one that was trained: difference, 95 % interval, chance by luck."""
-    lines = by_variant(units)
+    variants = by_variant(experiments)
     found = []
     for model, figure in (("table", "t2v_r1"), ("tagger", "example_f1")):
-        ours = next((own for (of, name), own in lines.items() if of == model and name in OURS), None)
-        for (of, name), own in lines.items():
+        ours = next((own for (of, name), own in variants.items() if of == model and name in OURS), None)
+        for (of, name), own in variants.items():
             if ours is None or of != model or name in OURS:
                 continue
             pairs = [(o, r) for o in ours for r in own if o["seed"] == r["seed"]]
             if pairs:
-                told = _of_ranks(pairs) if model == "table" else _of_tags(pairs)
-                found.append({"variant": name, "figure": figure, **told})
+                difference = _compare_ranks(pairs) if model == "table" else _compare_tags(pairs)
+                found.append({"variant": name, "figure": figure, **difference})
     return found
 
 
-def _of_ranks(pairs: Sequence[tuple[Found, Found]]) -> dict[str, float]:
-    from table.ranking import paired
+def _compare_ranks(pairs: Sequence[tuple[ExperimentFigures, ExperimentFigures]]) -> dict[str, float]:
+    from tagline.table.ranking import paired
 
     theirs, ours, groups = [], [], []
     for our, their in pairs:
@@ -99,12 +99,12 @@ def _draws(videos: int, resamples: int = 2000, seed: int = 0) -> Any:
     return np.random.default_rng(seed).integers(0, videos, (resamples, videos))
 
 
-def _example_f1(unit: Found) -> Any:
+def _example_f1(experiment: ExperimentFigures) -> Any:
     """float [videos, 2]: precision and recall of each video, over the tags that any test video has."""
-    allowed = {tag for tags in unit["truth"] for tag in tags}
+    allowed = {tag for tags in experiment["truth"] for tag in tags}
     rows = []
-    for truth, said in zip(unit["truth"], unit["said"], strict=True):
-        guess = allowed.intersection(tag for tag, _ in said)
+    for truth, predicted in zip(experiment["truth"], experiment["said"], strict=True):
+        guess = allowed.intersection(tag for tag, _ in predicted)
         right = len(guess & set(truth))
         rows.append((right / len(guess) if guess else 0.0, right / len(set(truth)) if truth else 0.0))
     return np.array(rows)
@@ -117,7 +117,7 @@ def _f1(samples: Any) -> Any:
     return 100 * np.divide(2 * precision * recall, total, out=np.zeros_like(total), where=total > 0)
 
 
-def _of_tags(pairs: Sequence[tuple[Found, Found]]) -> dict[str, float]:
+def _compare_tags(pairs: Sequence[tuple[ExperimentFigures, ExperimentFigures]]) -> dict[str, float]:
     """Paired bootstrap over the test videos, all seeds of a video together; p from swapping the runs."""
     ours = np.mean([_example_f1(our) for our, _ in pairs], axis=0)
     theirs = np.mean([_example_f1(their) for _, their in pairs], axis=0)

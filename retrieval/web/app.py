@@ -21,20 +21,21 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route as Path_
 from starlette.types import ASGIApp
 
-from retrieval.web.contract import (
-    BODY_MOST,
+from tagline.retrieval.web.api.contract import (
+    MAX_BODY,
     PROBLEMS,
     Problem,
     Route,
     openapi,
+    problem_response,
     read_body,
     read_query,
 )
-from retrieval.web.desk import Desk
-from retrieval.web.doors import Doors, Keys
-from retrieval.web.media import Made, Streams, answer
-from retrieval.web.schemas import SCHEMAS
-from retrieval.web.table import TABLE
+from tagline.retrieval.web.api.media import MediaFile, Streams, respond
+from tagline.retrieval.web.api.routes import ROUTES
+from tagline.retrieval.web.api.schemas import SCHEMAS
+from tagline.retrieval.web.api.state import AppState
+from tagline.retrieval.web.auth import AuthMiddleware, AuthSettings
 
 STATIC = Path(__file__).parent / "static"
 TYPES = {
@@ -43,12 +44,12 @@ TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }
-PATIENCE = 10.0  # seconds for a body to arrive
-TURN = 8.0  # seconds that a request waits for its turn
+BODY_TIMEOUT = 10.0  # seconds for a body to arrive
+QUEUE_TIMEOUT = 8.0  # seconds that a request waits for its turn
 
 
 @dataclass
-class Gate:
+class ConcurrencyLimit:
     """How much of one kind is done at once, and how much may wait for it; more is turned away with 429."""
 
     at_once: int
@@ -71,7 +72,7 @@ class Gate:
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
         """One's turn, when it comes; who waits too long for it is turned away, too."""
-        with anyio.move_on_after(TURN) as waited:
+        with anyio.move_on_after(QUEUE_TIMEOUT) as waited:
             await self.limiter.acquire()
         if waited.cancelled_caught:
             raise Problem(429, "too much is asked at once; try again in a moment")
@@ -81,23 +82,27 @@ class Gate:
             self.limiter.release()
 
 
-def gates() -> dict[str, Gate]:
-    return {"api": Gate(3, 30), "picture": Gate(4, 30), "media": Gate(8, 56)}
+def concurrency_limits() -> dict[str, ConcurrencyLimit]:
+    return {
+        "api": ConcurrencyLimit(3, 30),
+        "picture": ConcurrencyLimit(4, 30),
+        "media": ConcurrencyLimit(8, 56),
+    }
 
 
-def build(desk: Desk, keys: Keys, version: str) -> ASGIApp:
+def build(state: AppState, auth: AuthSettings, version: str) -> ASGIApp:
     """The whole page over one library."""
-    kinds, streams = gates(), Streams()
+    kinds, streams = concurrency_limits(), Streams()
     routes = [
-        Path_(route.path, _endpoint(route, desk, kinds, streams), methods=[route.method]) for route in TABLE
+        Path_(route.path, _endpoint(route, state, kinds, streams), methods=[route.method]) for route in ROUTES
     ]
-    described = json.dumps(openapi(TABLE, SCHEMAS, version), indent=1).encode()
+    described = json.dumps(openapi(ROUTES, SCHEMAS, version), indent=1).encode()
     routes.append(Path_("/api/openapi.json", _fixed(described, "application/json")))
     for path in sorted(STATIC.iterdir()):
         address = "/" if path.name == "index.html" else f"/static/{path.name}"
         routes.append(Path_(address, _fixed(path.read_bytes(), TYPES[path.suffix])))
-    handlers: dict[Any, Any] = {HTTPException: _unknown, Exception: _fault}
-    return Doors(Starlette(routes=routes, exception_handlers=handlers), keys)
+    handlers: dict[Any, Any] = {HTTPException: _http_error, Exception: _server_error}
+    return AuthMiddleware(Starlette(routes=routes, exception_handlers=handlers), auth)
 
 
 def _fixed(body: bytes, kind: str) -> Callable[[Request], Awaitable[Response]]:
@@ -114,10 +119,9 @@ def _fixed(body: bytes, kind: str) -> Callable[[Request], Awaitable[Response]]:
 
 
 def _endpoint(
-    route: Route, desk: Desk, kinds: dict[str, Gate], streams: Streams
+    route: Route, state: AppState, kinds: dict[str, ConcurrencyLimit], streams: Streams
 ) -> Callable[[Request], Awaitable[Response]]:
     gate = kinds[route.kind]
-    readers = kinds["media"].limiter
 
     async def endpoint(request: Request) -> Response:
         try:
@@ -133,12 +137,12 @@ def _endpoint(
                         not route.changes and await request.is_disconnected()
                     ):  # somebody who types has already asked for more
                         return Response(status_code=204)
-                    given = await anyio.to_thread.run_sync(route.run, desk, ask, limiter=CapacityLimiter(1))
-            if isinstance(given, Made):
-                return answer(request, given, readers, streams)
+                    given = await anyio.to_thread.run_sync(route.run, state, ask, limiter=CapacityLimiter(1))
+            if isinstance(given, MediaFile):
+                return respond(request, given, streams)
             return JSONResponse(given)
         except Problem as problem:
-            return _said(problem)
+            return problem_response(problem)
 
     return endpoint
 
@@ -148,29 +152,23 @@ async def _body(request: Request) -> bytes:
         raise Problem(415, "the body is to be application/json")
     data = b""
     try:
-        with anyio.fail_after(PATIENCE):
-            async for piece in request.stream():
-                data += piece
-                if len(data) > BODY_MOST:
-                    raise Problem(413, f"the body may have {BODY_MOST} bytes at most")
+        with anyio.fail_after(BODY_TIMEOUT):
+            async for chunk in request.stream():
+                data += chunk
+                if len(data) > MAX_BODY:
+                    raise Problem(413, f"the body may have {MAX_BODY} bytes at most")
     except TimeoutError:
         raise Problem(400, "the body did not arrive in time") from None
     return data
 
 
-def _said(problem: Problem) -> Response:
-    # Who is turned away does not keep a connection either.
-    headers = {"retry-after": "1", "connection": "close"} if problem.status == 429 else {}
-    return JSONResponse({"error": problem.message}, problem.status, headers)
-
-
-async def _unknown(request: Request, error: HTTPException) -> Response:
+async def _http_error(request: Request, error: HTTPException) -> Response:
     message = {404: "there is nothing here", 405: "that is not done here"}.get(error.status_code)
     text = message or PROBLEMS.get(error.status_code, "that cannot be answered")
     return JSONResponse({"error": text}, error.status_code, error.headers)
 
 
-async def _fault(request: Request, error: Exception) -> Response:
+async def _server_error(request: Request, error: Exception) -> Response:
     """A fault of this program: told to who runs it, not to who asks."""
     traceback.print_exception(error, file=sys.stderr)
     return JSONResponse({"error": "that went wrong here; the terminal of `tagline serve` says how"}, 500)

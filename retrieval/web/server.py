@@ -1,4 +1,4 @@
-"""The server: one process on one address, with patience for people and none for connections that dawdle."""
+"""The server: one process on one address; slow people are waited for, stalled connections are closed."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-DAWDLE = 10.0  # seconds that a request may take to arrive
-HEAD_MOST = 16 << 10  # bytes of a request's head
+REQUEST_TIMEOUT = 10.0  # seconds that a request may take to arrive
+MAX_HEAD = 16 << 10  # bytes of a request's head
 STALL = 30.0  # seconds in which a reader takes LEAST of what waits for it, or all of it
 LEAST = 64 << 10  # bytes: two kilobytes a second, a tenth of the thinnest video
 GIVES_WAY = 1.0  # seconds after which a reader that takes nothing may lose its connection to a newcomer
 SEND_BUFFER = (
     256 << 10
 )  # bytes that the system holds of each connection; little, so that it shows who does not read
-CONNECTIONS = 1_500  # at most; each is a few kilobytes
-FAREWELL = 2  # seconds for answers under way when the server ends
+MAX_CONNECTIONS = 1_500  # at most; each is a few kilobytes
+SHUTDOWN_TIMEOUT = 2  # seconds for answers under way when the server ends
 
 _FULL = b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
-class Patient(H11Protocol):
+class TimeoutProtocol(H11Protocol):
     """A connection that is closed when a request does not arrive whole in time, ended when an answer is not
     read, and turned away if too many are open."""
 
@@ -42,7 +42,7 @@ class Patient(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         transport.set_write_buffer_limits(high=0)  # pause_writing and resume_writing tell of every byte
-        if len(self.connections) > CONNECTIONS and not self._take_a_place():
+        if len(self.connections) > MAX_CONNECTIONS and not self._take_a_place():
             transport.write(_FULL)
             transport.close()
             return
@@ -99,7 +99,7 @@ class Patient(H11Protocol):
 
     def _take_a_place(self) -> bool:
         """End the connection whose reader has taken nothing for the longest time, if there is one."""
-        readers = [one for one in self.connections if isinstance(one, Patient)]
+        readers = [one for one in self.connections if isinstance(one, TimeoutProtocol)]
         slowest = min(readers, key=lambda one: one.since)
         if slowest.since + GIVES_WAY > self.loop.time():
             return False
@@ -108,7 +108,7 @@ class Patient(H11Protocol):
 
     def _arm(self) -> None:
         if self.waiting is None:
-            self.waiting = self.loop.call_later(DAWDLE, self.transport.close)
+            self.waiting = self.loop.call_later(REQUEST_TIMEOUT, self.transport.close)
 
     def _disarm(self) -> None:
         if self.waiting is not None:
@@ -133,7 +133,7 @@ def serve(app: ASGIApp, listening: socket.socket, ready: Callable[[], Any]) -> N
         signal.signal(signal.SIGINT, signal.default_int_handler)
     config = uvicorn.Config(
         app,
-        http=Patient,
+        http=TimeoutProtocol,
         ws="none",
         lifespan="off",
         log_config=None,
@@ -142,8 +142,8 @@ def serve(app: ASGIApp, listening: socket.socket, ready: Callable[[], Any]) -> N
         server_header=False,
         proxy_headers=False,
         timeout_keep_alive=5,
-        timeout_graceful_shutdown=FAREWELL,
-        h11_max_incomplete_event_size=HEAD_MOST,
+        timeout_graceful_shutdown=SHUTDOWN_TIMEOUT,
+        h11_max_incomplete_event_size=MAX_HEAD,
     )
 
     class Server(uvicorn.Server):
@@ -161,7 +161,7 @@ def _more_files() -> None:
         import resource
 
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        wanted = 2 * CONNECTIONS + 500
+        wanted = 2 * MAX_CONNECTIONS + 500
         most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         if soft != resource.RLIM_INFINITY and soft < most:
             resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))

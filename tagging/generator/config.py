@@ -1,40 +1,19 @@
-"""A tagger's architecture and training as data; ablations and rivals are values of these fields."""
+"""A tagger's architecture and training as data; the paper's ablations are values of these fields."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tagging import configuring
-from tagging.configuring import (
+from tagline.tagging.ml import config
+from tagline.tagging.ml.config import (
     BadConfig,
     Schedule,
-    as_dict,
     at_least,
-    changed,
-    digest,
-    from_dict,
     one_of,
 )
 
-__all__ = [
-    "INSTALLED",
-    "BadConfig",
-    "Config",
-    "TaggerConfig",
-    "TrainConfig",
-    "as_dict",
-    "changed",
-    "digest",
-    "from_dict",
-    "preset",
-    "presets",
-]
-
 INSTALLED = "tagger"  # the folder of weights_home() that holds the tagger in use
 
-# op-tsg: words under order prompts, or without them in another order; bin and asl: one yes or no a tag;
-# open-book: words that may be copied from the tags of similar videos.
-METHODS = ("op-tsg", "open-book", "bin", "asl")
 # How the tags of a training target are ordered. "prompts": by the order prompts (the method itself).
 ORDERS = ("prompts", "frequent first", "rare first", "random", "learned")
 
@@ -43,7 +22,6 @@ ORDERS = ("prompts", "frequent first", "rare first", "random", "learned")
 class TaggerConfig:
     """Sizes are the paper's; smaller ones train in minutes on two CPU cores."""
 
-    method: str = "op-tsg"
     frame_width: int = 512  # of the frozen CLIP frame features
     tag_width: int = 768  # of the frozen tag embeddings
     width: int = 768
@@ -59,7 +37,7 @@ class TaggerConfig:
     target_words: int = 128
 
     pad_weight: float = 0.3  # Table 5: lambda of equation 8
-    order: str = "prompts"  # Table 7 B and the order-based rivals: any other value does without prompts
+    order: str = "prompts"  # Table 7 B and the order-based baselines: any other value does without prompts
     shuffle: bool = True  # Table 7 C
     learnable_tags: bool = False  # Table 7 D
     contrastive: bool = True  # Table 7 E
@@ -70,14 +48,10 @@ class TaggerConfig:
     copy_title: bool = False  # words may be copied from the title: for taggers that start without a BERT
 
     retrieved: int = 0  # Open-Tag: tags of similar videos that the decoder is told beside its prompts
-    neighbours: int = 5  # open-book, and each source of Open-Tag: videos whose tags are told
-    hint_words: int = 60  # words of those tags
-    gamma_neg: float = 4.0  # asl: focus on the negatives, on the positives, and the shift of probabilities
-    gamma_pos: float = 1.0
-    clip: float = 0.05
+    neighbours: int = 5  # of each source: videos whose tags are told
+    retrieved_words: int = 60  # words of those tags
 
     def __post_init__(self) -> None:
-        one_of("method", self.method, METHODS)
         one_of("order", self.order, ORDERS)
         if not (self.use_frames or self.use_title):
             raise BadConfig("a tagger needs frames, titles or both")
@@ -86,25 +60,19 @@ class TaggerConfig:
         if self.heads < 1 or self.width % self.heads:
             raise BadConfig(f"width {self.width} cannot be shared among {self.heads} heads")
         if not self.prompted and (self.prompt_labels or self.classify_prompts):
-            raise BadConfig("prompt labels and prompt classification need method='op-tsg', order='prompts'")
-        if self.copy_title and (not self.use_title or self.classify_prompts or self.method == "open-book"):
-            raise BadConfig(
-                "copy_title needs titles and a tagger that writes words of its own; set copy_title=false"
-            )
-        if self.method == "open-book" and self.order == "prompts":
-            raise BadConfig("open-book has no prompts; set order to 'frequent first', or another without")
-        if self.retrieved and self.method != "op-tsg":
-            raise BadConfig("only op-tsg is told tags that were retrieved; set retrieved=0")
+            raise BadConfig("prompt labels and prompt classification need order='prompts'")
+        if self.copy_title and (not self.use_title or self.classify_prompts):
+            raise BadConfig("copy_title needs titles and a tagger that writes words; set copy_title=false")
         at_least(self, prompts=1, frames=1, title_words=2, target_words=2)
-        at_least(self, retrieved=0, neighbours=1, hint_words=1)
+        at_least(self, retrieved=0, neighbours=1, retrieved_words=1)
 
     @property
     def prompted(self) -> bool:
-        return self.method == "op-tsg" and self.order == "prompts"
+        return self.order == "prompts"
 
 
 @dataclass(frozen=True, slots=True)
-class TrainConfig(Schedule):
+class TaggerTrainConfig(Schedule):
     """How a tagger is trained, and what it is given to learn from. The paper's batch: 512 videos."""
 
     # The frozen model that embeds tags: "auto", "minilm", "clip", "letters", or a folder of BERT.
@@ -126,17 +94,17 @@ class TrainConfig(Schedule):
 
 
 @dataclass(frozen=True, slots=True)
-class Config:
+class TaggerRunConfig:
     model: TaggerConfig = field(default_factory=TaggerConfig)
-    train: TrainConfig = field(default_factory=TrainConfig)
+    train: TaggerTrainConfig = field(default_factory=TaggerTrainConfig)
 
 
-def presets() -> list[str]:
+def preset_names() -> list[str]:
     """The names of the presets that come with tagline."""
-    return configuring.presets("tagging.generator")
+    return config.preset_names("tagline.tagging.generator")
 
 
-def preset(name: str) -> Config:
+def load_preset(name: str) -> TaggerRunConfig:
     """A preset by its name."""
-    found: Config = configuring.preset("tagging.generator", Config, name)
+    found: TaggerRunConfig = config.load_preset("tagline.tagging.generator", TaggerRunConfig, name)
     return found

@@ -1,83 +1,37 @@
-"""What a tagger learns from: examples out of a catalog or plain lists, their splits, and batches."""
+"""What a tagger learns from: examples out of a catalog, their splits, and batches."""
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-import numpy.typing as npt
 import torch
-from torch.utils.data import Dataset, Sampler
 
-from tagging.configuring import BadConfig
-from tagging.generator.config import Config, TaggerConfig
-from tagging.generator.encoder import Batch
-from tagging.generator.words import Words
-from tagging.uploads import upload_of
+from tagline.experts.footage import evenly
+from tagline.tagging.generator.config import TaggerConfig, TaggerRunConfig
+from tagline.tagging.generator.encoder import TaggerBatch
+from tagline.tagging.ml.config import BadConfig
+from tagline.tagging.ml.data import Example, Examples, Frames, read_frames
+from tagline.tagging.ml.splits import hold_out, split_of, subset
+from tagline.tagging.ml.tokenizer import TagTokenizer
 
 if TYPE_CHECKING:
-    from experts.appearance import Towers
-    from tagging.catalog import Catalog
-
-LOOKS, SIDE = 60, 256  # frames a video, at one a second, and their shorter side, as the expert reads them
-
-Frames = npt.NDArray[np.float32]  # [T, D], frame features of one video
+    from tagline.experts.clip import ClipEncoder
+    from tagline.tagging.catalog.write import Catalog
 
 
-@dataclass(frozen=True, slots=True)
-class Example:
-    """One video: what it is called, what it shows, how people tagged it."""
+FRAMES_PER_VIDEO, FRAME_SIDE = (
+    60,
+    256,
+)  # frames a video, at one a second, and their shorter side, as the expert reads them
 
-    name: str  # what people know it by: its path
-    key: str  # its content hash
-    title: str = ""
-    tags: tuple[str, ...] = ()
-    frames: Frames | None = field(default=None, compare=False)
-    words: str = ""  # what is said in it and written in its pictures
-    sound: Frames | None = field(default=None, compare=False)
-
-
-@dataclass(slots=True)
-class Examples:
-    """What a run learns from and what chooses its checkpoint."""
-
-    train: list[Example]
-    validation: list[Example]
-    left_out: list[tuple[str, str]] = field(default_factory=list)  # (video, why)
-    frames_by: str = ""  # hash of the towers that made the frame features; "": not known
-
-
-def from_lists(
-    titles: Sequence[str],
-    tags: Sequence[Sequence[str]],
-    frames: Sequence[Frames | None] | None = None,
-    names: Sequence[str] | None = None,
-) -> list[Example]:
-    """Examples from lists of equal length."""
-    names = names or [str(i) for i in range(len(titles))]
-    frames = frames if frames is not None else [None] * len(titles)
-    return [
-        Example(name, name, title, tuple(dict.fromkeys(own)), seen)
-        for name, title, own, seen in zip(names, titles, tags, frames, strict=True)
-    ]
-
-
-def carve(whole: Sequence[Example], share: float, most: int, seed: int = 0) -> Examples:
-    """Split examples into train and validation by a hash of each key, so that a video stays on its side."""
-    order = sorted(range(len(whole)), key=lambda i: _hash(whole[i].key, seed))
-    count = min(most, max(1, round(share * len(whole)))) if len(whole) > 1 else 0
-    chosen = set(order[:count])
-    kept = [one for i, one in enumerate(whole) if i not in chosen]
-    return Examples(kept, [whole[i] for i in sorted(chosen)])
+Said = list[tuple[str, float]]  # tags with how sure the model is, 0..1, not yet calibrated
 
 
 def from_catalog(
-    catalog: Catalog, config: Config, device: str = "cpu", *, most: int | None = None
+    catalog: Catalog, config: TaggerRunConfig, device: str = "cpu", *, most: int | None = None
 ) -> Examples:
     """The examples of a library: titles, what people said, frame vectors.
 
@@ -86,7 +40,7 @@ def from_catalog(
     most: learn from so many videos at most, chosen by a hash of what they hold.
     """
     train = config.train
-    chosen = _tagged(catalog, config, ("train", "val"), most)
+    chosen = _tagged_videos(catalog, config, ("train", "val"), most)
     if not chosen:
         raise BadConfig(
             f"{catalog.name} has no tags that people gave; add some with `tagline tags add`, "
@@ -98,40 +52,36 @@ def from_catalog(
         sides[split].append(one)
     if sides["val"]:
         return Examples(sides["train"], sides["val"], left_out, made_by)
-    carved = carve(sides["train"], train.validation, train.validation_most, train.seed)
-    carved.left_out, carved.frames_by = left_out, made_by
-    return carved
+    share, count = train.validation, train.validation_most
+    return Examples(*hold_out(sides["train"], share, count, train.seed), left_out, made_by)
 
 
 def examples_of_test(
-    catalog: Catalog, config: Config, device: str = "cpu", *, most: int | None = None
+    catalog: Catalog, config: TaggerRunConfig, device: str = "cpu", *, most: int | None = None
 ) -> tuple[list[Example], list[tuple[str, str]]]:
     """The tagged videos of the split "test", for measuring alone, and those that could not be read."""
-    chosen = _tagged(catalog, config, ("test",), most)
+    chosen = _tagged_videos(catalog, config, ("test",), most)
     found, left_out, _ = _with_frames(catalog, config, chosen, device)
     return [one for one, _ in found], left_out
 
 
-def _tagged(
-    catalog: Catalog, config: Config, splits: Sequence[str], most: int | None
+def _tagged_videos(
+    catalog: Catalog, config: TaggerRunConfig, splits: Sequence[str], most: int | None
 ) -> dict[int, tuple[Example, str]]:
     """The tagged videos of some splits, without their frames: (example, split) by video id."""
     chosen: dict[int, tuple[Example, str]] = {}
     for video in catalog.videos():
-        split = _split(catalog, video.id)
+        split = split_of(catalog, video.id) or "train"
         said = dict.fromkeys(t.text for t in catalog.tags(video.id) if t.modality in config.train.modalities)
         if split not in splits or not said:
             continue
         name = video.paths[0] if video.paths else video.hash
         chosen[video.id] = (Example(name, video.hash, video.title or "", tuple(said)), split)
-    if most is None or len(chosen) <= most:
-        return chosen
-    kept = set(sorted(chosen, key=lambda video_id: _hash(chosen[video_id][0].key, 0))[:most])
-    return {video_id: one for video_id, one in chosen.items() if video_id in kept}
+    return dict(subset(list(chosen.items()), most, key=lambda item: item[1][0].key))
 
 
 def _with_frames(
-    catalog: Catalog, config: Config, chosen: dict[int, tuple[Example, str]], device: str
+    catalog: Catalog, config: TaggerRunConfig, chosen: dict[int, tuple[Example, str]], device: str
 ) -> tuple[list[tuple[Example, str]], list[tuple[str, str]], str]:
     """The chosen examples with frame vectors where the model reads them; those left out; the towers' hash."""
     source, made_by = config.train.vectors, ""
@@ -139,7 +89,7 @@ def _with_frames(
     if not config.model.use_frames:
         return list(chosen.values()), [], ""
     if source == "appearance":
-        made_by, left_out = fill(catalog, list(chosen), config, device)
+        made_by, left_out = embed_missing_frames(catalog, list(chosen), config, device)
     frames = read_frames(catalog, source, set(chosen), made_by)
     known = {name for name, _ in left_out}
     found = []
@@ -151,41 +101,20 @@ def _with_frames(
     return found, left_out, made_by
 
 
-def _split(catalog: Catalog, video_id: int) -> str:
-    """ "test" wins over "val", and that over "train": what was tested on once must not be learned from."""
-    splits = {caption.split for caption in catalog.captions(video_id)}
-    upload = upload_of(catalog, video_id)
-    if upload is not None:
-        splits.add(upload.split)
-    return "test" if "test" in splits else "val" if "val" in splits else "train"
-
-
-def read_frames(catalog: Catalog, source: str, wanted: set[int], made_by: str = "") -> dict[int, Frames]:
-    """The frame vectors of the wanted videos, in the order of their times."""
-    vectors = catalog.vectors(source, fingerprint=made_by or None)
-    found: dict[int, Frames] = {}
-    edges = np.flatnonzero(np.diff(vectors.ids, prepend=-1))
-    for start, end in zip(edges, [*edges[1:], len(vectors.ids)], strict=True):
-        video_id = int(vectors.ids[start])
-        if video_id in wanted:
-            found[video_id] = vectors.values[start:end]
-    return found
-
-
-def fill(
-    catalog: Catalog, wanted: Sequence[int], config: Config, device: str
+def embed_missing_frames(
+    catalog: Catalog, wanted: Sequence[int], config: TaggerRunConfig, device: str
 ) -> tuple[str, list[tuple[str, str]]]:
     """Decode and encode the frames of videos that have no vectors of these towers yet.
 
     Returns the towers' hash, and the videos that could not be read, with the reason.
     """
-    from experts.appearance import towers
-    from experts.decoder import Decoder
-    from experts.footage import PerSecond, Unreadable
+    from tagline.experts.clip import clip_encoder
+    from tagline.experts.decode.decoder import Decoder
+    from tagline.experts.footage import PerSecond, Unreadable
 
-    found = towers(config.train.towers, device, collection=config.train.collection)
-    have = set(catalog.vectors("appearance", fingerprint=found.fingerprint).ids.tolist())
-    sampling = PerSecond(1.0, LOOKS, SIDE)
+    found = clip_encoder(config.train.towers, device, collection=config.train.collection)
+    have = set(catalog.vectors.read("appearance", fingerprint=found.fingerprint).ids.tolist())
+    sampling = PerSecond(1.0, FRAMES_PER_VIDEO, FRAME_SIDE)
     of_path: dict[Path, int] = {}
     left_out = []
     for video_id in wanted:
@@ -202,96 +131,41 @@ def fill(
                 left_out.append((str(path), str(footage)))
                 continue
             try:
-                _keep(catalog, of_path[path], footage.view(sampling), found)
+                _store_frame_vectors(catalog, of_path[path], footage.view(sampling), found)
             finally:
                 footage.close()
     return found.fingerprint, left_out
 
 
-def _keep(catalog: Catalog, video_id: int, view: object, towers: Towers) -> None:
-    from experts.footage import View
-    from experts.tags import Embedding
+def _store_frame_vectors(catalog: Catalog, video_id: int, view: object, towers: ClipEncoder) -> None:
+    from tagline.experts.footage import View
+    from tagline.experts.tags import Embedding
 
     assert isinstance(view, View)
     vectors = towers.encode_frames(view.frames)
     made = [Embedding(float(t), float(t) + 1.0, v) for t, v in zip(view.times, vectors, strict=True)]
-    catalog.put_vectors(video_id, "appearance", towers.fingerprint, made)
-
-
-def tag_table(examples: Sequence[Example], least: int = 1) -> tuple[list[str], list[int]]:
-    """The tags to learn, the most frequent first, and how many videos have each."""
-    counts = Counter(tag for one in examples for tag in set(one.tags))
-    tags = sorted((tag for tag in counts if counts[tag] >= least), key=lambda tag: (-counts[tag], tag))
-    return tags, [counts[tag] for tag in tags]
+    catalog.vectors.put(video_id, "appearance", towers.fingerprint, made)
 
 
 # -- batches -----------------------------------------------------------------------------------------
 
 
-class Turn(NamedTuple):
-    """An example in a batch, with the seed of all chance that it meets there."""
-
-    example: int
-    seed: int
-
-
-class Batches(Sampler[list[Turn]]):
-    """Every example once in an epoch, in an order that follows from (seed, epoch) alone.
-
-    batch: examples over all ranks; each rank gets its slice of the same global batch. Examples that make
-    no full batch at the end of an epoch wait for the next one, where the order is another.
-    """
-
-    def __init__(self, count: int, batch: int, seed: int, rank: int = 0, ranks: int = 1) -> None:
-        self.count, self.seed, self.rank, self.epoch = count, seed, rank, 0
-        self.each = min(batch, count) // ranks
-        if not self.each:
-            raise BadConfig(f"{count} videos in batches of {batch} are too few for {ranks} processes")
-        self.batch = self.each * ranks
-
-    def set_epoch(self, epoch: int) -> None:
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return self.count // self.batch
-
-    def __iter__(self) -> Iterator[list[Turn]]:
-        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.count)
-        for number in range(len(self)):
-            start = number * self.batch + self.rank * self.each
-            own = order[start : start + self.each].tolist()
-            yield [Turn(i, _hash(f"{self.epoch}:{i}", self.seed) >> 1) for i in own]
-
-
-class Lessons(Dataset[tuple[Example, int]]):
-    """Examples by turn."""
-
-    def __init__(self, examples: Sequence[Example]) -> None:
-        self.examples = examples
-
-    def __len__(self) -> int:
-        return len(self.examples)
-
-    def __getitem__(self, turn: Turn) -> tuple[Example, int]:
-        return self.examples[turn.example], turn.seed
-
-
-class Collator:
+class TaggerCollator:
     """Examples to one `Batch`. Tags that are not in the tagger's table are left out."""
 
-    def __init__(self, config: TaggerConfig, words: Words, tags: Sequence[str]) -> None:
+    def __init__(self, config: TaggerConfig, words: TagTokenizer, tags: Sequence[str]) -> None:
         self.config, self.words = config, words
         self.number = {tag: i for i, tag in enumerate(tags)}
 
-    def __call__(self, turns: Sequence[tuple[Example, int]]) -> dict[str, Batch]:
+    def __call__(self, turns: Sequence[tuple[Example, int]]) -> dict[str, TaggerBatch]:
         """For training: with tags and chance numbers, in the form that a trainer hands on."""
         batch = self.batch([one for one, _ in turns])
         room = max(self.config.prompts, 1)
         chance = [torch.rand(room, generator=torch.Generator().manual_seed(seed)) for _, seed in turns]
-        batch.draws = torch.stack(chance)
+        batch.shuffle_keys = torch.stack(chance)
         return {"batch": batch}
 
-    def batch(self, examples: Sequence[Example]) -> Batch:
+    def batch(self, examples: Sequence[Example]) -> TaggerBatch:
         """For reading: everything but chance numbers."""
         titles = [self.words.title(one.title, self.config.title_words) for one in examples]
         longest = max(map(len, titles))
@@ -305,7 +179,7 @@ class Collator:
             torch.tensor([self.number[t] for t in one.tags if t in self.number], dtype=torch.long)
             for one in examples
         ]
-        return Batch(frames, frame_mask, title, mask, tags, names=[one.name for one in examples])
+        return TaggerBatch(frames, frame_mask, title, mask, tags, names=[one.name for one in examples])
 
     def _frames(self, examples: Sequence[Example]) -> tuple[torch.Tensor, torch.Tensor]:
         width = self.config.frame_width
@@ -330,9 +204,45 @@ class Collator:
             )
         most = self.config.frames
         if len(found) > most:
-            found = found[[(2 * i + 1) * len(found) // (2 * most) for i in range(most)]]
+            found = found[evenly(most, len(found))]
         return np.ascontiguousarray(found)
 
 
-def _hash(key: str, seed: int) -> int:
-    return int.from_bytes(hashlib.sha256(f"{seed}:{key}".encode("utf-8", "replace")).digest()[:8], "big")
+class Retriever(Protocol):
+    """Whoever knows tagged videos. What it says of a video never comes from that video itself."""
+
+    def retrieve(self, examples: Sequence[Example]) -> list[list[tuple[str, float]]]:
+        """Tags of videos like each of these, the best first, with how much speaks for each: 0..1."""
+
+
+class RetrievalCollator(TaggerCollator):
+    """Batches with the words of the tags that an advisor gives. It is asked once for each video."""
+
+    def __init__(
+        self, config: TaggerConfig, words: TagTokenizer, tags: Sequence[str], retriever: Retriever
+    ) -> None:
+        super().__init__(config, words, tags)
+        self.retriever = retriever
+        self._retrieved: dict[str, list[tuple[int, float]]] = {}
+
+    def batch(self, examples: Sequence[Example]) -> TaggerBatch:
+        batch = super().batch(examples)
+        self._retrieve(examples)
+        rows = [self._retrieved[one.key] for one in examples]
+        longest = max(1, *map(len, rows))
+        batch.retrieved = torch.zeros(len(rows), longest, dtype=torch.long)
+        batch.retrieved_mask = torch.zeros(len(rows), longest, dtype=torch.bool)
+        batch.retrieved_scores = torch.zeros(len(rows), longest)
+        for row, words in enumerate(rows):
+            batch.retrieved[row, : len(words)] = torch.tensor([word for word, _ in words], dtype=torch.long)
+            batch.retrieved_scores[row, : len(words)] = torch.tensor([score for _, score in words])
+            batch.retrieved_mask[row, : len(words)] = True
+        return batch
+
+    def _retrieve(self, examples: Sequence[Example]) -> None:
+        new = list({one.key: one for one in examples if one.key not in self._retrieved}.values())
+        if not new:
+            return
+        for one, tags in zip(new, self.retriever.retrieve(new), strict=True):
+            told = [(word, score) for tag, score in tags for word in self.words.encode(tag)]
+            self._retrieved[one.key] = told[: self.config.retrieved_words]

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from experts.stock import safe
-from experts.stock.digest import hash_file, write_whole
-from experts.weights import weights_home
-from tagging.configuring import BadConfig, as_dict, digest, from_dict
-from tagging.generator.calibration import Calibration
-from tagging.generator.config import INSTALLED, TaggerConfig
-from tagging.generator.data import Collator
-from tagging.generator.hinting import Advisor
-from tagging.generator.methods import Model, build, collator
-from tagging.generator.words import Words
-from tagging.neighbours import advising
-from tagging.neighbours.advising import Librarian
-from tagging.pretrained import folder_of, load_weights, push, results_table, save_weights
+from tagline.experts.storage import hash_file, write_atomic
+from tagline.experts.weights import check
+from tagline.experts.weights.registry import weights_home
+from tagline.tagging.generator.config import INSTALLED, TaggerConfig
+from tagline.tagging.generator.data import Retriever, TaggerCollator
+from tagline.tagging.generator.model import Tagger, TaggingModel
+from tagline.tagging.ml.calibration import Calibration, calibration_from_json
+from tagline.tagging.ml.config import BadConfig, as_dict, digest, from_dict
+from tagline.tagging.ml.data import Example, Frames
+from tagline.tagging.ml.hub import folder_of, load_weights, push, results_table, save_weights
+from tagline.tagging.ml.tokenizer import TagTokenizer
+from tagline.tagging.neighbours import retriever as advising
+from tagline.tagging.neighbours.retriever import MemoryRetriever
 
 WEIGHTS, CONFIG, WORDS, TAGS, CARD = "model.safetensors", "config.json", "words.json", "tags.json", "card.md"
 FILES = (WEIGHTS, CONFIG, WORDS, TAGS, CARD, *advising.FILES)
@@ -41,31 +42,56 @@ class NotATagger(BadConfig):
 
 
 @dataclass(slots=True)
-class Trained:
+class SavedTagger:
     """A tagger with everything that is known of it."""
 
-    model: Model
+    model: TaggingModel
     frequency: Sequence[int]
     calibration: Calibration = field(default_factory=Calibration)
     towers: str | None = None  # the towers' name, for whoever has to find them
     frames_by: str = ""  # and their hash; "": frames came from elsewhere, or there are none
     language: str = ""  # identity of the frozen language model
     results: dict[str, Any] = field(default_factory=dict)
-    memory: Librarian | None = None  # of the training videos, where it is told tags of similar ones
+    retriever: MemoryRetriever | None = None  # of the training videos, where it is told tags of similar ones
 
-    def collator(self, advisor: Advisor | None = None) -> Collator:
-        return collator(self.model, advisor or self.memory)
+    @classmethod
+    def from_pretrained(
+        cls, name: str | os.PathLike[str], *, revision: str | None = None, device: str = "cpu"
+    ) -> SavedTagger:
+        """A folder that `tagline train tagger` wrote, or a repository of the hub that was approved.
+
+        tagger = tagline.Tagger.from_pretrained("models/mine")
+        tagger.tag("a dog runs on the beach")
+        """
+        return from_pretrained(os.fspath(name), revision=revision, device=device)
+
+    def save_pretrained(self, folder: str | os.PathLike[str]) -> str:
+        """Write everything that is needed to use or continue the tagger. Returns its fingerprint."""
+        return save_pretrained(self, Path(folder))
+
+    def tag(self, title: str = "", frames: Frames | None = None) -> list[tuple[str, float]]:
+        """Tags of one video with how likely each is right, 0..1, in the order of writing.
+
+        frames: vectors of its frames by the towers that the tagger was trained with, float32 [T, D].
+        """
+        from tagline.tagging.generator.predict import predict_all
+
+        said = predict_all(self.model, self.collator(), [Example("", "", title, (), frames)])[0]
+        return [(tag, self.calibration(score)) for tag, score in said]
+
+    def collator(self, retriever: Retriever | None = None) -> TaggerCollator:
+        return self.model.collator(retriever or self.retriever)
 
 
-def save_pretrained(trained: Trained, folder: Path) -> str:
+def save_pretrained(trained: SavedTagger, folder: Path) -> str:
     """Write everything that a user needs to use or continue the tagger. Returns its fingerprint."""
     folder.mkdir(parents=True, exist_ok=True)
     model = trained.model
     save_weights(model, folder / WEIGHTS)
-    model.words.save(folder / WORDS)
+    model.tokenizer.save(folder / WORDS)
     _write(folder / TAGS, {"tags": model.tags, "frequency": list(trained.frequency)})
-    if trained.memory is not None:
-        trained.memory.save(folder)
+    if trained.retriever is not None:
+        trained.retriever.save(folder)
     (folder / CARD).write_text(card(trained), encoding="utf-8")
     # Last: a folder with a configuration is whole.
     _write(
@@ -94,36 +120,51 @@ def fingerprint(folder: Path) -> str:
     return digest(*facts, *(hash_file(folder / name) for name in files))
 
 
-def from_pretrained(name: str | Path, *, revision: str | None = None, device: str = "cpu") -> Trained:
-    """Load a folder, or a repository of the hub by its name, which was approved (`tagline approve`)."""
+def from_pretrained(
+    name: str | Path,
+    *,
+    make_model: Callable[..., TaggingModel] = Tagger,
+    config_class: type[TaggerConfig] = TaggerConfig,
+    revision: str | None = None,
+    device: str = "cpu",
+) -> SavedTagger:
+    """Load a folder, or a repository of the hub by its name, which was approved (`tagline approve`).
+
+    make_model, config_class: of another model than the tagger itself, see `generator.train.train`.
+    """
     needed = (WEIGHTS, CONFIG, WORDS, TAGS)
     folder = folder_of(name, revision, FILES, "tagline train tagger", NotATagger, needed=needed)
     config = _config(folder)
+    if "method" in config["model"] and config_class is TaggerConfig:
+        raise NotATagger(
+            f"{folder} holds a tagger of another kind ({config['model']['method']}), or of an older tagline; "
+            "train one with `tagline train tagger`"
+        )
     try:
-        safe.check_file(folder / WEIGHTS)
-        safe.read_config(folder / WORDS, allowed=WORD_KEYS)
-        table = safe.read_config(folder / TAGS, allowed=TAG_KEYS)
+        check.check_file(folder / WEIGHTS)
+        check.read_config(folder / WORDS, allowed=WORD_KEYS)
+        table = check.read_config(folder / TAGS, allowed=TAG_KEYS)
         tags, frequency = [str(tag) for tag in table["tags"]], [int(n) for n in table["frequency"]]
         if len(tags) != len(frequency):
             raise ValueError("as many frequencies as tags are needed")
-        model_config: TaggerConfig = from_dict(TaggerConfig, config["model"])
-        words = Words.load(folder / WORDS)
-        told = config.get("calibration") or {}
-        calibration = Calibration(*(tuple(map(float, told[key])) for key in ("said", "right")))
-    except safe.Unsafe as error:
+        model_config: TaggerConfig = from_dict(config_class, config["model"])
+        words = TagTokenizer.load(folder / WORDS)
+        calibration = calibration_from_json(config.get("calibration") or {})
+    except check.UnsafeWeights as error:
         raise NotATagger(str(error)) from error
     except BadConfig:
         raise
     except Exception as error:  # the tokenizers library raises plain ones
         raise NotATagger(f"{folder} cannot be read as a tagger ({error}); fetch it again") from error
-    model = build(model_config, words, tags, torch.zeros(len(tags) + 1, model_config.tag_width), frequency)
+    blank = torch.zeros(len(tags) + 1, model_config.tag_width)
+    model = make_model(model_config, words, tags, blank, frequency)
     load_weights(model, folder / WEIGHTS, NotATagger)
     memory = None
     if model_config.retrieved:
-        memory = Librarian.load(
+        memory = MemoryRetriever.load(
             folder, neighbours=model_config.neighbours, most=model_config.retrieved, device=device
         )
-    return Trained(
+    return SavedTagger(
         model.to(device).eval(),
         frequency,
         calibration,
@@ -141,7 +182,7 @@ def push_to_hub(folder: Path, repository: str, *, private: bool = True, token: s
     return push(folder, repository, FILES, private=private, token=token)
 
 
-def install(folder: Path) -> Path:
+def install_tagger(folder: Path) -> Path:
     """Make a saved tagger the one that `tagline tag` uses. Returns where it lies now."""
     target = weights_home() / INSTALLED
     fingerprint(folder)
@@ -159,8 +200,8 @@ def install(folder: Path) -> Path:
 
 def _config(folder: Path) -> dict[str, Any]:
     try:
-        data = safe.read_config(folder / CONFIG, allowed=KEYS)
-    except safe.Unsafe as error:
+        data = check.read_config(folder / CONFIG, allowed=KEYS)
+    except check.UnsafeWeights as error:
         raise NotATagger(str(error)) from error
     if data.get("kind") != KIND:
         raise NotATagger(f"{folder} is no tagger; train one with `tagline train tagger`")
@@ -170,10 +211,10 @@ def _config(folder: Path) -> dict[str, Any]:
 
 
 def _write(path: Path, data: Mapping[str, Any]) -> None:
-    write_whole(path, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+    write_atomic(path, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
 
 
-def card(trained: Trained) -> str:
+def card(trained: SavedTagger) -> str:
     """The model card: what it is, what it learned from, how good it was, how to load it."""
     model, config = trained.model, trained.model.settings
     reads = [name for name, used in (("frames", config.use_frames), ("titles", config.use_title)) if used]
@@ -182,16 +223,17 @@ def card(trained: Trained) -> str:
         "",
         "Writes tags of videos in words of its own (Order-Prompted Tag Sequence Generation, 2023).",
         "",
-        f"- method: {config.method}, order of tags: {config.order}",
+        f"- order of tags: {config.order}",
         f"- reads: {' and '.join(reads)}",
-        f"- learned: {len(model.tags):,} tags, {len(model.words):,} words",
+        f"- learned: {len(model.tags):,} tags, {len(model.tokenizer):,} words",
         f"- parameters: {sum(p.numel() for p in model.parameters()):,}",
         f"- tags embedded by: {trained.language or 'nothing'}",
         "",
         "```python",
-        "from tagging.generator.saving import from_pretrained",
+        "import tagline",
         "",
-        'trained = from_pretrained("THIS FOLDER")',
+        'tagger = tagline.Tagger.from_pretrained("THIS FOLDER")',
+        'tagger.tag("a dog runs on the beach")  # [(tag, how likely it is right), ...]',
         "```",
     ]
     lines += results_table(trained.results)

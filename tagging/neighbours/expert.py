@@ -10,19 +10,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
-from experts.tags import Modality, Report, Tag
-from tagging.configuring import digest
-from tagging.neighbours.memory import Memory, Source
-from tagging.neighbours.reading import Library
-from tagging.neighbours.views import Viewer
-from tagging.neighbours.voting import Proposal
-from tagging.records import Look
+from tagline.experts.tags import Modality, Report, Tag
+from tagline.tagging.catalog.records import Look
+from tagline.tagging.ml.config import digest
+from tagline.tagging.neighbours.memory import Memory, RetrievalSystem
+from tagline.tagging.neighbours.snapshot import LibrarySnapshot
+from tagline.tagging.neighbours.views import ViewEncoder
+from tagline.tagging.neighbours.voting import Proposal
 
 if TYPE_CHECKING:
-    from tagging.catalog import Catalog
+    from tagline.tagging.catalog.write import Catalog
 
 NAME = "neighbours"
-SHOWN = 5  # videos that are named for each tag
+NEIGHBOURS_NAMED = 5  # videos that are named for each tag
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class NeighboursExpert:
         self.settings = settings or NeighboursSettings()
 
     def looks(
-        self, library: Library, viewer: Viewer, durations: Sequence[float]
+        self, library: LibrarySnapshot, viewer: ViewEncoder, durations: Sequence[float]
     ) -> Iterator[tuple[int, Look]]:
         """(video id, its look) of every video for which anything is proposed or was to be.
 
@@ -53,34 +53,36 @@ class NeighboursExpert:
         """
         rows = library.memory_rows()
         views = viewer(library.examples)
-        memory = Memory([library.known[i] for i in rows], {name: own[rows] for name, own in views.items()})
-        fitted = memory.fit(views)
-        among = memory.sources()
-        said = memory.propose(
-            fitted, [one.key for one in library.examples], count=self.settings.count, among=among
+        memory = Memory(
+            [library.tagged_videos[i] for i in rows], {name: own[rows] for name, own in views.items()}
         )
-        for video_id, proposals, end in zip(library.ids, said, durations, strict=True):
+        fitted = memory.fit(views)
+        among = memory.retrieval_systems()
+        proposed = memory.propose(
+            fitted, [one.key for one in library.examples], count=self.settings.count, systems=among
+        )
+        for video_id, proposals, end in zip(library.ids, proposed, durations, strict=True):
             yield video_id, self._look(proposals, memory, among, end)
 
     def _look(
-        self, proposals: Sequence[Proposal], memory: Memory, among: Sequence[Source], end: float
+        self, proposals: Sequence[Proposal], memory: Memory, among: Sequence[RetrievalSystem], end: float
     ) -> Look:
         kept = [p for p in proposals if p.score >= self.settings.least][: self.settings.most]
         tags = [Tag(p.text, self.modality, p.score, 0.0, end, self.name) for p in kept]
         why = {
             p.text: {
-                "videos": [memory.videos[n].key for n in p.neighbours[:SHOWN]],
+                "videos": [memory.videos[n].key for n in p.neighbours[:NEIGHBOURS_NAMED]],
                 "sources": list(p.sources),
             }
             for p in kept
         }
         facts = {"neighbours": why, "sources": [source.name for source in among]}
-        told = [[tag.text, tag.score, tag.end] for tag in tags]
+        payload = [[tag.text, tag.score, tag.end] for tag in tags]
         return Look(
             self.name,
             self.modality,
             self.version,
-            digest(self.name, self.version, told, facts),
+            digest(self.name, self.version, payload, facts),
             Report(tags=tags, facts=facts),
         )
 
@@ -92,11 +94,13 @@ class CatalogExpert(Protocol):
     def name(self) -> str: ...
 
     def looks(
-        self, library: Library, viewer: Viewer, durations: Sequence[float]
+        self, library: LibrarySnapshot, viewer: ViewEncoder, durations: Sequence[float]
     ) -> Iterator[tuple[int, Look]]: ...
 
 
-def look_again(catalog: Catalog, library: Library, viewer: Viewer, expert: CatalogExpert) -> tuple[int, int]:
+def update_catalog(
+    catalog: Catalog, library: LibrarySnapshot, viewer: ViewEncoder, expert: CatalogExpert
+) -> tuple[int, int]:
     """Let the expert look at a whole library. Returns for how many videos it has tags, and how many tags.
 
     What has not changed is not written again.

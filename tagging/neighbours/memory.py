@@ -14,46 +14,46 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tagging.nearest import NONE, Nearest, Numbers, Vectors, unit
-from tagging.neighbours.voting import Proposal, consensus, normalise, shares
+from tagline.tagging.ml.ann import NO_ROW, Numbers, VectorIndex, Vectors, unit
+from tagline.tagging.neighbours.voting import Proposal, consensus, normalise, shares
 
 Views = Mapping[str, Vectors]  # of N videos: the name of a view and its vectors, [N, D] each
 
 FRAMES = "frames"  # mean of CLIP's frame vectors
 TITLE = "title"  # sentence embedding of the title
-NAMED = "named"  # the title in CLIP's text tower, comparable with FRAMES
+TITLE_IN_CLIP = "named"  # the title in CLIP's text tower, comparable with FRAMES
 TEXT = "text"  # sentence embedding of title, speech and texts on the screen
 SOUND = "sound"
 ALL = "all"  # those of FRAMES, TEXT and SOUND that are there, side by side
 PARTS = (FRAMES, TEXT, SOUND)
 
-PAIRS = 20_000  # of videos, from which the usual score of a source is known
+SCORE_PAIRS = 20_000  # of videos, from which the usual score of a source is known
 
 
-class Source(NamedTuple):
+class RetrievalSystem(NamedTuple):
     """A retrieval system: which view asks, which one answers."""
 
     name: str
-    asks: str
-    answers: str
+    query_view: str
+    result_view: str
 
 
 OPEN_TAG = (
-    Source("video to video", FRAMES, FRAMES),
-    Source("title to title", TITLE, TITLE),
-    Source("video to title", FRAMES, NAMED),
-    Source("title to video", NAMED, FRAMES),
+    RetrievalSystem("video to video", FRAMES, FRAMES),
+    RetrievalSystem("title to title", TITLE, TITLE),
+    RetrievalSystem("video to title", FRAMES, TITLE_IN_CLIP),
+    RetrievalSystem("title to video", TITLE_IN_CLIP, FRAMES),
 )
 RECALL = (
-    Source("text", TEXT, TEXT),
-    Source("video", FRAMES, FRAMES),
-    Source("audio", SOUND, SOUND),
-    Source("multimodal", ALL, ALL),
+    RetrievalSystem("text", TEXT, TEXT),
+    RetrievalSystem("video", FRAMES, FRAMES),
+    RetrievalSystem("audio", SOUND, SOUND),
+    RetrievalSystem("multimodal", ALL, ALL),
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class TaggedVideo:
     """One video of a memory: its content, what people say of it, and what they say it is not."""
 
     key: str
@@ -64,7 +64,7 @@ class Known:
 class Memory:
     """Tagged videos that can be asked for tags of videos like them."""
 
-    def __init__(self, videos: Sequence[Known], views: Views, *, sharpness: float = 1.0) -> None:
+    def __init__(self, videos: Sequence[TaggedVideo], views: Views, *, sharpness: float = 1.0) -> None:
         """views: vectors of the same videos, in the same order; one that is not here makes no source."""
         self.videos = list(videos)
         self.sharpness = sharpness
@@ -73,8 +73,8 @@ class Memory:
         self._same: dict[str, list[int]] = {}
         for number, video in enumerate(self.videos):
             self._same.setdefault(video.key, []).append(number)
-        self._indexes: dict[str, tuple[Nearest, Numbers]] = {}
-        self._usual: dict[Source, tuple[float, float]] = {}
+        self._indexes: dict[str, tuple[VectorIndex, Numbers]] = {}
+        self._usual: dict[RetrievalSystem, tuple[float, float]] = {}
 
     def __len__(self) -> int:
         return len(self.videos)
@@ -96,33 +96,39 @@ class Memory:
             fitted[ALL] = unit(np.concatenate(parts, axis=1))
         return fitted
 
-    def sources(self, among: Iterable[Source] = OPEN_TAG) -> list[Source]:
+    def retrieval_systems(self, systems: Iterable[RetrievalSystem] = OPEN_TAG) -> list[RetrievalSystem]:
         """Those of the sources for which this memory has the views."""
-        return [source for source in among if source.asks in self.views and source.answers in self.views]
+        return [
+            source
+            for source in systems
+            if source.query_view in self.views and source.result_view in self.views
+        ]
 
     def nearest(
-        self, source: Source, views: Views, keys: Sequence[str], count: int
+        self, source: RetrievalSystem, views: Views, keys: Sequence[str], count: int
     ) -> tuple[npt.NDArray[np.float64], Numbers]:
         """The nearest videos of each asking one in one source: weights [B, count] and numbers [B, count].
 
         views: of the asking videos, as `fit` gives them; keys: their contents, because no video is its own
         neighbour, under whatever name. Where there is no neighbour the weight is 0 and the number NONE.
         """
-        asked = views[source.asks]
-        index, rows = self._index(source.answers)
+        asked = views[source.query_view]
+        index, rows = self._index(source.result_view)
         spare = max((len(self._same.get(key, ())) for key in keys), default=0)
         scores, places = index.search(asked, count + spare)
-        found = np.where(places == NONE, NONE, rows[np.maximum(places, 0)] if len(rows) else NONE)
+        found = np.where(places == NO_ROW, NO_ROW, rows[np.maximum(places, 0)] if len(rows) else NO_ROW)
         weights = np.zeros((len(asked), count))
-        numbers = np.full((len(asked), count), NONE, np.int64)
+        numbers = np.full((len(asked), count), NO_ROW, np.int64)
         blind = np.linalg.norm(asked, axis=1) < 0.5
         for row, key in enumerate(keys):
             own = set(self._same.get(key, ()))
-            kept = [i for i, n in enumerate(found[row].tolist()) if n != NONE and n not in own][:count]
+            kept = [i for i, n in enumerate(found[row].tolist()) if n != NO_ROW and n not in own][:count]
             if blind[row] or not kept:
                 continue
             numbers[row, : len(kept)] = found[row, kept]
-            weights[row, : len(kept)] = normalise(scores[row, kept], *self.usual(source), self.sharpness)
+            weights[row, : len(kept)] = normalise(
+                scores[row, kept], *self.usual_score(source), self.sharpness
+            )
         return weights, numbers
 
     def propose(
@@ -131,24 +137,26 @@ class Memory:
         keys: Sequence[str],
         *,
         count: int = 5,
-        among: Iterable[Source] = OPEN_TAG,
+        systems: Iterable[RetrievalSystem] = OPEN_TAG,
     ) -> list[list[Proposal]]:
         """The tags of similar videos, by consensus of all sources, for each asking video, best first.
 
         count: neighbours in each source.
         """
-        sources = self.sources(among)
+        sources = self.retrieval_systems(systems)
         nearest = {source: self.nearest(source, views, keys, count) for source in sources}
         return [
             self._vote({s: (w[row], n[row]) for s, (w, n) in nearest.items()}) for row in range(len(keys))
         ]
 
-    def _vote(self, nearest: Mapping[Source, tuple[npt.NDArray[np.float64], Numbers]]) -> list[Proposal]:
+    def _vote(
+        self, nearest: Mapping[RetrievalSystem, tuple[npt.NDArray[np.float64], Numbers]]
+    ) -> list[Proposal]:
         """The proposals for one video from its neighbours by source."""
         votes: dict[str, dict[str, float]] = {}
         carried: dict[str, dict[int, float]] = {}  # tag: which videos carry it, with what weight
         for source, (weights, numbers) in nearest.items():
-            there = numbers != NONE
+            there = numbers != NO_ROW
             if not there.any():
                 continue  # this source has no opinion
             some = [self.videos[n] for n in numbers[there].tolist()]
@@ -168,23 +176,23 @@ class Memory:
             for tag in sorted(scored, key=lambda tag: (-scored[tag], tag))
         ]
 
-    def usual(self, source: Source) -> tuple[float, float]:
+    def usual_score(self, source: RetrievalSystem) -> tuple[float, float]:
         """Mean and spread of the scores that a source gives to any two different videos of the memory."""
         if source not in self._usual:
             rng = np.random.default_rng(0)
-            asks, answers = self.views[source.asks], self.views[source.answers]
-            a, b = (rng.integers(0, max(len(self), 1), PAIRS) for _ in range(2))
+            asks, answers = self.views[source.query_view], self.views[source.result_view]
+            a, b = (rng.integers(0, max(len(self), 1), SCORE_PAIRS) for _ in range(2))
             a, b = (x[a != b] for x in (a, b)) if len(self) else (a[:0], b[:0])
             there = (np.abs(asks[a]).sum(1) > 0) & (np.abs(answers[b]).sum(1) > 0)
             scores = np.einsum("nd,nd->n", asks[a][there], answers[b][there])
             self._usual[source] = (float(scores.mean()), float(scores.std())) if len(scores) else (0.0, 1.0)
         return self._usual[source]
 
-    def _index(self, view: str) -> tuple[Nearest, Numbers]:
+    def _index(self, view: str) -> tuple[VectorIndex, Numbers]:
         """The rows of a view that are there, to be searched, and their numbers in the memory."""
         if view not in self._indexes:
             rows = np.flatnonzero(np.linalg.norm(self.views[view], axis=1) > 0.5)
-            self._indexes[view] = Nearest(self.views[view][rows]), rows
+            self._indexes[view] = VectorIndex(self.views[view][rows]), rows
         return self._indexes[view]
 
 

@@ -8,25 +8,27 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from experts import weights
-from tagging.nearest import Vectors, unit
-from tagging.neighbours.memory import FRAMES, NAMED, SOUND, TEXT, TITLE
+from tagline.experts.weights import registry
+from tagline.tagging.ml.ann import Vectors, unit
+from tagline.tagging.neighbours.memory import FRAMES, SOUND, TEXT, TITLE, TITLE_IN_CLIP
 
 if TYPE_CHECKING:
-    from experts.appearance import Towers
-    from experts.hearing.keywords import TextModel
-    from tagging.generator.data import Example
+    from tagline.experts.asr.keywords import TextModel
+    from tagline.experts.clip import ClipEncoder
+    from tagline.tagging.ml.data import Example
 
-WORDS = 200  # of speech and texts on the screen that are read beside the title
+TRANSCRIPT_WORDS = 200  # of speech and texts on the screen that are read beside the title
 
 
-class Viewer:
+class ViewEncoder:
     """Makes the views of videos. What a model is needed for is left out where it is not here."""
 
-    def __init__(self, text: TextModel | None, towers: Towers | None = None) -> None:
+    def __init__(self, text: TextModel | None, towers: ClipEncoder | None = None) -> None:
         """text: a loaded sentence model; towers: those that made the frame vectors."""
         self.text, self.towers = text, towers
-        self.made_of: dict[str, str | None] = {}  # names of the models, for whoever has to find them again
+        self.model_names: dict[
+            str, str | None
+        ] = {}  # names of the models, for whoever has to find them again
 
     @classmethod
     def open(
@@ -34,20 +36,20 @@ class Viewer:
         language: str | None,
         towers: str | None = None,
         *,
-        collection: str = weights.PUBLIC,
+        collection: str = registry.PUBLIC,
         device: str = "cpu",
-    ) -> Viewer:
-        """With these models, loaded: one of generator.language, and CLIP's towers; None: without."""
-        from experts.appearance import towers as towers_of
-        from tagging.generator.language import choose
+    ) -> ViewEncoder:
+        """With these models, loaded: one of ml.text_embedding, and CLIP's towers; None: without."""
+        from tagline.experts.clip import clip_encoder as towers_of
+        from tagline.tagging.ml.text_embedding import text_model
 
         text = None
         if language is not None:
-            text = choose(language, collection)
+            text = text_model(language, collection)
             text.load(device)
         found = towers_of(towers, device, collection=collection) if towers is not None else None
         viewer = cls(text, found)
-        viewer.made_of = {"language": language, "towers": towers, "collection": collection}
+        viewer.model_names = {"language": language, "towers": towers, "collection": collection}
         return viewer
 
     @property
@@ -65,17 +67,17 @@ class Viewer:
         if self.text is not None:
             views[TITLE] = _texts(self.text.encode, titles)
             if any(one.words for one in examples):
-                views[TEXT] = _texts(self.text.encode, [told(one) for one in examples])
+                views[TEXT] = _texts(self.text.encode, [video_text(one) for one in examples])
             else:
                 views[TEXT] = views[TITLE]
         if self.towers is not None:
-            views[NAMED] = _texts(self.towers.encode_texts, titles)
+            views[TITLE_IN_CLIP] = _texts(self.towers.encode_texts, titles)
         return {name: rows for name, rows in views.items() if rows.shape[1]}
 
 
-def told(one: Example) -> str:
+def video_text(one: Example) -> str:
     """All words of a video: its title, and the first of what is said and written in it."""
-    return " ".join([one.title, *one.words.split()[:WORDS]]).strip()
+    return " ".join([one.title, *one.words.split()[:TRANSCRIPT_WORDS]]).strip()
 
 
 def pooled(parts: Sequence[npt.NDArray[np.float32] | None]) -> Vectors:

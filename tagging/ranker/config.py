@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tagging.configuring import BadConfig, at_least, one_of
+from tagline.tagging.ml.config import BadConfig, at_least, one_of
 
 OBJECTIVES = ("contrast", "classify")
+WEIGHTS, CONFIG, WORDS = "model.safetensors", "config.json", "words.json"
+FILES = (WEIGHTS, WORDS, CONFIG)  # the configuration last: a folder with one is whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,7 @@ class RankerConfig:
     dropout: float = 0.1
     negatives: int = 400  # tags that a video is compared with (the paper: 10, then 400)
     hard: float = 0.25  # share of them two hops away
-    language: str = "auto"  # of the frozen tag embeddings, see generator.language
+    language: str = "auto"  # of the frozen tag embeddings, see ml.text_embedding
     collection: str = "public"
     vocabulary: int = 4000
 

@@ -9,16 +9,20 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from experts.tags import Modality, Report, Tag
-from experts.weights import weights_home
-from tagging.configuring import digest
-from tagging.neighbours.memory import RECALL, Memory
-from tagging.neighbours.reading import Library
-from tagging.neighbours.views import Viewer
-from tagging.ranker.ranking import CONFIG, FILES, Ranking
-from tagging.records import Look
+from tagline.experts import extras
+from tagline.experts.tags import Modality, Report, Tag
+from tagline.experts.weights.registry import weights_home
+from tagline.tagging.catalog.records import Look
+from tagline.tagging.ml.config import digest
+from tagline.tagging.neighbours.memory import RECALL, Memory
+from tagline.tagging.neighbours.snapshot import LibrarySnapshot
+from tagline.tagging.neighbours.views import ViewEncoder
+from tagline.tagging.ranker.config import CONFIG, FILES
+
+if TYPE_CHECKING:
+    from tagline.tagging.ranker.ranking import TrainedRanker
 
 NAME = "ranked"
 INSTALLED = "ranker"  # the folder of weights_home() that holds the ranker in use
@@ -32,39 +36,48 @@ class RankedExpert:
     modality: ClassVar[Modality] = Modality.GENERATED
     version: ClassVar[str] = "1"
 
-    def __init__(self, ranking: Ranking) -> None:
+    def __init__(self, ranking: TrainedRanker) -> None:
         self.ranking = ranking
 
     @classmethod
     def installed(cls) -> RankedExpert | None:
-        """With the ranker that was trained last; None if there is none."""
+        """With the ranker that was trained last; None if there is none. Raises ExtraMissing."""
         folder = weights_home() / INSTALLED
-        return cls(Ranking.load(folder)) if (folder / CONFIG).is_file() else None
+        if not (folder / CONFIG).is_file():
+            return None
+        extras.require(NAME, "torch")
+        from tagline.tagging.ranker.ranking import TrainedRanker
+
+        return cls(TrainedRanker.load(folder))
 
     def looks(
-        self, library: Library, viewer: Viewer, durations: Sequence[float]
+        self, library: LibrarySnapshot, viewer: ViewEncoder, durations: Sequence[float]
     ) -> Iterator[tuple[int, Look]]:
         """(video id, its look) of every video. See `NeighboursExpert.looks`."""
         rows = library.memory_rows()
         views = viewer(library.examples)
-        memory = Memory([library.known[i] for i in rows], {name: own[rows] for name, own in views.items()})
-        self.ranking.know([tag for i in rows for tag in library.known[i].tags])
+        memory = Memory(
+            [library.tagged_videos[i] for i in rows], {name: own[rows] for name, own in views.items()}
+        )
+        self.ranking.add_tags([tag for i in rows for tag in library.tagged_videos[i].tags])
         keys = [one.key for one in library.examples]
-        near = memory.propose(memory.fit(views), keys, count=NEIGHBOURS, among=memory.sources(RECALL))
+        near = memory.propose(
+            memory.fit(views), keys, count=NEIGHBOURS, systems=memory.retrieval_systems(RECALL)
+        )
         direct = self.ranking.rank(library.examples, most=DIRECT)
         candidates = [
             [*(p.text for p in own), *(tag for tag, _ in more)]
             for own, more in zip(near, direct, strict=True)
         ]
-        said = self.ranking.said(self.ranking.rank(library.examples, candidates, most=MOST))
-        for video_id, tags, end in zip(library.ids, said, durations, strict=True):
+        predicted = self.ranking.select(self.ranking.rank(library.examples, candidates, most=MOST))
+        for video_id, tags, end in zip(library.ids, predicted, durations, strict=True):
             found = [Tag(text, self.modality, score, 0.0, end, self.name) for text, score in tags]
-            told = [[tag.text, round(tag.score, 6), tag.end] for tag in found]
-            mark = digest(self.name, self.version, told)
-            yield video_id, Look(self.name, self.modality, self.version, mark, Report(tags=found))
+            payload = [[tag.text, round(tag.score, 6), tag.end] for tag in found]
+            fingerprint = digest(self.name, self.version, payload)
+            yield video_id, Look(self.name, self.modality, self.version, fingerprint, Report(tags=found))
 
 
-def install(folder: Path) -> Path:
+def install_ranker(folder: Path) -> Path:
     """Make a saved ranker the one that `tagline tag` uses. Returns where it lies now."""
     target = weights_home() / INSTALLED
     target.mkdir(parents=True, exist_ok=True)

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from hashlib import sha256
 from typing import Any, ClassVar
 
-from experts.footage import Footage, PerSecond, Sampling
-from experts.tags import Modality, Report, Sighting, to_spans
+from tagline.experts.footage import Footage, PerSecond, Sampling
+from tagline.experts.tags import Modality, Report, Sighting, to_spans
 
 
 @dataclass(frozen=True, slots=True)

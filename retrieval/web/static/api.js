@@ -38,10 +38,10 @@ const get = (path, values = {}, signal = undefined) => ask(path + query(values),
 const post = (path, body) =>
   ask(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
 
-export const search = (wish, signal) => get("/api/search", wish, signal);
+export const search = (values, signal) => get("/api/search", values, signal);
 export const video = (id, signal) => get(`/api/videos/${id}`, {}, signal);
 export const evidence = (id, modality, text) => get(`/api/videos/${id}/evidence`, { modality, text });
-export const unseen = (id) => get(`/api/videos/${id}/unseen`);
+export const coverage = (id) => get(`/api/videos/${id}/coverage`);
 export const similar = (id, k, signal) => get(`/api/videos/${id}/similar`, { k }, signal);
 export const review = (k) => get("/api/review", { k });
 export const suggest = (q, signal) => get("/api/tags", { q, k: 8 }, signal);

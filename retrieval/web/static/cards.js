@@ -6,12 +6,12 @@ import { showStrip, tileAt } from "./strips.js";
 export const linkTo = (hit, time = hit.start) => `#/video/${hit.id}${time > 0 ? `?t=${Number(time.toFixed(2))}` : ""}`;
 export const titleOf = (video) => video.title || video.name;
 
-/** A tag as a small label with the colour of its sense. */
-export function chip(text, sense, attributes = {}) {
+/** A tag as a small label with the colour of its modality. */
+export function chip(text, modality, attributes = {}) {
   const { href, onclick, ...rest } = attributes;
   const name = href ? "a" : onclick ? "button" : "span";
   const type = onclick ? { type: "button" } : {};
-  return el(name, { class: `chip sense-${sense}`, href, onclick, title: sense, ...type, ...rest }, el("span", {}, text));
+  return el(name, { class: `chip modality-${modality}`, href, onclick, title: modality, ...type, ...rest }, el("span", {}, text));
 }
 
 /** The shape of the picture in a box of 16:9, as its share of the box. */
@@ -68,7 +68,7 @@ export function card(hit, options = {}) {
       el("span", { class: "file", title: hit.name }, [hit.title ? hit.name : null, hit.created?.slice(0, 10)].filter(Boolean).join(" · ")),
     ),
     chips(hit),
-    deeds(hit, like, without),
+    actions(hit, like, without),
   );
 }
 
@@ -97,7 +97,7 @@ function chips(hit) {
     chip(tag.text, tag.modality, { href: linkTo(hit, tag.start), "aria-label": `${tag.text}, ${tag.modality}, at ${spoken(tag.start)}`, tabindex: "-1" })));
 }
 
-function deeds(hit, like, without) {
+function actions(hit, like, without) {
   const list = el("ul", { class: "reasons", hidden: true, id: `why-${hit.id}` }, hit.why.map((one) => reason(hit, one, without)));
   const why = hit.why.length ? el("button", {
     type: "button",

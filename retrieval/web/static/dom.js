@@ -67,9 +67,9 @@ export const plural = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"
 export const calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
 /** Say something to those who listen to the page. */
-export function tell(text) {
-  const told = document.getElementById("told");
-  if (told.textContent !== text) told.textContent = text;
+export function announce(text) {
+  const region = document.getElementById("announcement");
+  if (region.textContent !== text) region.textContent = text;
 }
 
 /** Wait until nobody has called for `delay` milliseconds. */

@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { card } from "./cards.js";
-import { debounce, el, plural, tell } from "./dom.js";
+import { announce, debounce, el, plural } from "./dom.js";
 import { filters, inUse } from "./filters.js";
 
 const PAGE = 24;
@@ -11,17 +11,17 @@ const LISTS = ["modality", "tag", "not"];
 const SINGLES = ["q", "longer", "shorter", "after", "before", "anyway"];
 
 /** What an address asks for: `#/?q=dog&tag=object:dog`. */
-export function wishOf(pairs) {
-  const wish = {};
-  for (const name of SINGLES) if (pairs.get(name)) wish[name] = pairs.get(name);
-  for (const name of LISTS) if (pairs.getAll(name).length) wish[name] = pairs.getAll(name);
-  return wish;
+export function queryOf(pairs) {
+  const query = {};
+  for (const name of SINGLES) if (pairs.get(name)) query[name] = pairs.get(name);
+  for (const name of LISTS) if (pairs.getAll(name).length) query[name] = pairs.getAll(name);
+  return query;
 }
 
-export function addressOf(wish) {
+export function addressOf(query) {
   const pairs = new URLSearchParams();
   for (const name of [...SINGLES, ...LISTS]) {
-    for (const value of [wish[name] ?? []].flat()) if (value !== "") pairs.append(name, value);
+    for (const value of [query[name] ?? []].flat()) if (value !== "") pairs.append(name, value);
   }
   const text = pairs.toString();
   return text ? `#/?${text}` : "#/";
@@ -30,7 +30,7 @@ export function addressOf(wish) {
 export class Find {
   constructor(input) {
     this.input = input;
-    this.wish = {};
+    this.query = {};
     this.shown = [];
     this.root = el("div", { class: "find" });
     this.side = el("div", {});
@@ -48,26 +48,26 @@ export class Find {
   }
 
   /** Show what an address asks for. */
-  open(wish) {
-    document.title = wish.q ? `${wish.q} · tagline` : "tagline";
-    this.wish = wish;
-    if (this.input !== document.activeElement) this.input.value = wish.q ?? "";
+  open(query) {
+    document.title = query.q ? `${query.q} · tagline` : "tagline";
+    this.query = query;
+    if (this.input !== document.activeElement) this.input.value = query.q ?? "";
     return this.ask();
   }
 
   typed() {
     const q = this.input.value.trim();
-    if (q === (this.wish.q ?? "") && location.hash.startsWith("#/?")) return;
+    if (q === (this.query.q ?? "") && location.hash.startsWith("#/?")) return;
     this.change({ q: q || undefined, anyway: undefined }, true);
   }
 
   /** Ask for something else as well; typing replaces the address, so that "back" goes back to what was before. */
   change(part, typing = false) {
-    const wish = { ...this.wish, ...part };
-    const address = addressOf(wish);
+    const query = { ...this.query, ...part };
+    const address = addressOf(query);
     if (typing && this.root.isConnected) {
       history.replaceState(null, "", address);
-      this.open(wish);
+      this.open(query);
     } else {
       location.hash = address;
     }
@@ -78,13 +78,13 @@ export class Find {
     const calling = (this.calling = new AbortController());
     this.root.classList.add("busy");
     try {
-      const found = await api.search({ ...this.wish, k: PAGE }, calling.signal);
+      const found = await api.search({ ...this.query, k: PAGE }, calling.signal);
       this.show(found);
     } catch (error) {
       if (api.isCalledOff(error)) return;
       this.summary.replaceChildren(el("h1", {}, "That did not work"));
       this.hits.replaceChildren(el("li", { class: "quiet" }, error.message));
-      tell(error.message);
+      announce(error.message);
     }
     if (this.calling === calling) this.root.classList.remove("busy");
   }
@@ -94,14 +94,14 @@ export class Find {
     this.total = found.total;
     const open = matchMedia("(min-width: 901px)").matches || (this.side.querySelector("details")?.open ?? false);
     const focused = this.side.contains(document.activeElement) ? document.activeElement.dataset.key : null;
-    this.side.replaceChildren(filters(found.facets, this.wish, (part) => this.change(part), open));
+    this.side.replaceChildren(filters(found.facets, this.query, (part) => this.change(part), open));
     if (focused) this.side.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
     const said = this.say(found);
-    this.summary.replaceChildren(el("h1", {}, said), ...inUse(this.wish, (part) => this.change(part)));
+    this.summary.replaceChildren(el("h1", {}, said), ...inUse(this.query, (part) => this.change(part)));
     this.hits.replaceChildren();
     this.append(found.hits);
     if (!found.total) this.hits.replaceChildren(this.nothing(found));
-    tell(said);
+    announce(said);
   }
 
   say(found) {
@@ -112,25 +112,25 @@ export class Find {
   }
 
   nothing(found) {
-    const filtered = LISTS.some((name) => this.wish[name]?.length) || this.wish.longer || this.wish.after;
+    const filtered = LISTS.some((name) => this.query[name]?.length) || this.query.longer || this.query.after;
     return el(
       "li",
       { class: "quiet" },
-      this.wish.q ? "Nothing in this library answers that. " : "No video fits. ",
-      found.answered || !found.nearest || this.wish.anyway ? null : el("a", { href: addressOf({ ...this.wish, anyway: 1 }) }, "Show the nearest anyway"),
+      this.query.q ? "Nothing in this library answers that. " : "No video fits. ",
+      found.answered || !found.nearest || this.query.anyway ? null : el("a", { href: addressOf({ ...this.query, anyway: 1 }) }, "Show the nearest anyway"),
       " ",
-      filtered ? el("a", { href: addressOf({ q: this.wish.q }) }, "Without filters") : null,
-      !this.wish.q && !filtered ? "Run tagline tag on this folder first." : null,
+      filtered ? el("a", { href: addressOf({ q: this.query.q }) }, "Without filters") : null,
+      !this.query.q && !filtered ? "Run tagline tag on this folder first." : null,
     );
   }
 
   append(hits) {
     this.shown.push(...hits);
-    const marked = Boolean(this.wish.q || this.wish.tag?.length);
+    const marked = Boolean(this.query.q || this.query.tag?.length);
     this.hits.append(...hits.map((hit) => el("li", {}, card(hit, {
       marked,
       like: (one) => { location.hash = `#/video/${one.id}?like`; },
-      without: (tag) => this.change({ not: [...(this.wish.not ?? []), tag] }),
+      without: (tag) => this.change({ not: [...(this.query.not ?? []), tag] }),
     }))));
     this.further.hidden = this.shown.length >= this.total;
   }
@@ -138,12 +138,12 @@ export class Find {
   async more() {
     try {
       const before = this.shown.length;
-      const found = await api.search({ ...this.wish, k: PAGE, offset: before });
+      const found = await api.search({ ...this.query, k: PAGE, offset: before });
       this.append(found.hits);
       this.hits.children[before]?.querySelector("a.opens")?.focus();
-      tell(`${this.shown.length} of ${this.total} shown`);
+      announce(`${this.shown.length} of ${this.total} shown`);
     } catch (error) {
-      tell(error.message);
+      announce(error.message);
     }
   }
 

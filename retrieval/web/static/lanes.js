@@ -1,4 +1,4 @@
-// The timeline: one lane for each sense, one row for each tag, with its spans on a common axis and its verdicts.
+// The timeline: one lane for each modality, one row for each tag, with its spans on a common axis and its verdicts.
 
 import { clock, el, icon, percent, plural, spoken } from "./dom.js";
 import { decide } from "./toast.js";
@@ -11,7 +11,7 @@ export class Lanes {
   constructor(player, chosen) {
     this.player = player;
     this.chosen = chosen;
-    this.wide = new Set(); // senses of which all rows are shown
+    this.wide = new Set(); // modalities of which all rows are shown
     this.current = null; // "modality text" of the row that is looked at
     this.root = el("section", { class: "lanes", "aria-label": "What is in it, and when" });
     player.addEventListener("time", (event) => this.follow(event.detail));
@@ -22,7 +22,7 @@ export class Lanes {
     this.length = Math.max(video.duration || 0, ...video.lanes.flatMap((lane) => lane.rows.flatMap((row) => row.spans.map((span) => span.end))), 0.1);
     const held = this.root.contains(document.activeElement) ? this.index(this.current) : -1;
     this.root.replaceChildren(
-      el("h2", { class: "unseen" }, "Timeline"),
+      el("h2", { class: "screen-reader-only" }, "Timeline"),
       this.axis(),
       ...video.lanes.map((lane) => this.lane(lane)),
       video.lanes.length ? "" : el("p", { class: "quiet" }, "No tags."),
@@ -65,7 +65,7 @@ export class Lanes {
     }, `${rows.length - FEW} more`) : null;
     return el(
       "section",
-      { class: `lane sense-${lane.modality}`, "aria-label": `${lane.modality}, ${plural(rows.length, "tag")}`, data: { sense: lane.modality } },
+      { class: `lane modality-${lane.modality}`, "aria-label": `${lane.modality}, ${plural(rows.length, "tag")}`, data: { modality: lane.modality } },
       el("h3", {}, lane.modality),
       el("ul", {}, rows),
       more,
@@ -103,7 +103,7 @@ export class Lanes {
       el("span", { class: "score small number", title: by ? "said by a person" : "how sure the expert is" }, by ? icon("yes") : percent(row.score)),
       el(
         "span",
-        { class: "judge" },
+        { class: "verdict" },
         by ? null : this.verdict("accept", "yes", `${row.text} is right`, modality, row.text),
         this.verdict("reject", "no", `${row.text} is wrong`, modality, row.text),
       ),
@@ -143,7 +143,7 @@ export class Lanes {
   }
 
   /** Decide about the row that is looked at. */
-  judge(kind) {
+  decide(kind) {
     const row = this.rows()[this.index(this.current)];
     if (row && !(kind === "accept" && row.tag.by === "person")) {
       decide(this.video.id, { kind, modality: row.tag.modality, text: row.tag.text });

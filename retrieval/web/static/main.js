@@ -1,6 +1,6 @@
 // The way in: which view an address means, and the keys that work everywhere.
 
-import { Find, addressOf, wishOf } from "./find.js";
+import { Find, addressOf, queryOf } from "./find.js";
 import { bind, help, listen } from "./keys.js";
 import { Review } from "./review.js";
 import { Running } from "./running.js";
@@ -43,9 +43,9 @@ async function route() {
   if (name === "video") await view.open(path[1], time, pairs.has("like"));
   else if (name === "review") await view.open();
   else {
-    before = addressOf(wishOf(pairs));
+    before = addressOf(queryOf(pairs));
     document.querySelector('[data-way="find"]').setAttribute("href", before);
-    await find.open(wishOf(pairs));
+    await find.open(queryOf(pairs));
   }
 }
 

@@ -161,10 +161,10 @@ export class Player extends EventTarget {
       event.preventDefault();
       this.step(steps[event.key]);
     });
-    this.told = el("span", { class: "number small" }, clock(0));
+    this.position = el("span", { class: "number small" }, clock(0));
     this.mute = el("button", { type: "button", class: "square", onclick: () => { this.film.muted = !this.film.muted; this.tick(); } }, icon("sound"));
     const full = el("button", { type: "button", class: "square", "aria-label": "Full screen", onclick: () => (document.fullscreenElement ? document.exitFullscreen() : this.stage.requestFullscreen()) }, icon("full"));
-    return el("div", { class: "controls" }, this.button, this.slider, this.told, this.mute, full);
+    return el("div", { class: "controls" }, this.button, this.slider, this.position, this.mute, full);
   }
 
   tick() {
@@ -184,10 +184,10 @@ export class Player extends EventTarget {
     this.slider.value = String(time);
     this.slider.style.setProperty("--at", String(this.duration ? time / this.duration : 0));
     const whole = Math.round(time);
-    if (this.slider.dataset.said !== String(whole)) {
-      this.slider.dataset.said = String(whole);
+    if (this.slider.dataset.second !== String(whole)) {
+      this.slider.dataset.second = String(whole);
       this.slider.setAttribute("aria-valuetext", `${spoken(time)} of ${spoken(this.duration)}`);
-      this.told.textContent = `${clock(time)} / ${clock(this.duration)}`;
+      this.position.textContent = `${clock(time)} / ${clock(this.duration)}`;
     }
     this.dispatchEvent(new CustomEvent("time", { detail: time }));
   }

@@ -19,14 +19,14 @@ export class Review {
     document.title = "Review · tagline";
     this.root.replaceChildren(el("p", { class: "quiet" }, "Looking for uncertain tags …"));
     this.letGo = bind({
-      a: () => this.judge("accept"),
-      x: () => this.judge("reject"),
+      a: () => this.decide("accept"),
+      x: () => this.decide("reject"),
       s: () => this.next(),
       " ": () => this.player?.toggle(),
       Escape: () => history.back(),
     });
-    this.stop = onDecided((video, said) => {
-      if (said.undone && this.past.length) {
+    this.stop = onDecided((video, verdict) => {
+      if (verdict.undone && this.past.length) {
         this.queue.unshift(...(this.tag ? [this.tag] : []));
         this.tag = this.past.pop();
         this.left += 1;
@@ -53,7 +53,7 @@ export class Review {
     this.show();
   }
 
-  async judge(kind) {
+  async decide(kind) {
     const { tag } = this;
     if (!tag || this.busy) return;
     this.busy = true;
@@ -90,9 +90,9 @@ export class Review {
       el(
         "div",
         { class: "answers" },
-        button("no", "no", "No", "x", () => this.judge("reject")),
+        button("no", "no", "No", "x", () => this.decide("reject")),
         button("later", null, "Skip", "s", () => this.next()),
-        button("first yes", "yes", "Yes", "a", () => this.judge("accept")),
+        button("first yes", "yes", "Yes", "a", () => this.decide("accept")),
       ),
     );
     this.player.seek(tag.start, !calm());

@@ -1,7 +1,7 @@
 // How far tagging is, looked up every other second while a run is on, and now and then otherwise.
 
 import * as api from "./api.js";
-import { el, plural, tell } from "./dom.js";
+import { announce, el, plural } from "./dom.js";
 
 const OFTEN = 2000; // milliseconds, while a run is on
 const SELDOM = 15000;
@@ -44,9 +44,9 @@ export class Running {
         el("span", {}, share + failed),
         now.latest[0] ? el("span", { class: "quiet" }, "last: ", el("a", { href: `#/video/${now.latest[0].id}` }, now.latest[0].title || now.latest[0].name)) : "",
       );
-      if (!this.was) tell(`Tagging is running, ${share}`);
+      if (!this.was) announce(`Tagging is running, ${share}`);
     } else if (this.was) {
-      tell("Tagging has ended");
+      announce("Tagging has ended");
     }
     if (this.videos !== null && (this.videos !== now.videos || (this.was && !now.running))) this.changed();
     this.videos = now.videos;

@@ -1,14 +1,14 @@
 // What was just decided, with a way back; and the way back itself, as often as one likes.
 
 import * as api from "./api.js";
-import { el, tell } from "./dom.js";
+import { announce, el } from "./dom.js";
 
 const STAYS = 7000; // milliseconds
 const acts = []; // what was decided on this page, the last at the end
 const listeners = new Set();
 let timer = 0;
 
-/** Be told of each decision and each undoing: `(video, said)`. */
+/** Called for each decision and each undoing: `(video, verdict)`. */
 export function onDecided(act) {
   listeners.add(act);
   return () => listeners.delete(act);
@@ -16,13 +16,13 @@ export function onDecided(act) {
 
 const VERBS = { accept: "is right", reject: "rejected", add: "added" };
 
-/** Carry a decision out and tell everybody. */
+/** Carry a decision out and announce it. */
 export async function decide(id, verdict) {
   try {
     const done = await api.decide(id, verdict);
     acts.push(done.act);
-    say(`“${done.said.text}” ${VERBS[done.said.kind]}`, true);
-    listeners.forEach((act) => act(done.video, done.said));
+    say(`“${done.verdict.text}” ${VERBS[done.verdict.kind]}`, true);
+    listeners.forEach((act) => act(done.video, done.verdict));
     return done.video;
   } catch (error) {
     say(error.message);
@@ -39,8 +39,8 @@ export async function undo() {
   try {
     const done = await api.undo(acts.at(-1));
     acts.pop();
-    say(`Taken back: ${done.said.kind} “${done.said.text}”`);
-    if (done.video) listeners.forEach((act) => act(done.video, { ...done.said, undone: true }));
+    say(`Taken back: ${done.verdict.kind} “${done.verdict.text}”`);
+    if (done.video) listeners.forEach((act) => act(done.video, { ...done.verdict, undone: true }));
   } catch (error) {
     if (error.status === 409) acts.length = 0;
     say(error.message);
@@ -51,7 +51,7 @@ export function say(text, withUndo = false) {
   const toast = document.getElementById("toast");
   toast.replaceChildren(el("span", {}, text), withUndo ? el("button", { type: "button", class: "button", onclick: undo }, "Undo ", el("kbd", {}, "u")) : "");
   toast.hidden = false;
-  tell(text);
+  announce(text);
   clearTimeout(timer);
   timer = setTimeout(() => { toast.hidden = true; }, STAYS);
 }

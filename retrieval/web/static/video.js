@@ -1,8 +1,8 @@
-// The view of one video: player, timeline, transcript, evidence, adding a tag, what is alike.
+// The view of one video: player, timeline, transcript, evidence, adding a tag, what is similar.
 
 import * as api from "./api.js";
 import { card, chip, titleOf } from "./cards.js";
-import { clock, debounce, el, icon, percent, tell } from "./dom.js";
+import { announce, clock, debounce, el, icon, percent } from "./dom.js";
 import { bind } from "./keys.js";
 import { Lanes } from "./lanes.js";
 import { Player } from "./player.js";
@@ -26,7 +26,7 @@ export class VideoView {
       this.root.replaceChildren(el("div", { class: "empty" }, el("h2", {}, error.message), el("a", { class: "button", href: "#/" }, "All videos")));
       return;
     }
-    this.wantsAlike = like;
+    this.scrollsToSimilar = like;
     this.build();
     if (this.video.there) this.player.seek(time, false);
     else this.player.tick();
@@ -45,18 +45,18 @@ export class VideoView {
     this.transcript = new Transcript(this.player, video.transcript);
     this.evidence = el("section", { class: "panel evidence", "aria-live": "polite" }, el("h2", {}, "Why"), el("p", { class: "quiet small" }, "Choose a tag to see who says so."));
     this.rejected = el("div", {});
-    this.alike = el("section", { class: "alike" });
+    this.similar = el("section", { class: "similar" });
     this.root.replaceChildren(
       el("a", { class: "back small", href: "#/", onclick: (event) => this.back(event) }, icon("back"), "Back"),
       el("div", { class: "head" }, el("h1", {}, titleOf(video)), el("p", { class: "quiet small" }, this.facts())),
       el("div", { class: "left" }, this.player.root, this.lanes.root, this.adding(), this.rejected, this.missing()),
       el("div", { class: "right" }, this.transcript.root, this.evidence),
-      this.alike,
+      this.similar,
     );
     this.show(video);
     this.likeThis();
-    const stop = onDecided((changed, said) => {
-      if (changed?.id === this.video.id) this.show(changed, said);
+    const stop = onDecided((changed) => {
+      if (changed?.id === this.video.id) this.show(changed);
     });
     const free = bind({
       " ": () => this.player.toggle(),
@@ -64,8 +64,8 @@ export class VideoView {
       ArrowRight: () => this.player.step(1),
       j: () => this.lanes.step(1),
       k: () => this.lanes.step(-1),
-      a: () => this.lanes.judge("accept"),
-      x: () => this.lanes.judge("reject"),
+      a: () => this.lanes.decide("accept"),
+      x: () => this.lanes.decide("reject"),
       w: () => this.evidence.querySelector("button, a")?.focus(),
       n: () => this.input.focus(),
       Escape: () => history.back(),
@@ -81,7 +81,7 @@ export class VideoView {
       { class: "rejected small" },
       "Rejected: ",
       video.rejected.map(({ text, modality }) => chip(text, modality, {
-        class: `chip without sense-${modality}`,
+        class: `chip without modality-${modality}`,
         "aria-label": `${text}, ${modality}, was rejected; it is right after all`,
         title: "It is right after all",
         onclick: () => decide(video.id, { kind: "accept", text, modality }),
@@ -112,21 +112,21 @@ export class VideoView {
   async explain(tag) {
     const asked = (this.asked = {});
     const { id } = this.video;
-    let told;
+    let found;
     try {
-      told = await api.evidence(id, tag.modality, tag.text);
+      found = await api.evidence(id, tag.modality, tag.text);
     } catch (error) {
-      told = { experts: [], sightings: [], verdicts: [], error: error.message };
+      found = { experts: [], sightings: [], verdicts: [], error: error.message };
     }
     if (asked !== this.asked) return;
     this.evidence.replaceChildren(
       el("h2", {}, "Why ", chip(tag.text, tag.modality)),
-      ...told.verdicts.map((one) => el("p", { class: "small" }, `A person said “${one.kind}” on ${one.at.slice(0, 10)}.`)),
-      ...told.experts.map((one) => this.expert(one, tag)),
-      told.sightings.length ? el(
+      ...found.verdicts.map((one) => el("p", { class: "small" }, `A person said “${one.kind}” on ${one.at.slice(0, 10)}.`)),
+      ...found.experts.map((one) => this.expert(one, tag)),
+      found.sightings.length ? el(
         "ul",
         { class: "sightings" },
-        told.sightings.slice(0, 24).map((seen) => el("li", {}, el("button", {
+        found.sightings.slice(0, 24).map((seen) => el("li", {}, el("button", {
           type: "button",
           class: "plain number",
           onclick: () => {
@@ -141,12 +141,12 @@ export class VideoView {
         el("a", { href: `#/?tag=${encodeURIComponent(`${tag.modality}:${tag.text}`)}` }, "Videos with this tag"),
         el("a", { href: `#/?not=${encodeURIComponent(`${tag.modality}:${tag.text}`)}` }, "Videos without it"),
       ),
-      told.error ? el("p", { class: "small" }, told.error) : "",
+      found.error ? el("p", { class: "small" }, found.error) : "",
     );
   }
 
   expert(one, tag) {
-    const other = one.said && one.said !== tag.text ? `, in its own words “${one.said}”` : "";
+    const other = one.text && one.text !== tag.text ? `, in its own words “${one.text}”` : "";
     return el(
       "div",
       { class: "small expert" },
@@ -202,9 +202,9 @@ export class VideoView {
     details.addEventListener("toggle", async () => {
       if (!details.open || list.children.length) return;
       try {
-        const { unseen } = await api.unseen(this.video.id);
-        list.replaceChildren(...unseen.map((one) => el("li", {}, one.expert ? el("strong", {}, `${one.expert}: `) : "", one.reason)));
-        if (!unseen.length) list.replaceChildren(el("li", {}, "Everything was looked at."));
+        const { not_looked_at: missing } = await api.coverage(this.video.id);
+        list.replaceChildren(...missing.map((one) => el("li", {}, one.expert ? el("strong", {}, `${one.expert}: `) : "", one.reason)));
+        if (!missing.length) list.replaceChildren(el("li", {}, "Everything was looked at."));
       } catch (error) {
         list.replaceChildren(el("li", {}, error.message));
       }
@@ -216,13 +216,13 @@ export class VideoView {
     try {
       const { hits } = await api.similar(this.video.id, 6, this.calling.signal);
       if (!hits.length) return;
-      this.alike.replaceChildren(
+      this.similar.replaceChildren(
         el("h2", {}, "More like this"),
         el("ol", { class: "hits row" }, hits.map((hit) => el("li", {}, card({ ...hit, score: null }, { heading: "h3" })))),
       );
-      if (this.wantsAlike) this.alike.scrollIntoView();
+      if (this.scrollsToSimilar) this.similar.scrollIntoView();
     } catch (error) {
-      if (!api.isCalledOff(error)) tell(error.message);
+      if (!api.isCalledOff(error)) announce(error.message);
     }
   }
 

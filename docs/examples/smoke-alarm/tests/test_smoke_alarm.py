@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from smoke_alarm import SmokeExpert
 
-from experts.footage import Facts, Footage, View
-from experts.panel import Expert
+from tagline.experts.base import Expert
+from tagline.experts.footage import Facts, Footage, View
 
 
 def footage(expert: SmokeExpert, *colours: tuple[int, int, int]) -> Footage:

@@ -1,0 +1,1 @@
+"""Drawing: figures, things, scenes and the camera."""

@@ -1,0 +1,1 @@
+"""From what happens to pictures and sound in a file."""

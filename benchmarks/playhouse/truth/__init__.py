@@ -1,0 +1,1 @@
+"""What is known of a rendered video: tags with times, captions, titles, user tags."""

@@ -1,0 +1,1 @@
+"""What happens in a video of the playhouse, who is in it, and what is heard."""

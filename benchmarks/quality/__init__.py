@@ -1,0 +1,1 @@
+"""Measurements of how right tags, taggers and search are."""

@@ -1,0 +1,1 @@
+"""Which measurements there are, and their records."""

@@ -1,0 +1,1 @@
+"""Measurements of what is lost, doubled or hung when things go wrong."""

@@ -1,0 +1,300 @@
+"""`tagline models`: see, fetch, verify and carry weights; `tagline selftest`: attack the decoder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from tagline.experts.weights.registry import WeightsEntry
+
+
+PARTLY, NOTHING = 3, 4
+
+
+@click.group()
+def models() -> None:
+    """See, fetch, verify and carry model weights.
+
+    \b
+    tagline models list            what there is, what is here, under which licence
+    tagline models pull object     fetch what the object expert needs
+    tagline models bundle w.tar object speech
+    tagline models import w.tar    on the machine without a network
+    """
+
+
+@models.command("list")
+@click.option("--json", "as_json", is_flag=True, help="One JSON array for other programs.")
+def list_(as_json: bool) -> None:
+    """List all weights: expert, size, licence, whether they are here and unchanged.
+
+    \b
+    tagline models list
+    tagline models list --json
+    """
+    from tagline.experts.weights import registry
+
+    rows = [_row(entry) for entry in registry.entries().values()]
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    from rich.table import Table
+
+    table = Table(box=None, header_style="bold")
+    for heading in ("name", "expert", "size", "licence", "here", "verified"):
+        table.add_column(heading, justify="right" if heading == "size" else "left")
+    for row in rows:
+        copyleft = "yellow" if "GPL" in row["licence"] else ""
+        table.add_row(
+            row["name"],
+            ", ".join(row["uses"]),
+            registry.megabytes(row["size"]),
+            f"[{copyleft}]{row['licence']}[/]" if copyleft else row["licence"],
+            "[green]here[/]" if row["here"] else "absent",
+            row["verified"],
+        )
+    _console().print(table)
+    if any("AGPL" in row["licence"] for row in rows):
+        click.echo("AGPL-3.0: whoever distributes or serves a program that uses these must offer its source.")
+
+
+@models.command()
+@click.argument("targets", nargs=-1, required=True, metavar="EXPERT|NAME|all...")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@click.option("--again", is_flag=True, help="Fetch even what is here.")
+@click.pass_context
+def pull(ctx: click.Context, targets: tuple[str, ...], yes: bool, again: bool) -> None:
+    """Fetch weights: the defaults of an expert, weights by name, or the defaults of all experts.
+
+    A broken transfer goes on where it stopped. Every file is checked against its known hash, or against
+    the one of the first pull. TAGLINE_MIRROR and HF_ENDPOINT name mirrors.
+
+    \b
+    tagline models pull object speech
+    tagline models pull whisper-small --yes
+    tagline models pull all
+    """
+    from tagline.experts.weights import pull as puller
+    from tagline.experts.weights import registry
+
+    wanted = _chosen(targets)
+    missing = [entry for entry in wanted if again or registry.local_folder(entry) is None]
+    for entry in missing:
+        click.echo(f"{entry} from {_origin(entry)}")
+    if missing and not yes:
+        _confirm_fetch(sum(entry.size for entry in missing))
+    failed = []
+    with _progress_bars() as report:
+        for entry in wanted:
+            try:
+                found = puller.pull(entry, again=again, progress=report)
+            except puller.PullFailed as error:
+                failed.append(entry)
+                click.echo(str(error), err=True)
+            else:
+                click.echo(f"{entry.name} is here: {found.path}")
+    if failed:
+        ctx.exit(PARTLY if len(failed) < len(wanted) else 1)
+
+
+@models.command()
+@click.argument("names", nargs=-1)
+@click.pass_context
+def verify(ctx: click.Context, names: tuple[str, ...]) -> None:
+    """Read every byte of the weights that are here and compare their hashes.
+
+    \b
+    tagline models verify
+    tagline models verify yolo11n
+    """
+    from tagline.experts.weights import registry
+
+    wanted = _chosen(names) if names else list(registry.entries().values())
+    here = [(entry, folder) for entry in wanted if (folder := registry.local_folder(entry)) is not None]
+    bad = [entry for entry in wanted if names and registry.local_folder(entry) is None]
+    for entry in bad:
+        click.echo(registry.missing_sentence(entry), err=True)
+    for entry, folder in here:
+        try:
+            known = registry.check_hashes(entry, folder, fresh=True)
+            registry.find(entry.name)
+        except registry.WeightsMissing as error:
+            bad.append(entry)
+            click.echo(str(error), err=True)
+        else:
+            unknown = f"ok so far, no hash was recorded; `tagline models pull {entry.name}` records it"
+            click.echo(f"{entry.name}: {'ok' if known else unknown}")
+    if not here and not bad:
+        click.echo("no weights are here; `tagline models pull all` fetches them", err=True)
+        ctx.exit(NOTHING)
+    if bad:
+        ctx.exit(PARTLY if len(bad) < len(wanted) and len(bad) < len(here) else 1)
+
+
+@models.command()
+@click.argument("out", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("names", nargs=-1, metavar="[EXPERT|NAME|all]...")
+def bundle(out: Path, names: tuple[str, ...]) -> None:
+    """Write weights that are here into one tar file, for a machine without a network.
+
+    Without names, everything that is here.
+
+    \b
+    tagline models bundle weights.tar object speech
+    """
+    from tagline.experts.weights import bundles, registry
+
+    chosen = _chosen(names) if names else [e for e in registry.entries().values() if registry.local_folder(e)]
+    carried = [entry.name for entry in chosen if entry.collection == registry.PUBLIC]
+    if not carried:
+        raise click.ClickException("no weights are here to carry; `tagline models pull all` fetches them")
+    try:
+        entries = bundles.bundle(out, carried)
+    except bundles.BundleFailed as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"{out} ({registry.megabytes(out.stat().st_size)}) holds {', '.join(map(str, entries))}")
+
+
+@models.command("import")
+@click.argument("source", type=click.Path(dir_okay=False, path_type=Path))
+def import_(source: Path) -> None:
+    """Take in a bundle that `models bundle` wrote. Everything is checked before anything is written.
+
+    \b
+    tagline models import weights.tar
+    """
+    from tagline.experts.weights import bundles
+
+    try:
+        entries = bundles.import_bundle(source)
+    except bundles.BundleFailed as error:
+        raise click.ClickException(str(error)) from error
+    for entry in entries:
+        click.echo(f"{entry} is here")
+
+
+def _row(entry: WeightsEntry) -> dict[str, Any]:
+    from tagline.experts.weights import registry
+
+    folder = registry.local_folder(entry)
+    verified = "-"
+    if folder is not None:
+        try:
+            verified = "yes" if registry.check_hashes(entry, folder) else "no hash yet"
+        except registry.WeightsChanged:
+            verified = "CHANGED"
+    return {
+        "name": entry.name,
+        "expert": entry.expert,
+        "uses": ["/".join(use) for use in entry.uses],
+        "collection": entry.collection,
+        "size": entry.size,
+        "licence": entry.licence,
+        "origin": _origin(entry),
+        "here": folder is not None,
+        "path": str(folder) if folder else None,
+        "verified": verified,
+    }
+
+
+def _origin(entry: WeightsEntry) -> str:
+    return entry.url or (f"{entry.hub}@{entry.revision}" if entry.hub else "the repository")
+
+
+def _chosen(targets: tuple[str, ...]) -> list[WeightsEntry]:
+    """Entries by expert, by name, or "all": each once, in the order asked for."""
+    from tagline.experts.weights import registry
+
+    table = registry.entries()
+    experts = dict.fromkeys(
+        use[0] for entry in table.values() if entry.collection == registry.PUBLIC for use in entry.uses
+    )
+    names: list[str] = []
+    for target in targets:
+        if target in table:
+            names.append(target)
+        elif target in experts or target == "all":
+            for expert in experts if target == "all" else [target]:
+                names.extend(registry.defaults_of(expert))
+        else:
+            raise click.BadParameter(
+                f"{target!r} is no expert and no name of weights; `tagline models list` names all"
+            )
+    return [table[name] for name in dict.fromkeys(names)]
+
+
+def _confirm_fetch(size: int) -> None:
+    from tagline.experts.weights import registry
+
+    try:
+        agreed = click.confirm(f"Fetch {registry.megabytes(size)}?", default=True)
+    except click.Abort as error:
+        raise click.ClickException("nobody is there to ask; add --yes to fetch without a question") from error
+    if not agreed:
+        raise click.ClickException("nothing was fetched")
+
+
+@contextmanager
+def _progress_bars() -> Iterator[Any]:
+    """A bar for each file on a terminal; silence where nobody watches."""
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    console = _console(stderr=True)
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bars:
+        tasks: dict[str, Any] = {}
+
+        def report(name: str, file: str, here: int, total: int | None) -> None:
+            key = f"{name} {file}"
+            if key not in tasks:
+                tasks[key] = bars.add_task(key, total=total)
+            bars.update(tasks[key], completed=here, total=total)
+
+        yield report
+
+
+def _console(**options: Any) -> Any:
+    from rich.console import Console
+
+    console = Console(highlight=False, **options)
+    if not console.is_terminal:
+        console.width = 160  # a pipe has no width, and a cut-off name is of no use to grep
+    return console
+
+
+@click.command()
+@click.option("--hostile", is_flag=True, help="Also make hostile files and see that none does harm.")
+@click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
+@click.pass_context
+def selftest(ctx: click.Context, hostile: bool, as_json: bool) -> None:
+    """Attack the decoder with hostile files.
+
+    Makes its files in a temporary folder and needs no network. Without --hostile only an honest file is read.
+
+    \b
+    tagline selftest --hostile
+    """
+    import tempfile
+    from pathlib import Path
+
+    from tagline.experts.decode.selftest import honest, run_cases
+
+    with tempfile.TemporaryDirectory(prefix="tagline-selftest-") as folder:
+        results = run_cases(Path(folder)) if hostile else [honest(Path(folder))]
+    if as_json:
+        keys = ("attack", "case", "passed", "seen")
+        click.echo(json.dumps([dict(zip(keys, result, strict=True)) for result in results], indent=2))
+    else:
+        for attack, case, passed, seen in results:
+            verdict = click.style("ok  ", fg="green") if passed else click.style("FAIL", fg="red", bold=True)
+            click.echo(f"{verdict}  {attack:<6}  {case}: {seen}")
+    failed = sum(not passed for _, _, passed, _ in results)
+    if not as_json:
+        click.echo(f"{len(results) - failed} passed, {failed} failed")
+    ctx.exit(1 if failed else 0)

@@ -1,0 +1,415 @@
+"""Decoder: a small pool of guarded child processes that turn files into footage, ahead of who reads it."""
+
+from __future__ import annotations
+
+import errno
+import mmap
+import os
+import stat
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+
+from tagline.experts.decode.child import Child, ChildDied
+from tagline.experts.decode.guard import pack_samplings
+from tagline.experts.footage import (
+    Coverage,
+    Facts,
+    Footage,
+    Sampling,
+    Sound,
+    Unreadable,
+    View,
+    distinct_samplings,
+)
+
+# Raise it when more files can be read, or others than before: what failed is then tried again.
+VERSION = "1"
+
+GIB = 1 << 30
+Source = TypeVar("Source", bound="os.PathLike[str]")  # a path, or something that knows its path
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one file may cost. Beyond that it is unreadable, with the reason in words."""
+
+    seconds: float = 300.0  # of wall time, and of CPU time; what is there after 80 % of it is handed over
+    memory: int = 3 * GIB  # of a child process, beyond what it starts with
+    pixels: int = 36_000_000  # of one picture: 8192 x 4320 is allowed
+    streams: int = 64
+    packets: int = 5_000_000  # pictures of one video
+    duration: float = 7 * 86400.0  # seconds
+    rate: float = 10_000.0  # pictures a second
+    sound_seconds: float = 6 * 3600.0  # sound after that is left out
+    view_bytes: int = GIB  # of one sampling: bigger pictures are scaled down to fit
+    footage_bytes: int = 4 * GIB  # of all samplings of one video, and its sound
+    files: int = 250  # after which a child is replaced, so that what FFmpeg leaks stays little
+    ahead: int = 12  # videos decoded before they are asked for, at most
+    ahead_bytes: int = GIB  # and no more of them once they are this big together
+
+
+class Decoder:
+    """Decodes files in `jobs` child processes. Use it as a context manager, or call `close`.
+
+    child: the program that the children run; tests put one in its place that crashes or hangs.
+    """
+
+    def __init__(
+        self,
+        jobs: int | None = None,
+        limits: Limits = Limits(),
+        *,
+        child: Path | None = None,
+    ) -> None:
+        self.jobs = jobs or min(8, cores())
+        self.limits = limits
+        self.child = child or Path(__file__).parent / "guard.py"
+        self.replaced = 0  # children that died or had to be killed
+        self._idle: list[Child] = []
+        self._all: set[Child] = set()
+        self._lock = threading.Lock()
+        self._closed = False
+        # A child dies with the thread that started it, so one thread that stays starts them all.
+        self._starter = ThreadPoolExecutor(1, thread_name_prefix="nursery")
+
+    def __enter__(self) -> Decoder:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End all children, at once."""
+        with self._lock:
+            self._closed = True
+            children, self._all, self._idle = list(self._all), set(), []
+        for child in children:
+            child.kill()
+        self._starter.shutdown(wait=False)
+
+    def read(self, path: Path, samplings: Iterable[Sampling]) -> Footage:
+        """Decode one file, here and now. Raises `Unreadable`."""
+        result = self._decode(Path(path), distinct_samplings(samplings))
+        if isinstance(result, Unreadable):
+            raise result
+        return result
+
+    def read_all(
+        self, orders: Iterable[tuple[Source, Iterable[Sampling]]]
+    ) -> Iterator[tuple[Source, Footage | Unreadable]]:
+        """Decode many files, in order; a file that cannot be read comes as `Unreadable`, not as an error.
+
+        What an order names its file by, a path or a `Work`, comes back with the result.
+
+        Orders are drawn in the caller's own thread, and no more of them than may be decoded ahead.
+        """
+        queue: _Queue[Source] = _Queue(self.limits)
+        workers = [
+            threading.Thread(target=self._work, args=(queue,), name="decoder", daemon=True)
+            for _ in range(self.jobs)
+        ]
+        source = iter(orders)
+        drawn = True
+        try:
+            for worker in workers:
+                worker.start()
+            while True:
+                while drawn and queue.room:
+                    order = next(source, None)
+                    drawn = order is not None
+                    if order is not None:
+                        queue.put(order[0], distinct_samplings(order[1]))
+                if not queue.waiting:
+                    return
+                yield queue.take()
+        finally:
+            queue.end()
+
+    def _work(self, queue: _Queue[Source]) -> None:
+        while (job := queue.next()) is not None:
+            try:
+                result: Footage | Unreadable = self._decode(Path(job.source), job.samplings)
+            except Exception as error:  # a fault of this program must not stop the batch either
+                result = Unreadable(f"could not be decoded: {type(error).__name__}: {error}")
+            queue.done(job, result)
+
+    def preview(
+        self, path: Path, start: float, seconds: float, *, zero: float = 0.0, side: int = 360
+    ) -> bytes:
+        """A stretch as an MP4 that any browser plays, `zero` being `Facts.start`. Raises `Unreadable`.
+
+        Times in seconds. The shorter side has at most `side` pixels; there is at most 30 pictures a second.
+        """
+        wanted = {"start": start, "seconds": seconds, "zero": zero, "side": side}
+        answered = self._ask(Path(path), {"samplings": [], "preview": wanted})
+        if isinstance(answered, Unreadable):
+            raise answered
+        reply, fd = answered
+        with os.fdopen(fd, "rb") as memory:
+            return memory.read(int(reply["size"]))
+
+    def _decode(self, path: Path, samplings: tuple[Sampling, ...]) -> Footage | Unreadable:
+        answered = self._ask(path, {"samplings": pack_samplings(samplings)})
+        if isinstance(answered, Unreadable):
+            return answered
+        return footage_from_reply(path, samplings, *answered)
+
+    def _ask(self, path: Path, what: dict[str, Any]) -> tuple[dict[str, Any], int] | Unreadable:
+        """Let a child carry out an order: its reply and a descriptor of the memory that it speaks of."""
+        try:
+            file = opened(path)
+        except Unreadable as error:
+            return error
+        with os.fdopen(file, "rb", 0):
+            return self._ask_about(file, {"suffix": Path(path).suffix.lower(), **what})
+
+    def _ask_about(self, file: int, what: dict[str, Any]) -> tuple[dict[str, Any], int] | Unreadable:
+        try:
+            child = self._borrow()
+        except OSError as error:
+            return Unreadable(f"could not be decoded: no decoder could be started ({error})")
+        try:
+            reply, fd = child.ask({"limits": asdict(self.limits), **what}, self.limits.seconds, file)
+        except ChildDied as gone:
+            self._discard(child)
+            return Unreadable(str(gone))
+        except BaseException:  # Ctrl-C in `read`: the child is busy, nobody waits for it any more
+            self._discard(child)
+            raise
+        self._give_back(child)
+        if fd is None:
+            return Unreadable(reply.get("unreadable", "could not be decoded"))
+        return reply, fd
+
+    def _borrow(self) -> Child:
+        with self._lock:
+            if self._closed:
+                raise OSError("the decoder is closed")
+            while self._idle:
+                child = self._idle.pop()
+                if child.process.poll() is None:
+                    return child
+                self._all.discard(child)  # somebody else has ended it; that is no file's fault
+                child.kill()
+            try:
+                child = self._starter.submit(Child, self.child, self.limits.memory).result()
+            except RuntimeError as error:  # the interpreter is on its way out
+                raise OSError(error) from None
+            self._all.add(child)
+            return child
+
+    def _give_back(self, child: Child) -> None:
+        child.files += 1
+        with self._lock:
+            if not self._closed and child.files < self.limits.files:
+                self._idle.append(child)
+                return
+            self._all.discard(child)
+        child.kill()
+
+    def _discard(self, child: Child) -> None:
+        child.kill()
+        with self._lock:
+            self.replaced += not self._closed
+            self._all.discard(child)
+
+
+@dataclass(slots=True, eq=False)
+class _Job(Generic[Source]):
+    source: Source
+    samplings: tuple[Sampling, ...]
+    result: Footage | Unreadable | None = None
+    size: int = 0
+
+
+class _Queue(Generic[Source]):
+    """Orders on their way: put in and taken out in order by one thread, worked on by others."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self._jobs: deque[_Job[Source]] = deque()  # not yet taken, in order
+        self._fresh: deque[_Job[Source]] = deque()  # not yet begun
+        self._bytes = 0  # of what is done and not yet taken
+        self._ended = False
+        self._changed = threading.Condition()
+
+    @property
+    def room(self) -> bool:
+        return len(self._jobs) < self.limits.ahead
+
+    @property
+    def waiting(self) -> bool:
+        return bool(self._jobs)
+
+    def put(self, source: Source, samplings: tuple[Sampling, ...]) -> None:
+        with self._changed:
+            job = _Job(source, samplings)
+            self._jobs.append(job)
+            self._fresh.append(job)
+            self._changed.notify_all()
+
+    def take(self) -> tuple[Source, Footage | Unreadable]:
+        """The oldest job's result, when it is there."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._jobs[0].result is not None)
+            job = self._jobs.popleft()
+            self._bytes -= job.size
+            self._changed.notify_all()
+        assert job.result is not None
+        return job.source, job.result
+
+    def next(self) -> _Job[Source] | None:
+        """The next job to begin; waits while enough lies ready. None at the end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._ended or self._may_begin())
+            return None if self._ended else self._fresh.popleft()
+
+    def _may_begin(self) -> bool:
+        # The oldest job may always be begun, or who waits for it would wait for ever.
+        return bool(self._fresh) and (
+            self._fresh[0] is self._jobs[0] or self._bytes < self.limits.ahead_bytes
+        )
+
+    def done(self, job: _Job[Source], result: Footage | Unreadable) -> None:
+        with self._changed:
+            if self._ended:
+                if isinstance(result, Footage):
+                    result.close()
+                return
+            job.result, job.size = result, nbytes_of(result)
+            self._bytes += job.size
+            self._changed.notify_all()
+
+    def end(self) -> None:
+        with self._changed:
+            self._ended = True
+            for job in self._jobs:
+                if isinstance(job.result, Footage):
+                    job.result.close()
+            self._jobs.clear()
+            self._changed.notify_all()
+
+
+def cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def nbytes_of(result: Footage | Unreadable) -> int:
+    """Bytes of pictures and sound."""
+    if isinstance(result, Unreadable):
+        return 0
+    sound = 0 if result.sound is None else result.sound.nbytes
+    return sound + sum(view.frames.nbytes for view in result.views.values())
+
+
+def opened(path: Path) -> int:
+    """A descriptor of a regular file, for reading; the child gets this and no path. Raises `Unreadable`."""
+    reason = refusal(path)
+    if reason is not None:
+        raise Unreadable(reason)
+    kind = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        file = os.open(path, os.O_RDONLY | kind)  # would not wait for a pipe that has taken the file's place
+    except FileNotFoundError:
+        raise Unreadable("is not there any more") from None
+    except OSError as error:
+        raise Unreadable(f"cannot be opened ({(error.strerror or 'unknown error').lower()})") from None
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        os.close(file)
+        raise Unreadable("is not a regular file")
+    return file
+
+
+def refusal(path: Path) -> str | None:
+    """Why a path is not even opened, in words; None if it may be."""
+    try:
+        found = os.stat(path)  # noqa: PTH116  follows links, and says so where they lead in a circle
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return "is a symbolic link that leads in a circle"
+        if error.errno in (errno.ENOENT, errno.ENOTDIR):
+            return "is a symbolic link to nothing" if os.path.islink(path) else "is not there"  # noqa: PTH114
+        if error.errno == errno.ENAMETOOLONG:
+            return "has a name that is too long"
+        return f"cannot be reached ({(error.strerror or 'unknown error').lower()})"
+    except ValueError:
+        return "has a name with a NUL in it"
+    for kind, name in (
+        (stat.S_ISDIR, "is a folder"),
+        (stat.S_ISFIFO, "is a named pipe, not a file"),
+        (stat.S_ISSOCK, "is a socket, not a file"),
+        (stat.S_ISCHR, "is a device, not a file"),
+        (stat.S_ISBLK, "is a device, not a file"),
+    ):
+        if kind(found.st_mode):
+            return name
+    if found.st_size == 0:
+        return "is empty (0 bytes)"
+    return None if os.access(path, os.R_OK) else "may not be read (permission denied)"
+
+
+def footage_from_reply(
+    path: Path, samplings: tuple[Sampling, ...], reply: dict[str, Any], fd: int
+) -> Footage | Unreadable:
+    """Footage over the memory behind `fd`, which is taken over. Nothing the child says is taken on trust."""
+    try:
+        memory = _map(fd)
+        facts = dict(reply["facts"])
+        facts["fps"] = Fraction(*facts["fps"]) if facts["fps"] else None
+        views = {}
+        pictures = [s for s in samplings if not isinstance(s, Sound)]
+        for sampling, view in zip(pictures, reply["views"], strict=True):
+            shape, times = tuple(view["shape"]), np.array(view["times"], np.float64)
+            frames = _array(memory, np.uint8, view["place"], shape)
+            if len(shape) != 4 or times.shape != shape[:1]:
+                raise ValueError("shapes")
+            times.flags.writeable = False
+            views[sampling] = View(frames, times)
+        sound = reply["sound"]
+        return Footage(
+            path=os.fspath(path),
+            facts=Facts(**facts),
+            views=views,
+            sound=None if sound is None else _array(memory, np.float32, 0, (sound["samples"],)),
+            sound_start=0.0 if sound is None else float(sound["start"]),
+            coverage=Coverage(**reply["coverage"]),
+        )
+    except (KeyError, TypeError, ValueError, ZeroDivisionError, OSError) as error:
+        return Unreadable(f"could not be decoded: the decoder answered nonsense ({type(error).__name__})")
+    finally:
+        os.close(fd)
+
+
+def _map(fd: int) -> mmap.mmap | bytes:
+    """The memory, read-only, of a size that the child cannot change any more."""
+    import fcntl
+
+    if hasattr(fcntl, "F_ADD_SEALS"):
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
+    size = os.fstat(fd).st_size
+    return mmap.mmap(fd, size, prot=mmap.PROT_READ) if size else b""
+
+
+def _array(memory: mmap.mmap | bytes, kind: Any, place: int, shape: tuple[int, ...]) -> Any:
+    count = int(np.prod(shape, dtype=np.int64))
+    if min(shape) < 0 or place < 0 or place % 4:
+        raise ValueError("shape")
+    if count == 0:
+        return np.zeros(shape, kind)
+    array = np.frombuffer(memory, kind, count, place)  # raises where it would reach too far
+    array = array.reshape(shape)
+    array.flags.writeable = False
+    return array

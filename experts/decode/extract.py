@@ -1,0 +1,226 @@
+"""One file from packets to the frames and sound that were asked for. Runs in the guarded child only."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from fractions import Fraction
+from typing import Any
+
+import av
+import numpy as np
+
+from tagline.experts.decode.buffer import FrameBuffer, SharedMemory, rotation, upright
+from tagline.experts.decode.packets import sound_is_read
+from tagline.experts.decode.reader import File, OutOfTime, Rules, VideoReader
+from tagline.experts.decode.sampling import SHOT_SIDE, Timeline, shot_ticks, shots_of, ticks_of
+from tagline.experts.decode.soundtrack import Samples, Soundtrack
+from tagline.experts.footage import PerShot, Sound, Unreadable
+
+SHARE_OF_TIME = 0.8  # of the time limit: after that, what is there so far is handed over
+
+PRIMARIES = {1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 9: "bt2020", 12: "p3"}
+TRANSFER_CURVES = {16: "pq", 18: "hlg"}
+
+
+def extract(
+    file: File, samplings: list[Any], limits: dict[str, Any], store: SharedMemory, ffmpeg_log: list[str]
+) -> dict[str, Any]:
+    """Decode what is asked for into the store; returns what lies where, as JSON takes it.
+
+    said: is filled with what FFmpeg said while it opened the file.
+    """
+    reader = open_reader(file, Rules.of(limits, limits["seconds"] * SHARE_OF_TIME), ffmpeg_log)
+    try:
+        return _Extraction(reader, samplings, limits, store).run()
+    finally:
+        reader.close()
+
+
+def open_reader(file: File, rules: Rules, ffmpeg_log: list[str]) -> VideoReader:
+    """A reader on a file; what FFmpeg says meanwhile goes into `said`."""
+    av.logging.set_level(av.logging.ERROR)
+    av.logging.set_skip_repeated(False)  # or the reason would depend on which file came before
+    try:
+        with av.logging.Capture() as captured:
+            try:
+                return VideoReader(file, rules)
+            finally:
+                ffmpeg_log += [text for _, _, text in captured[-100:]]
+    finally:
+        av.logging.set_level(None)
+
+
+class _Extraction:
+    def __init__(
+        self, reader: VideoReader, samplings: list[Any], limits: dict[str, Any], store: SharedMemory
+    ) -> None:
+        self.reader, self.samplings, self.limits, self.memory = reader, samplings, limits, store
+        self.views = [s for s in samplings if not isinstance(s, Sound)]
+        self.notes: list[str] = []
+        self.track: Soundtrack | None = None
+        self.buffer = FrameBuffer(store, 0, [], [])
+        self.timeline: Timeline | None = None
+
+    def run(self) -> dict[str, Any]:
+        sound = self._hear()
+        try:
+            self.timeline = self.reader.survey(self.track)
+            shots = self._shots() if any(isinstance(s, PerShot) for s in self.views) else []
+            wanted = [ticks_of(s, self.timeline, shots) for s in self.views]
+            place = 4 * self.track.length if self.track else 0
+            self.buffer = FrameBuffer(self.memory, place, self.views, wanted)
+            # Where only sound is asked for, one picture is still seen: without one it is no video.
+            self.reader.pictures(self.timeline, self.buffer.ticks or [self.timeline.first], self._take)
+        except OutOfTime:
+            self.notes.append(f"stopped after {self.reader.rules.seconds:.0f} s, the time limit")
+            if self.buffer.size is None:
+                raise Unreadable(f"took longer than {self.limits['seconds']:.0f} s") from None
+        if self.buffer.size is None:
+            raise Unreadable(
+                f"has no picture that can be decoded ({len(self.reader.table)} are there, all damaged)"
+            )
+        return self._describe(sound)
+
+    def _take(self, tick: int, frame: Any, stamp: int) -> None:
+        if self.buffer.size is None:
+            self.buffer.lay_out(frame, self.limits["view_bytes"], self.limits["footage_bytes"])
+        self.buffer.put(tick, frame, stamp)
+
+    def _hear(self) -> str:
+        """Get ready for the sound; what is known of it beforehand."""
+        stream = self.reader.audio
+        if Sound() not in self.samplings:
+            return "not asked"
+        if stream is None:
+            return "absent"
+        codec = stream.codec_context
+        if codec is None or not sound_is_read(codec.name):
+            name = "a format that no decoder here knows" if codec is None else f"the format {codec.name}"
+            self.notes.append(f"sound missing: it is in {name}")
+            return "unreadable"
+
+        def write(sample: int, samples: Samples) -> None:
+            self.memory.write(4 * sample, samples)
+
+        self.track = Soundtrack(stream, write, self.limits["sound_seconds"])
+        return "read"
+
+    def _shots(self) -> list[int]:
+        assert self.timeline is not None
+        small: dict[int, Any] = {}
+
+        def take(tick: int, frame: Any, stamp: int) -> None:
+            small[tick] = upright(frame, SHOT_SIDE)
+
+        self.reader.pictures(self.timeline, sorted(set(shot_ticks(self.timeline))), take)
+        ticks = sorted(small)
+        return shots_of(ticks, np.stack([small[tick] for tick in ticks])) if ticks else []
+
+    def _sound(self, state: str, zero: Fraction) -> tuple[str, dict[str, Any] | None]:
+        """What became of the sound: (state, where it lies)."""
+        track = self.track
+        if state != "read" or track is None:
+            return state, None
+        if track.start is None:
+            self.notes.append("sound missing: none of it could be decoded")
+            return "unreadable", None
+        if track.errors or track.cut:
+            why = counted(track.errors, "damaged packet") if track.errors else "it goes on too long"
+            self.notes.append(f"sound incomplete: {why}")
+            state = "partly"
+        return state, {"samples": track.length, "start": float(track.start - zero)}
+
+    def _describe(self, state: str) -> dict[str, Any]:
+        reader, canvas, timeline = self.reader, self.buffer, self.timeline
+        assert timeline is not None
+        zero = self._zero(timeline)
+        sound, lies = self._sound(state, zero)
+        stamps = canvas.close_gaps()
+        wanted, read = sum(map(len, canvas.wanted)), sum(map(len, stamps))
+        if read < wanted:
+            self.notes.append(f"{wanted - read} of {wanted} frames unreadable")
+        if timeline.broken is not None:
+            length, there = (
+                timeline.length * timeline.base,
+                (timeline.broken - timeline.first) * timeline.base,
+            )
+            self.notes.append(f"the file breaks off after {float(there):.1f} of {float(length):.1f} seconds")
+        if reader.errors:
+            self.notes.append(f"the file is damaged: {counted(reader.errors, 'packet')} could not be read")
+        if canvas.shrunk:
+            self.notes.append(f"pictures scaled down to {canvas.shrunk} pixels to fit into memory")
+        return {
+            "facts": self._facts(timeline, zero),
+            "views": [
+                {
+                    "place": place,
+                    "shape": [len(kept), *shape, 3],
+                    "times": [float(t * timeline.base - zero) for t in kept],
+                }
+                for place, shape, kept in zip(canvas.places, canvas.shapes, stamps, strict=True)
+            ],
+            "sound": lies,
+            "coverage": {"wanted": wanted, "read": read, "sound": sound, "notes": self.notes},
+            "mode": reader.mode,
+        }
+
+    def _zero(self, timeline: Timeline) -> Fraction:
+        """The file's own time of second 0: where a player's clock starts, picture or sound."""
+        zero, audio = timeline.first * timeline.base, self.reader.audio
+        if audio is not None and audio.start_time is not None:
+            # Sound may begin a little below 0, with samples that only warm the decoder up.
+            zero = min(zero, max(Fraction(0), audio.start_time * Fraction(audio.time_base)))
+        return zero
+
+    def _facts(self, timeline: Timeline, zero: Fraction) -> dict[str, Any]:
+        reader, frame = self.reader, self.buffer.frame
+        turned = rotation(frame)
+        width, height = (frame.height, frame.width) if turned % 180 else (frame.width, frame.height)
+        per_second = len(timeline.pts) / (
+            ((timeline.broken or timeline.end) - timeline.first) * timeline.base
+        )
+        rate = reader.video.average_rate
+        if not rate or not 0.95 < rate / per_second < 1.05:  # some headers say anything
+            rate = per_second.limit_denominator(1001)
+        codec = reader.video.codec_context
+        tags = reader.container.metadata
+        return {
+            "duration": float(timeline.length * timeline.base),
+            "width": width,
+            "height": height,
+            "fps": [rate.numerator, rate.denominator],
+            "codec": codec.codec.canonical_name,
+            "rotation": turned,
+            "colour": _colour(codec.color_primaries, codec.color_trc),
+            "has_sound": reader.audio is not None,
+            "title": clean_metadata(tags.get("title") or reader.video.metadata.get("title")),
+            "created": _created(tags),
+            "start": float(zero),
+        }
+
+
+def counted(number: int, thing: str) -> str:
+    return f"{number} {thing}{'s' if number != 1 else ''}"
+
+
+def _colour(primaries: int, curve: int) -> str:
+    return " ".join(filter(None, (PRIMARIES.get(primaries, ""), TRANSFER_CURVES.get(curve, ""))))
+
+
+def clean_metadata(text: str | None) -> str | None:
+    """Text from a file's metadata without control characters, on one line, of bounded length."""
+    cleaned = re.sub(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]+", " ", text or "")
+    return cleaned.strip()[:500] or None
+
+
+def _created(tags: dict[str, str]) -> str | None:
+    """When it was filmed, ISO 8601; years before film, and clocks that were never set, do not count."""
+    for name in ("com.apple.quicktime.creationdate", "creation_time", "date"):
+        try:
+            moment = datetime.fromisoformat(tags[name].strip())
+        except (KeyError, ValueError):
+            continue
+        if moment.replace(tzinfo=moment.tzinfo or UTC) > datetime(1971, 1, 1, tzinfo=UTC):
+            return moment.isoformat()
+    return None

@@ -1,0 +1,1 @@
+"""The commands around search, and the front door of them all."""

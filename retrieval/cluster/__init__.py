@@ -1,1 +1,0 @@
-"""Search beyond one machine: an index in pieces, built in parallel and served by replicas."""

@@ -1,0 +1,1 @@
+"""Vectors of a library: which model, which spans, what is stale."""

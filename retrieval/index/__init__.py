@@ -1,0 +1,1 @@
+"""The search structure over vectors; it can always be rebuilt."""

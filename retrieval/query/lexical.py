@@ -1,0 +1,150 @@
+"""Search by words: the videos and the moments whose tags, speech, texts and titles hold words of a query.
+
+Needs no model. Candidates come from the catalog's word index; each is then searched for the moment at
+which most of the query is there at once.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from tagline.experts.tags import Tag
+from tagline.retrieval.query.hits import Evidence, Hit
+from tagline.tagging.catalog import fulltext
+from tagline.tagging.catalog.records import Video
+from tagline.tagging.catalog.write import Catalog
+from tagline.tagging.vocabulary import clean
+
+MAX_WORDS = 32  # of a query; a longer one is cut
+SAME_MOMENT = 2.0  # seconds: things this close together are one moment
+WORD = re.compile(r"\w+")
+
+# Words that say nothing of what is wanted.
+STOP_WORDS = frozenset(
+    """
+    a about above across after again against all along also among an and another any are around as at away
+    be been before behind being below beneath beside between beyond both but by clip close could do
+    does doing down during each either else every far find few for from get gets go goes going had has have
+    having he her here hers him his how i in inside into is it its just like many me more most much my near
+    nearby next no not of off on one only onto or other our out outside over show shows so some somebody
+    someone something still such than that the their them then there these they this those through to
+    together toward towards under until up upon us very video videos was we were what when where which while
+    who whose why will with within without would you your
+    speak speaks talk talking talks
+    """.split()
+)
+
+
+def query_words(query: str) -> list[str]:
+    """The words of a query that mean something, each once; all words if none of them does."""
+    words = list(dict.fromkeys(WORD.findall(clean(query, 10_000).casefold())))
+    return ([word for word in words if word not in STOP_WORDS] or words)[:MAX_WORDS]
+
+
+def evidence_of(catalog: Catalog, video: Video, tags: Iterable[Tag]) -> list[Evidence]:
+    """Everything of a video that can hold words: its tags, what is said in it, its title."""
+    found = [Evidence(tag.text, tag.modality, tag.start, tag.end, tag.score) for tag in tags]
+    found += [
+        Evidence(word.text, "speech", word.start, word.end, word.probability)
+        for word in catalog.words(video.id)
+    ]
+    if video.title:
+        found.append(Evidence(video.title, "title", 0.0, video.duration or 0.0, 0.5))
+    return found
+
+
+def lexical_hit(video: Video, index: EvidenceIndex, weights: Mapping[str, float]) -> Hit | None:
+    """The moment at which the weightiest part of the query is there at once; None if no word is there.
+
+    A word counts with its weight times the best score among the evidence for it. Half of the score is what
+    the moment holds, half what the whole video holds: to have it all in other places counts, too.
+    """
+    found = matching_evidence(index, weights)
+    if not found:
+        return None
+    everywhere = {word: max(seen, key=lambda e: e.score) for word, seen in found.items()}
+    timed = [one for seen in found.values() for one in seen if one.kind != "title"]
+    best: dict[str, Evidence] = {}
+    for time in sorted({one.start for one in timed}):
+        here = {
+            word: max(there, key=lambda e: e.score)
+            for word, seen in found.items()
+            if (there := [e for e in seen if e.start - SAME_MOMENT <= time <= e.end + SAME_MOMENT])
+        }
+        if _sum(here, weights) > _sum(best, weights) + 1e-9:
+            best = here
+    chosen = best or everywhere
+    total = sum(weights.values())
+    score = (_sum(best, weights) + _sum(everywhere, weights)) / (2 * total)
+    start, end = _span([e for e in chosen.values() if e.kind != "title"] or list(chosen.values()))
+    why = dict.fromkeys(sorted({**everywhere, **chosen}.values(), key=lambda e: (e.start, e.text)))
+    return Hit(video, start, end, min(1.0, score), tuple(why))
+
+
+EvidenceIndex = Mapping[str, Sequence[Evidence]]  # term: the evidence that holds it
+
+
+def index_evidence(evidence: Iterable[Evidence]) -> dict[str, list[Evidence]]:
+    """Which evidence holds which term, so that a query need not read it all again."""
+    listed = [(one, WORD.findall(one.text.casefold())) for one in evidence]
+    terms = stems({word for _, words in listed for word in words})
+    found: dict[str, list[Evidence]] = defaultdict(list)
+    for one, held in listed:
+        # Most evidence is one word, spoken or a tag.
+        of = terms[held[0]] if len(held) == 1 else [term for word in held for term in terms[word]]
+        for term in of if len(of) == 1 else dict.fromkeys(of):
+            found[term].append(one)
+    return dict(found)
+
+
+def matching_evidence(index: EvidenceIndex, words: Iterable[str]) -> dict[str, list[Evidence]]:
+    """For each word of a query that is there, the evidence that holds it or another form of it.
+
+    A word of several terms, as in snake_case, is there where all of them are.
+    """
+    words = list(words)
+    terms = stems(words)
+    found = {}
+    for word in words:
+        first, *others = terms[word] or ("",)
+        matching = [one for one in index.get(first, ()) if all(one in index.get(term, ()) for term in others)]
+        if matching:
+            found[word] = matching
+    return found
+
+
+_STEMS: dict[str, tuple[str, ...]] = {}
+MAX_STEMS = 200_000
+
+
+def stems(words: Collection[str]) -> Mapping[str, tuple[str, ...]]:
+    """What each word is to the catalog's index, remembered: the same words come again and again."""
+    new = [word for word in words if word not in _STEMS]
+    if new:
+        if len(_STEMS) + len(new) > MAX_STEMS:
+            _STEMS.clear()
+            new = list(words)
+        _STEMS.update(zip(new, fulltext.stems(new)))
+    return _STEMS
+
+
+def idf(catalog: Catalog, words: Sequence[str]) -> dict[str, float]:
+    """How much each word tells: more, the fewer videos hold it."""
+    index = catalog.fulltext
+    videos = index.video_count()
+    return {word: math.log(1 + (videos + 1) / (index.document_frequency(word) + 0.5)) for word in words}
+
+
+def _span(evidence: Sequence[Evidence]) -> tuple[float, float]:
+    """Where all of it is there at once, or else from the first to the last."""
+    start, end = max(e.start for e in evidence), min(e.end for e in evidence)
+    if start <= end:
+        return start, end
+    return min(e.start for e in evidence), max(e.end for e in evidence)
+
+
+def _sum(found: Mapping[str, Evidence], weights: Mapping[str, float]) -> float:
+    return sum(weights[word] * one.score for word, one in found.items())

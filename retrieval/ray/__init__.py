@@ -1,0 +1,1 @@
+"""Search beyond one machine: a sharded index, built in parallel and served by replicas."""

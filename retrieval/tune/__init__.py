@@ -1,0 +1,1 @@
+"""Fitting how a library is searched: weights, calibration, probe queries."""

@@ -1,0 +1,1 @@
+"""The answers of the page's interface, one file an idea."""

@@ -1,0 +1,287 @@
+"""Finding: the search of the page, with what its filters count; browsing without a query; what is similar."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+from tagline.experts.tags import Modality
+from tagline.retrieval.query.hits import Evidence, Filters
+from tagline.retrieval.query.search import Answer, answer
+from tagline.retrieval.web.api import payloads
+from tagline.retrieval.web.api.contract import Problem
+from tagline.retrieval.web.api.overview import Key, Overview, VideoEntry
+from tagline.retrieval.web.api.state import AppState
+from tagline.tagging.catalog.records import Video
+from tagline.tagging.catalog.write import Catalog
+from tagline.tagging.printable import safe
+from tagline.tagging.vocabulary import normal
+
+Similarity = tuple[int, float, tuple[float, float] | None]  # a video's id, how much, and the stretch if known
+
+_one_at_a_time = threading.Lock()  # what a search keeps in memory is shared
+
+MAX_HITS = 60  # hits that are looked at, whatever part of them is shown
+MAX_TAG_FACETS = 30  # tags that are offered as filters
+LENGTH_BOUNDS = (
+    0.0,
+    10.0,
+    60.0,
+    300.0,
+    1200.0,
+)  # seconds at which one kind of length ends and the next begins
+
+
+@dataclass(frozen=True, slots=True)
+class PageHit:
+    """A hit on its way to the page. kinds: the modalities that it rests on."""
+
+    entry: VideoEntry
+    start: float
+    end: float
+    score: float | None
+    why: tuple[Evidence, ...]
+    kinds: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class PageFilters:
+    """What is asked for beside the query. Each sort of filter can be left aside, to count what it hides."""
+
+    tags: Filters
+    modalities: frozenset[str]
+    shortest: float | None
+    longest: float | None
+    after: str | None  # a day, ISO 8601: created then or later
+    before: str | None  # created before this day
+
+    def has_modality(self, found: PageHit) -> bool:
+        return not self.modalities or bool(self.modalities & found.kinds)
+
+    def length(self, found: PageHit) -> bool:
+        if self.shortest is None and self.longest is None:
+            return True
+        seconds = found.entry.video.duration
+        return seconds is not None and (self.shortest or 0.0) <= seconds < (self.longest or float("inf"))
+
+    def date(self, found: PageHit) -> bool:
+        if self.after is None and self.before is None:
+            return True
+        day = (found.entry.video.created or "")[:10]
+        return bool(day) and (self.after or "") <= day and (self.before is None or day < self.before)
+
+
+def find(state: AppState, args: Mapping[str, Any]) -> dict[str, Any]:
+    """Hits of a query, or all videos without one, and how many each filter would leave."""
+    page_filters = PageFilters(
+        Filters(tuple(map(_tag_filter, args["tag"])), tuple(map(_tag_filter, args["not"]))),
+        frozenset(args["modality"]),
+        args["longer"],
+        args["shorter"],
+        args["after"],
+        args["before"],
+    )
+    query = args["q"].replace("\0", " ").strip()
+    with state.catalog() as catalog:
+        overview = state.overview.of(catalog)
+        answered = _search(catalog, query, page_filters) if query else None
+    found = (
+        _browse(overview, page_filters)
+        if answered is None
+        else _hits(answered, overview, bool(args["anyway"]))
+    )
+    checks: tuple[Callable[[PageHit], bool], ...] = (
+        page_filters.has_modality,
+        page_filters.length,
+        page_filters.date,
+    )
+    shown = [one for one in found if all(check(one) for check in checks)]
+    return {
+        "query": query,
+        "answered": answered is None or answered.answered,
+        "nearest": len(answered.hits) if answered is not None else 0,
+        "notices": [] if answered is None else [safe(notice, 300) for notice in answered.notices],
+        "total": len(shown),
+        "more": bool(query) and len(found) >= MAX_HITS,
+        "hits": [_hit(one) for one in shown[args["offset"] : args["offset"] + args["k"]]],
+        "facets": {
+            "modality": _modality_counts(
+                [o for o in found if page_filters.length(o) and page_filters.date(o)]
+            ),
+            "tag": _tag_counts(shown, page_filters.tags),
+            "length": _length_counts(
+                [o for o in found if page_filters.has_modality(o) and page_filters.date(o)]
+            ),
+            "year": _year_counts(
+                [o for o in found if page_filters.has_modality(o) and page_filters.length(o)]
+            ),
+        },
+    }
+
+
+def similar(state: AppState, args: Mapping[str, Any]) -> dict[str, Any]:
+    """More like this one: by their vectors, or, where there are none, by the tags that two videos share."""
+    with state.catalog() as catalog:
+        video = state.video(catalog, args["id"])
+        overview = state.overview.of(catalog)
+        with _one_at_a_time:
+            near = _by_vectors(catalog, overview, video, args["k"])
+    shared = {number: (score, keys) for number, score, keys in overview.similar(video.id)}
+    by_tags: list[Similarity] = [(number, score, None) for number, (score, _) in shared.items()]
+    similarities = by_tags[: args["k"]] if near is None else near
+    hits = []
+    for number, score, span in similarities:
+        entry = overview.entries[number]
+        shared_tags = [(key, entry.tags[key]) for key in shared.get(number, (0.0, []))[1][:4]]
+        reasons = tuple(Evidence(k[1], k[0], h.start, h.end, h.score) for k, h in shared_tags)
+        start, end = span or (reasons[0].start, reasons[0].end)
+        hits.append(_hit(PageHit(entry, start, end, score, reasons, frozenset(e.kind for e in reasons))))
+    return {"total": len(hits), "hits": hits}
+
+
+def _by_vectors(catalog: Catalog, overview: Overview, video: Video, count: int) -> list[Similarity] | None:
+    """(id, cosine, the most similar span) by the index; None where this library has none."""
+    from tagline.retrieval.index.base import BadIndex, Level
+    from tagline.retrieval.query.candidates import searcher_of
+    from tagline.retrieval.similar import NotEmbedded, vector_of
+    from tagline.retrieval.similar import similar as nearest
+
+    index = searcher_of(catalog).indexes.get(Level.VIDEO)
+    if index is None:
+        return None
+    try:
+        found = nearest(catalog, vector_of(catalog, video), count, without=video.id, index=index)
+    except (NotEmbedded, BadIndex):
+        return None
+    return [
+        (like.video.id, min(max(like.score, 0.0), 1.0), (like.start, like.end))
+        for like in found
+        if like.video.id in overview.entries
+    ]
+
+
+def suggest(state: AppState, args: Mapping[str, Any]) -> dict[str, Any]:
+    """Tags of the library that begin with, or hold, what somebody types."""
+    typed = normal(args["q"])
+    with state.catalog() as catalog:
+        overview = state.overview.of(catalog)
+    matching = [key for key in overview.videos_with if typed in key[1].casefold()]
+    order = sorted(
+        matching, key=lambda k: (not k[1].casefold().startswith(typed), -overview.videos_with[k], k[1], k[0])
+    )
+    return {"tags": [_counted(key, overview.videos_with[key]) for key in order[: args["k"]]]}
+
+
+def _search(catalog: Catalog, query: str, page_filters: PageFilters) -> Answer:
+    """The best hits; asked again with all filters where some of them hide so much that others get room."""
+    filters = page_filters.tags
+    narrow = replace(
+        filters, after=page_filters.after, before=page_filters.before, longer=page_filters.shortest
+    )
+    with _one_at_a_time:
+        found = answer(catalog, query, MAX_HITS, filters)
+        if narrow == filters or len(found.hits) < MAX_HITS:
+            return found
+        hits = {hit.video.id: hit for hit in found.hits}
+        for hit in answer(catalog, query, MAX_HITS, narrow).hits:
+            hits.setdefault(hit.video.id, hit)
+    return replace(found, hits=sorted(hits.values(), key=lambda hit: (-hit.score, hit.video.id)))
+
+
+def _hits(answered: Answer, overview: Overview, anyway: bool) -> list[PageHit]:
+    """The hits of an answer; where the library has none, nothing, or the nearest."""
+    found = []
+    for hit in answered.hits if answered.answered or anyway else []:
+        entry = overview.entries.get(hit.video.id) or VideoEntry(hit.video, {})
+        score = hit.score if hit.probability is None else hit.probability
+        kinds = frozenset(str(one.kind) for one in hit.why)
+        found.append(PageHit(entry, hit.start, hit.end, score, tuple(hit.why), kinds))
+    return found
+
+
+def _browse(overview: Overview, page_filters: PageFilters) -> list[PageHit]:
+    """All videos, the newest first; those without a date after them, the last that came in first."""
+    entries = [entry for entry in overview.entries.values() if entry.video.paths]
+    entries.sort(key=lambda entry: (entry.video.created or "", entry.video.id), reverse=True)
+    found = []
+    for entry in entries:
+        start, end = 0.0, 0.0
+        if page_filters.tags.having or page_filters.tags.lacking:
+            forms = {(modality, normal(text, modality)): h for (modality, text), h in entry.tags.items()}
+            if not page_filters.tags.allow(forms):
+                continue
+            asked = (
+                h for key, h in forms.items() for want in page_filters.tags.having if _matches(key, want)
+            )
+            start, end = min(((h.start, h.end) for h in asked), default=(0.0, 0.0))
+        found.append(PageHit(entry, start, end, None, (), frozenset(str(key[0]) for key in entry.tags)))
+    return found
+
+
+def _hit(found: PageHit) -> dict[str, Any]:
+    return {
+        **payloads.video_head(found.entry.video),
+        "start": found.start,
+        "end": found.end,
+        "score": None if found.score is None else round(found.score, 4),
+        "why": payloads.evidence_payload(found.why),
+        "tags": payloads.top_tags(found.entry),
+    }
+
+
+def _modality_counts(found: Sequence[PageHit]) -> list[dict[str, Any]]:
+    counts = Counter(kind for one in found for kind in one.kinds)
+    return [
+        {"value": modality.value, "count": counts[modality.value]}
+        for modality in Modality
+        if counts[modality.value]
+    ]
+
+
+def _tag_counts(found: Sequence[PageHit], chosen: Filters) -> list[dict[str, Any]]:
+    """The tags of these videos, the most frequent first; those that are in use go without saying."""
+    counts: Counter[Key] = Counter()
+    for one in found:
+        counts.update(key for key in one.entry.tags if key[0] != Modality.SCREEN)
+    used = {text for _, text in chosen.having}
+    order = sorted(counts, key=lambda key: (-counts[key], key[1], key[0]))
+    return [_counted(key, counts[key]) for key in order if key[1] not in used][:MAX_TAG_FACETS]
+
+
+def _counted(key: Key, count: int) -> dict[str, Any]:
+    return {"modality": key[0].value, "text": safe(key[1]), "count": count}
+
+
+def _length_counts(found: Sequence[PageHit]) -> list[dict[str, Any]]:
+    seconds = [one.entry.video.duration for one in found]
+    bounds = [*LENGTH_BOUNDS, None]
+    counted = []
+    for low, high in pairwise(bounds):
+        assert low is not None
+        count = sum(s is not None and low <= s and (high is None or s < high) for s in seconds)
+        if count:
+            counted.append({"longer": low, "shorter": high, "count": count})
+    return counted
+
+
+def _year_counts(found: Sequence[PageHit]) -> list[dict[str, Any]]:
+    counts = Counter(one.entry.year for one in found if one.entry.year)
+    return [{"value": safe(year, 8), "count": counts[year]} for year in sorted(counts, reverse=True)][:40]
+
+
+def _matches(key: Key, wanted: tuple[Modality | None, str]) -> bool:
+    return wanted[0] in (None, key[0]) and normal(wanted[1], key[0]) == key[1]
+
+
+def _tag_filter(text: str) -> tuple[Modality | None, str]:
+    """ "object:dog" or "dog\""""
+    before, colon, after = text.partition(":")
+    modality = Modality(before) if colon and before in set(Modality) else None
+    form = normal(after if modality else text, modality)
+    if not form:
+        raise Problem(400, "a tag needs a text")
+    return modality, form

@@ -1,0 +1,1 @@
+"""The commands around tags: they parse and print."""

@@ -1,0 +1,126 @@
+"""What a run shows while it goes on, and the table at its end."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from tagline.tagging.pipeline.plan import duration, notices
+from tagline.tagging.printable import safe
+
+if TYPE_CHECKING:
+    from tagline.tagging.pipeline.progress import Progress, RunResult
+
+EVERY = 10.0  # seconds between two lines where nothing can be drawn over
+SHOWN = 20  # failures that the final table lists
+
+
+class ProgressDisplay:
+    """One line for the whole and one for the present stage, drawn over; plain lines where that cannot be.
+
+    Everything goes to standard error; what failed is listed at the end.
+    """
+
+    def __init__(self, *, quiet: bool = False, console: Console | None = None) -> None:
+        self.console = console or Console(stderr=True, highlight=False)
+        self.quiet = quiet
+        self._live: Live | None = None
+        self._whole, self._stage = "starting", ""
+        self._said = time.monotonic()
+
+    def __enter__(self) -> ProgressDisplay:
+        if not self.quiet and self.console.is_terminal:
+            self._live = Live(self._drawn(), console=self.console, transient=True, refresh_per_second=4)
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def stage(self, name: str, videos: int) -> None:
+        """The panel's stage has changed: "reading", or an expert's name."""
+        self._stage = "reading videos" if name == "reading" else f"{name}: {videos} at once"
+        self._draw()
+
+    def progress(self, progress: Progress) -> None:
+        """One more file is done, or none yet."""
+        if self.quiet:
+            return
+        self._whole = progress_line(progress)
+        if self._live is not None:
+            self._draw()
+        elif time.monotonic() - self._said >= EVERY:
+            self._said = time.monotonic()
+            self.console.print(Text(self._whole), soft_wrap=True)
+
+    def _draw(self) -> None:
+        if self._live is not None:
+            self._live.update(self._drawn())
+
+    def _drawn(self) -> Text:
+        return Text(f"{self._whole}\n{self._stage}", overflow="ellipsis", no_wrap=True)
+
+
+def progress_line(progress: Progress) -> str:
+    """The line for the whole run."""
+    left = progress.left
+    parts = [f"{progress.done}/{progress.total} files"]
+    if progress.done:
+        parts.append(f"{progress.per_minute:.0f} a minute")
+    if left is not None and progress.done < progress.total:
+        parts.append(f"{duration(left)} left")
+    if progress.failed:
+        parts.append(f"{progress.failed} failed")
+    if progress.skipped:
+        parts.append(f"{progress.skipped} skipped")
+    return ", ".join(parts)
+
+
+def print_result(outcome: RunResult, console: Console | None = None) -> None:
+    """How the run ended: files, experts, failures with their reasons, and where to look next."""
+    console = console or Console(highlight=False)
+    made, progress = outcome.plan, outcome.progress
+
+    def say(text: str) -> None:
+        console.print(Text(text), soft_wrap=True)
+
+    files = [f"{progress.tagged} tagged", f"{made.unchanged + progress.skipped} unchanged"]
+    files.append(f"{progress.failed + made.failed_before} failed")
+    if outcome.stopped:
+        files.append(f"{progress.total - progress.done} not reached")
+    say(f"{', '.join(files)}, in {duration(outcome.seconds)}")
+
+    if any(share.videos for share in outcome.experts.values()):
+        grid = Table(box=None, pad_edge=False, header_style="")
+        for title in ("expert", "videos", "tags", "failed", "seconds"):
+            grid.add_column(title, justify="left" if title == "expert" else "right")
+        for name, share in outcome.experts.items():
+            row = (share.videos, share.tags, share.failed, f"{share.seconds:.1f}")
+            grid.add_row(Text(safe(name)), *map(str, row))
+        console.print(grid)
+    for name, reason in outcome.not_run.items():
+        say(f"{safe(name)}: {safe(reason)}")
+    for message in outcome.messages:
+        say(safe(message))
+    for line in notices(made):
+        say(line)
+    for path, expert, reason in outcome.failures[:SHOWN]:
+        say(f"failed: {safe(path)}{f' ({expert})' if expert else ''}: {safe(reason)}")
+    more = len(outcome.failures) - SHOWN
+    if more > 0:
+        say(f"and {more} more; `tagline tag --json` lists them")
+    if made.failed_before:
+        say(f"{made.failed_before} failed in an earlier run and were not tried again; --retry tries them")
+    if outcome.stopped:
+        say("stopped; the next run goes on from here")
+    elif progress.tagged:
+        say("`tagline show VIDEO` shows what is in one, `tagline tags list` what is in all")

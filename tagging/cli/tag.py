@@ -1,0 +1,316 @@
+"""The commands `tag` and `plan`: options, Ctrl-C and output of tagging.library."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tagline.tagging.printable import safe
+
+if TYPE_CHECKING:
+    from tagline.tagging.catalog.location import Home
+    from tagline.tagging.library import TagOptions, TagResult
+    from tagline.tagging.pipeline.plan import Plan
+
+OK, FAILURE, PARTLY, NOTHING, INTERRUPTED = 0, 1, 3, 4, 130
+
+
+def _options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """What `tag` and `plan` have in common."""
+    for option in reversed(
+        (
+            click.argument(
+                "folders", nargs=-1, required=True, type=click.Path(path_type=str), metavar="FOLDER..."
+            ),
+            click.option(
+                "--library", metavar="FOLDER", help="Where the catalog lies, if not in FOLDER itself."
+            ),
+            click.option("--config", metavar="FILE", help="Settings of the experts (tagline.toml)."),
+            click.option("--only", metavar="NAMES", help="Experts that shall look: object,speech."),
+            click.option("--include", multiple=True, metavar="GLOB", help="Only files with such names."),
+            click.option(
+                "--exclude", multiple=True, metavar="GLOB", help="No files or folders with such names."
+            ),
+            click.option(
+                "--weights", metavar="COLLECTION", help="Whose weights to use: public or playhouse."
+            ),
+            click.option(
+                "--allow-pickle",
+                is_flag=True,
+                help="Read pickled weights that tagline.toml names. They can run code.",
+            ),
+            click.option("--retry", is_flag=True, help="Try again what failed before."),
+            click.option("--json", "as_json", is_flag=True, help="Answer in JSON."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+@click.command(short_help="Watch, listen to and read the videos of a folder.")
+@_options
+@click.option("--device", metavar="NAME", help="cpu, cuda, mps or auto (the default).")
+@click.option("--jobs", type=click.IntRange(1, 64), metavar="N", help="Files decoded at the same time.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be done, as `tagline plan` does.")
+@click.option(
+    "--precision",
+    type=click.FloatRange(0.5, 0.99),
+    metavar="SHARE",
+    help="Precision that the fused tags shall have, such as 0.9.",
+)
+# Not in the list of options, which is long enough: the text below and docs/cluster.md say what they do.
+@click.option("--cluster", hidden=True, help="Work on a Ray cluster: HOST:PORT, auto, or local.")
+@click.option("--shards", hidden=True, help="Where a cluster puts its results: a folder, s3:// or gs://.")
+@click.option("--pool", "pools", multiple=True, hidden=True, help="Actors of a stage: NAME=SIZExBATCH.")
+@click.pass_context
+def tag(ctx: click.Context, **options: Any) -> None:
+    """Watch, listen to and read the videos of a folder.
+
+    Only what is new or stale is looked at. Stop it whenever you like (once: it finishes what is in hand,
+    twice: at once): the next run goes on where this one ended. Where people have tagged some videos, tags
+    of similar videos are proposed for the others, and the tags of all experts are fused
+    (`tagline show --fused`).
+
+    \b
+    tagline tag ~/Videos
+    tagline tag ~/Videos --only object,speech --exclude '*.gif'
+    tagline tag ~/Videos --precision 0.9
+    tagline tag /mnt/films /mnt/series --library ~/films
+    tagline tag s3://bucket/films --cluster head:6379 --shards s3://bucket/shards
+
+    --cluster ADDRESS works on a Ray cluster (HOST:PORT, auto or local): FOLDER may then also be an address
+    or a file that lists them, --shards PLACE says where the results go, --pool NAME=SIZExBATCH how many
+    actors a stage has. See docs/cluster.md.
+    """
+    cluster, shards, pools = (options.pop(name) for name in ("cluster", "shards", "pools"))
+    if cluster is None:
+        if shards or pools:
+            raise click.UsageError("--shards and --pool go with --cluster")
+        ctx.exit(_exit_code_of(_tag, options))
+    ctx.exit(_exit_code_of(_on_cluster, {**options, "cluster": cluster, "shards": shards, "pools": pools}))
+
+
+@click.command(short_help="Show what `tag` would do, why, and about how long it takes.")
+@_options
+@click.pass_context
+def plan(ctx: click.Context, **options: Any) -> None:
+    """Say what `tagline tag` would do, why, and about how long. Nothing is changed.
+
+    \b
+    tagline plan ~/Videos
+    tagline plan ~/Videos --only speech --json
+    """
+    ctx.exit(
+        _exit_code_of(_tag, {**options, "dry_run": True, "device": None, "jobs": None, "precision": None})
+    )
+
+
+def _exit_code_of(work: Callable[..., int], options: dict[str, Any]) -> int:
+    """Mistakes and mishaps end in a sentence."""
+    from tagline.experts.base import UnknownExpert
+    from tagline.tagging.catalog.location import Undecided
+    from tagline.tagging.catalog.schema import CatalogError
+    from tagline.tagging.library import FolderNotFound
+    from tagline.tagging.pipeline.settings import SettingsError
+
+    try:
+        return work(**options)
+    except (UnknownExpert, SettingsError, Undecided, FolderNotFound) as error:
+        raise click.UsageError(str(error)) from error
+    except CatalogError as error:
+        raise click.ClickException(str(error)) from error
+    except sqlite3.Error as error:
+        raise click.ClickException(f"the catalog cannot be used: {error}") from error
+    except KeyboardInterrupt:
+        click.echo("stopped; the next run goes on from here", err=True)
+        return INTERRUPTED
+
+
+def _tag(
+    folders: Sequence[str],
+    *,
+    library: str | None,
+    only: str | None,
+    as_json: bool,
+    dry_run: bool,
+    **rest: Any,
+) -> int:
+    from tagline.tagging.catalog import location
+    from tagline.tagging.library import TagOptions
+
+    home = location.find_catalog_home(folders, library)
+    options = TagOptions(folders, _names(only), **rest)
+    return _print_plan(home, options, as_json) if dry_run else _run(home, options, as_json)
+
+
+def _run(home: Home, options: TagOptions, as_json: bool) -> int:
+    from tagline.experts.decode import sandbox
+    from tagline.tagging.cli.progress import ProgressDisplay
+    from tagline.tagging.library import NoExpert, tag_run
+
+    with tag_run(home, options) as work:
+        if lacking := sandbox.lacking():
+            click.echo(f"note: {lacking}", err=True)
+        if home.notice and not as_json:
+            click.echo(home.notice, err=True)
+        if work.plan.nothing_found:
+            return _nothing(work.plan, as_json)
+        stop = threading.Event()
+        try:
+            with _interruptible(stop), ProgressDisplay(quiet=as_json) as lines:
+                outcome = work.look(lines.progress, lines.stage, stop)
+        except NoExpert as error:
+            for name, reason in error.reasons.items():
+                click.echo(f"{name}: {reason}", err=True)
+            raise
+        return _report(work.post_process(outcome), as_json)
+
+
+def _names(listed: str | None) -> list[str]:
+    """object,speech"""
+    return [name.strip() for name in (listed or "").split(",") if name.strip()]
+
+
+def _on_cluster(
+    folders: Sequence[str], *, cluster: str, shards: str | None, pools: Sequence[str], **options: Any
+) -> int:
+    """`tag --cluster`: the same panel, on many machines."""
+    from tagline.tagging.cli.cluster import ClusterOptions, tag_on_cluster
+    from tagline.tagging.pipeline import settings
+
+    for name in ("library", "include", "exclude", "jobs"):
+        if options[name]:
+            raise click.UsageError(f"--{name} does not go with --cluster")
+    local = [folder for folder in folders if "://" not in folder]
+    for folder in local:
+        if not os.path.lexists(folder):
+            raise click.UsageError(f"there is no folder, video or list {safe(folder)!r}")
+    root = Path(local[0]) if len(folders) == 1 and local and os.path.isdir(local[0]) else None  # noqa: PTH112
+    return tag_on_cluster(
+        ClusterOptions(cluster, folders, shards, pools, options["dry_run"], options["as_json"]),
+        settings.load_settings(options["config"], root),
+        _names(options["only"]),
+        options["device"],
+        collection=options["weights"],
+        allow_pickle=options["allow_pickle"],
+        retry=options["retry"],
+    )
+
+
+def _report(result: TagResult, as_json: bool) -> int:
+    from tagline.tagging.cli.progress import print_result
+
+    if as_json:
+        click.echo(json.dumps(_result_as_data(result), indent=1))
+    else:
+        print_result(result.run)
+        for line in result.fused.lines() if result.fused is not None else ():
+            click.echo(line)
+    if result.stopped:
+        return INTERRUPTED
+    return PARTLY if result.run.partly else OK
+
+
+@contextmanager
+def _interruptible(stop: threading.Event) -> Iterator[None]:
+    """Ctrl-C: the first finishes what is in hand, the second stops at once."""
+
+    def interrupted(number: int, frame: object) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+        click.echo("finishing what is in hand; Ctrl-C again stops at once", err=True)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, interrupted)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _nothing(made: Plan, as_json: bool) -> int:
+    from tagline.tagging.pipeline.plan import notices
+
+    for line in notices(made):
+        click.echo(line, err=True)
+    if as_json:
+        click.echo(json.dumps({"found": 0}))
+    where = ", ".join(safe(folder) for folder in made.folders)
+    click.echo(f"no videos in {where}; is a disk not mounted?", err=True)
+    return NOTHING
+
+
+def _print_plan(home: Home, options: TagOptions, as_json: bool) -> int:
+    from tagline.tagging.library import check_folders, open_or_empty, plan_folders
+    from tagline.tagging.pipeline.plan import describe
+
+    check_folders(home, options.folders)
+    if home.notice and not as_json:
+        click.echo(home.notice, err=True)
+    with open_or_empty(home) as catalog:
+        made, fused = plan_folders(catalog, options), options.fuses(catalog)
+        if made.nothing_found:
+            return _nothing(made, as_json)
+        if as_json:
+            click.echo(json.dumps({**_plan_as_data(made), "fused_tags": fused}, indent=1))
+        else:
+            for line in describe(made):
+                click.echo(line)
+            if fused:
+                click.echo("then tags of similar videos, and the fused tags of all experts")
+    return PARTLY if made.troubles or made.unreachable else OK
+
+
+def _plan_as_data(made: Plan) -> dict[str, Any]:
+    seconds, unknown = made.seconds()
+    return {
+        "found": made.found,
+        "unchanged": made.unchanged,
+        "moved": made.moved,
+        "failed_before": made.failed_before,
+        "looks": [{"expert": n, "why": w, "videos": count} for (n, w), count in sorted(made.looks.items())],
+        "not_run": made.not_run,
+        "skipped": dict(made.skipped),
+        "troubles": made.troubles,
+        "gone": made.gone_for_good,
+        "unreachable": made.unreachable,
+        "seconds": seconds,
+        "seconds_unknown_for": unknown,
+    }
+
+
+def _result_as_data(result: TagResult) -> dict[str, Any]:
+    outcome, progress, made = result.run, result.run.progress, result.plan
+    return {
+        "fused_tags": result.fused.as_data() if result.fused is not None else None,
+        "found": made.found,
+        "tagged": progress.tagged,
+        "unchanged": made.unchanged + progress.skipped,
+        "failed": progress.failed,
+        "failed_before": made.failed_before,
+        "stopped": outcome.stopped,
+        "experts": {
+            name: {"videos": s.videos, "tags": s.tags, "failed": s.failed, "seconds": round(s.seconds, 3)}
+            for name, s in outcome.experts.items()
+        },
+        "not_run": outcome.not_run,
+        "failures": [{"path": p, "expert": e or None, "reason": r} for p, e, r in outcome.failures],
+        "messages": outcome.messages,
+        "troubles": made.troubles,
+        "gone": made.gone_for_good,
+        "unreachable": made.unreachable,
+        "catalog": str(made.catalog.file),
+        "seconds": round(outcome.seconds, 3),
+    }

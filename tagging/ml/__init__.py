@@ -1,0 +1,1 @@
+"""What every model that is trained here shares: data, trainer, hub, calibration, vector search."""

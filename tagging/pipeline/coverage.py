@@ -1,0 +1,80 @@
+"""What was not looked at in a video, and why: so that "no dog" and "not looked at" are different answers."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from tagline.experts.footage import Coverage
+from tagline.tagging.catalog.records import Video
+from tagline.tagging.catalog.write import Catalog
+
+NOT_YET_RUN = "has not looked at it yet; run `tagline tag`"
+
+
+class CoverageGap(NamedTuple):
+    """Something that was not looked at. `expert` is "" where it is the file itself."""
+
+    expert: str
+    reason: str
+
+
+def coverage_gaps(catalog: Catalog, video: Video) -> list[CoverageGap]:
+    """In the order of the experts: the file's own failure, experts that failed, saw part of it, or none."""
+    runs = {run.expert: run for run in catalog.runs(video.id)}
+    failures = {failure.expert: failure.reason for failure in catalog.failures(video.id)}
+    found = [CoverageGap("", f"the file could not be read: {failures.pop('')}")] if "" in failures else []
+    for expert in [*runs, *(name for name in failures if name not in runs)]:
+        if expert in failures:
+            before = "; what it says is of an earlier look" if expert in runs else ""
+            found.append(CoverageGap(expert, f"failed: {failures[expert]}{before}"))
+        if expert in runs:
+            notes = [
+                *coverage_notes(runs[expert].coverage),
+                *runs[expert].coverage.notes,
+                *runs[expert].notes,
+            ]
+            found += [CoverageGap(expert, note) for note in dict.fromkeys(notes)]
+    if not found or found[0].expert:
+        found += [
+            CoverageGap(name, reason)
+            for name, reason in _experts_never_run(catalog, {*runs, *failures}).items()
+        ]
+    return found
+
+
+def coverage_notes(coverage: Coverage) -> list[str]:
+    """ "12 of 60 frames unreadable", "sound missing\""""
+    said = []
+    if coverage.read < coverage.wanted:
+        said.append(f"{coverage.wanted - coverage.read} of {coverage.wanted} frames unreadable")
+    sound = {
+        "absent": "sound missing",
+        "partly": "part of the sound unreadable",
+        "unreadable": "sound unreadable",
+    }
+    if coverage.sound in sound:
+        said.append(sound[coverage.sound])
+    return said
+
+
+def _experts_never_run(catalog: Catalog, looked: set[str]) -> dict[str, str]:
+    """Experts that never looked, and what keeps them from it."""
+    from tagline.tagging.pipeline.settings import SettingsError, load_settings
+
+    try:
+        settings = load_settings(None, catalog.root)
+        names = settings.chosen()
+    except (SettingsError, ValueError):  # `tagline tag` says what is wrong with the configuration
+        return {}
+    found = {}
+    for name in names:
+        if name in looked:
+            continue
+        try:
+            missing = settings.build(name).missing()
+        except Exception as error:  # another package's expert may fail in any way
+            missing = f"cannot be set up ({type(error).__name__})"
+        if missing and not missing.startswith("not run"):
+            missing = f"not run: {missing}"
+        found[name] = missing or NOT_YET_RUN
+    return found
