@@ -86,7 +86,7 @@ def pull(ctx: click.Context, targets: tuple[str, ...], yes: bool, again: bool) -
     wanted = _chosen(targets)
     missing = [entry for entry in wanted if again or registry.local_folder(entry) is None]
     for entry in missing:
-        click.echo(f"{entry} from {_origin(entry)}")
+        click.echo(f"{entry} from {entry.origin}")
     if missing and not yes:
         _confirm_fetch(sum(entry.size for entry in missing))
     failed = []
@@ -196,22 +196,18 @@ def _row(entry: WeightsEntry) -> dict[str, Any]:
         "collection": entry.collection,
         "size": entry.size,
         "licence": entry.licence,
-        "origin": _origin(entry),
+        "origin": entry.origin,
         "here": folder is not None,
         "path": str(folder) if folder else None,
         "verified": verified,
     }
 
 
-def _origin(entry: WeightsEntry) -> str:
-    return entry.url or (f"{entry.hub}@{entry.revision}" if entry.hub else "the repository")
-
-
 def _chosen(targets: tuple[str, ...]) -> list[WeightsEntry]:
-    """Entries by expert, by name, or "all": each once, in the order asked for."""
+    """Entries by expert, by name, by group, or "all": each once, in the order asked for."""
     from tagline.experts.weights import registry
 
-    table = registry.entries()
+    table, groups = registry.entries(), registry.groups()
     experts = dict.fromkeys(
         use[0] for entry in table.values() if entry.collection == registry.PUBLIC for use in entry.uses
     )
@@ -219,6 +215,8 @@ def _chosen(targets: tuple[str, ...]) -> list[WeightsEntry]:
     for target in targets:
         if target in table:
             names.append(target)
+        elif target in groups:
+            names.extend(groups[target])
         elif target in experts or target == "all":
             for expert in experts if target == "all" else [target]:
                 names.extend(registry.defaults_of(expert))
