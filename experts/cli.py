@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 
 PARTLY, NOTHING = 3, 4
+AGPL = "AGPL-3.0: whoever distributes or serves a program that uses these must offer its source."
 
 
 @click.group()
@@ -63,7 +64,7 @@ def list_(as_json: bool) -> None:
         )
     _console().print(table)
     if any("AGPL" in row["licence"] for row in rows):
-        click.echo("AGPL-3.0: whoever distributes or serves a program that uses these must offer its source.")
+        click.echo(AGPL)
 
 
 @models.command()
@@ -83,7 +84,6 @@ def pull(ctx: click.Context, targets: tuple[str, ...], yes: bool, again: bool) -
     tagline models pull whisper-small --yes
     tagline models pull all
     """
-    from tagline.experts.weights import pull as puller
     from tagline.experts.weights import registry
 
     wanted = _chosen(targets)
@@ -92,6 +92,15 @@ def pull(ctx: click.Context, targets: tuple[str, ...], yes: bool, again: bool) -
         click.echo(f"{entry} from {entry.origin}")
     if missing and not yes:
         _confirm_fetch(sum(entry.size for entry in missing))
+    failed = pull_all(wanted, again=again)
+    if failed:
+        ctx.exit(PARTLY if len(failed) < len(wanted) else 1)
+
+
+def pull_all(wanted: Sequence[WeightsEntry], *, again: bool = False, err: bool = False) -> list[WeightsEntry]:
+    """Fetch each, say how it went (on standard error, if `err`), and return those that did not come."""
+    from tagline.experts.weights import pull as puller
+
     failed = []
     with _progress_bars() as report:
         for entry in wanted:
@@ -101,9 +110,50 @@ def pull(ctx: click.Context, targets: tuple[str, ...], yes: bool, again: bool) -
                 failed.append(entry)
                 click.echo(str(error), err=True)
             else:
-                click.echo(f"{entry.name} is here: {found.path}")
-    if failed:
-        ctx.exit(PARTLY if len(failed) < len(wanted) else 1)
+                click.echo(f"{entry.name} is here: {found.path}", err=err)
+    return failed
+
+
+@models.command()
+@click.argument("name", required=False, type=click.Choice(["starter", "better", "best"]))
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@click.pass_context
+def tier(ctx: click.Context, name: str | None, yes: bool) -> None:
+    """Show three sets of weights and which suits this machine, or fetch one of them.
+
+    The starter is what any machine carries. Without a name nothing is fetched.
+
+    \b
+    tagline models tier
+    tagline models tier better
+    """
+    from tagline.experts.weights import registry, tiers
+
+    if name is None:
+        _show_tiers()
+        return
+    for entry in tiers.entries_of(name):
+        if registry.local_folder(entry):
+            click.echo(f"{entry} is here")
+    if tiers.lacking_modules(tiers.entries_of(name)):
+        click.echo(f"their libraries: `pip install 'tagline[{tiers.EXTRA[name]}]'`")
+    if not (missing := tiers.absent(name)):
+        return
+    if any("AGPL" in entry.licence for entry in missing):
+        click.echo(AGPL)
+    ctx.invoke(pull, targets=tuple(entry.name for entry in missing), yes=yes, again=False)
+
+
+def _show_tiers() -> None:
+    from tagline.experts.weights import tiers
+
+    machine = tiers.this_machine()
+    proposed = tiers.propose(machine)
+    for name in tiers.TIERS:
+        missing = tiers.absent(name)
+        state = f"{tiers.describe(missing)} to fetch" if missing else "here"
+        click.echo(f"{name:<8} {tiers.ADDS[name]}; {state}")
+    click.echo(f"this machine: {machine}; `tagline models tier {proposed}` suits it")
 
 
 @models.command()
@@ -220,7 +270,7 @@ def _chosen(targets: tuple[str, ...]) -> list[WeightsEntry]:
         if target in table:
             names.append(target)
         elif target in groups:
-            names.extend(groups[target])
+            names.extend(name for name in groups[target] if name in table)
         elif target in experts or target == "all":
             for expert in experts if target == "all" else [target]:
                 names.extend(registry.defaults_of(expert))

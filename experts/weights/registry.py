@@ -63,6 +63,7 @@ class WeightsEntry:
     url: str | None = None
     sha256: dict[str, str] = field(default_factory=dict)  # of the files as published
     wheels: tuple[WheelSource, ...] = ()
+    needs: tuple[str, ...] = ()  # modules without which they are of no use
 
     @property
     def expert(self) -> str:
@@ -185,7 +186,7 @@ def entries() -> dict[str, WeightsEntry]:
 
 
 def groups() -> dict[str, tuple[str, ...]]:
-    """Names under which several weights are pulled together: "starter"."""
+    """Names under which several weights are pulled together: starter, better, best."""
     return {name: tuple(members) for name, members in _table()["groups"].items()}
 
 
@@ -335,6 +336,7 @@ def _from_row(row: dict[str, Any]) -> WeightsEntry:
         url=row.get("url"),
         sha256=row.get("sha256", {}),
         wheels=wheels_of(row),
+        needs=tuple(row.get("needs", ())),
     )
 
 
