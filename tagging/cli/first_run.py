@@ -66,9 +66,11 @@ def closing_lines(home: Home, catalog: Catalog) -> list[str]:
         library = f" --library {shlex.quote(os.fspath(home.root))}" if elsewhere else ""
         lines.append(f'`tagline search "{words}"{library}` finds the moment')
     if tier := tiers.next_tier():
-        lines.append(
-            f"`tagline models tier {tier}` would add {tiers.ADDS[tier]}: {tiers.describe(tiers.absent(tier))}"
-        )
+        machine = tiers.this_machine()
+        fits = tiers.TIERS.index(tier) <= tiers.TIERS.index(tiers.propose(machine))
+        slow = "" if fits else f"; slow here, with {machine}"
+        missing = tiers.describe(tiers.absent(tier))
+        lines.append(f"`tagline models tier {tier}` would add {tiers.ADDS[tier]}: {missing}{slow}")
     return lines
 
 
