@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tagline.experts.footage import Footage, View
+from tagline.experts.sentences import gelu
 from tagline.experts.tags import Embedding, Modality, Tag
 from tagline.retrieval.embed import text_tower
 from tagline.retrieval.embed.embedders import SearchModel, TableEmbedder
@@ -304,7 +305,7 @@ def test_gelu_is_what_it_is(value: float) -> None:
     import math
 
     truth = value * 0.5 * (1 + math.erf(value / math.sqrt(2)))
-    assert text_tower.gelu(np.array([value], np.float32))[0] == pytest.approx(truth, abs=2e-6)
+    assert gelu(np.array([value], np.float32))[0] == pytest.approx(truth, abs=2e-6)
 
 
 def test_vectors_of_the_catalog_come_in_pages_with_whole_videos(tmp_path: Path) -> None:

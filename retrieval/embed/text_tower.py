@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tagline.experts.sentences import gelu, map_tensor
 from tagline.experts.storage import cache_home, write_atomic
 
 Floats = npt.NDArray[np.float32]
@@ -137,18 +138,6 @@ class NumpyTextTower:
         return found
 
 
-def gelu(x: Floats) -> Floats:
-    """x Φ(x). numpy has no error function: Abramowitz and Stegun 7.1.26, exact to 1.5e-7."""
-    z = np.abs(x) / np.float32(math.sqrt(2))
-    t = 1 / (1 + np.float32(0.3275911) * z)
-    series = np.zeros_like(t)
-    for factor in (1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592):
-        series = (series + np.float32(factor)) * t
-    rest = series * np.exp(-z * z)  # 1 - erf(z)
-    found: Floats = x * np.where(x >= 0, 1 - rest / 2, rest / 2)
-    return found
-
-
 def clean_text(text: str) -> str:
     """The text as open_clip's tokenizer cleans it up before it cuts it into words."""
     if not text.isascii() or not text.isprintable() or "&" in text:
@@ -199,20 +188,11 @@ def read(path: Path) -> NumpyTextTower | None:
         with safe_open(path, framework="numpy") as file:
             settings = json.loads(file.metadata()["settings"])
             tensors = {name: file.get_tensor(name) for name in file.keys() if name != EMBEDDING}  # noqa: SIM118
-        tensors[EMBEDDING] = _mapped(path, EMBEDDING)
+        tensors[EMBEDDING] = map_tensor(path, EMBEDDING)
         tokenizer = tensors.pop("tokenizer").tobytes()
         return NumpyTextTower(TextTowerWeights(tensors, tokenizer, **settings))
     except (OSError, SafetensorError, ValueError, KeyError, TypeError):
         return None
-
-
-def _mapped(path: Path, name: str) -> npt.NDArray[Any]:
-    """One tensor of a file of safetensors, mapped and not read."""
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        entry = json.loads(file.read(length))[name]
-    kind = {"F32": "<f4", "F16": "<f2"}[entry["dtype"]]
-    return np.memmap(path, kind, "r", 8 + length + entry["data_offsets"][0], tuple(entry["shape"]))
 
 
 def bpe_tokenizer(merges: Sequence[str]) -> bytes:
