@@ -19,8 +19,8 @@ import numpy.typing as npt
 
 from tagline.experts.tags import Modality
 from tagline.table.config import TableConfig, TagChoice
-from tagline.table.data import Row, rows, split_validation
 from tagline.table.ranking import Difference, Metrics, intervals, metrics, paired, ranks
+from tagline.table.rows import Row, rows, split_validation
 from tagline.tagging.catalog.lookup import find_video
 from tagline.tagging.ml.config import BadConfig, from_dict
 from tagline.tagging.printable import safe
@@ -301,7 +301,7 @@ def _table(
 
 
 def _rows(catalog: Catalog, ids: Sequence[int], choice: TagChoice) -> list[Row]:
-    from tagline.table.data import frame_key, tag_text
+    from tagline.table.rows import frame_key, tag_text
 
     found = []
     for video_id in ids:

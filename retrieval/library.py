@@ -89,7 +89,10 @@ class Library:
         return self._catalog
 
     def close(self) -> None:
-        """Close the catalog; it is opened again when it is needed."""
+        """Close the catalog; it is opened again when it is needed.
+
+        library.close()
+        """
         if self._catalog is not None:
             self._catalog.close()
             self._catalog = None
@@ -375,7 +378,11 @@ class Library:
         adobe_names: bool = False,
         dry_run: bool = False,
     ) -> Iterator[ExportResult]:
-        """As `export`, one file after another."""
+        """As `export`, one file after another.
+
+        for written in library.exported(["json"]):
+            print(written)
+        """
         from tagline.tagging.formats.export import export_named
 
         return export_named(

@@ -10,10 +10,11 @@ import numpy.typing as npt
 import torch
 import torch.distributed as dist
 
-from tagline.table.data import Row, Tokenizer, pad_frames, used_length
+from tagline.table.data import Tokenizer, pad_frames, used_length
 from tagline.table.frame_cache import FrameSource
 from tagline.table.model import Table
 from tagline.table.ranking import Evaluation, Product, evaluate
+from tagline.table.rows import Row
 from tagline.tagging.ml.distributed import world
 
 Vectors = npt.NDArray[np.float32]

@@ -69,9 +69,9 @@ class PretrainedTable:
     def embed_video(self, path: str | os.PathLike[str], tags: Sequence[Tag] = ()) -> npt.NDArray[np.float32]:
         """A video file with its tags as a unit vector: float32 [D]. Raises Unreadable."""
         from tagline.experts.decode.decoder import Decoder
-        from tagline.table.data import Row, tag_text
         from tagline.table.evaluate import embed_videos
         from tagline.table.frame_cache import FrameCache, FramesInMemory
+        from tagline.table.rows import Row, tag_text
 
         settings = self.model.settings
         cache = FrameCache(settings.frames, self.model.image_size)

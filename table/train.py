@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from transformers import TrainerCallback, TrainingArguments
 
 from tagline.experts.storage import write_atomic
-from tagline.table import data as batches
+from tagline.table import rows as catalog_rows
 from tagline.table import saving
 from tagline.table.config import TableConfig
 from tagline.table.data import TableDataset, TrainingData, collate
@@ -203,8 +203,8 @@ def load_training_data(
     most: learn from so many videos at most, chosen by a hash of what they hold.
     """
     model, train = config.model, config.train
-    own = batches.rows(catalog, model.tags, "val", train.protocol)
-    whole = subset(batches.rows(catalog, model.tags, "train", train.protocol), most)
+    own = catalog_rows.rows(catalog, model.tags, "val", train.protocol)
+    whole = subset(catalog_rows.rows(catalog, model.tags, "train", train.protocol), most)
     if not whole:
         raise BadConfig(
             f"{catalog.name} has no captions to learn from; "
@@ -224,7 +224,7 @@ def load_training_data(
             say(f"frames of {done} of {len(work)} videos are ready")
     whole, own = ([row for row in part if row.key in good] for part in (whole, own))
     if not own:
-        whole, own = batches.split_validation(whole, train.validation, train.validation_most, train.seed)
+        whole, own = catalog_rows.split_validation(whole, train.validation, train.validation_most, train.seed)
     return TrainingData(whole, own, frames, left_out)
 
 

@@ -15,8 +15,9 @@ from processes import die_at, logged, write_losses
 from shaking import install
 
 from tagline.table.config import TableConfig, TableTrainConfig
-from tagline.table.data import Row, TrainingData
+from tagline.table.data import TrainingData
 from tagline.table.frame_cache import FramesInMemory
+from tagline.table.rows import Row
 from tagline.table.train import TrainedTable, train
 
 COLOURS = {"red": (220, 30, 30), "green": (30, 200, 30), "blue": (30, 30, 220), "white": (230, 230, 230)}

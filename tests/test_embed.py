@@ -237,9 +237,9 @@ def tag(text: str, start: float, end: float) -> Tag:
 
 
 def test_a_video_is_embedded_as_it_is_in_an_evaluation(aligned: TableEmbedder) -> None:
-    from tagline.table.data import Row
     from tagline.table.evaluate import embed_videos
     from tagline.table.frame_cache import FramesInMemory
+    from tagline.table.rows import Row
 
     shown = footage(aligned)
     tags = [tag("dog", 0, 3), tag("ball", 7, 9)]

@@ -66,7 +66,7 @@ def test_questions_are_written_from_captions_and_tests_go_first(catalog: Catalog
 
 def test_what_training_kept_back_is_asked_and_nothing_that_it_learnt(catalog: Catalog) -> None:
     from tagline.table.config import TagChoice
-    from tagline.table.data import rows, split_validation
+    from tagline.table.rows import rows, split_validation
 
     run = TableConfig(tiny(), TableTrainConfig(weights=None, validation=0.25, seed=3))
     learnt, kept = split_validation(rows(catalog, TagChoice(()), "train"), 0.25, 1000, 3)

@@ -10,7 +10,7 @@ from tagger_world import from_lists
 
 from tagline.retrieval.tune import probe_queries
 from tagline.table.config import TagChoice
-from tagline.table.data import rows
+from tagline.table.rows import rows
 from tagline.tagging.catalog.records import Caption, Place
 from tagline.tagging.catalog.uploads import Upload, put_upload
 from tagline.tagging.catalog.write import Catalog

@@ -268,7 +268,7 @@ def test_a_stand_in_for_msrvtt_goes_the_whole_way_to_what_training_reads(
     tiny: Path, tmp_path: Path, catalog: Catalog
 ) -> None:
     from tagline.table.config import TagChoice
-    from tagline.table.data import rows
+    from tagline.table.rows import rows
 
     annotations, videos = standin.write_msrvtt_standin(tiny, tmp_path / "vtt")
     made = msrvtt.read(annotations)

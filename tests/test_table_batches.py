@@ -11,20 +11,10 @@ from table_fakes import EOS, SOS, tiny
 
 from tagline.experts.tags import Modality, Report, Tag
 from tagline.table.config import TagChoice
-from tagline.table.data import (
-    Row,
-    TableDataset,
-    Tokenizer,
-    collate,
-    frame_key,
-    pad_frames,
-    rows,
-    split_validation,
-    tag_text,
-    texts_of,
-)
+from tagline.table.data import TableDataset, Tokenizer, collate, pad_frames
 from tagline.table.frame_cache import FramesInMemory
 from tagline.table.objective import IGNORE_INDEX, mask_words
+from tagline.table.rows import Row, frame_key, rows, split_validation, tag_text, texts_of
 from tagline.tagging.catalog.records import Caption, Look, Place
 from tagline.tagging.catalog.write import Catalog
 from tagline.tagging.ml.sampler import EpochBatchSampler

@@ -18,9 +18,9 @@ from tagline.benchmarks.playhouse.render.video import video_spec
 from tagline.benchmarks.playhouse.truth.truth import truth
 from tagline.benchmarks.speed import table_training
 from tagline.table.config import TableConfig, TableTrainConfig
-from tagline.table.data import Row
 from tagline.table.model import Table
 from tagline.table.objective import contrastive
+from tagline.table.rows import Row
 from tagline.table.tokenizer import Tokenizer
 
 SEEDS = [0, 1, 2, 3, 10_000_000, 10_000_001, 20_000_000]

@@ -345,8 +345,8 @@ def test_ctrl_c_once_finishes_what_is_in_hand_and_twice_stops(tmp_path: Path, ti
     packages = stub_experts.install(tmp_path / "packages")
     (packages / "slow.py").write_text(
         "import time\nfrom tagline.benchmarks.fixtures.stub_experts import ChangeExpert\n"
-        "class Slow(ChangeExpert):\n    name = 'slow'\n    def look(self, footage):\n"
-        "        print('looking', flush=True); time.sleep(1.0); return super().look(footage)\n",
+        "class Slow(ChangeExpert):\n    name = 'slow'\n    def tag_one(self, footage):\n"
+        "        print('looking', flush=True); time.sleep(1.0); return super().tag_one(footage)\n",
         encoding="utf-8",
     )
     with (packages / "tagline_light-1.dist-info" / "entry_points.txt").open("a") as file:

@@ -24,8 +24,8 @@ from torch.utils.data import DataLoader, Dataset
 
 if TYPE_CHECKING:
     from tagline.table.config import TableConfig
-    from tagline.table.data import Row
     from tagline.table.model import Table
+    from tagline.table.rows import Row
     from tagline.table.tokenizer import Tokenizer
 
 

@@ -20,8 +20,9 @@ from tagline.experts.storage import write_atomic
 from tagline.tagging.ml.config import BadConfig, as_dict, digest
 
 if TYPE_CHECKING:
-    from tagline.table.data import Row, TrainingData
+    from tagline.table.data import TrainingData
     from tagline.table.ranking import Evaluation
+    from tagline.table.rows import Row
     from tagline.tagging.catalog.write import Catalog
     from tagline.tagging.ml.data import Example, Examples
 
@@ -60,7 +61,7 @@ def _store_figures(folder: Path, found: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _retrieval(catalog: Catalog, config: Any, plan: StudyPlan, home: Path, say: Say) -> dict[str, Any]:
-    from tagline.table.data import rows
+    from tagline.table.rows import rows
     from tagline.table.train import load_training_data
     from tagline.tagging.ml.splits import subset
 

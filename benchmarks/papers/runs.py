@@ -131,7 +131,7 @@ def _experts(plan: StudyPlan) -> list[str]:
 def _videos(plan: StudyPlan, library: str | os.PathLike[str] | None) -> tuple[list[str], str]:
     """The files to look at: the folder that holds all, or those alone that a smaller run uses."""
     from tagline.table.config import TagChoice
-    from tagline.table.data import rows
+    from tagline.table.rows import rows
     from tagline.tagging.catalog import location
     from tagline.tagging.catalog.write import Catalog
     from tagline.tagging.ml.splits import subset

@@ -7,9 +7,11 @@ looked at; the others have aims. All but the wheel and its installation are read
 from __future__ import annotations
 
 import ast
+import inspect
 import subprocess
 import sys
 import tempfile
+import textwrap
 import zipfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -253,11 +255,18 @@ def undocumented_names(root: Path) -> list[str]:
 
 def is_documented(member: Any) -> bool:
     """A class that only holds values needs a docstring; what is called needs an example in it as well."""
-    lines = (member.__doc__ or "").expandtabs().splitlines()
-    if not lines or isinstance(member, type):
-        return bool(lines)
-    margin = min((len(line) - len(line.lstrip()) for line in lines[1:] if line.strip()), default=0)
-    return any(line.startswith(" " * (margin + 4)) for line in lines[1:])
+    text = inspect.getdoc(member) or ""
+    if not text or isinstance(member, type):
+        return bool(text)
+    return any(_is_example(paragraph) for paragraph in text.split("\n\n")[1:])
+
+
+def _is_example(paragraph: str) -> bool:
+    """Whether it is Python that calls something."""
+    try:
+        return any(isinstance(node, ast.Call) for node in ast.walk(ast.parse(textwrap.dedent(paragraph))))
+    except SyntaxError:
+        return False
 
 
 # -- the wheel -------------------------------------------------------------------------------------------

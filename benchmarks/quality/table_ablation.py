@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from tagline.experts.clip import ClipEncoder
     from tagline.experts.tags import Tag
     from tagline.table.config import TableConfig
-    from tagline.table.data import Row, TrainingData
+    from tagline.table.data import TrainingData
     from tagline.table.ranking import Evaluation
+    from tagline.table.rows import Row
 
 # The preset `playhouse` with the sizes of a table of minutes. The text tower learns, so its rate is not
 # the paper's: that of a CLIP which has seen 400 million pairs would leave this one where it is.
@@ -199,8 +200,9 @@ def towers_folder(options: Mapping[str, str]) -> Path:
 
 def data_of(given: AblationInputs, config: TableConfig) -> tuple[TrainingData, list[Row]]:
     """Training and validation rows with their frames, and the rows of the test."""
-    from tagline.table.data import Row, TrainingData, one_text, tag_text
+    from tagline.table.data import TrainingData
     from tagline.table.frame_cache import FramesInMemory
+    from tagline.table.rows import Row, one_text, tag_text
 
     def row(one: PlayhouseVideo, texts: Sequence[str]) -> Row:
         tags = tag_text(given.tags[one.name], config.model.tags)

@@ -50,6 +50,8 @@ AIMS: dict[str, dict[str, Aim]] = {
         "search-quality": "false_answers ≤ 0.1, false_refusals ≤ 0.05",
         "ranker-scale": "p50_ms ≤ 50, recall ≥ 0.95",
         "cluster-kill": "equal = true, lost = 0",
+        "real-clips": "r1 ≥ 0.6, r5 ≥ 0.9, answered_none ≤ 2, refused ≤ 0.1, clips_with_a_tag ≥ 0.9, "
+        "tags_right ≥ 0.8, tags_judged ≥ 150, wer_starter ≤ 0.25, torch_imported = false",
         "house": "packages_installed = 1, wheel_mb ≤ 3, folder_cycles = 0, old_words = 0, "
         "public_api_documented = true, torch_in_base = false",
     }.items()

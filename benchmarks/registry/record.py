@@ -84,6 +84,10 @@ MEASUREMENTS = {
         "tagline.benchmarks.speed.generator_decoding:measure",
         "speculative decoding against greedy",
     ),
+    "real-clips": (
+        "tagline.benchmarks.quality.real_clips:measure",
+        "real clips with the starter alone, and questions about them (--set clips=FOLDER)",
+    ),
     "playhouse-experts": (
         "tagline.benchmarks.quality.experts:measure",
         "the experts with the playhouse's weights on test videos, against the truth",

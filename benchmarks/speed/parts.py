@@ -180,10 +180,11 @@ def _step(model_config: Any, texts: int, share: int, machine: Machine) -> tuple[
     """Seconds and operations of forward, backward and update."""
     import torch
 
-    from tagline.table.data import Row, TableDataset, Tokenizer, collate
+    from tagline.table.data import TableDataset, Tokenizer, collate
     from tagline.table.encoders import architecture
     from tagline.table.frame_cache import FramesInMemory
     from tagline.table.model import Table
+    from tagline.table.rows import Row
     from tagline.tagging.ml.sampler import Sample
 
     side = int(architecture(model_config.architecture)["vision_cfg"]["image_size"])

@@ -32,8 +32,8 @@ from tagline.benchmarks.registry import cache
 
 if TYPE_CHECKING:
     from tagline.table.config import TableConfig
-    from tagline.table.data import Row
     from tagline.table.frame_cache import FrameCache
+    from tagline.table.rows import Row
 
 # Of the plain way: so many captions as it does in some minutes on two cores.
 CAPTIONS, TEXTS = 2048, 8  # of the plain way's training; queries of each validation video
@@ -138,7 +138,7 @@ def _run(
 
 
 def _rows(known: Sequence[PlayhouseVideo], most: int) -> list[Row]:
-    from tagline.table.data import Row
+    from tagline.table.rows import Row
 
     return [Row(one.name, one.name, tuple(some(one, most)), "", one.path) for one in known]
 

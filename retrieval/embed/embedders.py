@@ -208,7 +208,8 @@ class TableEmbedder:
         """Groups of seen frames, each [n, D], with their tags, to unit vectors [groups, D]."""
         import torch
 
-        from tagline.table.data import tag_text, used_length
+        from tagline.table.data import used_length
+        from tagline.table.rows import tag_text
 
         device, settings = self.model.mean.device, self.settings
         tag_texts = [tag_text(some, settings.tags) for some in tags]

@@ -282,9 +282,9 @@ class NoPicture(Exception):
 
 def draw(catalog: Catalog, found: Explanation, path: Path) -> None:
     """A strip of frames: bright and with a red bar below where the answer is. Raises NoPicture."""
-    from tagline.table.data import frame_key
     from tagline.table.frame_cache import FrameCache
     from tagline.table.rollout import Rollout, draw_strip
+    from tagline.table.rows import frame_key
 
     if not found.heat:
         raise NoPicture("nothing is known of this video's length, so there is nothing to draw")

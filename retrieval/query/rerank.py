@@ -212,8 +212,8 @@ def model_inputs(
     catalog: Catalog, saved: PretrainedTable, numbers: Sequence[int]
 ) -> tuple[Any, list[VideoInput], list[int]]:
     """The frames of these videos, what the model reads of them, and which could be read."""
-    from tagline.table.data import frame_key, tag_text
     from tagline.table.frame_cache import FrameCache
+    from tagline.table.rows import frame_key, tag_text
 
     settings = saved.model.settings
     cache = FrameCache(settings.frames, saved.model.image_size)
