@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from tagline.retrieval.index.base import Level
 
 if TYPE_CHECKING:
-    from tagline.retrieval.embed.embedders import VideoEmbedder
     from tagline.retrieval.embed.encode import EmbedResult
+    from tagline.retrieval.embed.search_model import VideoEmbedder
     from tagline.retrieval.index.update import IndexUpdate
     from tagline.tagging.catalog.write import Catalog
     from tagline.tagging.pipeline.progress import Progress
@@ -80,8 +80,10 @@ def _load_model(
     from tagline.experts.devices import choose_device
     from tagline.retrieval.embed import embedders
     from tagline.retrieval.embed.encode import model_to_use
+    from tagline.retrieval.embed.search_model import CLASSES
     from tagline.tagging.pipeline.settings import load_settings
 
     kind, name = model_to_use(catalog, folder, collection)
     wish = device or load_settings(None, catalog.root).device
-    return embedders.load(kind, name, choose_device(wish))
+    # Classes are told without torch, which is what knows of devices.
+    return embedders.load(kind, name, "cpu" if kind == CLASSES else choose_device(wish))

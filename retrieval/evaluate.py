@@ -330,8 +330,9 @@ def may_replace(result: SearchEvaluation) -> tuple[bool, str]:
 
 def put_to_use(catalog: Catalog, model: Path, say: Say = print) -> None:
     """Embed the library with the model; search changes over when all is embedded."""
-    from tagline.retrieval.embed.embedders import TABLE, load
+    from tagline.retrieval.embed.embedders import load
     from tagline.retrieval.embed.encode import embed
+    from tagline.retrieval.embed.search_model import TABLE
     from tagline.retrieval.index.base import Level
     from tagline.retrieval.index.update import update
 

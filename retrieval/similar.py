@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tagline.experts.tags import Modality, Tag
-from tagline.retrieval.embed.embedders import SearchModel
 from tagline.retrieval.embed.encode import NAME
 from tagline.retrieval.embed.query_encoder import Encoder, open_encoder, search_model_of
+from tagline.retrieval.embed.search_model import SearchModel
 from tagline.retrieval.embed.text_tower import Floats
 from tagline.retrieval.index.base import Index, unpack
 from tagline.retrieval.index.update import open_index

@@ -14,7 +14,7 @@ from shaking import shaken
 
 from tagline.experts.footage import Footage, Pictures, Uniform
 from tagline.experts.tags import Embedding, Tag
-from tagline.retrieval.embed.embedders import SearchModel, VideoVectors
+from tagline.retrieval.embed.search_model import SearchModel, VideoVectors
 from tagline.retrieval.embed.text_tower import Floats, NotPortable, TextTowerWeights
 from tagline.tagging.ml.config import digest
 

@@ -22,7 +22,7 @@ from embedding import use_fake_embedder
 from safetensors.numpy import save_file
 
 from tagline.retrieval.cli.main import cli
-from tagline.retrieval.embed.embedders import CHOICE, SearchModel
+from tagline.retrieval.embed.search_model import CHOICE, SearchModel
 from tagline.tagging.catalog.write import Catalog
 
 ROOT = Path(__file__).parent.parent

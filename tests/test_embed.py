@@ -19,9 +19,10 @@ from tagline.experts.footage import Footage, View
 from tagline.experts.sentences import gelu
 from tagline.experts.tags import Embedding, Modality, Tag
 from tagline.retrieval.embed import text_tower
-from tagline.retrieval.embed.embedders import SearchModel, TableEmbedder
+from tagline.retrieval.embed.embedders import TableEmbedder
 from tagline.retrieval.embed.encode import embed, sample_queries
 from tagline.retrieval.embed.query_encoder import BadImage, EncoderMissing, open_encoder, read_image
+from tagline.retrieval.embed.search_model import SearchModel
 from tagline.retrieval.embed.spans import MOST, RATE, WINDOW, spans
 from tagline.tagging.catalog.vectors import VectorStore
 from tagline.tagging.catalog.write import Catalog

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from shaking import shaken
 
 from tagline.experts.tags import Embedding
-from tagline.retrieval.embed.embedders import CHOICE, SearchModel
+from tagline.retrieval.embed.search_model import CHOICE, SearchModel
 from tagline.retrieval.index import faiss_index
 from tagline.retrieval.index.base import BadIndex, Level, pack, unpack
 from tagline.retrieval.index.faiss_index import FaissIndex

@@ -20,7 +20,7 @@ pytest.importorskip("pymilvus", reason="an index in Milvus needs tagline[milvus]
 pytest.importorskip("milvus_lite", reason="an index in a Milvus file needs tagline[milvus]")
 
 from tagline.experts.tags import Embedding
-from tagline.retrieval.embed.embedders import CHOICE, SearchModel
+from tagline.retrieval.embed.search_model import CHOICE, SearchModel
 from tagline.retrieval.index.base import Level
 from tagline.retrieval.index.milvus import MilvusIndex
 from tagline.retrieval.index.update import open_index, update, update_in_milvus

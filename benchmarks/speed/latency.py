@@ -28,7 +28,7 @@ from tagline.experts.tags import Embedding, Modality, Report, Tag, Word
 from tagline.tagging.ml.ann import unit
 
 if TYPE_CHECKING:
-    from tagline.retrieval.embed.embedders import VideoEmbedder
+    from tagline.retrieval.embed.search_model import VideoEmbedder
     from tagline.tagging.catalog.write import Catalog
 
 
@@ -82,8 +82,9 @@ def measure(options: Mapping[str, str]) -> dict[str, Any]:
 
 def _library(folder: Path, count: int, *, tuned: bool) -> dict[str, float]:
     """Fill a catalog, embed by hand, build the indexes; seconds that each took."""
-    from tagline.retrieval.embed.embedders import APPEARANCE, CHOICE, load
+    from tagline.retrieval.embed.embedders import load
     from tagline.retrieval.embed.query_encoder import open_encoder
+    from tagline.retrieval.embed.search_model import APPEARANCE, CHOICE
     from tagline.retrieval.index.base import Level
     from tagline.retrieval.index.update import update
     from tagline.retrieval.tune.tune import tune

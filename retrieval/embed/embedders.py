@@ -7,11 +7,9 @@ same space. They need torch; what a plain text query needs of them is in reader.
 from __future__ import annotations
 
 import gzip
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,75 +18,28 @@ from tagline.experts import extras
 from tagline.experts.footage import Footage, Pictures, Sampling, evenly
 from tagline.experts.tags import Embedding, Tag
 from tagline.retrieval.embed import spans
+from tagline.retrieval.embed.search_model import (
+    APPEARANCE,
+    CLASSES,
+    TABLE,
+    SearchModel,
+    VideoEmbedder,
+    VideoVectors,
+)
 from tagline.retrieval.embed.text_tower import Floats, NotPortable, TextTowerWeights, bpe_tokenizer
 from tagline.tagging.ml.ann import unit
 from tagline.tagging.ml.config import digest
 
 if TYPE_CHECKING:
-    from tagline.tagging.catalog.read import CatalogReader
-
-APPEARANCE, TABLE = "appearance", "table"
-CHOICE = "search model"  # under which the catalog keeps it
-
-
-@dataclass(frozen=True, slots=True)
-class SearchModel:
-    """Which model a library's vectors are made by; kept in the catalog."""
-
-    kind: str  # APPEARANCE or TABLE
-    name: str  # weights of `tagline models list`, or a folder
-    fingerprint: str
-
-    def as_json(self) -> str:
-        return json.dumps([self.kind, self.name, self.fingerprint])
-
-    @classmethod
-    def from_json(cls, text: str) -> SearchModel:
-        kind, name, fingerprint = json.loads(text)
-        return cls(str(kind), str(name), str(fingerprint))
-
-    @classmethod
-    def of_catalog(cls, catalog: CatalogReader) -> SearchModel | None:
-        """The model whose vectors a library is searched by; None where nothing was embedded yet."""
-        stored = catalog.meta(CHOICE)
-        try:
-            return None if stored is None else cls.from_json(stored)
-        except ValueError:  # not what we wrote: embedding anew writes it again
-            return None
-
-
-@dataclass(frozen=True, slots=True)
-class VideoVectors:
-    """What a model makes of one video."""
-
-    whole: Embedding
-    spans: list[Embedding]
-
-
-class VideoEmbedder(Protocol):
-    """A model at work on videos, texts and pictures. All vectors have length 1."""
-
-    choice: SearchModel
-    samplings: tuple[Sampling, ...]
-
-    def tags_read(self, tags: Sequence[Tag]) -> list[Tag]:
-        """Those of a video's tags that its vectors depend on."""
-
-    def embed(self, footage: Footage, tags: Sequence[Tag]) -> VideoVectors:
-        """One video. Raises ValueError, with a reason for people, where nothing of it could be seen."""
-
-    def texts(self, texts: Sequence[str]) -> Floats:
-        """float32 [N, D]"""
-
-    def picture(self, pixels: Pictures) -> Floats:
-        """uint8 [H, W, 3] to float32 [D]"""
-
-    def text_tower(self) -> TextTowerWeights:
-        """Its text tower, taken apart. Raises NotPortable."""
+    pass
 
 
 def load(kind: str, name: str, device: str = "cpu") -> VideoEmbedder:
     """The model of that kind. Raises ExtraMissing, WeightsMissing or BadConfig with a sentence."""
+    if kind == CLASSES:
+        from tagline.retrieval.embed.classes import ClassEmbedder
+
+        return ClassEmbedder(name)
     extras.require("embedding", "torch", "open_clip")
     return TableEmbedder(name, device) if kind == TABLE else ClipEmbedder(name, device)
 

@@ -10,15 +10,17 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tagline.experts.tags import Embedding, Tag
-from tagline.retrieval.embed.embedders import (
+from tagline.retrieval.embed.search_model import (
     APPEARANCE,
     CHOICE,
+    CLASSES,
     TABLE,
     SearchModel,
     VideoEmbedder,
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from tagline.tagging.catalog.records import Video
     from tagline.tagging.catalog.write import Catalog
 
+CLASSIFIER = "efficientnet-lite2"  # whose classes stand in for CLIP
 NAME = "search"  # under which the catalog keeps what could not be embedded
 MAX_SAMPLED = 100_000  # texts of the library among which these are chosen
 SAMPLE_QUERIES = 100  # queries by which an approximate index is tuned
@@ -176,15 +179,29 @@ def _is_unit(embedding: Embedding) -> bool:
 
 
 def model_to_use(catalog: CatalogReader, model: str | None, collection: str | None) -> tuple[str, str]:
-    """(kind, name) of the model to embed with: what is asked for, else the one in use, else public CLIP."""
+    """(kind, name) of the model to embed with: what is asked for, else the one in use, else the best here.
+
+    A library that was embedded by the starter's classes goes over to CLIP once that is here.
+    """
     from tagline.experts.weights.registry import PUBLIC, for_expert
 
     if model is not None:
         return TABLE, str(Path(model).expanduser().absolute()) if Path(model).expanduser().is_dir() else model
     before = SearchModel.of_catalog(catalog)
-    if collection is None and before is not None:
+    if collection is None and before is not None and before.kind != CLASSES:
         return before.kind, before.name
-    return APPEARANCE, for_expert(APPEARANCE, collection or PUBLIC)
+    clip = for_expert(APPEARANCE, collection or PUBLIC)
+    if collection is None and not _usable(clip, "torch", "open_clip") and _usable(CLASSIFIER, "onnxruntime"):
+        return CLASSES, CLASSIFIER
+    return APPEARANCE, clip
+
+
+def _usable(weights: str, *modules: str) -> bool:
+    """Whether weights and the libraries that they need are here."""
+    from tagline.experts.weights import registry
+
+    here = registry.local_folder(registry.entries()[weights]) is not None
+    return here and all(find_spec(module) is not None for module in modules)
 
 
 def sample_queries(catalog: CatalogReader, count: int = SAMPLE_QUERIES) -> list[str]:

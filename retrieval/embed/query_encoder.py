@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from tagline.retrieval.embed import text_tower
-from tagline.retrieval.embed.embedders import SearchModel, VideoEmbedder, load
+from tagline.retrieval.embed.embedders import load
+from tagline.retrieval.embed.search_model import SearchModel, VideoEmbedder
 from tagline.retrieval.embed.text_tower import Floats
 from tagline.tagging.ml.config import BadConfig
 from tagline.tagging.printable import safe

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from tagline.retrieval.embed.embedders import SearchModel
+from tagline.retrieval.embed.search_model import SearchModel
 from tagline.retrieval.index.base import BadIndex, Ids, Index, Level, Vectors, pack, unpack
 from tagline.tagging.catalog import approvals, files
 from tagline.tagging.printable import safe

@@ -85,9 +85,10 @@ def reranked_answer(catalog: Catalog, query: str, count: int = 10, filters: Filt
 
 def table_model_of(catalog: Catalog) -> PretrainedTable:
     """The TABLE model that embedded the library. Raises CannotRerank."""
-    from tagline.retrieval.embed.embedders import TABLE, SearchModel, TableEmbedder
+    from tagline.retrieval.embed.embedders import TableEmbedder
     from tagline.retrieval.embed.query_encoder import EncoderMissing
     from tagline.retrieval.embed.query_encoder import search_model_of as load
+    from tagline.retrieval.embed.search_model import TABLE, SearchModel
 
     choice = SearchModel.of_catalog(catalog)
     if choice is None or choice.kind != TABLE:
