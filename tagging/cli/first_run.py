@@ -63,7 +63,7 @@ def closing_lines(home: Home, catalog: Catalog) -> list[str]:
     lines = []
     if words := search_words(catalog):
         elsewhere = not _finds(home)
-        library = f" --library {shlex.quote(os.fspath(home.root))}" if elsewhere else ""
+        library = f" --library {safe(shlex.quote(os.fspath(home.root)))}" if elsewhere else ""
         lines.append(f'`tagline search "{words}"{library}` finds the moment')
     if tier := tiers.next_tier():
         machine = tiers.this_machine()
