@@ -14,14 +14,14 @@ from shaking import shaken
 
 from tagline.experts.footage import Footage, Pictures, Uniform
 from tagline.experts.tags import Embedding, Tag
-from tagline.retrieval.embed.search_model import SearchModel, VideoVectors
+from tagline.retrieval.embed.search_model import SearchModel, VideoEmbedder, VideoVectors
 from tagline.retrieval.embed.text_tower import Floats, NotPortable, TextTowerWeights
 from tagline.tagging.ml.config import digest
 
 SIZE = 64
 
 
-class FakeEmbedder:
+class FakeEmbedder(VideoEmbedder):
     """The vector of a video is that of its tags' words; its spans are its halves. Counts what it embeds."""
 
     seen: list[str] = []  # noqa: RUF012 (shared on purpose)

@@ -21,18 +21,22 @@ from tagline.experts.footage import Footage, Pictures, Sampling
 from tagline.experts.sentences import SentenceEncoder, find_sentence_encoder
 from tagline.experts.tags import Embedding, Tag
 from tagline.retrieval.embed import spans
-from tagline.retrieval.embed.search_model import CLASSES, SearchModel, VideoVectors
+from tagline.retrieval.embed.search_model import CLASSES, SearchModel, VideoEmbedder, VideoVectors
 from tagline.retrieval.embed.text_tower import NotPortable, TextTowerWeights
 from tagline.tagging.ml.ann import unit
 from tagline.tagging.ml.config import digest
 
 if TYPE_CHECKING:
     from tagline.experts.things import Classifier
+    from tagline.tagging.catalog.read import CatalogReader
+    from tagline.tagging.catalog.records import Run, Video
 
 Floats = npt.NDArray[np.float32]
 
 VERSION = 1
 LIKELIEST = 30  # classes of a picture that ConSE takes the mean of; the paper tries 1 to 100
+SAME_SHOT = 0.3  # Bhattacharyya coefficient of neighbouring frames; below, there is a cut between them
+THINGS = "things"  # the expert that keeps what its classifier said of each frame
 TEMPERATURE = np.float32(0.05)  # of the softmax over similarities between a query and the classes' names
 
 
@@ -82,7 +86,14 @@ def _side_by_side(meaning: Floats, shares: Floats) -> Floats:
     return np.asarray(both / np.linalg.norm(both, axis=1, keepdims=True), np.float32)
 
 
-class ClassEmbedder:
+def _shots(shares: Floats) -> list[int]:
+    """The frames with which shots begin, told by their classes: after a cut other ones are likely."""
+    roots = np.sqrt(np.maximum(shares, 0))
+    alike = (roots[1:] * roots[:-1]).sum(axis=1)
+    return [0, *(np.flatnonzero(alike < SAME_SHOT) + 1).tolist()]
+
+
+class ClassEmbedder(VideoEmbedder):
     """A video, and each of its spans, as the mean of its frames' classes. Needs no torch."""
 
     def __init__(self, name: str) -> None:
@@ -96,7 +107,7 @@ class ClassEmbedder:
             )
         self.space = ClassSpace(sentences, things.class_names())
         self._weights = find(name)
-        self.samplings: tuple[Sampling, ...] = (spans.sampling(things.SIDE),)
+        self.samplings: tuple[Sampling, ...] = (spans.sampling(things.SCALE),)
         made_by = digest(CLASSES, spans.VERSION, self.space.fingerprint, self._weights.sha256)
         self.choice = SearchModel(CLASSES, name, made_by)
 
@@ -115,7 +126,27 @@ class ClassEmbedder:
         if not len(view.times):
             raise ValueError("no frame could be read")
         shares = self.classifier.probabilities(view.frames)
-        cuts = spans.spans(view.frames, view.times, footage.facts.duration)
+        return self._vectors(shares, spans.spans(view.frames, view.times, footage.facts.duration))
+
+    def stored(self, catalog: CatalogReader, video: Video) -> VideoVectors | None:
+        """From the probabilities that the expert `things` keeps of the frames that it looks at."""
+        run = self._run(catalog, video)
+        page = next(catalog.vectors.pages(THINGS, run.fingerprint, [video.id]), None) if run else None
+        if page is None or page.values.shape[1] != len(self.space.names):
+            return None
+        times, shares = page.spans[:, 0], page.values
+        return self._vectors(shares, spans.spans_between(_shots(shares), times, video.duration))
+
+    def upstream(self, catalog: CatalogReader, video: Video) -> str:
+        run = self._run(catalog, video)
+        return digest(run.fingerprint, run.at) if run else ""
+
+    @staticmethod
+    def _run(catalog: CatalogReader, video: Video) -> Run | None:
+        return next((run for run in catalog.runs(video.id) if run.expert == THINGS), None)
+
+    def _vectors(self, shares: Floats, cuts: Sequence[spans.Span]) -> VideoVectors:
+        """Probabilities of each frame [T, classes] to the vectors of a video and its spans."""
         means = np.stack([shares.mean(axis=0), *(shares[s.first : s.last].mean(axis=0) for s in cuts)])
         whole, *rest = self.space.pictures(means)
         return VideoVectors(

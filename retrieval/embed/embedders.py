@@ -44,7 +44,7 @@ def load(kind: str, name: str, device: str = "cpu") -> VideoEmbedder:
     return TableEmbedder(name, device) if kind == TABLE else ClipEmbedder(name, device)
 
 
-class ClipEmbedder:
+class ClipEmbedder(VideoEmbedder):
     """CLIP's towers: a video, and each of its spans, is the mean of its frames."""
 
     def __init__(self, name: str, device: str = "cpu") -> None:
@@ -94,7 +94,7 @@ class ClipEmbedder:
         return extract_text_tower(model, model.text_pool_type, tokenizer, clean)
 
 
-class TableEmbedder:
+class TableEmbedder(VideoEmbedder):
     """A TABLE model: frames, and the tags that the catalog has of the video or of the span."""
 
     def __init__(self, name: str, device: str = "cpu") -> None:

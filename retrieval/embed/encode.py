@@ -83,12 +83,14 @@ def embed(
     outcome.progress.total = len(work)
     if SearchModel.of_catalog(catalog) is None:
         catalog.set_meta(CHOICE, model.choice.as_json())
+    work = [job for job in work if not _embed_stored(catalog, model, job, outcome, on_progress)]
     if work:
         with Decoder(jobs=jobs) as decoder:
             orders = ((job.path, model.samplings) for job in work)
             with closing(decoder.read_all(orders)) as stream:  # type: ignore[type-var]
                 for job, (_, result) in zip(work, stream, strict=True):
-                    _write_vectors(catalog, model, job, result, outcome)
+                    vectors, reason = _vectors_of(model, job, result)
+                    _write_vectors(catalog, model, job, vectors, reason, outcome)
                     on_progress(outcome.progress)
     catalog.set_meta(CHOICE, model.choice.as_json())
     catalog.vectors.drop_other_models(model.choice.fingerprint)
@@ -108,7 +110,7 @@ def _stale(catalog: Catalog, model: VideoEmbedder, outcome: EmbedResult, retry: 
     work = []
     for video in catalog.videos():
         tags = model.tags_read(catalog.tags(video.id))
-        upstream = _upstream(tags)
+        upstream = _upstream(tags, model.upstream(catalog, video))
         unreadable, before = failed.get((video.id, "")), failed.get((video.id, NAME))
         same = before is not None and before.fingerprint == digest(fingerprint, upstream)
         failure_before = unreadable or (before if same else None)
@@ -125,17 +127,38 @@ def _stale(catalog: Catalog, model: VideoEmbedder, outcome: EmbedResult, retry: 
     return work
 
 
-def _upstream(tags: Sequence[Tag]) -> str:
+def _upstream(tags: Sequence[Tag], stored: str) -> str:
     """What else than the pictures a video's vectors depend on."""
-    return digest([[t.modality, t.text, round(t.score, 6), t.start, t.end] for t in tags])
+    read = [[t.modality, t.text, round(t.score, 6), t.start, t.end] for t in tags]
+    return digest(read, stored) if stored else digest(read)
+
+
+def _embed_stored(
+    catalog: Catalog,
+    model: VideoEmbedder,
+    job: _EmbedJob,
+    outcome: EmbedResult,
+    on_progress: Callable[[Progress], None],
+) -> bool:
+    """Embed a video from what an expert kept of its frames; False: it has to be decoded."""
+    vectors = model.stored(catalog, job.video)
+    if vectors is None or not _hold_numbers(vectors):
+        return False
+    _write_vectors(catalog, model, job, vectors, "", outcome)
+    on_progress(outcome.progress)
+    return True
 
 
 def _write_vectors(
-    catalog: Catalog, model: VideoEmbedder, job: _EmbedJob, result: Footage | Unreadable, outcome: EmbedResult
+    catalog: Catalog,
+    model: VideoEmbedder,
+    job: _EmbedJob,
+    vectors: VideoVectors | None,
+    reason: str,
+    outcome: EmbedResult,
 ) -> None:
-    """Embed one video and write down what came of it."""
+    """Write down what came of one video."""
     fingerprint, progress = model.choice.fingerprint, outcome.progress
-    vectors, reason = _vectors_of(model, job, result)
     with catalog.transaction():
         if vectors is not None:
             catalog.vectors.put_embeddings(
@@ -163,7 +186,7 @@ def _vectors_of(
         return None, str(result)
     try:
         vectors = model.embed(result, job.tags)
-        if not all(_is_unit(e) for e in (vectors.whole, *vectors.spans)):
+        if not _hold_numbers(vectors):
             return None, "the model made vectors that hold no numbers"
         return vectors, ""
     except Exception as error:  # one bad video must not end the run
@@ -171,6 +194,10 @@ def _vectors_of(
         return None, text[0][:300] if text else type(error).__name__
     finally:
         result.close()
+
+
+def _hold_numbers(vectors: VideoVectors) -> bool:
+    return all(_is_unit(embedding) for embedding in (vectors.whole, *vectors.spans))
 
 
 def _is_unit(embedding: Embedding) -> bool:

@@ -13,6 +13,7 @@ from tagline.retrieval.embed.text_tower import Floats, TextTowerWeights
 
 if TYPE_CHECKING:
     from tagline.tagging.catalog.read import CatalogReader
+    from tagline.tagging.catalog.records import Video
 
 APPEARANCE, TABLE, CLASSES = "appearance", "table", "classes"
 CHOICE = "search model"  # under which the catalog keeps it
@@ -63,6 +64,14 @@ class VideoEmbedder(Protocol):
 
     def embed(self, footage: Footage, tags: Sequence[Tag]) -> VideoVectors:
         """One video. Raises ValueError, with a reason for people, where nothing of it could be seen."""
+
+    def stored(self, catalog: CatalogReader, video: Video) -> VideoVectors | None:
+        """One video from what experts kept of its frames, so that nothing is decoded; None: they did not."""
+        return None
+
+    def upstream(self, catalog: CatalogReader, video: Video) -> str:
+        """A fingerprint of what `stored` reads; "" where that is nothing."""
+        return ""
 
     def texts(self, texts: Sequence[str]) -> Floats:
         """float32 [N, D]"""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -36,11 +37,14 @@ def spans(frames: Pictures, times: Seconds, duration: float | None) -> list[Span
 
     Together the spans cover every frame; windows of a long shot overlap by half.
     """
-    if not len(times):
-        return []
+    return spans_between(_shots(frames, times), times, duration) if len(times) else []
+
+
+def spans_between(shots: Sequence[int], times: Seconds, duration: float | None) -> list[Span]:
+    """Cut a video whose shots are known by the frames with which they begin; times: at least one."""
     step = float(np.median(np.diff(times))) if len(times) > 1 else 1 / RATE
     end = max(duration or 0.0, float(times[-1]) + min(step, 1 / RATE))
-    borders = [*_shots(frames, times), len(times)]
+    borders = [*shots, len(times)]
     found = []
     for first, last in pairwise(borders):
         stop = float(times[last]) if last < len(times) else end
