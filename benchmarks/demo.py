@@ -9,12 +9,20 @@ import sys
 import time
 from pathlib import Path
 
+from tagline.benchmarks.fixtures.photographs import make_clips
+from tagline.experts.weights.registry import entries, local_folder
+from tagline.retrieval.embed.encode import CLASSIFIER
+
 QUESTIONS = [
     "a girl dancing on the beach",
     "somebody talks about insurance",
     "a dog in the snow",
     "a boy running in the city at night",
 ]
+
+
+REAL_QUESTIONS = ["a temple in china", "a yellow flower", "public transport"]
+STARTER = "things,faces,screen"
 
 
 def main() -> None:
@@ -44,6 +52,10 @@ def main() -> None:
         tagline("search", question, "-k", "3", "--library", str(videos), expect=(0, 4))
     tagline("similar", first_video(videos), "-k", "3", "--library", str(videos), expect=(0, 4))
 
+    photographs = chosen.folder / "photographs"
+    if make_clips(photographs):
+        real_pictures(photographs)
+
     say(f"Done in {time.monotonic() - begun:.0f} s. A picture of all of them: {chosen.folder / 'sheet.png'}")
     print("Now try your own:\n")
     for line in (
@@ -53,6 +65,19 @@ def main() -> None:
         "tagline doctor",
     ):
         print(f"  .venv/bin/{line}")
+
+
+def real_pictures(folder: Path) -> None:
+    """The other world: photographs, tagged by the starter's published weights."""
+    say("Now real pictures: photographs that installed packages carry, moved under a camera.")
+    tagline("tag", str(folder), "--only", STARTER, expect=(0, 3))
+    tagline("tags", "list", "--library", str(folder), shorten=12)
+    if local_folder(entries()[CLASSIFIER]) is None:
+        print("Their weights are not here: `.venv/bin/tagline models pull starter` fetches them.")
+        return
+    tagline("index", str(folder))
+    for question in REAL_QUESTIONS:
+        tagline("search", question, "-k", "2", "--library", str(folder), expect=(0, 4))
 
 
 def first_video(folder: Path) -> str:
