@@ -26,6 +26,8 @@ BUILT_IN = {
     "motion": "tagline.experts.motion:MotionExpert",
     "speech": "tagline.experts.speech:SpeechExpert",
     "screen": "tagline.experts.screen:ScreenExpert",
+    "things": "tagline.experts.things:ThingsExpert",
+    "faces": "tagline.experts.faces:FacesExpert",
 }
 
 
@@ -34,7 +36,7 @@ class Expert(Protocol):
     """Anything that turns footage into tags. Its constructor takes its settings as keywords."""
 
     name: str
-    modality: Modality
+    modality: Modality  # of its tags; an expert with tags of other modalities names them in `also`
     version: str  # changes whenever the same footage may give another report
     needs: tuple[Sampling, ...]
 
@@ -53,6 +55,11 @@ class Expert(Protocol):
 
 class UnknownExpert(ValueError):
     pass
+
+
+def modalities_of(expert: Expert) -> tuple[Modality, ...]:
+    """Every modality that an expert looks for, its own first."""
+    return (expert.modality, *getattr(expert, "also", ()))
 
 
 def available_experts() -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from fractions import Fraction
@@ -113,6 +114,7 @@ class Look:
     reason: str | None = None
     seconds: float | None = None
     coverage: Coverage = field(default_factory=Coverage)
+    also: tuple[Modality, ...] = ()  # other modalities that its tags may have
 
 
 class Vectors(NamedTuple):
@@ -164,16 +166,18 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def checked(report: Report, modality: Modality) -> Report:
+def checked(report: Report, modality: Modality, also: Collection[Modality] = ()) -> Report:
     """The report as it may be stored: clean texts, finite numbers, caps; what was left out is a note.
 
-    An expert speaks for its own sense only: text on the screen never becomes an object.
+    An expert speaks for its own senses only: text on the screen never becomes an object.
     """
     notes = [clean(note, 500) for note in report.notes]
     tags = [tag for tag in map(_tag, report.tags) if tag is not None]
     _note_dropped(notes, len(report.tags) - len(tags), "tags without a text, a score or a time")
-    own = [tag for tag in tags if tag.modality == modality]
-    _note_dropped(notes, len(tags) - len(own), f"tags that were not of the sense {modality}")
+    own = [tag for tag in tags if tag.modality == modality or tag.modality in also]
+    _note_dropped(
+        notes, len(tags) - len(own), f"tags that were not of the sense {' or '.join([modality, *also])}"
+    )
     clipped = sum(not 0.0 <= tag.score <= 1.0 for tag in report.tags if math.isfinite(tag.score))
     if clipped:
         notes.append(f"clipped: scores outside 0 to 1 ({clipped})")

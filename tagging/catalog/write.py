@@ -156,7 +156,7 @@ class Catalog(CatalogReader):
                 look.reason or "no reason given", look.fingerprint, video_id=video_id, expert=look.expert
             )
             return
-        report = checked(look.report, look.modality)
+        report = checked(look.report, look.modality, look.also)
         with self.transaction():
             self.clear_failure(video_id, look.expert)
             for table in ("run", "tag", "sighting", "word"):

@@ -168,13 +168,14 @@ def _import_expert_tags(
             by_expert[clean(tag.source)].append(tag)
     done = catalog.done(video.id)
     for expert, said in by_expert.items():
-        modality = said[0].modality  # an expert speaks for one sense only; the catalog leaves others out
+        modality, *also = dict.fromkeys(tag.modality for tag in said)
         if expert in done and done[expert][0] != IMPORTED_VERSION:
             taken.known += len(said)
             continue
         before = [tag for tag in catalog.tags(video.id, raw=True) if tag.source == expert]
         catalog.put_look(
-            video.id, Look(expert, modality, IMPORTED_VERSION, IMPORTED_VERSION, Report(tags=said))
+            video.id,
+            Look(expert, modality, IMPORTED_VERSION, IMPORTED_VERSION, Report(tags=said), also=tuple(also)),
         )
         after = [tag for tag in catalog.tags(video.id, raw=True) if tag.source == expert]
         if after == before:

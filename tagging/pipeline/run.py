@@ -12,7 +12,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tagline.experts.base import Expert
+from tagline.experts.base import Expert, modalities_of
 from tagline.experts.footage import Coverage, Work
 from tagline.experts.panel import Failed, Panel, PanelResult
 from tagline.experts.tags import Report
@@ -191,7 +191,8 @@ def looks_of(seen: PanelResult, experts: Mapping[str, Expert], rule: StalenessRu
     coverage = seen.footage.coverage if seen.footage is not None else Coverage()
     looks = []
     for name, said in seen.reports.items():
-        look = Look(name, experts[name].modality, *rule.current[name], coverage=coverage)
+        modality, *also = modalities_of(experts[name])
+        look = Look(name, modality, *rule.current[name], coverage=coverage, also=tuple(also))
         look.seconds = seen.seconds.get(name)
         if isinstance(said, Failed):
             look.reason = said.reason

@@ -158,4 +158,6 @@ def _look(row: Row, findings: dict[str, list[Row]]) -> Look:
         report,
         seconds=row["seconds"],
         coverage=seen,
+        # The shard holds what the catalog would have stored: tags of other modalities were left out there.
+        also=tuple({tag.modality for tag in report.tags} - {modality}),
     )

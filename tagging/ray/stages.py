@@ -198,7 +198,7 @@ class ExpertStage:
                 parcel.unloadable[name] = self.panel.broken.get(name, "gave no report")
             for look in looks_of(seen, {name: self.expert}, self.order.rule):
                 if look.report is not None:
-                    look.report = checked(look.report, look.modality)
+                    look.report = checked(look.report, look.modality, look.also)
                 parcel.looks.append(look)
 
     def _drop_unused_views(self, record: VideoRecord) -> None:
