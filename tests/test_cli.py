@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from tagline.retrieval.cli.main import COMMANDS, cli
 
 # Filters and forms of answers of the one, how and where the other works: people and programs ask for each.
-MOST_OPTIONS = {"search": 16, "tag": 13}
+MOST_OPTIONS = {"search": 16, "tag": 14}
 
 
 def every_command(group: click.Group = cli, before: str = "") -> list[tuple[str, click.Command]]:

@@ -22,6 +22,7 @@ from tagline.tagging.catalog.records import Caption
 # The beginning of a command, or an option in it: where it is run instead.
 ELSEWHERE = {
     "models pull": "test_models_commands.py, from a hub of its own",
+    "models tier": "test_first_run.py",
     "models bundle": "test_bundles.py",
     "models unbundle": "test_bundles.py",
     "models verify": "test_weights.py",

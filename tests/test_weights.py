@@ -59,18 +59,25 @@ def test_the_table_is_complete_and_says_where_everything_is_from() -> None:
     for name, entry in table.items():
         assert re.fullmatch(r"[a-z0-9][a-z0-9.-]*", name)
         assert entry.licence
-        assert entry.form in ("safetensors", "yolo", "whisper", "state")
+        assert entry.form in ("safetensors", "files", "yolo", "whisper", "state")
         assert entry.size > 0
         if entry.collection == registry.PUBLIC:
-            assert (entry.url is None) != (entry.hub is None)
+            assert sum(map(bool, (entry.url, entry.hub, entry.wheels))) == 1
             # A branch moves; a commit does not.
             assert entry.hub is None or re.fullmatch(r"[0-9a-f]{40}", entry.revision or "")
             assert entry.url is None or entry.url.startswith("https://")
-            assert entry.form == "safetensors" or entry.url
+            assert entry.form in ("safetensors", "files") or entry.url or entry.wheels
+        for wheel in entry.wheels:
+            assert re.fullmatch(r"[0-9a-f]{64}", wheel.sha256)
+            assert wheel.version
+            # Whatever comes from strangers' packages is known to the last bit.
+            assert all(len(entry.sha256[file]) == 64 for _, file in wheel.files)
         for file, known in entry.sha256.items():
             assert file in entry.published
             assert re.fullmatch(r"[0-9a-f]{8,64}", known)
-        assert [file for file in entry.files if file.endswith(".safetensors")]
+        assert entry.pinned or [file for file in entry.files if file.endswith(".safetensors")]
+    for members in registry.groups().values():
+        assert set(members) <= set(table)
 
 
 def test_every_expert_that_needs_weights_has_defaults() -> None:

@@ -1,7 +1,7 @@
-"""Read a checkpoint that torch saved, by `unpickle` and without torch's own loader.
+"""Read a checkpoint that torch saved, by `unpickle` and without torch: its tensors become arrays of NumPy.
 
 Both forms of a file are known: the zip with one entry for each storage, and the older one, a row of
-pickles with the storages behind them.
+pickles with the storages behind them. NumPy has no bfloat16, so those become the floats that they are.
 """
 
 from __future__ import annotations
@@ -14,15 +14,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-import torch
+import numpy as np
 
 from tagline.experts.pickles.unpickle import Function, Kind, Record, Refused, plain_keys, shown, unpickle
 
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001  # what the older form begins with
+BFLOAT16 = np.dtype("V2")  # the upper half of a float32, as it lies in the file
 DTYPES = {
-    "Float": torch.float32, "Double": torch.float64, "Half": torch.float16, "BFloat16": torch.bfloat16,
-    "Long": torch.int64, "Int": torch.int32, "Short": torch.int16, "Char": torch.int8,
-    "Byte": torch.uint8, "Bool": torch.bool,
+    "Float": np.dtype("float32"), "Double": np.dtype("float64"), "Half": np.dtype("float16"),
+    "BFloat16": BFLOAT16, "Long": np.dtype("int64"), "Int": np.dtype("int32"), "Short": np.dtype("int16"),
+    "Char": np.dtype("int8"), "Byte": np.dtype("uint8"), "Bool": np.dtype("bool"),
 }  # fmt: skip
 
 
@@ -30,7 +31,7 @@ DTYPES = {
 class Storage:
     """A run of numbers that tensors are cut from."""
 
-    numbers: torch.Tensor  # [count]
+    numbers: np.ndarray  # [count]
 
 
 def read_checkpoint(file: BinaryIO, more: Mapping[str, Any] | None = None) -> Any:
@@ -98,6 +99,7 @@ def _read_row(file: BinaryIO, names: Mapping[str, Any]) -> Any:
     room = file.seek(0, os.SEEK_END) - at
     file.seek(at)
     held: dict[str, Storage] = {}
+    kinds: dict[str, np.dtype] = {}
 
     def storage(saved: Any) -> Any:
         nonlocal room
@@ -108,7 +110,8 @@ def _read_row(file: BinaryIO, names: Mapping[str, Any]) -> Any:
             room -= count * dtype.itemsize
             if room < 0:
                 raise Refused("says that it holds more than it is large")
-            held[key] = Storage(torch.zeros(count, dtype=dtype))
+            held[key] = Storage(np.zeros(count, np.float32 if dtype == BFLOAT16 else dtype))
+            kinds[key] = dtype
         return held[key]
 
     found = unpickle(file, names, storage)
@@ -117,32 +120,35 @@ def _read_row(file: BinaryIO, names: Mapping[str, Any]) -> Any:
         raise Refused("lists other storages than it uses")
     for key in keys:
         numbers = held[key].numbers
+        length = numbers.size * kinds[key].itemsize
         (count,) = struct.unpack("<q", file.read(8).ljust(8, b"\xff"))
-        raw = file.read(numbers.numel() * numbers.element_size())
-        if count != numbers.numel() or len(raw) != numbers.numel() * numbers.element_size():
+        raw = file.read(length)
+        if count != numbers.size or len(raw) != length:
             raise Refused("has a storage of another length than it says")
-        numbers.copy_(_numbers(raw, numbers.dtype))
+        numbers[:] = _numbers(raw, kinds[key])
     return found
 
 
-def _place(saved: Any) -> tuple[str, torch.dtype, int]:
+def _place(saved: Any) -> tuple[str, np.dtype, int]:
     """Key, kind of number and count out of a storage's id: ("storage", kind, key, device, count)."""
     if type(saved) is not tuple or len(saved) not in (5, 6) or saved[0] != "storage" or saved[5:] > (None,):
         raise Refused("refers to something outside of itself that is no storage")
     dtype, key, count = saved[1], saved[2], saved[4]
-    if not isinstance(dtype, torch.dtype) or type(key) is not str or type(count) is not int or count < 0:
+    if not isinstance(dtype, np.dtype) or type(key) is not str or type(count) is not int or count < 0:
         raise Refused("describes a storage in a way that no reader knows")
     return key, dtype, count
 
 
-def _numbers(raw: bytes, dtype: torch.dtype) -> torch.Tensor:
-    return torch.frombuffer(bytearray(raw), dtype=dtype) if raw else torch.empty(0, dtype=dtype)
+def _numbers(raw: bytes, dtype: np.dtype) -> np.ndarray:
+    if dtype == BFLOAT16:
+        return (np.frombuffer(raw, np.uint16).astype(np.uint32) << 16).view(np.float32)
+    return np.frombuffer(bytearray(raw), dtype)
 
 
 # What stands for torch's own functions
 
 
-def _tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> torch.Tensor:
+def _tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> np.ndarray:
     """A window onto a storage that stays inside of it."""
     whole = [offset, *size, *stride]
     if type(storage) is not Storage or not all(type(number) is int and number >= 0 for number in whole):
@@ -152,14 +158,18 @@ def _tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> torch
     count, last = 1, offset
     for length, step in zip(size, stride, strict=True):
         count, last = count * length, last + max(length - 1, 0) * step
-    room = storage.numbers.numel()
+    numbers = storage.numbers
+    room = numbers.size
     if count > room or (count and last >= room) or offset > room or max(whole, default=0) >= 1 << 62:
         raise Refused("has a tensor that goes beyond its storage")
-    return storage.numbers.as_strided(size, stride, offset) if count else storage.numbers[:0].reshape(size)
+    if not count:
+        return numbers[:0].reshape(size)
+    steps = [step * numbers.itemsize for step in stride]
+    return np.lib.stride_tricks.as_strided(numbers[offset:], size, steps)
 
 
-def _parameter(data: Any, *_: Any) -> torch.Tensor:
-    if not isinstance(data, torch.Tensor):
+def _parameter(data: Any, *_: Any) -> np.ndarray:
+    if not isinstance(data, np.ndarray):
         raise Refused("has a parameter that is no tensor")
     return data
 
@@ -200,5 +210,6 @@ NAMES: dict[str, Any] = {
     "numpy._core.multiarray.scalar": ignored("a number of NumPy"),
     **{f"torch.{name}Storage": dtype for name, dtype in DTYPES.items()},
     **{f"torch.cuda.{name}Storage": dtype for name, dtype in DTYPES.items()},
-    **{str(dtype): dtype for dtype in DTYPES.values()},
+    **{f"torch.{dtype}": dtype for dtype in DTYPES.values() if dtype != BFLOAT16},
+    "torch.bfloat16": BFLOAT16,
 }

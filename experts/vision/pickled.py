@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import torch
+import numpy as np
 
 from tagline.experts.pickles.checkpoint import ignored
 from tagline.experts.pickles.unpickle import Kind, Record, Refused, shown
@@ -77,7 +77,7 @@ class Pickled:
     yaml: Any  # plain, not yet checked
     names: list[str]
     imgsz: int
-    tensors: dict[str, torch.Tensor]  # as its state dict names them
+    tensors: dict[str, np.ndarray]  # as its state dict names them
     layers: dict[str, str]  # the class of each layer, by its place: {"model.0.act": "SiLU"}
     numbers: dict[str, dict[str, Any]]  # of torch's layers, by their place
 
@@ -87,7 +87,7 @@ def read_pickled(content: Any) -> Pickled:
     model = (content.get("ema") or content.get("model")) if type(content) is dict else None
     if type(model) is not Record or model.kind not in _MODELS or type(model.state) is not dict:
         raise Refused("holds no detector of ultralytics")
-    tensors: dict[str, torch.Tensor] = {}
+    tensors: dict[str, np.ndarray] = {}
     layers: dict[str, str] = {}
     numbers: dict[str, dict[str, Any]] = {}
     for place, layer in _walk(model):
@@ -97,7 +97,7 @@ def read_pickled(content: Any) -> Pickled:
         passing = layer.state.get("_non_persistent_buffers_set") or ()
         for table in ("_parameters", "_buffers"):
             for key, tensor in _table(layer, table).items():
-                if isinstance(tensor, torch.Tensor) and not (table == "_buffers" and key in passing):
+                if isinstance(tensor, np.ndarray) and not (table == "_buffers" and key in passing):
                     tensors[prefix + key] = tensor
     state = model.state
     return Pickled(

@@ -193,9 +193,8 @@ def _unpack(
     progress: BundleProgress | None,
 ) -> None:
     """Write the files of one entry beside, hashing on the way, and judge them."""
-    safetensors = entry.form == "safetensors"
     # A conversion may differ from machine to machine in bytes that mean nothing; the pickle may not.
-    first = registry.read_lock(entry.name).get("files", {}) if safetensors else {}
+    first = {} if entry.converted else registry.read_lock(entry.name).get("files", {})
     _same_origin(entry, described)
     for name in entry.files:
         member = members[f"{entry.name}/{name}"]
@@ -210,7 +209,7 @@ def _unpack(
                 out.write(chunk)
                 if progress:
                     progress(member.name, out.tell(), member.size)
-        known = entry.sha256.get(name) if safetensors else None
+        known = None if entry.converted else entry.sha256.get(name)
         claimed = described["files"].get(name, {}).get("sha256", "")
         for expected, whose in (
             (claimed, "the bundle"),
@@ -219,7 +218,7 @@ def _unpack(
         ):
             if expected is not None and (not expected or not hashed.hexdigest().startswith(expected)):
                 raise BundleFailed(f"{member.name} is not what {whose} says; nothing was taken in")
-        check.check_file(target)
+        check.check_file(target, pinned=entry.pinned)
 
 
 def _same_origin(entry: WeightsEntry, described: dict[str, Any]) -> None:
@@ -246,7 +245,7 @@ def _describe(entry: WeightsEntry, folder: Path) -> dict[str, Any]:
     recorded = registry.read_lock(entry.name)
     return {
         "licence": entry.licence,
-        "origin": entry.url or f"{entry.hub}@{recorded.get('revision', entry.revision)}",
+        "origin": f"{entry.hub}@{recorded.get('revision', entry.revision)}" if entry.hub else entry.origin,
         "published": recorded.get("published", {}),
         "files": {
             name: {"sha256": storage.hash_file(folder / name), "size": (folder / name).stat().st_size}

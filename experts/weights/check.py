@@ -53,8 +53,14 @@ def check_path(path: Path, *, allow_pickle: bool = False) -> None:
             read_config(file)
 
 
-def check_file(path: Path, *, allow_pickle: bool = False) -> None:
-    """Judge one file by its name and its bytes. Raises Unsafe."""
+def check_file(path: Path, *, allow_pickle: bool = False, pinned: bool = False) -> None:
+    """Judge one file by its name and its bytes. Raises Unsafe.
+
+    pinned: the table of weights has the whole sha256 of this file, which the caller compares. It is then the
+    very file that was looked at when the line was written, so other formats than safetensors are let
+    through (CTranslate2's model.bin, ONNX, dlib's .dat): none of those is a program or a pickle, whatever
+    the name. Code never is, and settings are judged as everywhere.
+    """
     if not path.is_file():
         raise UnsafeWeights(f"{path} is not a plain file, so it cannot be weights")
     kind = path.suffix.lower()
@@ -63,7 +69,7 @@ def check_file(path: Path, *, allow_pickle: bool = False) -> None:
     elif kind in CODE:
         raise UnsafeWeights(f"{path} is a program, not weights; name a .safetensors file")
     elif kind in PICKLES or (kind != ".json" and _looks_like_pickle(_first_bytes(path))):
-        if not allow_pickle:
+        if not allow_pickle and not (pinned and not _looks_like_pickle(_first_bytes(path))):
             raise UnsafeWeights(
                 f"{path} is a pickle, which can run any program when it is loaded; "
                 "convert it to .safetensors, or add `--allow-pickle` if you trust whoever made it"

@@ -2,6 +2,7 @@
 
 The child reads with an unpickler of ours that calls nothing by its name (`pickles/unpickle.py`), in the
 decoder's sandbox: it gets the pickle and the two files to write already open, and opens nothing more.
+Only a detector of ultralytics needs torch, which builds its architecture to compare.
 """
 
 from __future__ import annotations
@@ -119,7 +120,7 @@ def child(source: str, config: str, model: str, parent: str, form: str, name: st
 
 def write(contents: Contents, about: BinaryIO, tensors: BinaryIO) -> None:
     """Settings and tensors as the two files that every converted pickle becomes."""
-    from safetensors.torch import save
+    from safetensors.numpy import save
 
     tensors.write(save(contents[1], metadata={"format": "pt"}))
     about.write((json.dumps(contents[0], indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode())
@@ -127,16 +128,25 @@ def write(contents: Contents, about: BinaryIO, tensors: BinaryIO) -> None:
 
 def _load_all(form: str) -> None:
     """Do once on something small what will be done: libraries open files when they are first used."""
-    import torch
+    import pickle
+    import zipfile
 
-    torch.set_num_threads(1)
-    torch.backends.mkldnn.set_flags(False)  # it writes programs at run time, for nothing here
+    import numpy as np
+
+    from tagline.experts.pickles.checkpoint import read_checkpoint
+
     tiny = io.BytesIO()
-    torch.save({"model_state": {"a": torch.ones(2, 2).T}}, tiny)
-    write(_state(tiny, "tiny"), io.BytesIO(), io.BytesIO())
+    with zipfile.ZipFile(tiny, "w") as archive:
+        archive.writestr("tiny/data.pkl", pickle.dumps({"a": 1}, 2))
+    read_checkpoint(tiny)
+    write(({"name": "tiny"}, _tensors({"a": np.ones((2, 2)).T}, tiny)), io.BytesIO(), io.BytesIO())
     if form == "yolo":
+        import torch
+
         from tagline.experts.vision import pickled, yolo
 
+        torch.set_num_threads(1)
+        torch.backends.mkldnn.set_flags(False)  # it writes programs at run time, for nothing here
         assert pickled.NAMES
         backbone = [[-1, 1, "Conv", [8, 3, 2]], [-1, 1, "Conv", [8, 3, 2]], [-1, 1, "Conv", [8, 3, 2]]]
         yolo.build_yolo({"nc": 1, "backbone": backbone, "head": [[[0, 1, 2], 1, "Detect", ["nc"]]]})
@@ -181,14 +191,18 @@ FORBIDDEN = (
 
 
 def _state(file: BinaryIO, name: str) -> Contents:
-    """A table of tensors, or one inside {"model_state": …}."""
+    """A table of tensors, or one inside {"model_state": …}.
+
+    safetensors sorts its tensors. Whoever fills a graph of other names by their order finds it in "order".
+    """
     from tagline.experts.pickles.checkpoint import read_checkpoint
 
     found = read_checkpoint(file)
     for key in ("model_state", "state_dict", "model_state_dict", "model"):
         if isinstance(found, dict) and isinstance(found.get(key), dict):
             found = found[key]
-    return {"name": name}, _tensors(found, file)
+    tensors = _tensors(found, file)
+    return {"name": name, "order": list(tensors)}, tensors
 
 
 def _whisper(file: BinaryIO, name: str) -> Contents:
@@ -206,13 +220,16 @@ def _whisper(file: BinaryIO, name: str) -> Contents:
 
 def _yolo(file: BinaryIO, name: str) -> Contents:
     """An ultralytics checkpoint, as float32."""
+    import numpy as np
+
     from tagline.experts.pickles.checkpoint import read_checkpoint
     from tagline.experts.vision import pickled, yolo
 
     found = pickled.read_pickled(read_checkpoint(file, pickled.NAMES))
     config = yolo.config_of(found)
     floats = {
-        key: value.float() if value.is_floating_point() else value for key, value in found.tensors.items()
+        key: value.astype(np.float32) if value.dtype.kind == "f" else value
+        for key, value in found.tensors.items()
     }
     return config, _tensors(floats, file)
 
@@ -226,15 +243,15 @@ READERS: dict[str, Callable[[BinaryIO, str], Contents]] = {
 
 def _tensors(found: Any, file: BinaryIO) -> dict[str, Any]:
     """Tensors that share nothing, if that is what they are and they are not much more than the file."""
-    import torch
+    import numpy as np
 
     from tagline.experts.pickles.unpickle import Refused, shown
 
     if not isinstance(found, dict) or not found:
         raise Refused("holds no table of tensors")
     for key, value in found.items():
-        if type(key) is not str or not isinstance(value, torch.Tensor):
+        if type(key) is not str or not isinstance(value, np.ndarray):
             raise Refused(f"has something under {shown(key)} that is no tensor")
     if sum(value.nbytes for value in found.values()) > OUTPUT_MOST * file.seek(0, os.SEEK_END):
         raise Refused("would become far larger than it is")
-    return {key: value.detach().clone().contiguous() for key, value in found.items()}
+    return {key: value.copy(order="C") for key, value in found.items()}

