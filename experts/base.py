@@ -25,6 +25,7 @@ BUILT_IN = {
     "scene": "tagline.experts.scene:SceneExpert",
     "motion": "tagline.experts.motion:MotionExpert",
     "speech": "tagline.experts.speech:SpeechExpert",
+    "sound": "tagline.experts.sound:SoundExpert",
     "screen": "tagline.experts.screen:ScreenExpert",
     "things": "tagline.experts.things:ThingsExpert",
     "faces": "tagline.experts.faces:FacesExpert",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +31,13 @@ def choose_device(requested: str = "auto") -> str:
 def batch_size(device: str, *, accelerator: int, cpu: int) -> int:
     """How many items one forward pass takes: an accelerator wants many, a CPU what its cache holds."""
     return cpu if device == "cpu" else accelerator
+
+
+def processors() -> int:
+    """How many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def use_bfloat16(device: str, precision: str = "auto") -> bool:

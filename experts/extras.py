@@ -11,10 +11,8 @@ EXTRAS = {
         (
             "keybert",
             "open_clip",
-            "pocketsphinx",
             "pytorchvideo",
             "sentence_transformers",
-            "silero_vad",
             "sklearn",
             "timm",
             "torch",

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+from tagline.experts import extras
 from tagline.experts.asr import backends, keywords
-from tagline.experts.asr.backends import AsrBackend, Transcript
 from tagline.experts.asr.keywords import Keyword, Keywords
+from tagline.experts.asr.transcript import AsrBackend, Transcript
 from tagline.experts.asr.vad import Samples, Segment, VoiceActivity, finite_only, join_segments
 from tagline.experts.base import BaseExpert
 from tagline.experts.footage import SOUND_RATE, Footage, Sampling, Sound
@@ -25,10 +26,10 @@ class SpeechSettings:
     """What can be set of the speech expert."""
 
     collection: str = "public"  # or "playhouse": which weights are used where none are named
-    backend: str = "auto"  # "whisper", "pocketsphinx", or Whisper if its weights are here
-    weights: str | None = None  # of Whisper: a name of the weights table, or a folder of `save_whisper`
+    backend: str = "auto"  # "faster-whisper", "whisper" (openai-whisper), or the first of them that is here
+    weights: str | None = None  # a name of the weights table ("whisper-tiny-en-ct2"), or a folder
     language: str | None = None  # what is spoken, as a code ("en"); None: Whisper finds out
-    embedder: str = "auto"  # for keywords: "minilm", "clip", "none", a folder, or the best that is here
+    embedder: str = "auto"  # for keywords: "minilm", "clip", "none", a folder, or what is here without torch
     keywords: int = 6  # of about a minute of speech, at most
     most: int = 40  # keywords of a video, at most
     min_score: float = 0.2  # a keyword below this is no tag
@@ -43,10 +44,11 @@ class SpeechExpert(BaseExpert):
 
     name: ClassVar[str] = "speech"
     modality: ClassVar[Modality] = Modality.SPEECH
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     Settings: ClassVar[type] = SpeechSettings
     roles: ClassVar[dict[str, str]] = {"asr": "weights", "keywords": "embedder"}
-    modules: ClassVar[tuple[str, ...]] = ("torch", "silero_vad")
+    # The voice activity detector is a file of this package; what else is needed depends on the backend.
+    modules: ClassVar[tuple[str, ...]] = ("faster_whisper",)
 
     needs: tuple[Sampling, ...] = (Sound(),)
 
@@ -55,7 +57,7 @@ class SpeechExpert(BaseExpert):
             return absent
         try:
             self._choose_models()
-        except (registry.WeightsMissing, ValueError) as error:
+        except (registry.WeightsMissing, extras.ExtraMissing, ValueError) as error:
             return f"not run: {error}"
         return None
 
@@ -66,7 +68,7 @@ class SpeechExpert(BaseExpert):
         try:
             backend, model = self._choose_models()
             hashes = [backend.identity, model.identity if model is not None else None]
-        except (registry.WeightsMissing, ValueError):
+        except (registry.WeightsMissing, extras.ExtraMissing, ValueError):
             hashes = []
         voice = None if self.missing_extra() else VoiceActivity(s.voice).identity
         text = json.dumps([self.name, self.version, values, voice, hashes])
@@ -144,7 +146,7 @@ class SpeechExpert(BaseExpert):
 
     def _keyword_method(self) -> str:
         model = self.keywords.model
-        return "counting words" if model is None else f"KeyBERT with {model.name}"
+        return "counting words" if model is None else f"KeyBERT's method with {model.name}"
 
     def _remarks(self, transcript: Transcript, segments: int) -> list[str]:
         """What people should know of how it was heard."""

@@ -24,6 +24,7 @@ class Modality(StrEnum):
     SCENE = "scene"
     MOTION = "motion"
     SPEECH = "speech"
+    SOUND = "sound"
     SCREEN = "screen"
     GENERATED = "generated"
     TITLE = "title"

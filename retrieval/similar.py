@@ -190,6 +190,7 @@ def sentence(tags: Sequence[Tag]) -> str:
         picture,
         _listed(by_modality[Modality.MOTION]),
         f"somebody speaks of {_listed(by_modality[Modality.SPEECH])}" if by_modality[Modality.SPEECH] else "",
+        f"there is {_listed(by_modality[Modality.SOUND])} to be heard" if by_modality[Modality.SOUND] else "",
         f"the screen says {_listed(shown)}" if shown else "",
         _listed(
             [*by_modality[Modality.HUMAN], *by_modality[Modality.GENERATED], *by_modality[Modality.TITLE]]

@@ -31,7 +31,7 @@ def said(text: str, *, sure: float = 0.9, every: float = 0.5) -> list[Word]:
 class Letters:
     """A text model for tests: how often which three letters follow each other, in 64 bins."""
 
-    name, identity, max_words = "letters", "letters 1", 40
+    name, identity, max_words, needs_torch = "letters", "letters 1", 40, True
 
     def __init__(self) -> None:
         self.encoded: list[str] = []
@@ -149,6 +149,7 @@ def test_a_long_transcript_is_read_in_passages_and_capped():
 @pytest.mark.usefixtures("_no_weights")
 def test_which_text_model_is_used(monkeypatch, tmp_path):
     monkeypatch.setattr(keywords, "find_spec", lambda name: None)
+    monkeypatch.setattr(keywords, "_light_model", lambda: None)
     assert choose_text_model("none") is None
     assert choose_text_model("auto") is None
     with pytest.raises(registry.WeightsMissing, match="minilm"):
@@ -190,3 +191,33 @@ def test_a_real_sentence_model_knows_what_a_lecture_is_about(monkeypatch):
     assert any("telescope" in keyword.text for keyword in found[:2])
     assert finder(said(LECTURE)) == found
     assert model.identity == choose_text_model("minilm").identity  # type: ignore[union-attr]
+
+
+class LettersAlone(Letters):
+    needs_torch = False
+
+
+def test_without_the_library_the_keywords_are_the_same():
+    """Maximal marginal relevance against KeyBERT's own, over several passages."""
+    pytest.importorskip("keybert")
+    words = said(LECTURE * 2)
+    ours, theirs = Keywords(LettersAlone())(words), Keywords(Letters())(words)
+    assert [keyword.text for keyword in ours] == [keyword.text for keyword in theirs]
+    assert [k.score for k in ours] == pytest.approx([k.score for k in theirs], abs=1e-3)
+
+
+def test_the_encoder_without_torch_goes_first(monkeypatch):
+    class Encoder:
+        identity = "abc"
+
+        def encode(self, texts: Any) -> Any:
+            return Letters().encode(texts)
+
+    monkeypatch.setattr(keywords, "_light_model", lambda: keywords.LightSentenceModel(Encoder()))
+    model = choose_text_model("auto")
+    assert isinstance(model, keywords.LightSentenceModel)
+    assert "abc" in model.identity
+    alone = LettersAlone()
+    alone.max_words = model.max_words
+    assert Keywords(model)(said(LECTURE)) == Keywords(alone)(said(LECTURE))
+    assert choose_text_model("none") is None

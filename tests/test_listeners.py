@@ -1,4 +1,4 @@
-"""Listeners: a Whisper of any size hears in batches what it hears alone, and pocketsphinx steps in for it."""
+"""Listeners: which one is taken; Whispers hear in batches what they hear alone; real ones hear words."""
 
 from __future__ import annotations
 
@@ -9,17 +9,26 @@ import numpy as np
 import pytest
 from sounds import music, noise, read_sound, tone, words_right
 
+from tagline.experts import extras
 from tagline.experts.asr.backends import (
     SphinxBackend,
     WhisperBackend,
-    WhisperThresholds,
     align,
     choose_backend,
     load_whisper,
     save_whisper,
 )
+from tagline.experts.asr.ct2 import FasterWhisperBackend, to_words
+from tagline.experts.asr.transcript import WhisperThresholds
 from tagline.experts.footage import SOUND_RATE
 from tagline.experts.weights import registry
+
+# As of whoever runs the tests, before a fixture hides it.
+CT2 = registry.local_folder(registry.entries()["whisper-base-ct2"])
+real = pytest.mark.skipif(
+    CT2 is None or extras.first_missing(["faster_whisper"]) is not None,
+    reason="no weights whisper-base-ct2 or no faster-whisper here",
+)
 
 WIDTH = 64
 SCRIPT = " the quick brown fox jumps over the lazy dog"
@@ -185,31 +194,139 @@ def test_what_hears_is_part_of_the_identity(tmp_path):
     assert WhisperBackend(one).identity == WhisperBackend(copy).identity
     assert WhisperBackend(one).identity != WhisperBackend(other).identity
     assert WhisperBackend(one).identity != WhisperBackend(one, "fr").identity
-    assert WhisperBackend(one).identity != SphinxBackend().identity
+    assert WhisperBackend(one).identity != FasterWhisperBackend(one).identity
 
 
-def test_pocketsphinx_steps_in_where_whisper_has_no_weights(tmp_path):
-    listener, reason = choose_backend("auto")
-    assert isinstance(listener, SphinxBackend)
-    assert "pocketsphinx" in listener.name
-    assert "whisper-base" in str(reason)
-    assert "tagline models pull speech" in str(reason)
-    assert choose_backend("pocketsphinx")[1] is None
+def put_ct2(home: Path, monkeypatch: pytest.MonkeyPatch, name: str = "whisper-base-ct2") -> None:
+    """Weights of that name at hand, as far as `registry.find` is concerned."""
+    plain = registry.find
+    here = registry.LocalWeights(name, home, "0" * 64)
+    monkeypatch.setattr(registry, "find", lambda text, **_: here if text == name else plain(text, **_))
+
+
+def test_which_listener_is_taken(tmp_path, monkeypatch):
+    monkeypatch.setattr(extras, "first_missing", lambda modules: None)
+    with pytest.raises(registry.WeightsMissing, match="tagline models pull starter"):
+        choose_backend("auto")
     with pytest.raises(registry.WeightsMissing, match="tagline models pull speech"):
         choose_backend("whisper")
     with pytest.raises(registry.WeightsMissing, match="whisper-small"):
         choose_backend("auto", "whisper-small")
-    with pytest.raises(registry.WeightsMissing, match="English only"):
-        choose_backend("auto", language="fr")
     with pytest.raises(ValueError, match="no ASR backend 'parrot'"):
         choose_backend("parrot")
+    with pytest.raises(ValueError, match="for the backend faster-whisper"):
+        choose_backend("whisper", "whisper-base-ct2")
     found = saved(small_whisper(), tmp_path / "mine")
     listener, reason = choose_backend("auto", str(found.path), language="fr")
     assert isinstance(listener, WhisperBackend)
     assert reason is None
+    put_ct2(tmp_path, monkeypatch)
+    assert isinstance(choose_backend("auto")[0], FasterWhisperBackend)
+    put_ct2(tmp_path, monkeypatch, "whisper-tiny-en-ct2")
+    tiny = choose_backend("auto", "whisper-tiny-en-ct2")[0]
+    assert isinstance(tiny, FasterWhisperBackend)
+    assert tiny.name.endswith("(whisper-tiny-en-ct2)")
+
+
+def test_openai_whisper_is_taken_where_only_that_is_here(tmp_path, monkeypatch):
+    put_ct2(tmp_path, monkeypatch, "whisper-base")
+    listener, reason = choose_backend("auto")
+    assert isinstance(listener, WhisperBackend)
+    assert reason is None
+
+
+def test_without_the_library_the_sentence_names_the_extra(tmp_path, monkeypatch):
+    put_ct2(tmp_path, monkeypatch)
+    monkeypatch.setattr(
+        extras, "first_missing", lambda modules: next((m for m in modules if m == "faster_whisper"), None)
+    )
+    with pytest.raises(extras.ExtraMissing, match=r"tagline\[starter\]"):
+        choose_backend("faster-whisper")
+
+
+def test_pocketsphinx_hears_the_playhouse_only():
+    pytest.importorskip("pocketsphinx")
+    listener, reason = choose_backend("auto", collection=registry.PLAYHOUSE)
+    assert isinstance(listener, SphinxBackend)
+    assert "pocketsphinx" in listener.name
+    assert "playhouse" in str(reason)
+    assert choose_backend("pocketsphinx")[1] is None
+    with pytest.raises(registry.WeightsMissing, match="English only"):
+        choose_backend("pocketsphinx", language="fr")
+
+
+def aligned(*words: str) -> list[dict[str, Any]]:
+    return [
+        {"word": w, "start": 0.1 * i, "end": 0.1 * i + 0.1, "probability": 0.5} for i, w in enumerate(words)
+    ]
+
+
+def test_the_librarys_words_become_ours():
+    found = to_words(aligned(" ill", "-", "disposed", " ", " man."), 0.35, spaced=True)
+    assert [word.text for word in found] == ["ill-disposed", "man."]
+    assert (found[0].start, found[0].end) == pytest.approx((0.0, 0.3))
+    assert found[1].start == found[1].end == 0.35  # nothing is outside the stretch
+    assert [word.text for word in to_words(aligned("望", "远", "镜"), 9.0, spaced=False)] == [
+        "望",
+        "远",
+        "镜",
+    ]
+
+
+def test_a_folder_without_the_tokenizer_is_refused_and_nothing_is_fetched(tmp_path):
+    pytest.importorskip("faster_whisper")
+    (tmp_path / "model.bin").write_bytes(b"x")
+    (tmp_path / "config.json").write_text("{}")
+    listener = FasterWhisperBackend(registry.LocalWeights("mine", tmp_path, "0" * 64))
+    with pytest.raises(registry.WeightsMissing, match=r"tokenizer\.json"):
+        listener.load("cpu")
+
+
+@pytest.fixture(scope="module")
+def ears() -> FasterWhisperBackend:
+    assert CT2 is not None
+    listener = FasterWhisperBackend(registry.LocalWeights("whisper-base-ct2", CT2, "0" * 64))
+    listener.load("cpu")
+    return listener
+
+
+@real
+def test_whisper_in_ctranslate2_hears_real_speech(ears, data: Path):
+    files = sorted((data / "audio").glob("*.wav"))
+    heard = ears.transcribe([[read_sound(path)] for path in files])
+    said = [path.with_suffix(".txt").read_text().strip() for path in files]
+    right = [
+        words_right(truth, text(found.words[0]).replace(".", "").replace(",", "")) * len(truth.split())
+        for truth, found in zip(said, heard, strict=True)
+    ]
+    assert sum(right) / sum(len(truth.split()) for truth in said) > 0.85
+    for found, path in zip(heard, files, strict=True):
+        starts = [word.start for word in found.words[0]]
+        assert starts == sorted(starts)
+        assert all(
+            0 <= word.start <= word.end <= len(read_sound(path)) / SOUND_RATE for word in found.words[0]
+        )
+        assert all(0 <= word.probability <= 1 for word in found.words[0])
+        assert found.language == "en"
+    # With others or alone, the same.
+    assert ears.transcribe([[read_sound(files[2])]]) == [heard[2]]
+
+
+@real
+def test_where_nobody_speaks_whisper_in_ctranslate2_is_not_believed(ears):
+    for sound in (noise(3.0), tone(4.0), music(5.0)):
+        assert len(ears.transcribe([[sound]])[0].words[0]) <= 2
+    assert ears.transcribe([[], []]) == ears.transcribe([[]]) * 2
+
+
+@real
+def test_an_unknown_language_is_said(ears):
+    with pytest.raises(ValueError, match="knows no language 'Klingon'"):
+        FasterWhisperBackend(ears.found, "Klingon").load("cpu")
 
 
 def test_pocketsphinx_hears_real_speech(data: Path):
+    pytest.importorskip("pocketsphinx")
     audio = data / "audio"
     files = sorted(audio.glob("*.wav"))
     sounds = [[read_sound(path)] for path in files]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +13,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sounds import music, noise, read_sound, silence, tone
 
-from tagline.experts.asr.vad import SCAN_SAMPLES, Segment, VoiceActivity, finite_only, join_segments
+from tagline.experts.asr.vad import (
+    SCAN_SAMPLES,
+    Segment,
+    VoiceActivity,
+    finite_only,
+    join_segments,
+    padded,
+    speech_runs,
+)
 from tagline.experts.footage import SOUND_RATE
 
 
 @pytest.fixture(scope="module")
 def voice() -> VoiceActivity:
+    pytest.importorskip("faster_whisper", reason="the extra tagline[starter] is absent")
     activity = VoiceActivity()
     activity.load()
     return activity
@@ -34,18 +45,6 @@ def test_no_sound_at_all(voice):
 
 def test_one_probability_for_each_32_milliseconds(voice):
     assert len(voice.probabilities(noise(1.0)[:5000])) == 10  # 5000 / 512, rounded up
-
-
-def test_loading_leaves_the_threads_of_torch_alone():
-    import torch
-
-    before = torch.get_num_threads()
-    try:
-        torch.set_num_threads(2)
-        VoiceActivity().load()
-        assert torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(before)
 
 
 def test_samples_that_are_no_numbers_become_silence():
@@ -111,15 +110,54 @@ def test_real_speech_is_found(voice, data: Path):
     assert found[-1].end <= len(between) - 4.0 * SOUND_RATE
 
 
-def test_blocks_say_what_the_library_says_frame_by_frame(voice, data: Path):
-    import silero_vad
-    import torch
+def test_probabilities_are_those_of_the_library(voice, data: Path):
+    from faster_whisper.vad import get_vad_model
 
-    speech = np.tile(read_sound(data / "audio" / "jfk.flac"), 2)  # more than one block
-    plain = silero_vad.get_speech_timestamps(
-        torch.from_numpy(speech),
-        silero_vad.load_silero_vad(onnx=True),
-        min_speech_duration_ms=250,
-        speech_pad_ms=200,
+    speech = np.tile(read_sound(data / "audio" / "jfk.flac"), 4)  # more than one block
+    whole = np.pad(speech, (0, -len(speech) % 512))
+    theirs = get_vad_model()(whole).reshape(-1)  # which overwrites the end of the last window with silence
+    assert np.allclose(voice.probabilities(speech)[:-1], theirs[:-1], atol=1e-5)
+
+
+def runs(*probabilities: float, longest: float = 100.0, shortest: float = 0.0) -> list[tuple[int, int]]:
+    return speech_runs(probabilities, 0.5, pause=2, shortest=shortest, longest=longest)
+
+
+def test_a_run_ends_where_it_stays_quiet():
+    assert runs() == runs(0.1, 0.4, 0.2) == []
+    assert runs(0.1, 0.9, 0.9, 0.1, 0.1, 0.1) == [(1, 3)]
+    assert runs(0.9, 0.1, 0.9) == [(0, 3)]  # a pause too short to be one
+    assert runs(0.9, 0.4, 0.4, 0.4, 0.9) == [(0, 5)]  # not clearly below
+    assert runs(0.9, 0.1, 0.1, 0.1, 0.9, 0.9) == [(0, 1), (4, 6)]
+    assert runs(0.9, 0.1, 0.1, 0.1, 0.9, 0.9, shortest=1.0) == [(4, 6)]
+    assert runs(0.1, 0.9, 0.2) == [(1, 2)]
+
+
+def test_a_run_that_is_too_long_is_cut_in_its_longest_pause():
+    assert runs(*[0.9] * 7, longest=3.0) == [(0, 3), (3, 6), (6, 7)]
+    assert runs(0.9, 0.9, 0.1, 0.9, 0.9, 0.9, 0.9, longest=5.0) == [(0, 2), (3, 7)]
+
+
+@given(st.lists(st.floats(0, 1), max_size=80), st.floats(4, 20))
+def test_runs_are_in_order_and_hold_every_word(probabilities, longest):
+    found = speech_runs(probabilities, 0.5, pause=3, shortest=0.0, longest=longest)
+    assert all(0 <= start < end <= len(probabilities) for start, end in found)
+    assert all(a[1] <= b[0] for a, b in itertools.pairwise(found))
+    assert all(end - start <= longest + 1 for start, end in found)
+    within = {at for start, end in found for at in range(start, end)}
+    assert {at for at, chance in enumerate(probabilities) if chance >= 0.5} <= within
+
+
+def test_neighbours_share_what_lies_between_them():
+    found = padded([Segment(100, 200), Segment(210, 300), Segment(900, 950)], 50, 960)
+    assert found == [Segment(50, 205), Segment(205, 350), Segment(850, 960)]
+
+
+def test_no_torch_is_needed(voice):
+    code = (
+        "import sys, numpy\n"
+        "from tagline.experts.asr.vad import VoiceActivity\n"
+        "VoiceActivity()(numpy.zeros(16000, 'f4'))\n"
+        "assert not {'torch', 'faster_whisper'} & set(sys.modules)"
     )
-    assert [(each.start, each.end) for each in voice(speech)] == [(p["start"], p["end"]) for p in plain]
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,20 +1,21 @@
-"""ASR backends: Whisper and pocketsphinx behind one small interface, from sound to words with times."""
+"""ASR backends: which one hears, and openai-whisper and pocketsphinx behind the interface they share."""
 
 from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tagline.experts import devices
+from tagline.experts import devices, extras
 from tagline.experts.asr import hallucinations
+from tagline.experts.asr.ct2 import FasterWhisperBackend, is_ct2
+from tagline.experts.asr.transcript import ENGLISH, AsrBackend, Transcript, WhisperThresholds
 from tagline.experts.asr.vad import Samples
 from tagline.experts.footage import SOUND_RATE
 from tagline.experts.tags import Word
@@ -23,34 +24,8 @@ from tagline.experts.weights import registry
 if TYPE_CHECKING:
     import torch
 
-ENGLISH = ("en", "english")
 
-
-@dataclass(slots=True)
-class Transcript:
-    """What a listener made of the stretches of one sound."""
-
-    words: list[list[Word]]  # of each stretch, in seconds from its start
-    language: str | None = None  # code; None: nothing was heard
-    rejected: int = 0  # stretches whose text was not believed
-    crashed: int = 0  # stretches over which a recogniser died
-
-
-class AsrBackend(Protocol):
-    longest: float  # seconds of sound it takes at once
-
-    @property
-    def name(self) -> str:
-        """What people read: which program with which model."""
-
-    @property
-    def identity(self) -> str:
-        """Everything that what it hears depends on, as text."""
-
-    def load(self, device: str) -> None: ...
-
-    def transcribe(self, sounds: Sequence[Sequence[Samples]]) -> list[Transcript]:
-        """Several sounds at once, each as its stretches of speech: float32 [S], 16 kHz, in order."""
+BACKENDS = ("auto", "faster-whisper", "whisper", "pocketsphinx")
 
 
 def choose_backend(
@@ -63,35 +38,67 @@ def choose_backend(
 ) -> tuple[AsrBackend, str | None]:
     """The listener to use, not yet loaded, and why it is not the one that one would want.
 
-    listener: "whisper", "pocketsphinx", or "auto": Whisper where its weights are. Raises
-    weights.WeightsMissing with a sentence where it cannot be had.
+    backend: "faster-whisper", "whisper" (openai-whisper), or "auto": the first of these whose library and
+    weights are here. "pocketsphinx" is for comparison, and what "auto" takes for the recorded voices of the
+    playhouse, which were made for it. Raises WeightsMissing or ExtraMissing, each with a sentence, where
+    none can be had.
     """
-    if backend not in ("auto", "whisper", "pocketsphinx"):
-        raise ValueError(f"there is no ASR backend {backend!r}; there are auto, whisper, pocketsphinx")
-    reason: str | None = None
-    if backend != "pocketsphinx":
+    if backend not in BACKENDS:
+        raise ValueError(f"there is no ASR backend {backend!r}; there are {', '.join(BACKENDS)}")
+    if backend == "pocketsphinx":
+        return _sphinx(language), None
+    reasons: list[Exception] = []
+    for name in _whispers(backend, weights_of):
         try:
-            chosen = weights_of or registry.for_expert("speech", collection, role="asr")
-            found = registry.find(chosen, allow_pickle=allow_pickle)
-            return WhisperBackend(found, language), None
-        except registry.WeightsMissing as error:
-            # Weights that somebody named are wanted, not something else in their place.
-            if backend == "whisper" or weights_of is not None:
-                raise
-            reason = str(error)
+            return _whisper(name, weights_of, collection, language, allow_pickle), None
+        except (registry.WeightsMissing, extras.ExtraMissing) as error:
+            reasons.append(error)
+    if collection == registry.PLAYHOUSE and backend == "auto" and weights_of is None:
+        return _sphinx(language), str(reasons[0])
+    raise reasons[0]
+
+
+def _whispers(backend: str, weights_of: str | None) -> tuple[str, ...]:
+    """The kinds of Whisper to try, in order; weights that somebody named are of one kind."""
+    if weights_of is None:
+        return ("faster-whisper", "whisper") if backend == "auto" else (backend,)
+    entry = registry.entries().get(weights_of)
+    converted = (
+        ("speech", "ct2") in entry.uses if entry is not None else is_ct2(Path(weights_of).expanduser())
+    )
+    kind = "faster-whisper" if converted else "whisper"
+    if backend not in ("auto", kind):
+        raise ValueError(f"weights {weights_of} are for the backend {kind}, not {backend}")
+    return (kind,)
+
+
+def _whisper(
+    kind: str, weights_of: str | None, collection: str, language: str | None, allow_pickle: bool
+) -> AsrBackend:
+    if kind == "faster-whisper":
+        chosen = weights_of or registry.for_expert("speech", collection, role="ct2")
+        extras.require("speech", "faster_whisper")
+        return FasterWhisperBackend(registry.find(chosen, allow_pickle=allow_pickle), language)
+    chosen = weights_of or registry.for_expert("speech", collection, role="asr")
+    extras.require("openai-whisper", "torch", "whisper")
+    return WhisperBackend(registry.find(chosen, allow_pickle=allow_pickle), language)
+
+
+def _sphinx(language: str | None) -> SphinxBackend:
     if (language or "en").lower() not in ENGLISH:
-        because = f"{reason}; and " if reason else ""
-        raise registry.WeightsMissing(f"{because}pocketsphinx hears English only, not {language!r}")
-    return SphinxBackend(), reason
+        raise registry.WeightsMissing(f"pocketsphinx hears English only, not {language!r}")
+    if extras.first_missing(["pocketsphinx"]):
+        raise registry.WeightsMissing("pocketsphinx is not installed; tagline uses it for comparison only")
+    return SphinxBackend()
 
 
 class SphinxBackend:
-    """pocketsphinx with the English model of its wheel. Always at hand; hears about three words of four."""
+    """pocketsphinx with the English model of its wheel: for comparison and for the playhouse."""
 
     longest = 20.0
 
     def __init__(self, children: int | None = None) -> None:
-        self.children = children or min(8, len(_processors()))
+        self.children = children or min(8, devices.processors())
         self._pool: Any = None
 
     @property
@@ -125,15 +132,6 @@ class SphinxBackend:
             transcript.words.append(credible)
         transcript.language = "en" if any(transcript.words) else None
         return transcript
-
-
-@dataclass(frozen=True, slots=True)
-class WhisperThresholds:
-    """When a text of Whisper's is believed. The numbers are those of its authors."""
-
-    no_speech: float = 0.6  # above this probability of silence, and below `confidence`: silence
-    confidence: float = -1.0  # least mean log probability of the tokens
-    repetition: float = 2.4  # greatest ratio of the text's length to its compressed length
 
 
 class WhisperBackend:
@@ -248,7 +246,7 @@ class WhisperBackend:
                 words.append(None)
             else:
                 aligned = align(self.model, feature, result.tokens, language, len(segment) / SOUND_RATE)
-                unsure = result.no_speech_prob > self.thresholds.no_speech / 2
+                unsure = self.thresholds.unsure(result.no_speech_prob)
                 words.append(
                     hallucinations.credible_words(aligned, len(segment) / SOUND_RATE, unsure=unsure) or None
                     if aligned
@@ -257,17 +255,10 @@ class WhisperBackend:
         return words
 
     def _silent(self, result: Any) -> bool:
-        return (
-            result.no_speech_prob > self.thresholds.no_speech
-            and result.avg_logprob < self.thresholds.confidence
-        )
+        return self.thresholds.silent(result.no_speech_prob, result.avg_logprob)
 
     def _doubtful(self, result: Any) -> bool:
-        return (
-            result.avg_logprob < self.thresholds.confidence
-            or result.compression_ratio > self.thresholds.repetition
-            or math.isnan(result.avg_logprob)
-        )
+        return self.thresholds.doubtful(result.avg_logprob, result.compression_ratio)
 
 
 class _Encoded:
@@ -333,9 +324,3 @@ def save_whisper(model: Any, folder: Path, name: str | None = None) -> Path:
     tensors = {key: value.detach().cpu().contiguous().clone() for key, value in model.state_dict().items()}
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     return folder
-
-
-def _processors() -> Sequence[int]:
-    if hasattr(os, "sched_getaffinity"):
-        return sorted(os.sched_getaffinity(0))
-    return range(os.cpu_count() or 1)

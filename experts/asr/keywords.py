@@ -1,4 +1,8 @@
-"""Keywords of a transcript, by KeyBERT or by counting where no text model is; and when they are said."""
+"""Keywords of a transcript, by KeyBERT's method or by counting where no text model is; when they are said.
+
+It is KeyBERT's own library where the text model needs torch anyway, and the same few lines of arithmetic
+over the sentence encoder that needs none.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +30,7 @@ Vectors = npt.NDArray[np.float32]
 PAUSE = 1.0  # seconds; no phrase goes across a longer one
 PASSAGE = 150  # words: about a minute of speech
 SENTENCE_END = frozenset(".,;:!?…。，、！？")
+DIVERSITY = 0.3  # of keywords among themselves, 0..1
 TENSORS = "**/*.safetensors"
 TOKEN = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 
@@ -75,6 +80,7 @@ class TextModel(Protocol):
 
     name: str
     max_words: int  # words of a text that it takes in at once
+    needs_torch: bool
 
     @property
     def identity(self) -> str: ...
@@ -85,10 +91,32 @@ class TextModel(Protocol):
         """Texts to float32 [N, D]."""
 
 
+class LightSentenceModel:
+    """The sentence encoder that runs without torch."""
+
+    name = "all-MiniLM-L6-v2"
+    max_words = 150  # of 256 tokens
+    needs_torch = False
+
+    def __init__(self, encoder: Any) -> None:
+        self._encoder = encoder
+
+    @property
+    def identity(self) -> str:
+        return f"sentences without torch {self._encoder.identity}"
+
+    def load(self, device: str) -> None:
+        """It is there already, and computes on the CPU."""
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        return np.asarray(self._encoder.encode(list(texts)), dtype=np.float32)
+
+
 class SentenceModel:
     """A sentence-transformers folder on this machine."""
 
     max_words = 150  # of 256 tokens
+    needs_torch = True
 
     def __init__(self, folder: Path, name: str) -> None:
         self.folder, self.name = folder, name
@@ -113,6 +141,7 @@ class ClipTextModel:
     """The text tower of the CLIP model that the other experts use."""
 
     max_words = 50  # of 77 tokens
+    needs_torch = True
 
     def __init__(self, found: registry.LocalWeights, *, allow_pickle: bool = False) -> None:
         self.found, self.allow_pickle = found, allow_pickle
@@ -137,11 +166,14 @@ def choose_text_model(
 ) -> TextModel | None:
     """The text model to use, not yet loaded; None: count words instead.
 
-    embedder: "auto" (a sentence model if there is one, else CLIP, else None), "clip", "none", or the name
-    or folder of a sentence model. Raises weights.WeightsMissing for one that is named and is not here.
+    embedder: "auto" (a sentence model if there is one, first that without torch, else CLIP, else None),
+    "clip", "none", or the name or folder of a sentence model. Raises weights.WeightsMissing for one that is
+    named and is not here.
     """
     if embedder == "none":
         return None
+    if embedder in ("auto", "minilm") and (light := _light_model()) is not None:
+        return light
     if embedder == "auto" and extras.first_missing(["torch"]):
         return None
     extras.require("a text model", "torch")
@@ -157,6 +189,15 @@ def choose_text_model(
         return _from_registry("tower", collection, allow_pickle)
     found = registry.find(embedder, allow_pickle=allow_pickle)
     return SentenceModel(found.path, Path(found.name).name)
+
+
+def _light_model() -> LightSentenceModel | None:
+    try:
+        from tagline.experts.sentences import find_sentence_encoder
+    except ImportError:
+        return None
+    encoder = find_sentence_encoder()
+    return None if encoder is None else LightSentenceModel(encoder)
 
 
 def _from_registry(role: str, collection: str, allow_pickle: bool) -> TextModel:
@@ -176,6 +217,7 @@ class Keywords:
         """per_passage, most: keywords of a passage and of a whole sound; phrase: most words of one."""
         self.model, self.per_passage, self.most, self.phrase = model, per_passage, most, phrase
         self._keybert: Any = None
+        self._loaded: TextModel | None = None
         self._device = "cpu"
 
     def load(self, device: str) -> None:
@@ -222,10 +264,12 @@ class Keywords:
     def _by_meaning(
         self, model: TextModel, passages: Sequence[Sequence[Word]], found: Sequence[dict[str, list[Mention]]]
     ) -> dict[str, float]:
-        """KeyBERT over passages: how near a candidate is in meaning to what is said around it."""
+        """How near a candidate is in meaning to what is said around it, over passages."""
+        texts = [" ".join(word.text for word in passage) for passage in passages]
+        if not model.needs_torch or extras.first_missing(["keybert", "sklearn"]):
+            return self._by_similarity(model, texts, found)
         from sklearn.feature_extraction.text import CountVectorizer
 
-        texts = [" ".join(word.text for word in passage) for passage in passages]
         of_text = {text: list(candidates) for text, candidates in zip(texts, found, strict=True)}
         texts = [text for text in texts if of_text[text]]
         if self._keybert is None:
@@ -235,12 +279,30 @@ class Keywords:
             vectorizer=CountVectorizer(analyzer=lambda text: of_text[text]),
             top_n=self.per_passage,
             use_mmr=True,
-            diversity=0.3,
+            diversity=DIVERSITY,
         )
         scores: dict[str, float] = {}
         for answer in answers if len(texts) > 1 else [answers]:
             for text, score in answer:
                 scores[text] = max(scores.get(text, 0.0), float(score))
+        return scores
+
+    def _by_similarity(
+        self, model: TextModel, texts: Sequence[str], found: Sequence[dict[str, list[Mention]]]
+    ) -> dict[str, float]:
+        """The same as KeyBERT's, without it."""
+        if self._loaded is not model:
+            model.load(self._device)
+            self._loaded = model
+        scores: dict[str, float] = {}
+        for text, candidates in zip(texts, found, strict=True):
+            if not candidates:
+                continue
+            names = sorted(candidates)
+            vectors = _unit(model.encode([text, *names]))
+            for i in most_relevant(vectors[1:], vectors[0], self.per_passage):
+                score = round(float(vectors[1 + i] @ vectors[0]), 4)
+                scores[names[i]] = max(scores.get(names[i], 0.0), score)
         return scores
 
     def _by_counting(self, mentions: dict[str, list[Mention]]) -> dict[str, float]:
@@ -254,6 +316,22 @@ class Keywords:
             weight = heard * length * early
             scores[text] = weight / (weight + 2.0)
         return scores
+
+
+def most_relevant(vectors: Vectors, text: Vectors, count: int, diversity: float = DIVERSITY) -> list[int]:
+    """Maximal marginal relevance: the numbers of up to `count` vectors that are near the text's and unlike
+    each other, in the order in which they were chosen. Unit vectors: [N, D], [D]."""
+    near, alike = vectors @ text, vectors @ vectors.T
+    chosen = [int(near.argmax())]
+    while len(chosen) < min(count, len(vectors)):
+        value = (1 - diversity) * near - diversity * alike[:, chosen].max(axis=1)
+        value[chosen] = -np.inf
+        chosen.append(int(value.argmax()))
+    return chosen
+
+
+def _unit(vectors: Vectors) -> Vectors:
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
 
 class Mention(NamedTuple):

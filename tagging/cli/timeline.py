@@ -19,6 +19,7 @@ COLOURS = {
     Modality.SCENE: "cyan",
     Modality.MOTION: "magenta",
     Modality.SPEECH: "blue",
+    Modality.SOUND: "bright_blue",
     Modality.SCREEN: "bright_red",
     Modality.GENERATED: "bright_black",
     Modality.TITLE: "white",
