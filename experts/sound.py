@@ -152,8 +152,8 @@ class SoundExpert(BaseExpert):
                 span = chances[begin:end]
                 score = round(float(span[span >= s.threshold].mean()), 4)
                 best = (begin + int(span.argmax())) / second
-                times = (start + at for at in (begin / second, end / second))
-                tags.append(Tag(kind, self.modality, score, *times, self.name, start + best))
+                first, last = start + begin / second, start + end / second
+                tags.append(Tag(kind, self.modality, score, first, last, self.name, start + best))
         return sorted(tags, key=lambda tag: (tag.start, tag.text))
 
 

@@ -76,6 +76,7 @@ class Bert:
     """A BERT of transformers: the mean of its last layer over the words."""
 
     max_words = 300
+    needs_torch = True
 
     def __init__(self, found: registry.LocalWeights) -> None:
         self.found = found
@@ -125,6 +126,7 @@ class CharacterNgrams:
 
     name = "letters"
     max_words = 10_000
+    needs_torch = False
     identity = f"letters 1 {NGRAM_WIDTH}"
 
     def load(self, device: str) -> None:
