@@ -26,8 +26,8 @@ class Unreadable(Exception):
 class Facts:
     """The file's own metadata, corrected by what decoding showed."""
 
-    duration: float | None  # seconds of picture, first to last frame's end
-    width: int  # of the upright picture
+    duration: float | None  # seconds of picture, first to last frame's end; else of sound
+    width: int  # of the upright picture; 0: there is sound alone
     height: int
     fps: Fraction | None  # average frame rate
     codec: str
@@ -37,6 +37,10 @@ class Facts:
     title: str | None = None
     created: str | None = None  # ISO 8601
     start: float = 0.0  # seconds: the file's own timestamp at second 0 of our clock, which is a player's
+
+    @property
+    def has_pictures(self) -> bool:
+        return self.width > 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,10 @@ from pathlib import Path
 
 from tagline.experts import extras
 from tagline.experts.base import Expert
-from tagline.experts.footage import Footage, Sampling, Unreadable, Work, distinct_samplings
+from tagline.experts.footage import Footage, Sampling, Sound, Unreadable, Work, distinct_samplings
 from tagline.experts.tags import Report
+
+NO_PICTURES = "there are no pictures to look at"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,13 @@ class Panel:
         for expert in self.experts:
             name = expert.name
             wanted = [seen for seen in group if seen.footage is not None and name in seen.work.experts]
+            if not wanted:
+                continue
+            if any(not isinstance(need, Sound) for need in expert.needs):
+                for seen in wanted:
+                    if seen.footage is not None and not seen.footage.facts.has_pictures:
+                        seen.reports[name] = Report(notes=[NO_PICTURES])
+                wanted = [seen for seen in wanted if name not in seen.reports]
             if not wanted:
                 continue
             self.on_stage(name, len(wanted))

@@ -174,6 +174,9 @@ def all_labels() -> tuple[Label, ...]:
 
 
 def _label(text: str, numbers: Sequence[int], kind: bool) -> Label:
+    # A kind is not made certain by classes that are said of anything, unless it has no others.
+    trusted = [number for number in numbers if not class_entries()[number].doubt]
+    numbers = trusted or numbers
     entries = [class_entries()[number] for number in numbers]
     doubts = {entry.doubt for entry in entries}
     doubt = doubts.pop() if len(doubts) == 1 else ""
@@ -200,7 +203,7 @@ class ThingsSettings:
     collection: str = "public"
     weights: str | None = None
     views: Literal["three", "centre"] = "three"  # the second takes a third of the time and finds less
-    confidence: float = 0.4  # two frames of a span must reach it,
+    confidence: float = 0.35  # two frames of a span must reach it,
     sure: float = 0.7  # or one this
     confidence_fine: float = 0.6  # instead of `confidence`, for a class with siblings: a breed among dogs
     keep: float = 0.5  # a span goes on while this share of its threshold is reached

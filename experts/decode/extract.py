@@ -15,7 +15,7 @@ from tagline.experts.decode.packets import sound_is_read
 from tagline.experts.decode.reader import File, OutOfTime, Rules, VideoReader
 from tagline.experts.decode.sampling import SHOT_SIDE, Timeline, shot_ticks, shots_of, ticks_of
 from tagline.experts.decode.soundtrack import Samples, Soundtrack
-from tagline.experts.footage import PerShot, Sound, Unreadable
+from tagline.experts.footage import SOUND_RATE, PerShot, Sound, Unreadable
 
 SHARE_OF_TIME = 0.8  # of the time limit: after that, what is there so far is handed over
 
@@ -64,6 +64,8 @@ class _Extraction:
 
     def run(self) -> dict[str, Any]:
         sound = self._hear()
+        if self.reader.video is None:
+            return self._sound_alone(sound)
         try:
             self.timeline = self.reader.survey(self.track)
             shots = self._shots() if any(isinstance(s, PerShot) for s in self.views) else []
@@ -163,6 +165,48 @@ class _Extraction:
             "sound": lies,
             "coverage": {"wanted": wanted, "read": read, "sound": sound, "notes": self.notes},
             "mode": reader.mode,
+        }
+
+    def _sound_alone(self, state: str) -> dict[str, Any]:
+        """A file without pictures: its sound, and of every view no frame."""
+        reader, audio = self.reader, self.reader.audio
+        if state == "unreadable":
+            raise Unreadable(f"has no picture; {self.notes[-1]}")
+        try:
+            reader.survey_sound(self.track)
+        except OutOfTime:
+            self.notes.append(f"stopped after {reader.rules.seconds:.0f} s, the time limit")
+            if self.track is not None and self.track.start is not None:
+                self.track.cut = True
+        start = audio.start_time * Fraction(audio.time_base) if audio.start_time is not None else Fraction(0)
+        zero = max(Fraction(0), start)
+        sound, lies = self._sound(state, zero)
+        if sound == "unreadable":
+            raise Unreadable("has no picture, and none of its sound could be decoded")
+        if 4 * (lies["samples"] if lies else 0) > self.limits["footage_bytes"]:
+            raise Unreadable("gives more sound than the limit")
+        seconds = Fraction(lies["samples"], SOUND_RATE) if lies else max(Fraction(0), reader.sound_end - zero)
+        if seconds > reader.rules.duration:
+            raise Unreadable(f"says that it lasts {float(seconds) / 86400:.0f} days")
+        tags = reader.container.metadata
+        return {
+            "facts": {
+                "duration": float(seconds),
+                "width": 0,
+                "height": 0,
+                "fps": None,
+                "codec": audio.codec_context.codec.canonical_name if audio.codec_context is not None else "",
+                "rotation": 0,
+                "colour": "",
+                "has_sound": True,
+                "title": clean_metadata(tags.get("title") or audio.metadata.get("title")),
+                "created": _created(tags),
+                "start": float(zero),
+            },
+            "views": [{"place": 0, "shape": [0, 1, 1, 3], "times": []} for _ in self.views],
+            "sound": lies,
+            "coverage": {"wanted": 0, "read": 0, "sound": sound, "notes": self.notes},
+            "mode": "sound",
         }
 
     def _zero(self, timeline: Timeline) -> Fraction:

@@ -8,17 +8,17 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
-CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,mpegts,mpeg,ogg,asf,mxf,gif"
+CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,mpegts,mpeg,ogg,asf,mxf,gif,mp3,wav,flac,aac"
 
 # Taken where a file's content does not show what it is, as FFmpeg does where it knows the name.
 BY_SUFFIX = {
-    **dict.fromkeys((".mp4", ".m4v", ".m4a", ".mov", ".qt", ".3gp", ".3g2", ".mj2"), "mov"),
-    **dict.fromkeys((".mkv", ".mka", ".webm"), "matroska"),
+    **dict.fromkeys((".mp4", ".m4v", ".m4a", ".m4b", ".mov", ".qt", ".3gp", ".3g2", ".mj2"), "mov"),
+    **dict.fromkeys((".mkv", ".mka", ".webm", ".weba"), "matroska"),
     **dict.fromkeys((".ts", ".mts", ".m2ts", ".m2t"), "mpegts"),
     **dict.fromkeys((".mpg", ".mpeg", ".vob"), "mpeg"),
-    **dict.fromkeys((".ogg", ".ogv"), "ogg"),
-    **dict.fromkeys((".asf", ".wmv"), "asf"),
-    **{f".{name}": name for name in ("avi", "flv", "mxf", "gif")},
+    **dict.fromkeys((".ogg", ".ogv", ".oga", ".opus"), "ogg"),
+    **dict.fromkeys((".asf", ".wmv", ".wma"), "asf"),
+    **{f".{name}": name for name in ("avi", "flv", "mxf", "gif", "mp3", "wav", "flac", "aac")},
 }
 
 

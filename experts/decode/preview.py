@@ -32,6 +32,8 @@ def preview(
     """
     reader = open_reader(file, Rules.of(limits, limits["seconds"]), ffmpeg_log)
     try:
+        if reader.video is None:
+            raise Unreadable("has no picture; its sound is played as it is")
         return _Preview(reader, wanted, store).run()
     except OutOfTime:
         raise Unreadable(

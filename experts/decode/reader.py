@@ -136,13 +136,13 @@ class VideoReader:
             return self._container(options, by_name)
 
     def _pick_picture(self) -> Any:
-        """The stream that a player shows: the first that is marked as the default."""
+        """The stream that a player shows: the first that is marked as the default. None: sound alone."""
         streams = [s for s in self.container.streams.video if not s.disposition & Disposition.attached_pic]
         if not streams:
-            cover = " but a cover" if self.container.streams.video else ""
             if self.container.streams.audio:
-                raise Unreadable(f"has sound but no picture{cover}")
-            raise Unreadable(f"has no picture{cover}")
+                return None
+            cover = " but a cover" if self.container.streams.video else ""
+            raise Unreadable(f"has no picture{cover} and no sound")
         stream = next(iter(_by_default(streams)))
         codec = stream.codec_context
         if codec is None:
@@ -178,6 +178,26 @@ class VideoReader:
         if not len(self.table):
             raise Unreadable("has no pictures in it")
         return self._timeline()
+
+    def survey_sound(self, hear: Callable[[Any, Fraction], None] | None) -> None:
+        """Read every packet of a file without pictures once; sound goes to `hear` as it comes by."""
+        clock = StreamClock(jumps=self.container.format.name in ("mpegts", "mpeg"))
+        try:
+            for number, packet in enumerate(packets_of(self.container, [self.audio])):
+                if number % 256 == 0:
+                    self.rules.check_time()
+                if number < 8 and packet.has_sidedata("encryption_info"):
+                    raise Unreadable("is encrypted")
+                shift = clock.shift(packet)
+                if packet.pts is not None:
+                    ends: Fraction = (packet.pts + (packet.duration or 0)) * Fraction(packet.time_base)
+                    self.sound_end = max(self.sound_end, ends + shift)
+                if hear is not None:
+                    hear(packet, shift)
+        except av.error.FFmpegError:
+            self.errors += 1  # the rest of the file cannot be read; what came before can
+        if hear is not None:
+            hear(None, clock.offset)
 
     def _note(self, packet: Any, shift: Fraction) -> None:
         if len(self.table) < 8 and packet.has_sidedata("encryption_info"):

@@ -262,7 +262,12 @@ def _nothing(folder: Path) -> str:
 @attack("A7", "sound without a picture, and with a cover only")
 def _sound_only(folder: Path) -> str:
     paths = hostile.sound_only(folder / "sound.m4a"), hostile.cover_only(folder / "cover.mkv")
-    return refused(folder, *paths, because="no picture")
+    for path, result in zip(paths, decode_all(folder, *paths), strict=True):
+        if isinstance(result, Unreadable):
+            raise Unexpected(f"{path.name!r} was not read: it {result}")
+        if result.facts.has_pictures or result.sound is None:
+            raise Unexpected(f"{path.name!r} was not taken for sound alone")
+    return "heard, with no picture to look at"
 
 
 @attack("A7", "an encrypted video")

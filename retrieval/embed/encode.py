@@ -109,6 +109,8 @@ def _stale(catalog: Catalog, model: VideoEmbedder, outcome: EmbedResult, retry: 
     }
     work = []
     for video in catalog.videos():
+        if video.facts is not None and not video.facts.has_pictures:
+            continue  # found by what is said and heard in it
         tags = model.tags_read(catalog.tags(video.id))
         upstream = _upstream(tags, model.upstream(catalog, video))
         unreadable, before = failed.get((video.id, "")), failed.get((video.id, NAME))

@@ -120,7 +120,7 @@ def _head(video: Video) -> Iterator[tuple[str, str]]:
     if facts is not None:
         said += [
             clock(facts.duration) if facts.duration is not None else "of unknown length",
-            f"{facts.width}×{facts.height}",
+            f"{facts.width}×{facts.height}" if facts.has_pictures else "sound alone",
             *([f"{float(facts.fps):.4g} fps"] if facts.fps else []),
             safe(facts.codec),
             *([safe(facts.colour)] if facts.colour else []),

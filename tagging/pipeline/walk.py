@@ -19,7 +19,9 @@ _ENDINGS = """
 3g2 3gp asf avi divx f4v flv gif m1v m2t m2ts m2v m3u8 m4v mj2 mkv mov mp4 mpd mpe mpeg mpg mts mxf ogm ogv qt
 ts vob webm wmv
 """
-ENDINGS = frozenset(f".{ending}" for ending in _ENDINGS.split())
+# Files with sound alone, which are heard and not looked at.
+_SOUND_ENDINGS = "aac flac m4a m4b mka mp3 oga ogg opus wav weba wma"
+ENDINGS = frozenset(f".{ending}" for ending in (_ENDINGS + _SOUND_ENDINGS).split())
 
 _HASHED_AT_ONCE = 1 << 20  # bytes
 

@@ -22,10 +22,18 @@ TOP_TAGS = 6  # tags that stand for a video in a list
 
 # What browsers play by themselves; anything else, and what they fail at, gets a preview.
 PLAYABLE = {
-    ".mp4": ({"h264", "av1", "vp9"}, "video/mp4"),
+    ".mp4": ({"h264", "av1", "vp9", "aac"}, "video/mp4"),
     ".m4v": ({"h264"}, "video/mp4"),
     ".mov": ({"h264"}, "video/mp4"),
-    ".webm": ({"vp8", "vp9", "av1"}, "video/webm"),
+    ".webm": ({"vp8", "vp9", "av1", "opus", "vorbis"}, "video/webm"),
+    # Sound alone, which the same player plays.
+    ".mp3": ({"mp3"}, "audio/mpeg"),
+    ".m4a": ({"aac"}, "audio/mp4"),
+    ".wav": ({"pcm_s16le", "pcm_u8", "pcm_s24le", "pcm_f32le"}, "audio/wav"),
+    ".flac": ({"flac"}, "audio/flac"),
+    **dict.fromkeys((".ogg", ".oga", ".opus"), ({"opus", "vorbis", "flac"}, "audio/ogg")),
+    ".aac": ({"aac"}, "audio/aac"),
+    ".weba": ({"opus", "vorbis"}, "audio/webm"),
 }
 
 
