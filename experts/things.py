@@ -64,7 +64,7 @@ class Classifier:
         self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         self.views = views
         # Whoever compares probabilities, or vectors made of them, has to know that both came the same way.
-        self.identity = f"efficientnet-lite2 {storage.hash_file(folder / 'model.safetensors')} {views}"
+        self.identity = identity_of(folder, views)
 
     def probabilities(self, frames: Pictures) -> Probabilities:
         """uint8 [N, H, W, 3] to float32 [N, 1000]; each row sums to one."""
@@ -79,6 +79,11 @@ class Classifier:
         """uint8 [n, 260, 260, 3] to float32 [n, 1000]."""
         found: Probabilities = self._session.run(None, {"pictures": squares})[0]
         return found
+
+
+def identity_of(folder: Path, views: str) -> str:
+    """What a classifier's probabilities depend on, without loading it."""
+    return f"efficientnet-lite2 {storage.hash_file(folder / 'model.safetensors')} {views} {SCALE}"
 
 
 def cut_squares(frame: Pictures, views: str) -> list[Pictures]:
@@ -244,15 +249,16 @@ class ThingsExpert(BaseExpert):
         if not len(view.times):
             return Report(notes=no_frames_note(0, self.name))
         probabilities = self.classifier.probabilities(view.frames)
-        tags, sightings = spans_of(
-            probabilities, view, footage.facts.duration, self.settings, _shows_something(view.frames)
-        )
+        seen = shows_something(view.frames)
+        tags, sightings = spans_of(probabilities, view, footage.facts.duration, self.settings, seen)
         step = frame_interval(view.times, 1 / self.settings.rate)
         vectors = [
             Embedding(float(at), float(at) + step, row)
-            for at, row in zip(view.times, probabilities, strict=True)
+            for at, row in zip(view.times[seen], probabilities[seen], strict=True)
         ]
-        return Report(tags=tags, sightings=sightings, vectors=vectors)
+        return Report(
+            tags=tags, sightings=sightings, vectors=vectors, facts={"classifier": self.classifier.identity}
+        )
 
 
 def spans_of(
@@ -299,6 +305,6 @@ def spans_of(
     return tags, kept
 
 
-def _shows_something(frames: Pictures) -> npt.NDArray[np.bool_]:
+def shows_something(frames: Pictures) -> npt.NDArray[np.bool_]:
     """[T]: false where a frame is all but one colour, such as black between two scenes."""
     return np.array([frame[::4, ::4].std() >= PLAIN for frame in frames], dtype=np.bool_)

@@ -185,6 +185,8 @@ def test_a_blind_guess_says_nothing_however_many_classes_a_kind_has():
 class ByBrightness:
     """A classifier by heart: a bright frame is a seashore, any other a candle."""
 
+    identity = "by brightness"
+
     def probabilities(self, frames):
         found = np.zeros((len(frames), 1000), np.float32)
         bright = frames.mean(axis=(1, 2, 3)) > 100
@@ -215,7 +217,8 @@ def test_a_black_frame_shows_nothing():
     expert.classifier = ByBrightness()
     footage = one_video(expert, 30)
     footage.views[expert.sampling].frames[:] = 2
-    assert expert([footage])[0].tags == []
+    report = expert([footage])[0]
+    assert (report.tags, report.vectors) == ([], [])
 
 
 def test_a_video_without_frames_is_a_note():

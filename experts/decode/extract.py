@@ -170,6 +170,8 @@ class _Extraction:
     def _sound_alone(self, state: str) -> dict[str, Any]:
         """A file without pictures: its sound, and of every view no frame."""
         reader, audio = self.reader, self.reader.audio
+        if audio is None:
+            raise Unreadable("has neither pictures nor sound")
         if state == "unreadable":
             raise Unreadable(f"has no picture; {self.notes[-1]}")
         try:

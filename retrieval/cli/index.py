@@ -123,6 +123,10 @@ def _table(outcome: EmbedResult, updates: Sequence[IndexUpdate]) -> None:
     parts = [f"{outcome.progress.tagged} embedded", f"{outcome.unchanged} unchanged"]
     parts += [f"{len(outcome.failures)} failed"] + [f"{outcome.absent} not there"] * bool(outcome.absent)
     click.echo(f"{', '.join(parts)}, in {duration(outcome.seconds)}; model {safe(outcome.choice.name)}")
+    if outcome.before is not None:
+        click.echo(
+            f"it takes the place of {safe(outcome.before.name)}; `tagline eval` compares how search finds now"
+        )
     rows = [
         {
             "index": f"{one.level}s",

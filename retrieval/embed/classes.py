@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +36,7 @@ Floats = npt.NDArray[np.float32]
 VERSION = 1
 LIKELIEST = 30  # classes of a picture that ConSE takes the mean of; the paper tries 1 to 100
 SAME_SHOT = 0.3  # Bhattacharyya coefficient of neighbouring frames; below, there is a cut between them
+VIEWS: Literal["three"] = "three"  # squares of a frame, as the expert looks at it
 THINGS = "things"  # the expert that keeps what its classifier said of each frame
 TEMPERATURE = np.float32(0.05)  # of the softmax over similarities between a query and the classes' names
 
@@ -107,8 +108,9 @@ class ClassEmbedder(VideoEmbedder):
             )
         self.space = ClassSpace(sentences, things.class_names())
         self._weights = find(name)
+        self._classifier = things.identity_of(self._weights.path, VIEWS)
         self.samplings: tuple[Sampling, ...] = (spans.sampling(things.SCALE),)
-        made_by = digest(CLASSES, spans.VERSION, self.space.fingerprint, self._weights.sha256)
+        made_by = digest(CLASSES, spans.VERSION, self.space.fingerprint, self._classifier)
         self.choice = SearchModel(CLASSES, name, made_by)
 
     @cached_property
@@ -116,23 +118,28 @@ class ClassEmbedder(VideoEmbedder):
         """Loaded when the first picture comes: a query of words needs none."""
         from tagline.experts.things import Classifier
 
-        return Classifier(self._weights.path)
+        return Classifier(self._weights.path, views=VIEWS)
 
     def tags_read(self, tags: Sequence[Tag]) -> list[Tag]:
         return []
 
     def embed(self, footage: Footage, tags: Sequence[Tag]) -> VideoVectors:
+        from tagline.experts import things
+
         view = footage.view(self.samplings[0])
         if not len(view.times):
             raise ValueError("no frame could be read")
         shares = self.classifier.probabilities(view.frames)
+        blank = ~things.shows_something(view.frames)
+        if not blank.all():  # a blank frame is like none and near to many
+            shares[blank] = shares[~blank].mean(axis=0)
         return self._vectors(shares, spans.spans(view.frames, view.times, footage.facts.duration))
 
     def stored(self, catalog: CatalogReader, video: Video) -> VideoVectors | None:
         """From the probabilities that the expert `things` keeps of the frames that it looks at."""
         run = self._run(catalog, video)
         page = next(catalog.vectors.pages(THINGS, run.fingerprint, [video.id]), None) if run else None
-        if page is None or page.values.shape[1] != len(self.space.names):
+        if page is None:
             return None
         times, shares = page.spans[:, 0], page.values
         return self._vectors(shares, spans.spans_between(_shots(shares), times, video.duration))
@@ -141,9 +148,12 @@ class ClassEmbedder(VideoEmbedder):
         run = self._run(catalog, video)
         return digest(run.fingerprint, run.at) if run else ""
 
-    @staticmethod
-    def _run(catalog: CatalogReader, video: Video) -> Run | None:
-        return next((run for run in catalog.runs(video.id) if run.expert == THINGS), None)
+    def _run(self, catalog: CatalogReader, video: Video) -> Run | None:
+        """The last look of `things`, if it was by this classifier."""
+        for run in catalog.runs(video.id):
+            if run.expert == THINGS and run.facts.get("classifier") == self._classifier:
+                return run
+        return None
 
     def _vectors(self, shares: Floats, cuts: Sequence[spans.Span]) -> VideoVectors:
         """Probabilities of each frame [T, classes] to the vectors of a video and its spans."""

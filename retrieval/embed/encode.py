@@ -47,6 +47,7 @@ class EmbedResult:
 
     choice: SearchModel
     progress: Progress
+    before: SearchModel | None = None  # a model of another kind, whose vectors were replaced
     spans: int = 0  # vectors of spans that were made
     unchanged: int = 0
     absent: int = 0  # videos none of whose files is there
@@ -81,7 +82,9 @@ def embed(
     outcome = EmbedResult(model.choice, Progress(0))
     work = _stale(catalog, model, outcome, retry)
     outcome.progress.total = len(work)
-    if SearchModel.of_catalog(catalog) is None:
+    before = SearchModel.of_catalog(catalog)
+    outcome.before = before if before is not None and before.kind != model.choice.kind else None
+    if before is None:
         catalog.set_meta(CHOICE, model.choice.as_json())
     work = [job for job in work if not _embed_stored(catalog, model, job, outcome, on_progress)]
     if work:
