@@ -13,7 +13,9 @@ from tagline.experts import extras
 from tagline.experts.base import build_expert
 from tagline.tagging.catalog.write import Catalog
 
-ABSENT = [name for name, extra in extras.EXTRAS.items() if extra in ("models", "train", "minilm", "yolo")]
+ABSENT = [
+    name for name, extra in extras.EXTRAS.items() if extra in ("models", "starter", "train", "minilm", "yolo")
+]
 MODELS = "run `pip install 'tagline[models]'`"
 
 
@@ -35,9 +37,15 @@ def tagline(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.usefixtures("base")
-@pytest.mark.parametrize("name", ["scene", "motion", "speech", "generated"])
+@pytest.mark.parametrize("name", ["scene", "motion", "generated"])
 def test_an_expert_says_which_extra_it_needs(name: str) -> None:
     assert build_expert(name).missing() == f"not run: {name} needs torch; {MODELS}"
+
+
+@pytest.mark.usefixtures("base")
+def test_speech_needs_the_starter() -> None:
+    starter = "run `pip install 'tagline[starter]'`"
+    assert build_expert("speech").missing() == f"not run: speech needs faster_whisper; {starter}"
 
 
 @pytest.mark.usefixtures("base")
