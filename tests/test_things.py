@@ -279,3 +279,17 @@ def test_photographs_of_installed_packages(path):
     scores = things.label_scores(np.repeat(found, 2, axis=0))
     tags, _ = things.spans_of(scores, view, 2.0, ThingsSettings())
     assert {tag.text for tag in tags} == PHOTOGRAPHS[path]
+
+
+def test_experts_without_torch_do_not_ask_torch_for_a_device(monkeypatch):
+    from types import SimpleNamespace
+
+    from tagline.experts import devices
+    from tagline.experts.faces import FacesExpert
+    from tagline.experts.scene import SceneExpert
+    from tagline.tagging.library import _device
+
+    monkeypatch.setattr(devices, "choose_device", lambda wish: "asked")
+    light = [ThingsExpert(), FacesExpert()]
+    assert _device(SimpleNamespace(experts=light, looks={"x": 1}), "auto") == "cpu"
+    assert _device(SimpleNamespace(experts=[*light, SceneExpert()], looks={"x": 1}), "auto") == "asked"
