@@ -67,13 +67,18 @@ class Classifier:
         self.identity = identity_of(folder, views)
 
     def probabilities(self, frames: Pictures) -> Probabilities:
-        """uint8 [N, H, W, 3] to float32 [N, 1000]; each row sums to one."""
+        """uint8 [N, H, W, 3] to float32 [N, 1000], the means over the squares; each row sums to one."""
+        means: Probabilities = self.by_square(frames).mean(axis=1, dtype=np.float32)
+        return means
+
+    def by_square(self, frames: Pictures) -> Probabilities:
+        """uint8 [N, H, W, 3] to float32 [N, V, 1000]: what is in each of a frame's V squares."""
+        count = 1 if self.views == "centre" else 3
         if not len(frames):
-            return np.zeros((0, CLASSES), np.float32)
+            return np.zeros((0, count, CLASSES), np.float32)
         squares = (square for frame in frames for square in cut_squares(frame, self.views))
         found = np.concatenate([self._classify(part) for part in _batches(squares)])  # [N * V, 1000]
-        means: Probabilities = found.reshape(len(frames), -1, CLASSES).mean(axis=1, dtype=np.float32)
-        return means
+        return found.reshape(len(frames), count, CLASSES)
 
     def _classify(self, squares: Pictures) -> Probabilities:
         """uint8 [n, 260, 260, 3] to float32 [n, 1000]."""
@@ -188,16 +193,27 @@ def _label(text: str, numbers: Sequence[int], kind: bool) -> Label:
     return Label(text, entries[0].modality, tuple(numbers), doubt, fine=not kind and bool(entries[0].kinds))
 
 
-def above_chance(probabilities: Probabilities, members: Sequence[Label]) -> Probabilities:
-    """float32 [T, L]: how far each label's probability lies above that of a blind guess, from 0 to 1.
+def label_scores(by_square: Probabilities) -> Probabilities:
+    """float32 [T, V, 1000] to [T, L]: how surely each label is in each frame, 0 to 1.
+
+    Halfway between the mean over the squares and the best of them: a thing may fill one square and be missing
+    in the others, and one square alone is more often wrong than three together.
+    """
+    found = above_chance(by_square)  # [T, V, L]
+    return (found.mean(axis=1) + found.max(axis=1)) / 2
+
+
+def above_chance(probabilities: Probabilities) -> Probabilities:
+    """float32 [..., 1000] to [..., L]: how far each label lies above a blind guess, 0 to 1.
 
     A kind of 396 classes has 0.4 of any frame of which nothing is known, so its sum alone says little.
     """
-    found = np.empty((len(probabilities), len(members)), np.float32)
+    members = all_labels()
+    found = np.empty((*probabilities.shape[:-1], len(members)), np.float32)
     for column, label in enumerate(members):
         chance = len(label.classes) / CLASSES
-        total = probabilities[:, list(label.classes)].sum(axis=1)
-        found[:, column] = np.clip((total - chance) / (1 - chance), 0, 1)
+        total = probabilities[..., list(label.classes)].sum(axis=-1)
+        found[..., column] = np.clip((total - chance) / (1 - chance), 0, 1)
     return found
 
 
@@ -208,7 +224,7 @@ class ThingsSettings:
     collection: str = "public"
     weights: str | None = None
     views: Literal["three", "centre"] = "three"  # the second takes a third of the time and finds less
-    confidence: float = 0.35  # two frames of a span must reach it,
+    confidence: float = 0.4  # two frames of a span must reach it,
     sure: float = 0.7  # or one this
     confidence_fine: float = 0.6  # instead of `confidence`, for a class with siblings: a breed among dogs
     keep: float = 0.5  # a span goes on while this share of its threshold is reached
@@ -248,13 +264,15 @@ class ThingsExpert(BaseExpert):
         view = footage.view(self.sampling)
         if not len(view.times):
             return Report(notes=no_frames_note(0, self.name))
-        probabilities = self.classifier.probabilities(view.frames)
+        by_square = self.classifier.by_square(view.frames)
         seen = shows_something(view.frames)
-        tags, sightings = spans_of(probabilities, view, footage.facts.duration, self.settings, seen)
+        scores = label_scores(by_square)
+        scores[~seen] = 0
+        tags, sightings = spans_of(scores, view, footage.facts.duration, self.settings)
         step = frame_interval(view.times, 1 / self.settings.rate)
         vectors = [
             Embedding(float(at), float(at) + step, row)
-            for at, row in zip(view.times[seen], probabilities[seen], strict=True)
+            for at, row in zip(view.times[seen], by_square.mean(axis=1)[seen], strict=True)
         ]
         return Report(
             tags=tags, sightings=sightings, vectors=vectors, facts={"classifier": self.classifier.identity}
@@ -262,21 +280,14 @@ class ThingsExpert(BaseExpert):
 
 
 def spans_of(
-    probabilities: Probabilities,
-    view: View,
-    duration: float | None,
-    settings: ThingsSettings,
-    seen: npt.NDArray[np.bool_] | None = None,
+    scores: Probabilities, view: View, duration: float | None, settings: ThingsSettings
 ) -> tuple[list[Tag], list[Sighting]]:
-    """Tags, and the sightings in them. seen: [T], which frames show anything; None: all.
+    """Tags, and the sightings in them. scores: float32 [T, L], of every label in every frame.
 
     A span begins and ends with frames that come near a label's threshold; it counts if two of its frames
     reach the threshold, or one is sure. A video of one frame needs that one to be sure.
     """
     members = all_labels()
-    scores = above_chance(probabilities, members)  # [T, L]
-    if seen is not None:
-        scores[~seen] = 0
     least = np.array([label.threshold(settings) for label in members])  # [L]
     ranks = np.argsort(np.argsort(-scores, axis=1, kind="stable"), axis=1, kind="stable")
     near = (scores >= settings.keep * least) & (ranks < settings.tags)

@@ -235,8 +235,9 @@ def _plan(
 
 
 def _device(made: Plan, wish: str) -> str:
-    """Which device computes; torch is only asked where there is something to compute."""
-    if wish != "auto" or not made.looks:
+    """Which device computes; torch is only asked where an expert may compute with it."""
+    wanted = {module for expert in made.experts for module in getattr(expert, "modules", ("torch",))}
+    if wish != "auto" or not made.looks or wanted.isdisjoint(("torch", "ultralytics")):
         return "cpu" if wish == "auto" else wish
     from tagline.experts.devices import choose_device
 

@@ -144,7 +144,8 @@ def spans(*frames: dict[int, float], **settings: float):
     for row, classes in zip(probabilities, frames, strict=True):
         row[list(classes)] = list(classes.values())
     view = View(np.zeros((len(frames), 1, 1, 3), np.uint8), np.arange(len(frames), dtype=np.float64))
-    tags, sightings = things.spans_of(probabilities, view, float(len(frames)), ThingsSettings(**settings))
+    scores = things.label_scores(probabilities[:, None])
+    tags, sightings = things.spans_of(scores, view, float(len(frames)), ThingsSettings(**settings))
     assert {(one.text, one.time) for one in sightings} >= {(tag.text, tag.best) for tag in tags}
     return [(tag.text, tag.modality.value, tag.start, tag.end) for tag in tags]
 
@@ -177,6 +178,13 @@ def test_what_a_classifier_says_of_anything_needs_more():
     assert spans({916: 0.9}, {916: 0.9}) == [("web site", "object", 0, 2)]
 
 
+def test_a_thing_may_be_in_one_square_alone():
+    found = np.full((1, 3, 1000), 1e-6, np.float32)
+    found[0, 2, 562] = 0.9
+    column = [label.text for label in all_labels()].index("fountain")
+    assert things.label_scores(found)[0, column] == pytest.approx((0.3 + 0.9) / 2, abs=2e-3)
+
+
 def test_a_blind_guess_says_nothing_however_many_classes_a_kind_has():
     even = dict.fromkeys(range(1000), 0.001)
     assert spans(even, even, confidence=0.05) == []
@@ -187,10 +195,10 @@ class ByBrightness:
 
     identity = "by brightness"
 
-    def probabilities(self, frames):
-        found = np.zeros((len(frames), 1000), np.float32)
+    def by_square(self, frames):
+        found = np.zeros((len(frames), 3, 1000), np.float32)
         bright = frames.mean(axis=(1, 2, 3)) > 100
-        found[bright, 978], found[~bright, 470] = 0.9, 0.9
+        found[bright, :, 978], found[~bright, :, 470] = 0.9, 0.9
         return found
 
 
@@ -269,7 +277,22 @@ def test_photographs_of_installed_packages(path):
     place = Path(spec.origin).parents[1] / path
     if not place.is_file():
         pytest.skip(f"{path} is not installed")
-    found = Classifier(weights()).probabilities(np.asarray(Image.open(place).convert("RGB"))[None])
+    found = Classifier(weights()).by_square(np.asarray(Image.open(place).convert("RGB"))[None])
     view = View(np.zeros((2, 1, 1, 3), np.uint8), np.arange(2.0))
-    tags, _ = things.spans_of(np.repeat(found, 2, axis=0), view, 2.0, ThingsSettings())
+    scores = things.label_scores(np.repeat(found, 2, axis=0))
+    tags, _ = things.spans_of(scores, view, 2.0, ThingsSettings())
     assert {tag.text for tag in tags} == PHOTOGRAPHS[path]
+
+
+def test_experts_without_torch_do_not_ask_torch_for_a_device(monkeypatch):
+    from types import SimpleNamespace
+
+    from tagline.experts import devices
+    from tagline.experts.faces import FacesExpert
+    from tagline.experts.scene import SceneExpert
+    from tagline.tagging.library import _device
+
+    monkeypatch.setattr(devices, "choose_device", lambda wish: "asked")
+    light = [ThingsExpert(), FacesExpert()]
+    assert _device(SimpleNamespace(experts=light, looks={"x": 1}), "auto") == "cpu"
+    assert _device(SimpleNamespace(experts=[*light, SceneExpert()], looks={"x": 1}), "auto") == "asked"
