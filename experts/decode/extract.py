@@ -170,6 +170,7 @@ class _Extraction:
     def _sound_alone(self, state: str) -> dict[str, Any]:
         """A file without pictures: its sound, and of every view no frame."""
         reader, audio = self.reader, self.reader.audio
+        assert audio is not None  # or the reader would not have opened it
         if state == "unreadable":
             raise Unreadable(f"has no picture; {self.notes[-1]}")
         try:
