@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -20,8 +21,9 @@ MODELS = "run `pip install 'tagline[models]'`"
 
 
 @pytest.fixture
-def base(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in a base install: what the extras bring cannot be imported, nor found."""
+def base(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As in a base install: what the extras bring cannot be imported, nor found; and no weights are here."""
+    monkeypatch.setenv("TAGLINE_WEIGHTS", str(tmp_path / "weights"))
     for name in ABSENT:
         monkeypatch.setitem(sys.modules, name, None)
 
@@ -33,7 +35,8 @@ def tagline(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         f"sys.argv = ['tagline', *{arguments!r}]\n"
         "from tagline.retrieval.cli.main import main\nmain()\n"
     )
-    return subprocess.run([sys.executable, "-c", program], cwd=cwd, capture_output=True, text=True)
+    env = {**os.environ, "TAGLINE_WEIGHTS": str(cwd / "weights")}
+    return subprocess.run([sys.executable, "-c", program], cwd=cwd, env=env, capture_output=True, text=True)
 
 
 @pytest.mark.usefixtures("base")
