@@ -78,27 +78,3 @@ def test_vectors_of_names_are_made_once_and_a_broken_file_is_made_anew(
     monkeypatch.setattr("tagline.experts.storage.cache_home", lambda: tmp_path)
     anew = ClassSpace(FakeSentences(), NAMES)  # type: ignore[arg-type]
     np.testing.assert_array_equal(anew.class_vectors, first)
-
-
-def test_where_classes_judge_the_threshold_is_the_librarys_own() -> None:
-    from types import SimpleNamespace
-
-    from tagline.retrieval.query.params import FEATURES, defaults
-    from tagline.retrieval.tune.tune import shift_threshold
-
-    usual = defaults().calibration_of("classes")
-    assert usual is not None
-    assert usual != defaults().calibration_of("appearance")
-    rng = np.random.default_rng(1)
-
-    def seen(lexical: float, nearness: float) -> SimpleNamespace:
-        values = dict.fromkeys(FEATURES, 0.0) | {"lexical": lexical, "span": nearness, "video": nearness}
-        return SimpleNamespace(features=np.array([values[name] for name in FEATURES]))
-
-    unanswerable = [seen(0.0, z) for z in rng.standard_normal(200)]
-    answerable = [seen(1.0, 3 + z) for z in rng.standard_normal(50)]
-    moved = shift_threshold(usual, answerable, unanswerable, 0.2)  # type: ignore[arg-type]
-    assert moved is not None
-    passed = [float(moved.answerable(one.features[None])[0]) >= moved.threshold for one in unanswerable]
-    assert sum(passed) <= 41
-    assert float(moved.answerable(seen(0.0, 4.0).features[None])[0]) > moved.threshold

@@ -57,12 +57,6 @@ class DefaultParams:
 
     weights: FusionWeights
     calibration: AnswerCalibration | None
-    # By kind of model. That of "classes" was set by hand: what stands out from unanswerable queries counts,
-    # and `tune` puts the threshold where this library's own unanswerable queries want it.
-    by_model: Mapping[str, AnswerCalibration] = field(default_factory=dict)
-
-    def calibration_of(self, model: str | None) -> AnswerCalibration | None:
-        return self.by_model.get(model or "", self.calibration)
 
 
 @dataclass(slots=True)
@@ -185,5 +179,4 @@ def defaults() -> DefaultParams:
     return DefaultParams(
         _weights_from_json(data["weights"]),
         answer_calibration_from_json(data["calibration"]) if data["calibration"] else None,
-        {kind: answer_calibration_from_json(one) for kind, one in data["by_model"].items()},
     )

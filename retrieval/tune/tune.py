@@ -16,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 
 from tagline.experts.tags import Modality
-from tagline.retrieval.embed.search_model import CLASSES, SearchModel
 from tagline.retrieval.index.base import Level, pack
 from tagline.retrieval.query import qb_norm as bank
 from tagline.retrieval.query.calibration import (
@@ -39,8 +38,6 @@ if TYPE_CHECKING:
 
 MAX_FALSE_REFUSALS = 0.03  # of the queries that have an answer; the promise is at most 0.05
 MAX_FALSE_ANSWERS = 0.06  # of those that have none; the promise is at most 0.10
-# Classes see less than CLIP: kept as strictly, they would refuse much of what they find.
-MAX_FALSE_ANSWERS_BY_CLASSES = 0.2
 MAX_ROWS = 20_000  # of a large index, by which the bank's setting is chosen
 MAX_CAPTIONS = 100_000  # captions, for the words in them
 MAX_FIT_QUERIES = 200  # queries of each kind that weights and probabilities are fitted by
@@ -90,11 +87,7 @@ def tune(
         # Only now: queries that were tried must not know their own words.
         params.vocabulary |= vocabulary(probe_queries.caption_queries(catalog, most=MAX_CAPTIONS))
     else:
-        model = SearchModel.of_catalog(catalog)
-        kind = model.kind if model is not None and searcher.indexes else None
-        usual = defaults().calibration_of(kind)
-        allowed = MAX_FALSE_ANSWERS_BY_CLASSES if kind == CLASSES else MAX_FALSE_ANSWERS
-        params.calibration = shift_threshold(usual, answerable, unanswerable, allowed)
+        params.calibration = shift_threshold(defaults().calibration, answerable, unanswerable)
     fingerprint = searcher.encoder.fingerprint if searcher.encoder else ""
     write(catalog, fingerprint, params)
     return params
@@ -256,7 +249,6 @@ def shift_threshold(
     calibration: AnswerCalibration | None,
     answerable: Sequence[Candidates],
     unanswerable: Sequence[Candidates],
-    false_answers: float = MAX_FALSE_ANSWERS,
 ) -> AnswerCalibration | None:
     """The default judgement with its line where this library's background queries want it.
 
@@ -267,7 +259,7 @@ def shift_threshold(
         return calibration
     chance = calibration.answerable(np.array([one.features for one in unanswerable]))
     own = calibration.answerable(np.array([one.features for one in answerable]))
-    wanted = max(calibration.threshold, float(np.quantile(chance, 1 - false_answers)))
+    wanted = max(calibration.threshold, float(np.quantile(chance, 1 - MAX_FALSE_ANSWERS)))
     return replace(calibration, threshold=min(wanted, refusal_threshold(own, MAX_FALSE_REFUSALS)))
 
 
