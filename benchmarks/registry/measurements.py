@@ -51,6 +51,7 @@ AIMS: dict[str, dict[str, Aim]] = {
         "ranker-scale": "p50_ms ≤ 50, recall ≥ 0.95",
         "cluster-kill": "equal = true, lost = 0",
         "real-clips": "r1 ≥ 0.6, r5 ≥ 0.9, answered_none ≤ 2, refused ≤ 0.1, clips_with_a_tag ≥ 0.9, "
+        ""
         "tags_right ≥ 0.8, tags_judged ≥ 150, wer_starter ≤ 0.25, torch_imported = false",
         "house": "packages_installed = 1, wheel_mb ≤ 3, folder_cycles = 0, old_words = 0, "
         "public_api_documented = true, torch_in_base = false",
@@ -65,6 +66,14 @@ NOTES: dict[str, str] = {
     "tagging": "24 videos, all six experts, against a plain script with the same models and frames. Ours "
     "computes in bfloat16 where the processor has it, the plain script in float32, as its libraries do by "
     "themselves. Weights that were not here are random, of the real sizes.",
+    "real-clips": "24 clips of public repositories and 67 odd files beside them, tagged with the starter "
+    "alone; 149 questions, most of them MSVD's captions of three clips, so the intervals, "
+    "over files, are wide. refused is of a rule by hand that was taken out after this record, "
+    "since it refused more than half of what has an answer: without captions the nearest "
+    "videos are always shown now, and answered_none would be all 8. tags_right: the first 90 "
+    "tags of the sheet of this run that could be told by eye; the slides of one lecture are "
+    "not judged. The score of the expert things was changed after a first look at these "
+    "clips; its form and thresholds were chosen on other ones.",
     "kill9": "60 videos; a run is killed at a random moment, the next one goes on.",
     "cluster-kill": "200 videos on two nodes, one killed half-way, compared with a run on one machine; then "
     "a served index, one replica killed under load. Both nodes are processes of one machine.",
