@@ -41,6 +41,18 @@ def test_rooms_import_only_to_their_left() -> None:
     assert wrong == []
 
 
+def test_no_room_is_imported_by_its_bare_name() -> None:
+    """`tagging` and `tagline.tagging` would be two modules."""
+    found = []
+    for path in [*MODULES.values(), *(ROOT / "tests").glob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and not node.level:
+                names = [node.module or ""]
+            found += [f"{path.name}: {name}" for name in names if name.partition(".")[0] in house.ROOMS]
+    assert found == []
+
+
 def test_no_import_runs_in_a_circle() -> None:
     done: set[str] = set()
     trail: list[str] = []

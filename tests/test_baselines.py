@@ -1,8 +1,7 @@
-"""The baselines: losses against NumPy, neighbours that are never oneself, and nobody who knows them."""
+"""The baselines: losses against NumPy, and neighbours that are never oneself."""
 
 from __future__ import annotations
 
-import ast
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ import torch
 from by_heart import assert_learns_by_heart
 from tagger_world import config, examples, from_lists, world
 
-import tagging
 from tagline.benchmarks.baselines import make_model, retriever_of
 from tagline.benchmarks.baselines.classifier import asymmetric_loss
 from tagline.benchmarks.baselines.config import BaselineConfig, as_baseline, as_baseline_run
@@ -123,23 +121,6 @@ def test_what_no_baseline_can_do_is_a_sentence(changes: dict[str, object], what:
 def test_what_people_train_is_no_baseline(setting: str) -> None:
     with pytest.raises(BadConfig, match="there is no key"):
         with_settings(config(), [setting])
-
-
-def test_no_module_of_the_tagger_knows_the_baselines() -> None:
-    home = Path(tagging.__file__).parent
-    own = Path(NearestVideos.__module__.replace(".", "/")).parent
-    knowing = []
-    for path in home.rglob("*.py"):
-        names = []
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom):
-                names += [f"{node.module}.{alias.name}" for alias in node.names]
-            elif isinstance(node, ast.Import):
-                names += [alias.name for alias in node.names]
-        if path.parent.parts[-len(own.parts) :] == own.parts:
-            continue
-        knowing += [path.name for name in names if name.startswith(".".join(own.parts))]
-    assert knowing == []
 
 
 # Open-Book
