@@ -36,6 +36,16 @@ def test_the_other_checkouts_own_code_runs(tmp_path: Path, inside: str, rooms: s
     assert found.run(PROGRAM, home=tmp_path) == (1.5, inside)
 
 
+def test_rooms_at_the_top_that_are_installed_under_one_name_have_that_name(tmp_path: Path) -> None:
+    """In a checkout of today `experts/` stands at the top, and `tagline/experts` is a link to it."""
+    house = checkout(tmp_path / "house", "tagline")
+    decode = house / "tagline" / "experts" / "decode"
+    decode.mkdir()
+    (decode.parent / "decoder.py").rename(decode / "decoder.py")
+    (house / "experts").symlink_to("tagline/experts")
+    assert cost.Checkout.at(house).rooms == "tagline."
+
+
 def test_code_from_anywhere_else_is_no_measurement(tmp_path: Path) -> None:
     found = cost.Checkout(tmp_path, tmp_path, "tagline.")  # nothing lies here, so the installed one answers
     installed = PROGRAM.replace("experts import decoder", "experts.decode import decoder")

@@ -15,7 +15,7 @@ import seeing
 from tagline.benchmarks.fixtures import playhouse_set, random_weights
 from tagline.benchmarks.playhouse.render.video import video_spec
 from tagline.benchmarks.playhouse.truth.truth import Truth, truth
-from tagline.benchmarks.quality import table_ablation
+from tagline.benchmarks.quality import distilled_text, table_ablation
 from tagline.benchmarks.quality.table_ablation import ROWS, measure
 from tagline.benchmarks.speed import table_training
 from tagline.experts.tags import Modality, Report, Tag
@@ -37,6 +37,7 @@ def tags_of(known: Truth) -> dict[str, list[str]]:
 def options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """A rendered and tagged set, but for what is in the files."""
     fakes.use_fakes(monkeypatch)
+    monkeypatch.setattr(distilled_text, "STEPS", 2)
     monkeypatch.setattr("tagline.benchmarks.registry.cache.cache_home", lambda: tmp_path / "cache")
     folder = tmp_path / "bench"
     known = [truth(seed) for seeds in SEEDS.values() for seed in seeds]

@@ -95,9 +95,9 @@ def measure(options: Mapping[str, str]) -> dict[str, Any]:
     captions = [some(one, int(options["captions"])) for one in world["train"]]
     towers = towers_folder(options)
     config = base(options, eyes, towers)
+    given = given_of(options, world, eyes, config)  # first: it says what is missing
     start = distilled(towers, captions, config.model.text_length, to_stderr)
     config = replace(config, train=replace(config.train, weights=str(start)))
-    given = given_of(options, world, eyes, config)
     names = options["rows"].split(",") if "rows" in options else _rows(given)
     seeds = seeds_of(options)
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in names}

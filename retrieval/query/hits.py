@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -37,13 +38,16 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """Only videos that have every tag of `having` and none of `lacking`, of these days and this length."""
+    """Only videos that have every tag of `having` and none of `lacking`, of these days and this length, and
+    only hits that rest on one of these kinds of evidence."""
 
     having: tuple[TagFilter, ...] = ()
     lacking: tuple[TagFilter, ...] = ()
     after: str | None = None  # made on this day or later: 2024, 2024-05, 2024-05-17
     before: str | None = None  # made before this day
-    longer: float | None = None  # seconds
+    longer: float | None = None  # seconds, this long at least
+    shorter: float | None = None  # seconds, and not as long as this
+    kinds: frozenset[str] = frozenset()  # of evidence, such as speech; none: any
 
     def allow(self, tags: Collection[tuple[Modality, str]]) -> bool:
         return all(_has(tags, wanted) for wanted in self.having) and not any(
@@ -52,13 +56,23 @@ class Filters:
 
     def allow_video(self, video: Video) -> bool:
         """Whether a video is of the wanted days and length; one that does not tell is not."""
-        if self.longer is not None and (video.duration is None or video.duration < self.longer):
-            return False
+        return self.allow_days(video) and self.allow_length(video)
+
+    def allow_length(self, video: Video) -> bool:
+        if self.longer is None and self.shorter is None:
+            return True
+        seconds = video.duration
+        return seconds is not None and (self.longer or 0.0) <= seconds < (self.shorter or math.inf)
+
+    def allow_days(self, video: Video) -> bool:
         if self.after is None and self.before is None:
             return True
         # As the camera says it, in its own time zone. ISO 8601 sorts as text.
         made = video.created or ""
         return bool(made) and (self.after or "") <= made and (self.before is None or made < self.before)
+
+    def allow_kinds(self, kinds: Collection[str]) -> bool:
+        return not self.kinds or not self.kinds.isdisjoint(kinds)
 
     @property
     def narrow(self) -> bool:

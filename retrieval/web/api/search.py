@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
 from tagline.experts.tags import Modality
-from tagline.retrieval.query.hits import Evidence, Filters
+from tagline.retrieval.query.hits import Evidence, Filters, TagFilter
+from tagline.retrieval.query.parse import BadFilter, parse_tag
 from tagline.retrieval.query.search import Answer, answer
 from tagline.retrieval.web.api import payloads
 from tagline.retrieval.web.api.contract import Problem
@@ -48,58 +49,29 @@ class PageHit:
     kinds: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
-class PageFilters:
-    """What is asked for beside the query. Each sort of filter can be left aside, to count what it hides."""
-
-    tags: Filters
-    modalities: frozenset[str]
-    shortest: float | None
-    longest: float | None
-    after: str | None  # a day, ISO 8601: created then or later
-    before: str | None  # created before this day
-
-    def has_modality(self, found: PageHit) -> bool:
-        return not self.modalities or bool(self.modalities & found.kinds)
-
-    def length(self, found: PageHit) -> bool:
-        if self.shortest is None and self.longest is None:
-            return True
-        seconds = found.entry.video.duration
-        return seconds is not None and (self.shortest or 0.0) <= seconds < (self.longest or float("inf"))
-
-    def date(self, found: PageHit) -> bool:
-        if self.after is None and self.before is None:
-            return True
-        day = (found.entry.video.created or "")[:10]
-        return bool(day) and (self.after or "") <= day and (self.before is None or day < self.before)
-
-
 def find(state: AppState, args: Mapping[str, Any]) -> dict[str, Any]:
     """Hits of a query, or all videos without one, and how many each filter would leave."""
-    page_filters = PageFilters(
-        Filters(tuple(map(_tag_filter, args["tag"])), tuple(map(_tag_filter, args["not"]))),
-        frozenset(args["modality"]),
-        args["longer"],
-        args["shorter"],
-        args["after"],
-        args["before"],
+    filters = Filters(
+        tuple(map(_tag_filter, args["tag"])),
+        tuple(map(_tag_filter, args["not"])),
+        after=args["after"],
+        before=args["before"],
+        longer=args["longer"],
+        shorter=args["shorter"],
+        kinds=frozenset(args["modality"]),
     )
     query = args["q"].replace("\0", " ").strip()
     with state.catalog() as catalog:
         overview = state.overview.of(catalog)
-        answered = _search(catalog, query, page_filters) if query else None
+        answered = _search(catalog, query, filters) if query else None
     found = (
-        _browse(overview, page_filters)
-        if answered is None
-        else _hits(answered, overview, bool(args["anyway"]))
+        _browse(overview, filters) if answered is None else _hits(answered, overview, bool(args["anyway"]))
     )
-    checks: tuple[Callable[[PageHit], bool], ...] = (
-        page_filters.has_modality,
-        page_filters.length,
-        page_filters.date,
-    )
-    shown = [one for one in found if all(check(one) for check in checks)]
+    # What a filter would leave is counted under all the others.
+    right_kind = [one for one in found if filters.allow_kinds(one.kinds)]
+    right_length = [one for one in found if filters.allow_length(one.entry.video)]
+    right_days = [one for one in found if filters.allow_days(one.entry.video)]
+    shown = _in_all(right_kind, right_length, right_days)
     return {
         "query": query,
         "answered": answered is None or answered.answered,
@@ -109,18 +81,18 @@ def find(state: AppState, args: Mapping[str, Any]) -> dict[str, Any]:
         "more": bool(query) and len(found) >= MAX_HITS,
         "hits": [_hit(one) for one in shown[args["offset"] : args["offset"] + args["k"]]],
         "facets": {
-            "modality": _modality_counts(
-                [o for o in found if page_filters.length(o) and page_filters.date(o)]
-            ),
-            "tag": _tag_counts(shown, page_filters.tags),
-            "length": _length_counts(
-                [o for o in found if page_filters.has_modality(o) and page_filters.date(o)]
-            ),
-            "year": _year_counts(
-                [o for o in found if page_filters.has_modality(o) and page_filters.length(o)]
-            ),
+            "modality": _modality_counts(_in_all(right_length, right_days)),
+            "tag": _tag_counts(shown, filters),
+            "length": _length_counts(_in_all(right_kind, right_days)),
+            "year": _year_counts(_in_all(right_kind, right_length)),
         },
     }
+
+
+def _in_all(first: Sequence[PageHit], *others: Sequence[PageHit]) -> list[PageHit]:
+    """Those hits of the first list that stand in every other one."""
+    known = [{one.entry.video.id for one in some} for some in others]
+    return [one for one in first if all(one.entry.video.id in some for some in known)]
 
 
 def similar(state: AppState, args: Mapping[str, Any]) -> dict[str, Any]:
@@ -176,15 +148,13 @@ def suggest(state: AppState, args: Mapping[str, Any]) -> dict[str, Any]:
     return {"tags": [_counted(key, overview.videos_with[key]) for key in order[: args["k"]]]}
 
 
-def _search(catalog: Catalog, query: str, page_filters: PageFilters) -> Answer:
+def _search(catalog: Catalog, query: str, filters: Filters) -> Answer:
     """The best hits; asked again with all filters where some of them hide so much that others get room."""
-    filters = page_filters.tags
-    narrow = replace(
-        filters, after=page_filters.after, before=page_filters.before, longer=page_filters.shortest
-    )
+    by_tags = Filters(filters.having, filters.lacking)
+    narrow = replace(filters, kinds=frozenset())
     with _one_at_a_time:
-        found = answer(catalog, query, MAX_HITS, filters)
-        if narrow == filters or len(found.hits) < MAX_HITS:
+        found = answer(catalog, query, MAX_HITS, by_tags)
+        if narrow == by_tags or len(found.hits) < MAX_HITS:
             return found
         hits = {hit.video.id: hit for hit in found.hits}
         for hit in answer(catalog, query, MAX_HITS, narrow).hits:
@@ -203,20 +173,18 @@ def _hits(answered: Answer, overview: Overview, anyway: bool) -> list[PageHit]:
     return found
 
 
-def _browse(overview: Overview, page_filters: PageFilters) -> list[PageHit]:
+def _browse(overview: Overview, filters: Filters) -> list[PageHit]:
     """All videos, the newest first; those without a date after them, the last that came in first."""
     entries = [entry for entry in overview.entries.values() if entry.video.paths]
     entries.sort(key=lambda entry: (entry.video.created or "", entry.video.id), reverse=True)
     found = []
     for entry in entries:
         start, end = 0.0, 0.0
-        if page_filters.tags.having or page_filters.tags.lacking:
+        if filters.having or filters.lacking:
             forms = {(modality, normal(text, modality)): h for (modality, text), h in entry.tags.items()}
-            if not page_filters.tags.allow(forms):
+            if not filters.allow(forms):
                 continue
-            asked = (
-                h for key, h in forms.items() for want in page_filters.tags.having if _matches(key, want)
-            )
+            asked = (h for key, h in forms.items() for want in filters.having if _matches(key, want))
             start, end = min(((h.start, h.end) for h in asked), default=(0.0, 0.0))
         found.append(PageHit(entry, start, end, None, (), frozenset(str(key[0]) for key in entry.tags)))
     return found
@@ -277,11 +245,8 @@ def _matches(key: Key, wanted: tuple[Modality | None, str]) -> bool:
     return wanted[0] in (None, key[0]) and normal(wanted[1], key[0]) == key[1]
 
 
-def _tag_filter(text: str) -> tuple[Modality | None, str]:
-    """ "object:dog" or "dog\""""
-    before, colon, after = text.partition(":")
-    modality = Modality(before) if colon and before in set(Modality) else None
-    form = normal(after if modality else text, modality)
-    if not form:
-        raise Problem(400, "a tag needs a text")
-    return modality, form
+def _tag_filter(text: str) -> TagFilter:
+    try:
+        return parse_tag(text)
+    except BadFilter as bad:
+        raise Problem(400, str(bad)) from bad
