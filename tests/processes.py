@@ -1,4 +1,7 @@
-"""Training in other processes: the programs of the worlds, one that dies, two that train as one."""
+"""Training in other processes: the programs of the worlds, one that dies, two that train as one.
+
+They are forked by a server that has torch imported once, since an import takes longer than such a training.
+"""
 
 from __future__ import annotations
 
@@ -6,28 +9,73 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
+import tempfile
 from collections.abc import Sequence
+from importlib import import_module
+from multiprocessing import forkserver, get_context
 from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
+WORLDS = ("table_world", "tagger_world")
 
 
-def program(world: str, folder: Path, *more: str, **environment: str) -> subprocess.Popen[str]:
-    """A world of these tests, started as a program."""
-    path = os.pathsep.join([str(HERE.parent), str(HERE)])
-    return subprocess.Popen(
-        [sys.executable, str(HERE / f"{world}.py"), str(folder), *more],
-        env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+class Program:
+    """A world of these tests at work in a process of its own: its `main` with these words."""
+
+    def __init__(self, world: str, words: Sequence[str], environment: dict[str, str]) -> None:
+        _serve()
+        with tempfile.NamedTemporaryFile(prefix=world, suffix=".txt", delete=False) as file:
+            self._said = Path(file.name)
+        everything = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
+        arguments = (world, list(words), everything, str(self._said))
+        self._process = get_context("forkserver").Process(target=_begin, args=arguments, daemon=True)
+        self._process.start()
+
+    def wait(self, timeout: float) -> str:
+        """What it wrote, once it has ended; it is killed where it takes longer than this."""
+        self._process.join(timeout)
+        if self._process.exitcode is None:
+            self._process.kill()
+            self._process.join()
+        said = self._said.read_text(encoding="utf-8", errors="replace")
+        self._said.unlink()
+        return said
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.exitcode
 
 
-def pair(world: str, folder: Path, *more: str) -> list[subprocess.Popen[str]]:
+def _serve() -> None:
+    """Start the server, if it does not run yet. It looks for modules to import where PYTHONPATH says."""
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(HERE.parent), str(HERE), before)))
+    forkserver.set_forkserver_preload([__name__, *WORLDS])
+    try:
+        forkserver.ensure_running()
+    finally:
+        if before is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = before
+
+
+def _begin(world: str, words: list[str], environment: dict[str, str], said: str) -> None:
+    os.environ.clear()
+    os.environ.update(environment)
+    file = os.open(said, os.O_WRONLY | os.O_TRUNC)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+    import_module(world).main(words)
+
+
+def program(world: str, folder: Path, *more: str, **environment: str) -> Program:
+    """A world, training in this folder."""
+    return Program(world, [str(folder), *more], environment)
+
+
+def pair(world: str, folder: Path, *more: str) -> list[Program]:
     """Two such programs that meet and train together."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

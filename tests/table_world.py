@@ -1,12 +1,10 @@
-"""A world of coloured squares: what a video shows, says and is tagged with is known. Also a program.
+"""A world of coloured squares: what a video shows, says and is tagged with is known.
 
-`python table_world.py OUT [die=STEP]` trains on it and writes OUT/losses.json; started by the tests that
-need another process: one that is killed, two that train together.
+Its `main` trains on it and writes losses.json: for tests that need another process, see processes.py.
 """
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -78,12 +76,12 @@ class Work:
         return {"losses": {str(step): kept for step, kept in losses(outcome.history).items()}}
 
 
-if __name__ == "__main__":
+def main(words: list[str]) -> None:
+    """words: a folder to train in, and die=STEP."""
     install()
-    sys.path.insert(0, str(Path(__file__).parent))
-    if len(sys.argv) > 2:
+    folder = Path(words[0])
+    if len(words) > 1:
         from tagline.table.train import TableTrainer
 
-        die_at(int(sys.argv[2].partition("=")[2]), TableTrainer)
-    outcome = run(Path(sys.argv[1]))
-    write_losses(Path(sys.argv[1]), losses(outcome.history))
+        die_at(int(words[1].partition("=")[2]), TableTrainer)
+    write_losses(folder, losses(run(folder).history))

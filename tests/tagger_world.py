@@ -1,12 +1,10 @@
-"""A world in which tags can be learned: titles name one tag, frames show the others. Also a program.
+"""A world in which tags can be learned: titles name one tag, frames show the others.
 
-`python tagger_world.py OUT [die=STEP]` trains on it and writes OUT/losses.json; started by the tests that
-need another process: one that is killed, two that train together.
+Its `main` trains on it and writes losses.json: for tests that need another process, see processes.py.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -82,14 +80,15 @@ def losses(history: list[dict[str, float]]) -> dict[int, dict[str, float]]:
     return logged(history, ("loss", "contrast", "generation", "class", "eval_f1", "grad_norm"))
 
 
-if __name__ == "__main__":
+def main(words: list[str]) -> None:
+    """words: a folder to train in, and die=STEP or "still"."""
     install()
+    folder, *more = words
     changes: dict[str, object] = {}
-    if len(sys.argv) > 2 and sys.argv[2].startswith("die="):
+    if more and more[0].startswith("die="):
         from tagline.tagging.generator.train import TaggerTrainer
 
-        die_at(int(sys.argv[2].partition("=")[2]), TaggerTrainer)
-    elif len(sys.argv) > 2:  # chance differs between processes: dropout must be off to compare them
+        die_at(int(more[0].partition("=")[2]), TaggerTrainer)
+    elif more:  # chance differs between processes: dropout must be off to compare them
         changes = {"dropout": 0.0}
-    outcome = run(Path(sys.argv[1]), changes)
-    write_losses(Path(sys.argv[1]), losses(outcome.history))
+    write_losses(Path(folder), losses(run(Path(folder), changes).history))

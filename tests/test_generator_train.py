@@ -65,7 +65,7 @@ def test_a_run_killed_in_the_middle_goes_on_to_the_same_losses(
     wanted = losses(whole.history)
     steps = max(wanted)
     killed = program("tagger_world", tmp_path / "run", f"die={steps - 3}")
-    output, _ = killed.communicate(timeout=240)
+    output = killed.wait(240)
     assert killed.returncode == -9, output
     # As if it had been killed while it wrote the next checkpoint: that one is passed over.
     half = tmp_path / "run" / "checkpoints" / f"checkpoint-{steps - 1}"
@@ -86,7 +86,7 @@ def test_a_run_killed_in_the_middle_goes_on_to_the_same_losses(
 def test_two_processes_are_one_with_the_same_global_batch(tmp_path: Path) -> None:
     alone = run(tmp_path / "alone", {"dropout": 0.0})
     both = pair("tagger_world", tmp_path / "run", "still")
-    outputs = [one.communicate(timeout=280)[0] for one in both]
+    outputs = [one.wait(280) for one in both]
     assert [one.returncode for one in both] == [0, 0], "\n".join(outputs)
     wanted, found = losses(alone.history), read_losses(tmp_path / "run")
     assert set(found) == set(wanted)

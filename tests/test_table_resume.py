@@ -15,7 +15,7 @@ def test_two_processes_begin_and_one_goes_on(tmp_path: Path) -> None:
     whole = losses(run(tmp_path / "whole").history)
     last = max(whole) - 4
     both = pair("table_world", tmp_path / "run", f"die={last}")
-    outputs = [one.communicate(timeout=280)[0] for one in both]
+    outputs = [one.wait(280) for one in both]
     assert -9 in [one.returncode for one in both], "\n".join(outputs)
 
     said: list[str] = []

@@ -66,7 +66,7 @@ def test_a_run_killed_in_the_middle_goes_on_to_the_same_losses(whole: TrainedTab
     wanted = losses(whole.history)
     steps = max(wanted)
     killed = program("table_world", tmp_path / "run", f"die={steps - 3}")
-    output, _ = killed.communicate(timeout=240)
+    output = killed.wait(240)
     assert killed.returncode == -9, output
     checkpoints = sorted((tmp_path / "run" / "checkpoints").glob("checkpoint-*"))
     assert checkpoints
@@ -90,7 +90,7 @@ def test_a_run_killed_in_the_middle_goes_on_to_the_same_losses(whole: TrainedTab
 
 def test_two_processes_are_one_with_the_same_global_batch(whole: TrainedTable, tmp_path: Path) -> None:
     both = pair("table_world", tmp_path / "run")
-    outputs = [one.communicate(timeout=280)[0] for one in both]
+    outputs = [one.wait(280) for one in both]
     assert [one.returncode for one in both] == [0, 0], "\n".join(outputs)
     wanted, found = losses(whole.history), read_losses(tmp_path / "run")
     assert set(found) == set(wanted)

@@ -191,7 +191,11 @@ def _heat(
         found.heat_by = "spans"
     else:
         raw = [
-            sum(one.score for one in relevant if one.kind != "title" and one.start <= time <= one.end)
+            sum(
+                one.score
+                for one in relevant
+                if one.kind not in by_words.WHOLE and one.start <= time <= one.end
+            )
             for time in times
         ]
     found.heat = _shares(times, raw)

@@ -18,7 +18,7 @@ class Evidence:
     """Something of a video that holds words of the query, or stands near it."""
 
     text: str
-    kind: str  # a modality, "title", or "picture" where the model found the moment
+    kind: str  # a modality, "title", "name" (of a file), or "picture" where the model found the moment
     start: float  # seconds
     end: float
     score: float  # 0..1, how sure the one who said it was

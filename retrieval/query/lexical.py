@@ -19,6 +19,8 @@ from tagline.tagging.catalog.write import Catalog
 from tagline.tagging.vocabulary import clean
 
 MAX_WORDS = 32  # of a query; a longer one is cut
+WHOLE = frozenset({"title", "name"})  # kinds of evidence that are about a whole video, not about a moment
+TITLE_SCORE, NAME_SCORE = 0.5, 0.4  # somebody wrote it, and not always of what is shown
 SAME_MOMENT = 2.0  # seconds: things this close together are one moment
 WORD = re.compile(r"\w+")
 
@@ -45,14 +47,16 @@ def query_words(query: str) -> list[str]:
 
 
 def evidence_of(catalog: Catalog, video: Video, tags: Iterable[Tag]) -> list[Evidence]:
-    """Everything of a video that can hold words: its tags, what is said in it, its title."""
+    """Everything of a video that can hold words: its tags, what is said in it, its title, its file's name."""
     found = [Evidence(tag.text, tag.modality, tag.start, tag.end, tag.score) for tag in tags]
     found += [
         Evidence(word.text, "speech", word.start, word.end, word.probability)
         for word in catalog.words(video.id)
     ]
     if video.title:
-        found.append(Evidence(video.title, "title", 0.0, video.duration or 0.0, 0.5))
+        found.append(Evidence(video.title, "title", 0.0, video.duration or 0.0, TITLE_SCORE))
+    for name in catalog.names(video.id):
+        found.append(Evidence(name, "name", 0.0, video.duration or 0.0, NAME_SCORE))
     return found
 
 
@@ -66,7 +70,7 @@ def lexical_hit(video: Video, index: EvidenceIndex, weights: Mapping[str, float]
     if not found:
         return None
     everywhere = {word: max(seen, key=lambda e: e.score) for word, seen in found.items()}
-    timed = [one for seen in found.values() for one in seen if one.kind != "title"]
+    timed = [one for seen in found.values() for one in seen if one.kind not in WHOLE]
     best: dict[str, Evidence] = {}
     for time in sorted({one.start for one in timed}):
         here = {
@@ -79,7 +83,7 @@ def lexical_hit(video: Video, index: EvidenceIndex, weights: Mapping[str, float]
     chosen = best or everywhere
     total = sum(weights.values())
     score = (_sum(best, weights) + _sum(everywhere, weights)) / (2 * total)
-    start, end = _span([e for e in chosen.values() if e.kind != "title"] or list(chosen.values()))
+    start, end = _span([e for e in chosen.values() if e.kind not in WHOLE] or list(chosen.values()))
     why = dict.fromkeys(sorted({**everywhere, **chosen}.values(), key=lambda e: (e.start, e.text)))
     return Hit(video, start, end, min(1.0, score), tuple(why))
 

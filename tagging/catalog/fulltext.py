@@ -15,6 +15,8 @@ from tagline.tagging.catalog.schema import TOKENIZER
 from tagline.tagging.vocabulary import VERSION as NORMAL_FORM
 from tagline.tagging.vocabulary import clean, normal
 
+TEXTS = 2  # raise whenever other texts are searched: catalogs then renew theirs when opened
+
 
 class SearchableTexts(NamedTuple):
     """What can be found of a video."""
@@ -22,7 +24,7 @@ class SearchableTexts(NamedTuple):
     tags: str  # in their normal form and as they were said, one a line
     screen: str
     transcript: str
-    title: str
+    title: str  # and the names of its files
 
 
 class FullText:
@@ -40,7 +42,7 @@ class FullText:
         catalog.on_rollback.append(self._forget_changed)
 
     def search(self, query: str, limit: int = 50) -> list[TextHit]:
-        """Videos whose tags, transcript, text on the screen or title hold the words of a query.
+        """Videos whose tags, transcript, text on the screen, title or name hold the words of a query.
 
         The query is words, nothing else: no sign in it has a meaning. Every word must be found; if that
         gives nothing, any of them.
@@ -100,8 +102,8 @@ class FullText:
 
     def renew_normal_forms(self) -> None:
         """Normal forms that an older tagline wrote are brought up to date."""
-        catalog = self._catalog
-        if catalog.meta("normal form") == str(NORMAL_FORM):
+        catalog, form = self._catalog, f"{NORMAL_FORM}.{TEXTS}"
+        if catalog.meta("normal form") == form:
             return
         with catalog.transaction():
             rows = catalog.query("SELECT DISTINCT said, modality FROM tag")
@@ -110,7 +112,7 @@ class FullText:
                 [(normal(said, Modality(modality)), said, modality) for said, modality in rows],
             )
             self.mark_stale(None)
-            catalog.set_meta("normal form", str(NORMAL_FORM))
+            catalog.set_meta("normal form", form)
 
 
 def stems(words: Iterable[str]) -> list[tuple[str, ...]]:

@@ -31,6 +31,7 @@ from tagline.tagging.catalog.records import (
 from tagline.tagging.catalog.vectors import VectorStore
 from tagline.tagging.catalog.verdict_log import VerdictLog
 from tagline.tagging.catalog.verdicts import MODALITY_ORDER, effective_tags
+from tagline.tagging.names import MAX_NAMES, name_words
 from tagline.tagging.vocabulary import normal
 
 PAGE = 500  # videos read at a time, so that a large library never lies in memory
@@ -316,7 +317,15 @@ class CatalogReader(CatalogDatabase):
             (written if tag.modality == Modality.SCREEN else spoken).append(tag.text)
         transcript = " ".join(word.text for word in self.words(video_id))
         title = self.query_one("SELECT title FROM video WHERE id = ?", (video_id,))
-        return SearchableTexts(_once(spoken), _once(written), transcript, (title[0] if title else None) or "")
+        names = [(title[0] if title else None) or "", *self.names(video_id)]
+        return SearchableTexts(_once(spoken), _once(written), transcript, _once(names))
+
+    def names(self, video_id: int) -> list[str]:
+        """The words in the names of a video's files, and of their folders inside the library."""
+        rows = self.query(
+            "SELECT path FROM path WHERE video_id = ? AND gone = 0 ORDER BY id LIMIT ?", (video_id, MAX_NAMES)
+        )
+        return [words for (key,) in rows if (words := name_words(key))]
 
     def _videos(self, rows: Sequence[tuple[Any, ...]]) -> list[Video]:
         here: dict[int, list[str]] = defaultdict(list)

@@ -93,6 +93,7 @@ class Catalog(CatalogReader):
                 "SELECT path FROM path WHERE video_id = ? AND gone = 0 AND path <> ?", (video_id, key)
             )
             self.mark_gone([path for (other,) in rows if not os.path.lexists(path := self.path_of(other))])
+            self.fulltext.mark_stale([video_id])
 
     def mark_gone(self, paths: Iterable[str], gone: bool = True) -> None:
         """These files were not there. Nothing is deleted: they may come back."""

@@ -114,7 +114,7 @@ function actions(hit, like, without) {
 }
 
 function reason(hit, one, without) {
-  const isTag = without && !["title", "speech", "picture"].includes(one.kind);
+  const isTag = without && !["title", "name", "speech", "picture"].includes(one.kind);
   return el(
     "li",
     {},
