@@ -84,3 +84,25 @@ def test_questions_with_and_without_an_answer(tmp_path: Path, monkeypatch: pytes
     assert values["words_r1"] >= 0.5
     assert values["answered_none"] in (0, 1)
     assert [row.get("file") for row in rows] == [one.file for one in asked]
+
+
+def test_what_is_said_is_compared_by_the_names_of_files(tmp_path: Path) -> None:
+    films = tmp_path / "films"
+    films.mkdir()
+    (films / "CLIPS.tsv").write_text("file\tshows\tsaid\na.mp4\tx\tset blue at b nine\nb.mp4\ty\t\n")
+    (films / "c.txt").write_text("good morning")
+    videos = {"a.mp4": {"words": "set blue at nine"}, "b.mp4": {}, "c.mp4": {"words": "good morning"}}
+    with fakes.library(films, videos) as catalog:
+        spoken = real_clips.spoken_in(films, [films])
+        assert set(spoken) == {"a.mp4", "c.mp4"}
+        heard = real_clips.words_heard(Library.of(catalog), spoken)
+    assert heard == {"a.mp4": "set blue at nine", "c.mp4": "good morning"}
+
+
+def test_a_plain_decode_reads_what_can_be_read(tmp_path: Path) -> None:
+    from filming import Film, shoot
+
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no film")
+    assert real_clips.plain_decode(broken) == 0
+    assert real_clips.plain_decode(shoot(tmp_path / "fine.mp4", Film(count=10))) == 10

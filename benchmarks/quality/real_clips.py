@@ -11,8 +11,8 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tagline.benchmarks.quality import tag_sheet, word_errors
+from tagline.experts import extras
+from tagline.experts.weights.registry import WeightsMissing
 from tagline.table.ranking import intervals
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ SIGNALS: dict[str, tuple[str, ...]] = {
     "tags": ("tags",),
     "vectors": ("video", "span"),
 }
+COMPARED = {"pocketsphinx": "pocketsphinx", "whisper": "openai_whisper"}  # ASR backend: its key in the record
 NONE = "none"  # where no clip answers a question
 SHEET = 180  # tags to judge
 
@@ -67,10 +70,10 @@ def measure(options: dict[str, str]) -> dict[str, Any]:
             found, details["questions"] = answers(library, asked)
             values |= found
             values |= tagged(library, clips, options)
-            said, details["speech"] = heard(library, clips, folders)
+            said, details["speech"] = heard(library, spoken_in(clips, folders), Path(temporary))
             values |= said
-        if options.get("cost") == "yes":
-            details["cpu_seconds_per_minute"] = cost(Path(temporary), folders, made["experts"])
+            if options.get("cost") == "yes":
+                details["cpu_seconds_per_minute"] = cost(Path(temporary), library, folders, made["experts"])
     if "verdicts" in options:
         judged = tag_sheet.read_verdicts(Path(options["verdicts"]).expanduser())
         values |= {"tags_right": judged["right"], "tags_judged": judged["judged"]}
@@ -111,13 +114,31 @@ def cpu_seconds() -> float:
     return sum(one.ru_utime + one.ru_stime for one in both)
 
 
-def cost(work: Path, folders: Sequence[Path], experts: Sequence[str]) -> dict[str, float]:
-    """CPU seconds a minute of each expert by itself, decoding included."""
-    found = {}
+def cost(work: Path, library: Library, folders: Sequence[Path], experts: Sequence[str]) -> dict[str, float]:
+    """CPU seconds a minute: of FFmpeg decoding all that there is, and of each expert with what it decodes."""
+    begun, seconds = cpu_seconds(), 0.0
+    for video in library.videos():
+        plain_decode(Path(video.paths[0]))
+        seconds += video.duration or 0.0
+    found = {"plain decode": round((cpu_seconds() - begun) / (seconds / 60), 2)}
     for name in experts:
         made = _in_a_process(work / f"only-{name}", folders, (name,))
         found[name] = round(made["cpu"] / made["minutes"], 2)
     return found
+
+
+def plain_decode(path: Path) -> int:
+    """Decode all of a file that can be read, on one thread; how many pictures and pieces of sound that is."""
+    import av
+
+    count = 0
+    with suppress(av.FFmpegError), av.open(str(path)) as container:
+        streams = [*container.streams.video[:1], *container.streams.audio[:1]]
+        for stream in streams:
+            stream.codec_context.thread_count = 1
+        for _ in container.decode(streams):
+            count += 1
+    return count
 
 
 # -- questions -------------------------------------------------------------------------------------------
@@ -210,26 +231,67 @@ def tagged(library: Library, clips: Path, options: Mapping[str, str]) -> dict[st
     }
 
 
-def heard(library: Library, clips: Path, folders: Sequence[Path]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Word error rate on clips of which is known what they say, and on files with a text of their name."""
-    spoken = {row["file"]: row["said"] for row in rows_of(clips / "CLIPS.tsv") if row["said"]}
+def heard(library: Library, spoken: Mapping[str, str], work: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Word error rates of the starter's listener, whose words the library has, and of those compared with.
+
+    spoken: by the name of a file, what is said in it.
+    """
+    words = words_heard(library, spoken)
+    pairs = {name: (spoken[name], words[name]) for name in sorted(words)}
+    values = {"wer_starter": _rounded(pairs.values()), "wer_files": len(pairs)}
+    # Figures alone: what is said in the clips is not ours to write down.
+    details: dict[str, Any] = {"starter": {name: _rounded([pair]) for name, pair in pairs.items()}}
+    files = [path for video in library.videos() for path in video.paths if Path(path).name in spoken]
+    for backend, key in COMPARED.items():
+        try:
+            theirs = heard_by(backend, files, spoken, work / backend)
+        except (extras.ExtraMissing, WeightsMissing) as missing:
+            details[key] = str(missing)
+            continue
+        values[f"wer_{key}"] = _rounded([(spoken[name], theirs[name]) for name in sorted(theirs)])
+    return values, details
+
+
+def heard_by(backend: str, files: Sequence[str], spoken: Mapping[str, str], work: Path) -> dict[str, str]:
+    """What another ASR backend hears, by the name of the file. Raises ExtraMissing or WeightsMissing."""
+    from tagline import open as open_library
+    from tagline.experts.asr.backends import choose_backend
+
+    choose_backend(backend)  # says what is missing
+    work.mkdir(parents=True)
+    config = work / "tagline.toml"
+    config.write_text(f'[experts.speech]\nbackend = "{backend}"\n', encoding="utf-8")
+    with closing(open_library(work)) as library:
+        library.tag(files, only=("speech",), config=config, device="cpu")
+        return words_heard(library, spoken)
+
+
+def words_heard(library: Library, names: Collection[str]) -> dict[str, str]:
+    """The transcript of each of these files, by its name."""
+    return {
+        Path(path).name: " ".join(word.text for word in library.show(video).words)
+        for video in library.videos()
+        for path in video.paths
+        if Path(path).name in names
+    }
+
+
+def spoken_in(clips: Path, folders: Sequence[Path]) -> dict[str, str]:
+    """What is said in the clips that say anything, and in files with a text of their name beside them."""
+    found = {row["file"]: row["said"] for row in rows_of(clips / "CLIPS.tsv") if row["said"]}
     for folder in folders:
         texts = {path.stem: path for path in folder.glob("*.txt")}
-        spoken |= {
+        found |= {
             path.name: texts[path.stem].read_text(encoding="utf-8")
             for path in folder.iterdir()
             if path.stem in texts and path.suffix != ".txt"
         }
-    pairs = {}
-    for video in library.videos():
-        for path in video.paths:
-            if (said := spoken.get(Path(path).name)) is not None:
-                words = library.show(video).words
-                pairs[Path(path).name] = (said, " ".join(word.text for word in words))
-    rate = word_errors.word_error_rate(pairs.values())
-    values = {"wer_starter": None if rate is None else round(rate, 3), "wer_files": len(pairs)}
-    # Figures alone: what is said in the clips is not ours to write down.
-    return values, {name: word_errors.word_error_rate([pair]) for name, pair in sorted(pairs.items())}
+    return found
+
+
+def _rounded(pairs: Iterable[tuple[str, str]]) -> float | None:
+    rate = word_errors.word_error_rate(pairs)
+    return None if rate is None else round(rate, 3)
 
 
 if __name__ == "__main__":
