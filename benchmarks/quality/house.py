@@ -12,9 +12,11 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import time
 import zipfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -273,7 +275,7 @@ def _is_example(paragraph: str) -> bool:
 
 
 def build_wheel(root: Path, into: Path) -> Path:
-    _run("the wheel was not built", "build", "--quiet", "--wheel", "--out-dir", str(into), str(root))
+    _run(sys.executable, "-m", "uv", "build", "--quiet", "--wheel", "--out-dir", str(into), str(root))
     return next(into.glob("*.whl"))
 
 
@@ -289,21 +291,38 @@ def installed_packages(wheel: Path) -> set[str]:
 
 def base_install(wheel: Path, root: Path, empty: Path) -> dict[str, Any]:
     """Size and content of an environment with the wheel and what it asks for, without extras."""
-    failed = "the wheel was not installed"
-    _run(failed, "venv", "--quiet", "--python", sys.executable, str(empty))
+    found = install(str(wheel), root, empty)
+    torch = subprocess.run([str(found.python), "-c", "import torch"], capture_output=True)
+    return {"base_install_mb": found.megabytes, "torch_in_base": torch.returncode == 0}
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """An environment that was empty before."""
+
+    python: Path
+    megabytes: int  # of all its files
+    seconds: float  # that pip took, downloads included
+
+
+def install(what: str, root: Path, empty: Path) -> Installation:
+    """Install a wheel, with extras in brackets or without, by pip into a new environment and no cache."""
     python = empty / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+    _run(sys.executable, "-m", "venv", str(empty))
+    begun = time.perf_counter()
     _run(
-        *(failed, "pip", "install", "--quiet", "--python", str(python)),
-        *("--constraint", str(root / "constraints.txt"), str(wheel)),
+        *(str(python), "-m", "pip", "install", "--quiet", "--no-cache-dir", "--disable-pip-version-check"),
+        *("--constraint", str(root / "constraints.txt"), what),
     )
-    torch = subprocess.run([str(python), "-c", "import torch"], capture_output=True)
+    seconds = time.perf_counter() - begun
     size = sum(path.stat().st_size for path in empty.rglob("*") if path.is_file() and not path.is_symlink())
-    return {"base_install_mb": round(size / 1e6), "torch_in_base": torch.returncode == 0}
+    return Installation(python, round(size / 1e6), round(seconds, 1))
 
 
-def _run(failed: str, *arguments: str) -> None:
+def _run(*program: str) -> None:
     from tagline.tagging.ml.config import BadConfig
 
-    done = subprocess.run([sys.executable, "-m", "uv", *arguments], capture_output=True, text=True)
+    done = subprocess.run(program, capture_output=True, text=True)
     if done.returncode:
-        raise BadConfig(f"{failed}: {(done.stderr.strip().splitlines() or ['no reason was given'])[-1]}")
+        why = (done.stderr.strip().splitlines() or ["no reason was given"])[-1]
+        raise BadConfig(f"{' '.join(program[1:4])} failed: {why}")

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from tagline.benchmarks.quality import tag_sheet, word_errors
+from tagline.benchmarks.quality import house, tag_sheet, word_errors
+from tagline.benchmarks.registry import repository
 from tagline.experts import extras
 from tagline.experts.weights.registry import WeightsMissing
 from tagline.table.ranking import intervals
@@ -48,7 +49,8 @@ class Question:
 
 def measure(options: dict[str, str]) -> dict[str, Any]:
     """clips=FOLDER (with QUESTIONS.tsv and CLIPS.tsv) videos=FOLDER audio=FOLDER captions=captions_msvd.json;
-    sheet=FOLDER: write the tags there, to be judged; verdicts=FILE: of such a sheet; cost=yes: by expert."""
+    sheet=FOLDER: write the tags there, to be judged; verdicts=FILE: of such a sheet; cost=yes: by expert;
+    install=yes: what `pip install "tagline[starter]"` brings (needs a package index)."""
     from tagline import open as open_library
     from tagline.tagging.ml.config import BadConfig
 
@@ -78,6 +80,8 @@ def measure(options: dict[str, str]) -> dict[str, Any]:
         judged = tag_sheet.read_verdicts(Path(options["verdicts"]).expanduser())
         values |= {"tags_right": judged["right"], "tags_judged": judged["judged"]}
         details["verdicts"] = judged
+    if options.get("install") == "yes":
+        values |= starter_install()
     return {"values": values, "configuration": {"experts": made["experts"]}, "details": details}
 
 
@@ -125,6 +129,15 @@ def cost(work: Path, library: Library, folders: Sequence[Path], experts: Sequenc
         made = _in_a_process(work / f"only-{name}", folders, (name,))
         found[name] = round(made["cpu"] / made["minutes"], 2)
     return found
+
+
+def starter_install() -> dict[str, Any]:
+    """Size and time of the starter's libraries, with all that the base asks for, in an empty environment."""
+    root = repository.checkout("the wheel is made of")
+    with tempfile.TemporaryDirectory() as temporary:
+        wheel = house.build_wheel(root, Path(temporary))
+        made = house.install(f"{wheel}[starter]", root, Path(temporary) / "empty")
+    return {"install_mb": made.megabytes, "install_seconds": made.seconds}
 
 
 def plain_decode(path: Path) -> int:
