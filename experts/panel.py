@@ -123,13 +123,7 @@ class Panel:
         for expert in self.experts:
             name = expert.name
             wanted = [seen for seen in group if seen.footage is not None and name in seen.work.experts]
-            if not wanted:
-                continue
-            if any(not isinstance(need, Sound) for need in expert.needs):
-                for seen in wanted:
-                    if seen.footage is not None and not seen.footage.facts.has_pictures:
-                        seen.reports[name] = Report(notes=[NO_PICTURES])
-                wanted = [seen for seen in wanted if name not in seen.reports]
+            wanted = [seen for seen in wanted if not self._lacks_pictures(expert, seen)]
             if not wanted:
                 continue
             self.on_stage(name, len(wanted))
@@ -142,6 +136,15 @@ class Panel:
             self.timing.experts[name] = self.timing.experts.get(name, 0.0) + spent
             for seen in wanted:
                 seen.seconds[name] = spent / len(wanted)
+
+    def _lacks_pictures(self, expert: Expert, seen: PanelResult) -> bool:
+        """Whether an expert that looks has nothing to look at; its report then says so, and no more."""
+        senses = {isinstance(need, Sound) for need in expert.needs}
+        if seen.footage is None or seen.footage.facts.has_pictures or False not in senses:
+            return False
+        note = f"{NO_PICTURES}, and it needs them beside the sound" if True in senses else NO_PICTURES
+        seen.reports[expert.name] = Report(notes=[note])
+        return True
 
     def _ask(self, expert: Expert, asked: Sequence[PanelResult]) -> list[Report | Failed]:
         """One report a video. A batch that fails is asked again one by one, so one video fails alone."""

@@ -95,7 +95,7 @@ export class VideoView {
       video.title ? video.name : null,
       video.created?.slice(0, 10),
       video.duration ? clock(video.duration) : null,
-      video.width ? `${video.width} × ${video.height}` : null,
+      video.width ? `${video.width} × ${video.height}` : video.width === 0 ? "sound alone" : null,
       video.fps ? `${Number(video.fps.toFixed(2))} fps` : null,
       video.codec,
       video.has_sound === false ? "no sound" : null,
