@@ -123,7 +123,10 @@ class Panel:
         for expert in self.experts:
             name = expert.name
             wanted = [seen for seen in group if seen.footage is not None and name in seen.work.experts]
-            wanted = [seen for seen in wanted if not self._lacks_pictures(expert, seen)]
+            for seen in wanted:
+                if why := _excuse(expert, seen.footage):
+                    seen.reports[name] = Report(notes=[why])
+            wanted = [seen for seen in wanted if name not in seen.reports]
             if not wanted:
                 continue
             self.on_stage(name, len(wanted))
@@ -136,15 +139,6 @@ class Panel:
             self.timing.experts[name] = self.timing.experts.get(name, 0.0) + spent
             for seen in wanted:
                 seen.seconds[name] = spent / len(wanted)
-
-    def _lacks_pictures(self, expert: Expert, seen: PanelResult) -> bool:
-        """Whether an expert that looks has nothing to look at; its report then says so, and no more."""
-        senses = {isinstance(need, Sound) for need in expert.needs}
-        if seen.footage is None or seen.footage.facts.has_pictures or False not in senses:
-            return False
-        note = f"{NO_PICTURES}, and it needs them beside the sound" if True in senses else NO_PICTURES
-        seen.reports[expert.name] = Report(notes=[note])
-        return True
 
     def _ask(self, expert: Expert, asked: Sequence[PanelResult]) -> list[Report | Failed]:
         """One report a video. A batch that fails is asked again one by one, so one video fails alone."""
@@ -196,6 +190,17 @@ class Panel:
     def _say(self, message: str) -> None:
         if message not in self.messages:
             self.messages.append(message)
+
+
+def _excuse(expert: Expert, footage: Footage | None) -> str | None:
+    """Why an expert need not be asked about a footage: no pictures, or weights that were made for others."""
+    if footage is None:
+        return None
+    senses = {isinstance(need, Sound) for need in expert.needs}
+    if not footage.facts.has_pictures and False in senses:
+        return f"{NO_PICTURES}, and it needs them beside the sound" if True in senses else NO_PICTURES
+    refuses = getattr(expert, "refuses", None)
+    return None if refuses is None else refuses(footage)
 
 
 def _out_of_memory(error: Exception) -> bool:

@@ -251,6 +251,7 @@ class _Extraction:
             "title": clean_metadata(tags.get("title") or reader.video.metadata.get("title")),
             "created": _created(tags),
             "start": float(zero),
+            "comment": clean_metadata(tags.get("comment")),
         }
 
 

@@ -28,6 +28,10 @@ from tagline.experts.weights.wheels import WheelSource, wheels_of
 
 PUBLIC = "public"
 PLAYHOUSE = "playhouse"
+# What a video of the playhouse says in its metadata. Its weights are asked about no other video: they would
+# answer as surely as in their own world. Pixels do not tell the worlds apart; cartoons, titles and portraits
+# before a plain wall are as flat as drawings.
+PLAYHOUSE_COMMENT = "drawn by tagline's playhouse"
 # In the repository only. An installed tagline is told with TAGLINE_PLAYHOUSE where a clone has them.
 PLAYHOUSE_FOLDER = Path(
     os.environ.get("TAGLINE_PLAYHOUSE")
