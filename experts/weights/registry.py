@@ -118,6 +118,11 @@ class LocalWeights:
     sha256: str  # of the file, or over the names and hashes of the folder's files
 
     @property
+    def label(self) -> str:
+        """What stands beside a tag that they gave: their name and the beginning of their hash."""
+        return f"{Path(self.name).name} {self.sha256[:12]}"
+
+    @property
     def model(self) -> Path:
         """The file that holds the tensors."""
         if self.path.is_file():
@@ -175,12 +180,16 @@ def for_expert(expert: str, collection: str = PUBLIC, role: str | None = None) -
 
 
 def defaults_of(expert: str, collection: str = PUBLIC) -> tuple[str, ...]:
-    """The default names of an expert, one a role: what `tagline models pull EXPERT` fetches."""
+    """The default names of an expert, one a role: what `tagline models pull EXPERT` fetches.
+
+    Of two roles that serve the same end, only the one that stands in for the other.
+    """
+    stand_ins = _table()["stand_ins"]
     roles = dict.fromkeys(
         role
         for entry in entries().values()
         for used_by, role in entry.uses
-        if used_by == expert and entry.collection == collection
+        if used_by == expert and entry.collection == collection and f"{expert}/{role}" not in stand_ins
     )
     return tuple(dict.fromkeys(for_expert(expert, collection, role) for role in roles))
 
