@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, fields, is_dataclass
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -34,7 +35,11 @@ BUILT_IN = {
 
 @runtime_checkable
 class Expert(Protocol):
-    """Anything that turns footage into tags. Its constructor takes its settings as keywords."""
+    """Anything that turns footage into tags. Its constructor takes its settings as keywords.
+
+    It may have more: `also` (other modalities of its tags), `weights_used()` (see `weights_of`), and
+    `refuses(footage)`, a sentence that says why it is not to be asked about a video, or None.
+    """
 
     name: str
     modality: Modality  # of its tags; an expert with tags of other modalities names them in `also`
@@ -61,6 +66,11 @@ class UnknownExpert(ValueError):
 def modalities_of(expert: Expert) -> tuple[Modality, ...]:
     """Every modality that an expert looks for, its own first."""
     return (expert.modality, *getattr(expert, "also", ()))
+
+
+def weights_of(expert: Expert) -> tuple[str, ...]:
+    """The weights by which an expert speaks, each with what tells it from others; () where it names none."""
+    return tuple(getattr(expert, "weights_used", tuple)())
 
 
 def available_experts() -> dict[str, str]:
@@ -168,6 +178,14 @@ class BaseExpert:
             if entry is not None and entry.collection == registry.PLAYHOUSE:
                 return True
         return False
+
+    def weights_used(self) -> list[str]:
+        """Name and beginning of the hash of the weights of each role, of those that are here."""
+        found = []
+        for role in self.roles:
+            with suppress(registry.WeightsMissing):
+                found.append(self.find(role).label)
+        return found
 
     def _hash(self, role: str) -> str | None:
         try:

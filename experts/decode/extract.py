@@ -170,6 +170,8 @@ class _Extraction:
     def _sound_alone(self, state: str) -> dict[str, Any]:
         """A file without pictures: its sound, and of every view no frame."""
         reader, audio = self.reader, self.reader.audio
+        if audio is None:
+            raise Unreadable("has neither pictures nor sound")
         codec = audio.codec_context
         if codec is None or not sound_is_read(codec.name):
             name = "a format that no decoder here knows" if codec is None else f"the format {codec.name}"

@@ -98,9 +98,9 @@ def show_video(catalog: Catalog, report: VideoReport, everything: bool, transcri
     if missed:
         screen.print()
         screen.print(_styled([("not looked at", "bold")]))
-        for expert, reason in missed:
-            name = f"{expert}: " if expert else ""
-            screen.print(_styled([("  ", ""), (safe(name), "bold"), (safe(reason), "")]))
+        for gap in missed:
+            name = f"{gap.who}: " if gap.expert else ""
+            screen.print(_styled([("  ", ""), (safe(name), "bold"), (safe(gap.reason), "")]))
 
 
 def _accepted(catalog: Catalog, report: VideoReport) -> set[tuple[Modality, str]]:

@@ -152,6 +152,7 @@ export class VideoView {
       { class: "small expert" },
       el("p", {}, `The expert “${one.expert}” says so${other}.`),
       el("p", { class: "quiet" }, `version ${one.version} · ${one.fingerprint} · looked on ${one.at.slice(0, 10)}`),
+      one.weights.length ? el("p", { class: "quiet" }, `by the weights ${one.weights.join(", ")}`) : null,
       one.notes.map((note) => el("p", { class: "quiet" }, note)),
     );
   }
