@@ -11,12 +11,14 @@ import pages
 import pytest
 from click.testing import CliRunner
 from filming import Film, shoot
+from looks import FACTS
 
 from tagline.experts.base import build_expert, weights_of
-from tagline.experts.footage import Footage
+from tagline.experts.footage import Coverage, Footage
 from tagline.experts.panel import Panel
 from tagline.experts.tags import Modality, Report, Sighting, Tag
 from tagline.retrieval.cli.main import cli
+from tagline.tagging.catalog.records import Look
 from tagline.tagging.catalog.write import Catalog
 from tagline.tagging.formats import FORMATS
 from tagline.tagging.formats.export import export
@@ -79,6 +81,25 @@ def test_coverage_names_all_senses_of_those_that_never_looked(catalog: Catalog) 
     assert who["things"] == "things (object, scene)"
     assert who["sound"] == "sound"
     assert who["screen"] == "screen"
+
+
+def test_what_the_file_withheld_is_said_once_and_not_of_each_expert(tmp_path: Path) -> None:
+    place = pages.place(shoot(tmp_path / "mute", Film(count=5)))
+    looks = [
+        Look(name, Modality.OBJECT, "1", "f" * 64, Report(notes=["half"]), coverage=Coverage(2, 1, "absent"))
+        for name in ("object", "things")
+    ]
+    with Catalog.open(tmp_path) as catalog:
+        catalog.save("0" * 64, place, facts=FACTS, looks=looks)
+        (video,) = catalog.videos()
+        gaps = [(gap.expert, gap.reason) for gap in coverage_gaps(catalog, video)]
+    assert gaps[:4] == [
+        ("", "1 of 2 frames unreadable"),
+        ("", "sound missing"),
+        ("object", "half"),
+        ("things", "half"),
+    ]
+    assert "faces" in dict(gaps), "the others are still asked after"
 
 
 def test_the_page_says_so_as_well(catalog: Catalog) -> None:

@@ -10,6 +10,7 @@ from tagline.experts.tags import Modality
 from tagline.tagging.catalog.records import Video
 from tagline.tagging.catalog.write import Catalog
 
+UNREADABLE = "the file could not be read"
 NOT_YET_RUN = "has not looked at it yet; run `tagline tag`"
 
 
@@ -28,23 +29,24 @@ class CoverageGap(NamedTuple):
 
 
 def coverage_gaps(catalog: Catalog, video: Video) -> list[CoverageGap]:
-    """In the order of the experts: the file's own failure, experts that failed, saw part of it, or none."""
+    """The file's own failure; what it withheld, once; experts that failed, saw part of it, or none of it."""
     runs = {run.expert: run for run in catalog.runs(video.id)}
     failures = {failure.expert: failure.reason for failure in catalog.failures(video.id)}
-    found = [CoverageGap("", f"the file could not be read: {failures.pop('')}")] if "" in failures else []
+    unreadable = failures.pop("", None)
+    found = [] if unreadable is None else [CoverageGap("", f"{UNREADABLE}: {unreadable}")]
+    withheld = [
+        note for run in runs.values() for note in (*coverage_notes(run.coverage), *run.coverage.notes)
+    ]
+    found += [CoverageGap("", note) for note in dict.fromkeys(withheld)]
     for expert in [*runs, *(name for name in failures if name not in runs)]:
         if expert in failures:
             before = "; what it says is of an earlier look" if expert in runs else ""
             modalities = runs[expert].modalities if expert in runs else ()
             found.append(CoverageGap(expert, f"failed: {failures[expert]}{before}", modalities))
         if expert in runs:
-            notes = [
-                *coverage_notes(runs[expert].coverage),
-                *runs[expert].coverage.notes,
-                *runs[expert].notes,
-            ]
+            notes = runs[expert].notes
             found += [CoverageGap(expert, note, runs[expert].modalities) for note in dict.fromkeys(notes)]
-    if not found or found[0].expert:
+    if unreadable is None:
         found += _experts_never_run(catalog, {*runs, *failures})
     return found
 
