@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, fields, is_dataclass
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from tagline.experts import extras
-from tagline.experts.footage import Footage, Sampling
+from tagline.experts.footage import Footage, Sampling, Sound
 from tagline.experts.tags import Modality, Report
 from tagline.experts.weights import registry
 
@@ -34,7 +35,11 @@ BUILT_IN = {
 
 @runtime_checkable
 class Expert(Protocol):
-    """Anything that turns footage into tags. Its constructor takes its settings as keywords."""
+    """Anything that turns footage into tags. Its constructor takes its settings as keywords.
+
+    It may have more: `also` (other modalities of its tags), `weights_used()` (see `weights_of`), and
+    `refuses(footage)`, a sentence that says why it is not to be asked about a video, or None.
+    """
 
     name: str
     modality: Modality  # of its tags; an expert with tags of other modalities names them in `also`
@@ -61,6 +66,11 @@ class UnknownExpert(ValueError):
 def modalities_of(expert: Expert) -> tuple[Modality, ...]:
     """Every modality that an expert looks for, its own first."""
     return (expert.modality, *getattr(expert, "also", ()))
+
+
+def weights_of(expert: Expert) -> tuple[str, ...]:
+    """The weights by which an expert speaks, each with what tells it from others; () where it names none."""
+    return tuple(getattr(expert, "weights_used", tuple)())
 
 
 def available_experts() -> dict[str, str]:
@@ -98,6 +108,7 @@ class BaseExpert:
     version: ClassVar[str]
     Settings: ClassVar[type]
     roles: ClassVar[dict[str, str]]
+    needs: tuple[Sampling, ...]
     modules: ClassVar[tuple[str, ...]] = ("torch",)  # what extras of tagline have to bring
 
     # Settings that change how fast an expert works or what it may read, not what it says.
@@ -138,8 +149,43 @@ class BaseExpert:
             if key not in self.outside_fingerprint and key not in self.roles.values()
         }
         hashes = {role: self._hash(role) for role in self.roles}
+        if self.knows_playhouse_only():
+            # Tags that it gave to videos from elsewhere, before it refused them, are made anew.
+            hashes["world"] = registry.PLAYHOUSE
         text = json.dumps([self.name, self.version, values, hashes], sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()
+
+    def refuses(self, footage: Footage) -> str | None:
+        """Why it says nothing of this video, or None: the playhouse's weights know their own videos only."""
+        if footage.facts.comment == registry.PLAYHOUSE_COMMENT or not self.knows_playhouse_only():
+            return None
+        verb = "look" if any(not isinstance(need, Sound) for need in self.needs) else "listen"
+        return (
+            f"did not {verb}: the playhouse's weights know only the videos that it drew; "
+            "leave `--weights playhouse` out for others"
+        )
+
+    def knows_playhouse_only(self) -> bool:
+        """Whether any of its weights are the playhouse's, by collection or by name."""
+        for role, field in self.roles.items():
+            try:
+                chosen = getattr(self.settings, field) or registry.for_expert(
+                    self.name, self.settings.collection, role=role
+                )
+            except registry.WeightsMissing:
+                continue
+            entry = registry.entries().get(str(chosen))
+            if entry is not None and entry.collection == registry.PLAYHOUSE:
+                return True
+        return False
+
+    def weights_used(self) -> list[str]:
+        """Name and beginning of the hash of the weights of each role, of those that are here."""
+        found = []
+        for role in self.roles:
+            with suppress(registry.WeightsMissing):
+                found.append(self.find(role).label)
+        return found
 
     def _hash(self, role: str) -> str | None:
         try:

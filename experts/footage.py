@@ -37,6 +37,7 @@ class Facts:
     title: str | None = None
     created: str | None = None  # ISO 8601
     start: float = 0.0  # seconds: the file's own timestamp at second 0 of our clock, which is a player's
+    comment: str | None = None  # of whoever made the file; not kept in the catalog
 
     @property
     def has_pictures(self) -> bool:

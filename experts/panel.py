@@ -123,13 +123,10 @@ class Panel:
         for expert in self.experts:
             name = expert.name
             wanted = [seen for seen in group if seen.footage is not None and name in seen.work.experts]
-            if not wanted:
-                continue
-            if any(not isinstance(need, Sound) for need in expert.needs):
-                for seen in wanted:
-                    if seen.footage is not None and not seen.footage.facts.has_pictures:
-                        seen.reports[name] = Report(notes=[NO_PICTURES])
-                wanted = [seen for seen in wanted if name not in seen.reports]
+            for seen in wanted:
+                if why := _excuse(expert, seen.footage):
+                    seen.reports[name] = Report(notes=[why])
+            wanted = [seen for seen in wanted if name not in seen.reports]
             if not wanted:
                 continue
             self.on_stage(name, len(wanted))
@@ -193,6 +190,17 @@ class Panel:
     def _say(self, message: str) -> None:
         if message not in self.messages:
             self.messages.append(message)
+
+
+def _excuse(expert: Expert, footage: Footage | None) -> str | None:
+    """Why an expert need not be asked about a footage: no pictures, or weights that were made for others."""
+    if footage is None:
+        return None
+    senses = {isinstance(need, Sound) for need in expert.needs}
+    if not footage.facts.has_pictures and False in senses:
+        return f"{NO_PICTURES}, and it needs them beside the sound" if True in senses else NO_PICTURES
+    refuses = getattr(expert, "refuses", None)
+    return None if refuses is None else refuses(footage)
 
 
 def _out_of_memory(error: Exception) -> bool:

@@ -147,6 +147,10 @@ class ScreenExpert(BaseExpert):
         text = json.dumps([self.name, self.version, values, hashes, _release()], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
+    def weights_used(self) -> list[str]:
+        """RapidOCR's are files of its package."""
+        return [f"{path.name} {storage.hash_file(path)[:12]}" for _, path in sorted(model_files().items())]
+
     def load(self, device: str) -> None:
         """onnxruntime's plain build computes on the CPU whatever `device` is: several videos at once."""
         workers = max(1, min(8, (os.cpu_count() or 1) // THREADS))

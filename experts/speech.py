@@ -71,8 +71,29 @@ class SpeechExpert(BaseExpert):
         except (registry.WeightsMissing, extras.ExtraMissing, ValueError):
             hashes = []
         voice = None if self.missing_extra() else VoiceActivity(s.voice).identity
-        text = json.dumps([self.name, self.version, values, voice, hashes])
+        world = [registry.PLAYHOUSE] if self.knows_playhouse_only() else []
+        text = json.dumps([self.name, self.version, values, voice, hashes, *world])
         return hashlib.sha256(text.encode()).hexdigest()
+
+    def weights_used(self) -> list[str]:
+        """Of the listener, of the voice activity detector, and of the text model that chooses keywords."""
+        try:
+            backend, model = self._choose_models()
+        except (registry.WeightsMissing, extras.ExtraMissing, ValueError):
+            return []
+        heard = getattr(backend, "found", None)
+        found = [backend.name if heard is None else heard.label, VoiceActivity(self.settings.voice).label]
+        return found if model is None else [*found, f"{model.name} {model.identity.split()[-1][:12]}"]
+
+    def knows_playhouse_only(self) -> bool:
+        """Whether the playhouse's voices are all that its listener was chosen for."""
+        if self.settings.collection != registry.PLAYHOUSE:
+            return False
+        try:
+            self._choose_models()
+        except (registry.WeightsMissing, extras.ExtraMissing, ValueError):
+            return False
+        return self._instead_of is not None
 
     def load(self, device: str) -> None:
         self.backend, model = self._choose_models()

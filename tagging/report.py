@@ -28,6 +28,7 @@ class VideoReport:
     def as_dict(self, *, transcript: bool = True) -> dict[str, Any]:
         """For JSON."""
         video, facts = self.video, self.video.facts
+        weights = {run.expert: list(run.weights) for run in self.runs}
         data: dict[str, Any] = {
             "id": video.id,
             "hash": video.hash,
@@ -36,9 +37,17 @@ class VideoReport:
             "title": video.title,
             "created": video.created,
             "facts": None,
-            "tags": [tag_to_dict(tag) for tag in self.tags],
+            "tags": [{**tag_to_dict(tag), "weights": weights.get(tag.source, [])} for tag in self.tags],
             "experts": [
-                {"expert": run.expert, "modality": run.modality, "version": run.version, "at": run.at}
+                {
+                    "expert": run.expert,
+                    "modality": run.modality,
+                    "modalities": list(run.modalities),
+                    "version": run.version,
+                    "weights": list(run.weights),
+                    "fingerprint": run.fingerprint,
+                    "at": run.at,
+                }
                 for run in self.runs
             ],
             "not_looked_at": [gap._asdict() for gap in self.not_looked_at],

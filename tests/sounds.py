@@ -57,3 +57,20 @@ def words_right(said: str, heard: str) -> float:
         for at, other in enumerate(b, 1):
             row[at] = before[at - 1] + 1 if word == other else max(before[at], row[at - 1])
     return row[-1] / len(a)
+
+
+def write_coded(path: Path, codec: str, rate: int) -> Path:
+    """A file of two seconds of a tone, without pictures."""
+    import av
+
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream(codec, rate=rate, layout="mono")
+        stream.bit_rate = 64_000
+        frame = av.AudioFrame.from_ndarray(tone(2.0)[None], format="fltp", layout="mono")
+        frame.sample_rate = SOUND_RATE
+        resampler = av.AudioResampler(format=stream.format.name, layout="mono", rate=rate)
+        for part in [*resampler.resample(frame), *resampler.resample(None)]:
+            part.pts = None
+            out.mux(stream.encode(part))
+        out.mux(stream.encode(None))
+    return path

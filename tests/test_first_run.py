@@ -148,6 +148,15 @@ def test_at_the_end_a_search_is_proposed_and_what_more_there_is(
         assert first_run.closing_lines(home, catalog) == ['`tagline search "dog beach"` finds the moment']
 
 
+def test_where_there_is_nothing_to_tag_nothing_is_offered(films: Path, tmp_path: Path) -> None:
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "letter.txt").write_text("no video")
+    for folder, words in ((tmp_path / "letters", ()), (films, ("--exclude", "*.mp4"))):
+        result = tag(folder, *words, "--yes", terminal=True)
+        assert (result.exit_code, "missing" in result.output, here()) == (4, False, False)
+    assert "fetch? [Y/n]" in tag(films, answer="n\n", terminal=True).stderr
+
+
 @pytest.mark.parametrize(
     ("machine", "tier"),
     [

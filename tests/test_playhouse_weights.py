@@ -6,9 +6,12 @@ import json
 import math
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
+import seeing
 from click.testing import CliRunner
+from filming import Film, shoot
 
 from tagline.benchmarks.cli.playhouse import playhouse
 from tagline.benchmarks.playhouse.render.video import render_video, video_spec
@@ -22,6 +25,10 @@ from tagline.experts.footage import Work
 from tagline.experts.panel import Panel
 from tagline.experts.tags import Modality, Report, Tag
 from tagline.experts.weights import registry
+from tagline.tagging.catalog.write import Catalog
+from tagline.tagging.pipeline.coverage import coverage_gaps
+from tagline.tagging.pipeline.plan import plan
+from tagline.tagging.pipeline.run import run
 
 HELD_OUT = SPLIT_BASES["test"] + 700_000
 FOLDERS = sorted(path.parent.name for path in registry.PLAYHOUSE_FOLDER.glob("*/entry.json"))
@@ -69,6 +76,69 @@ def test_on_videos_that_nothing_was_trained_on_the_experts_find_the_scene(tmp_pa
         assert all(len(vector.values) == 192 for vector in reports["scene"].vectors)
         assert len(reports["scene"].vectors) >= 6
     assert found >= 2
+
+
+def test_of_videos_from_elsewhere_they_say_nothing_but_why(tmp_path: Path) -> None:
+    names = tuple(name for name in ("object", "person", "scene", "motion") if name in FOLDERS)
+    own = render_video(video_spec(HELD_OUT), tmp_path)
+    foreign = shoot(tmp_path / "foreign", Film(width=320, height=240, count=75))
+    unmarked = _without_metadata(own, tmp_path / "unmarked.mp4")  # the same pictures, from nobody knows where
+    panel = Panel([build_expert(name, {"collection": "playhouse"}) for name in names], jobs=1)
+    seen = [result.reports for result in panel.run(Work(path, names) for path in (own, foreign, unmarked))]
+    assert any(report.sightings for report in seen[0].values() if isinstance(report, Report))
+    for reports in seen[1:]:
+        assert set(reports) == set(names)
+        for report in reports.values():
+            assert isinstance(report, Report)
+            assert (report.tags, report.sightings, report.vectors) == ([], [], [])
+            assert "the playhouse's weights know only the videos that it drew" in report.notes[0]
+
+
+def test_named_one_by_one_they_refuse_as_well_and_other_weights_do_not(tmp_path: Path) -> None:
+    named = build_expert("object", {"weights": "playhouse-object"})
+    foreign = seeing.footage([named])
+    assert named.refuses(foreign)  # type: ignore[attr-defined]
+    for settings in ({}, {"weights": str(tmp_path)}):
+        assert build_expert("object", settings).refuses(foreign) is None  # type: ignore[attr-defined]
+
+
+def test_speech_by_the_recogniser_of_the_playhouse_is_for_its_voices_alone() -> None:
+    pytest.importorskip("pocketsphinx")
+    foreign = seeing.footage([])
+    said = build_expert("speech", {"collection": "playhouse"}).refuses(foreign)  # type: ignore[attr-defined]
+    assert said.startswith("did not listen: ")
+    assert build_expert("speech").refuses(foreign) is None  # type: ignore[attr-defined]
+
+
+def test_show_says_once_of_each_expert_that_it_did_not_look(tmp_path: Path) -> None:
+    names = [name for name in ("object", "scene") if name in FOLDERS]
+    shoot(tmp_path / "foreign", Film(count=25))
+    experts = [build_expert(name, {"collection": "playhouse"}) for name in names]
+    with Catalog.open(tmp_path) as catalog:
+        result = run(plan(catalog, [tmp_path], experts), Panel(experts, jobs=1))
+        assert not result.failures
+        (video,) = catalog.videos()
+        gaps = [gap.reason for gap in coverage_gaps(catalog, video) if gap.expert in names]
+    assert len(gaps) == len(names)
+    assert all(reason.startswith("did not look: the playhouse's weights know only") for reason in gaps)
+
+
+def test_a_video_without_the_mark_is_rendered_anew(tmp_path: Path) -> None:
+    path = render_video(video_spec(HELD_OUT), tmp_path)
+    drawn = path.read_bytes()
+    path.write_bytes(drawn.replace(b"drawn by", b"filmed b"))
+    assert render_video(video_spec(HELD_OUT), tmp_path).read_bytes() == drawn
+
+
+def _without_metadata(path: Path, to: Path) -> Path:
+    """The video's pictures as they are, in a file that says nothing of its origin."""
+    with av.open(str(path)) as source, av.open(str(to), "w") as copy:
+        stream = copy.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                copy.mux(packet)
+    return to
 
 
 def test_what_is_plainly_visible_is_also_visible() -> None:

@@ -84,7 +84,8 @@ def test_show_tells_what_was_not_looked_at(run: Run) -> None:
     told = run("show", "holiday").output.partition("not looked at")[2]
     assert "person" in told
     assert "motion" in told
-    assert "object" not in told
+    assert "  object: " not in told
+    assert "things (object, scene): has not looked at it yet" in told, "both senses were missed"
     assert "could not be read: it has no pictures" in run("show", "broken").output
 
 

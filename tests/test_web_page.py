@@ -11,6 +11,7 @@ from typing import Any
 import pages
 import pytest
 from filming import Film
+from sounds import write_coded
 
 from tagline.retrieval.web.app import STATIC
 from tagline.tagging.catalog.write import Catalog
@@ -54,9 +55,9 @@ def visit(browser: Any, address: str) -> Iterator[Any]:
     """Opens the page as somebody new. An error in the browser, or a request to others, fails the test."""
     contexts: list[Any] = []
     wrong: list[str] = []
-    home = address.partition("?")[0]
 
-    def visit(token: bool = True, **how: Any) -> Any:
+    def visit(token: bool = True, address: str = address, **how: Any) -> Any:
+        home = address.partition("?")[0]
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **how})
         contexts.append(context)
         page = context.new_page()
@@ -241,6 +242,22 @@ def test_what_the_browser_cannot_play_is_shown_as_a_preview(visit: Any) -> None:
     shown(page)
     until(page, "Math.abs(document.querySelector('video').currentTime - 1) < 0.2")
     assert slider.get_attribute("aria-valuetext") == "13 seconds of 14 seconds"
+
+
+def test_sound_alone_is_played_as_it_is_or_else_as_a_preview(visit: Any, tmp_path: Path) -> None:
+    write_coded(tmp_path / "song.mp3", "libmp3lame", 16000)
+    write_coded(tmp_path / "old.wma", "wmav2", 44100)
+    with Catalog.open(tmp_path) as catalog:
+        pages.look_again(catalog, "1")
+        with pages.served(catalog) as elsewhere:
+            for name, source in (("song.mp3", "/media/"), ("old.wma", "/preview")):
+                page = visit(address=elsewhere)
+                page.get_by_role("link", name=re.compile(f"^{name}")).click()
+                until(page, "document.querySelector('video')?.readyState >= 2")
+                assert source in page.evaluate("document.querySelector('video').currentSrc")
+                assert page.evaluate("document.querySelector('video').duration") == pytest.approx(2, abs=0.2)
+                assert "sound alone" in page.locator(".head").text_content()
+                assert not page.locator(".note").is_visible()
 
 
 def test_the_queue_is_judged_with_one_key(visit: Any, library: Catalog) -> None:

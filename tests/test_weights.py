@@ -81,11 +81,15 @@ def test_the_table_is_complete_and_says_where_everything_is_from() -> None:
 
 
 def test_every_expert_that_needs_weights_has_defaults() -> None:
-    for expert in ("object", "person", "scene", "motion", "speech"):
+    for expert in ("object", "person", "scene", "motion"):
         assert expert in base.BUILT_IN
         for name in registry.defaults_of(expert):
             assert name in registry.entries()
         assert registry.for_expert(expert) == registry.defaults_of(expert)[0]
+    # One Whisper, the one that is heard with by default; openai-whisper's is pulled by its own name.
+    assert sorted(registry.defaults_of("speech")) == ["minilm", "whisper-base-ct2"]
+    with pytest.raises(WeightsMissing, match="`tagline models pull whisper-base`"):
+        registry.find("whisper-base")
     assert registry.for_expert("scene", role="zero-shot") == registry.for_expert("appearance")
     assert registry.for_expert("speech", role="keywords") != registry.for_expert("speech", role="asr")
     with pytest.raises(WeightsMissing, match="no weights for speech"):

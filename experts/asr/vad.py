@@ -71,6 +71,10 @@ class VoiceActivity:
     def identity(self) -> str:
         return f"silero {storage.hash_file(self.model)[:16]} {self.threshold} {self.shortest} {self.pad}"
 
+    @property
+    def label(self) -> str:
+        return f"silero {storage.hash_file(self.model)[:12]}"
+
     def load(self) -> None:
         import onnxruntime
 

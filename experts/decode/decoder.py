@@ -32,7 +32,7 @@ from tagline.experts.footage import (
 )
 
 # Raise it when more files can be read, or others than before: what failed is then tried again.
-VERSION = "2"
+VERSION = "3"
 
 GIB = 1 << 30
 Source = TypeVar("Source", bound="os.PathLike[str]")  # a path, or something that knows its path

@@ -15,7 +15,7 @@ from tagline.experts.decode.packets import sound_is_read
 from tagline.experts.decode.reader import File, OutOfTime, Rules, VideoReader
 from tagline.experts.decode.sampling import SHOT_SIDE, Timeline, shot_ticks, shots_of, ticks_of
 from tagline.experts.decode.soundtrack import Samples, Soundtrack
-from tagline.experts.footage import SOUND_RATE, PerShot, Sound, Unreadable
+from tagline.experts.footage import PerShot, Sound, Unreadable
 
 SHARE_OF_TIME = 0.8  # of the time limit: after that, what is there so far is handed over
 
@@ -172,32 +172,42 @@ class _Extraction:
         reader, audio = self.reader, self.reader.audio
         if audio is None:
             raise Unreadable("has neither pictures nor sound")
-        if state == "unreadable":
-            raise Unreadable(f"has no picture; {self.notes[-1]}")
+        codec = audio.codec_context
+        if codec is None or not sound_is_read(codec.name):
+            name = "a format that no decoder here knows" if codec is None else f"the format {codec.name}"
+            raise Unreadable(f"has no picture, and its sound is in {name}")
+        # Where nobody listens, one frame of it is still decoded: without one there is nothing in the file.
+        track = self.track or Soundtrack(audio, lambda sample, samples: None, 0)
+
+        def hear(packet: Any, shift: Fraction) -> None:
+            if self.track is not None or track.start is None:
+                track(packet, shift)
+
         try:
-            reader.survey_sound(self.track)
+            reader.survey_sound(hear)
         except OutOfTime:
             self.notes.append(f"stopped after {reader.rules.seconds:.0f} s, the time limit")
-            if self.track is not None and self.track.start is not None:
-                self.track.cut = True
+            track.cut = True
+        if track.start is None:
+            raise Unreadable("has no picture, and none of its sound could be decoded")
         start = audio.start_time * Fraction(audio.time_base) if audio.start_time is not None else Fraction(0)
         zero = max(Fraction(0), start)
         sound, lies = self._sound(state, zero)
-        if sound == "unreadable":
-            raise Unreadable("has no picture, and none of its sound could be decoded")
         if 4 * (lies["samples"] if lies else 0) > self.limits["footage_bytes"]:
             raise Unreadable("gives more sound than the limit")
-        seconds = Fraction(lies["samples"], SOUND_RATE) if lies else max(Fraction(0), reader.sound_end - zero)
+        seconds = max(Fraction(0), reader.sound_end - zero)  # by the packets, whether anybody listens or not
         if seconds > reader.rules.duration:
             raise Unreadable(f"says that it lasts {float(seconds) / 86400:.0f} days")
+        if reader.errors:
+            self.notes.append(f"the file is damaged: {counted(reader.errors, 'packet')} could not be read")
         tags = reader.container.metadata
         return {
             "facts": {
-                "duration": float(seconds),
+                "duration": float(seconds) or None,
                 "width": 0,
                 "height": 0,
                 "fps": None,
-                "codec": audio.codec_context.codec.canonical_name if audio.codec_context is not None else "",
+                "codec": codec.codec.canonical_name,
                 "rotation": 0,
                 "colour": "",
                 "has_sound": True,
@@ -243,6 +253,7 @@ class _Extraction:
             "title": clean_metadata(tags.get("title") or reader.video.metadata.get("title")),
             "created": _created(tags),
             "start": float(zero),
+            "comment": clean_metadata(tags.get("comment")),
         }
 
 

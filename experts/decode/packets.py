@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
-CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,mpegts,mpeg,ogg,asf,mxf,gif,mp3,wav,flac,aac"
+CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,mpegts,mpeg,ogg,asf,mxf,gif,mp3,wav,flac,aac,aiff"
 
 # Taken where a file's content does not show what it is, as FFmpeg does where it knows the name.
 BY_SUFFIX = {
@@ -18,6 +18,7 @@ BY_SUFFIX = {
     **dict.fromkeys((".mpg", ".mpeg", ".vob"), "mpeg"),
     **dict.fromkeys((".ogg", ".ogv", ".oga", ".opus"), "ogg"),
     **dict.fromkeys((".asf", ".wmv", ".wma"), "asf"),
+    **dict.fromkeys((".aif", ".aiff"), "aiff"),
     **{f".{name}": name for name in ("avi", "flv", "mxf", "gif", "mp3", "wav", "flac", "aac")},
 }
 

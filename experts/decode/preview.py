@@ -1,4 +1,4 @@
-"""A segment of a video as a small MP4 (H.264, AAC) for any browser. Runs in the guarded child only."""
+"""A segment of a video, or of sound alone, as a small MP4 (H.264, AAC). Runs in the guarded child only."""
 
 from __future__ import annotations
 
@@ -32,8 +32,6 @@ def preview(
     """
     reader = open_reader(file, Rules.of(limits, limits["seconds"]), ffmpeg_log)
     try:
-        if reader.video is None:
-            raise Unreadable("has no picture; its sound is played as it is")
         return _Preview(reader, wanted, store).run()
     except OutOfTime:
         raise Unreadable(
@@ -70,13 +68,17 @@ class _Preview:
                     self._encode_picture(out, frame, at - self.start)
             if before is not None:
                 self._encode_picture(out, before, Fraction(0))
-            if self.pictures is None:
+            if self.pictures is not None:
+                self.packets += self.pictures.encode(None)
+            elif self.reader.video is not None:
                 raise Unreadable("has no picture there that can be decoded")
-            self.packets += self.pictures.encode(None)
+            elif not self.heard:
+                raise Unreadable("has no sound there that can be decoded")
             self._encode_sound(out)
             for packet in sorted(self.packets, key=lambda p: p.dts * p.time_base):
                 out.mux(packet)
-        return {"size": os.fstat(self.store.fd).st_size, "seconds": max(self.last, 0) / TICKS}
+        seconds = self.heard / HERTZ if self.reader.video is None else max(self.last, 0) / TICKS
+        return {"size": os.fstat(self.store.fd).st_size, "seconds": seconds}
 
     def _frames(self) -> Iterator[tuple[Any, Fraction]]:
         """Pictures with their time, from somewhere before the start to the end; sound is put aside."""
@@ -87,10 +89,13 @@ class _Preview:
             audio.codec_context.thread_count = 1
             self.sound = np.zeros((2, int(self.seconds * HERTZ)), np.float32)
         resampler = av.AudioResampler(format="fltp", layout="stereo", rate=HERTZ)
-        base, end = Fraction(video.time_base), self.start + self.seconds
+        leading = audio if video is None else video
+        if leading is None:
+            return
+        base, end = Fraction(leading.time_base), self.start + self.seconds
         if self.start > 1:
             try:
-                reader.container.seek(int(self.start / base), stream=video, backward=True)
+                reader.container.seek(int(self.start / base), stream=leading, backward=True)
             except av.error.FFmpegError:
                 reader.container.seek(0, backward=True)
         late = 0

@@ -28,6 +28,10 @@ from tagline.experts.weights.wheels import WheelSource, wheels_of
 
 PUBLIC = "public"
 PLAYHOUSE = "playhouse"
+# What a video of the playhouse says in its metadata. Its weights are asked about no other video: they would
+# answer as surely as in their own world. Pixels do not tell the worlds apart; cartoons, titles and portraits
+# before a plain wall are as flat as drawings.
+PLAYHOUSE_COMMENT = "drawn by tagline's playhouse"
 # In the repository only. An installed tagline is told with TAGLINE_PLAYHOUSE where a clone has them.
 PLAYHOUSE_FOLDER = Path(
     os.environ.get("TAGLINE_PLAYHOUSE")
@@ -114,6 +118,11 @@ class LocalWeights:
     sha256: str  # of the file, or over the names and hashes of the folder's files
 
     @property
+    def label(self) -> str:
+        """What stands beside a tag that they gave: their name and the beginning of their hash."""
+        return f"{Path(self.name).name} {self.sha256[:12]}"
+
+    @property
     def model(self) -> Path:
         """The file that holds the tensors."""
         if self.path.is_file():
@@ -171,12 +180,16 @@ def for_expert(expert: str, collection: str = PUBLIC, role: str | None = None) -
 
 
 def defaults_of(expert: str, collection: str = PUBLIC) -> tuple[str, ...]:
-    """The default names of an expert, one a role: what `tagline models pull EXPERT` fetches."""
+    """The default names of an expert, one a role: what `tagline models pull EXPERT` fetches.
+
+    Of two roles that serve the same end, only the one that stands in for the other.
+    """
+    stand_ins = _table()["stand_ins"]
     roles = dict.fromkeys(
         role
         for entry in entries().values()
         for used_by, role in entry.uses
-        if used_by == expert and entry.collection == collection
+        if used_by == expert and entry.collection == collection and f"{expert}/{role}" not in stand_ins
     )
     return tuple(dict.fromkeys(for_expert(expert, collection, role) for role in roles))
 

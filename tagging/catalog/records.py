@@ -64,6 +64,21 @@ class Run:
     facts: dict[str, Any]
     at: str
 
+    @property
+    def weights(self) -> tuple[str, ...]:
+        """By which weights it spoke: names with the beginnings of their hashes; () where that is unknown."""
+        return self._texts("weights")
+
+    @property
+    def modalities(self) -> tuple[Modality, ...]:
+        """Every modality that it looked for, its own first."""
+        others = (Modality(text) for text in self._texts("modalities") if text in set(Modality))
+        return tuple(dict.fromkeys((self.modality, *others)))
+
+    def _texts(self, name: str) -> tuple[str, ...]:
+        values = self.facts.get(name) if isinstance(self.facts, dict) else None
+        return tuple(v for v in values if isinstance(v, str)) if isinstance(values, list) else ()
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:

@@ -28,12 +28,15 @@ def offer_starter(home: Home, options: TagOptions, *, yes: bool, quiet: bool) ->
     """Ask once for the starter's weights that the chosen experts lack; nothing is fetched unasked.
 
     yes: fetch without a question; quiet: say nothing that was not asked for. Without a terminal one line
-    says how to fetch them. A "no" holds on this machine until the weights are pulled.
+    says how to fetch them. A "no" holds on this machine until the weights are pulled. Where the folders hold
+    nothing to tag, nothing is said.
     """
     from tagline.experts.weights import registry, tiers
     from tagline.experts.weights.pull import offline
 
     missing = _wanted(home, options)
+    if not missing or not _anything_there(options):
+        return
     lacking = tiers.lacking_modules(missing)
     usable = [entry for entry in missing if entry.name not in lacking]
     if lacking and not quiet:
@@ -111,6 +114,14 @@ def _wanted(home: Home, options: TagOptions) -> list[WeightsEntry]:
         return bool({"weights", "use", "collection"} & set(settings.experts.get(expert, {})))
 
     return [entry for entry in missing if entry.expert in chosen and not own(entry.expert)]
+
+
+def _anything_there(options: TagOptions) -> bool:
+    """Whether there is a file to look at or listen to; the walk ends at the first."""
+    from tagline.tagging.pipeline.walk import Walk
+
+    walk = Walk(options.folders, include=options.include, exclude=options.exclude)
+    return next(iter(walk), None) is not None
 
 
 def _senses(entries: Iterable[WeightsEntry]) -> str:

@@ -17,6 +17,7 @@ from tagline.tagging.formats.sheet import tag_to_dict
 from tagline.tagging.formats.transcript import caption_lines, line_text
 from tagline.tagging.fusion.fuse import FusedTag
 from tagline.tagging.fusion.post_process import fused_tags
+from tagline.tagging.pipeline.coverage import UNREADABLE
 from tagline.tagging.printable import clock, safe
 from tagline.tagging.report import VideoReport, video_report
 
@@ -91,16 +92,16 @@ def show_video(catalog: Catalog, report: VideoReport, everything: bool, transcri
     )
     for row in rows:
         screen.print(_styled(row), no_wrap=True, overflow="crop", crop=True)
-    if not report.tags and (not missed or missed[0].expert):
+    if not report.tags and not (missed and missed[0].reason.startswith(UNREADABLE)):
         screen.print("no tags" + (" of this kind" if catalog.tags(video.id) else ""))
     if transcript:
         _transcript(report)
     if missed:
         screen.print()
         screen.print(_styled([("not looked at", "bold")]))
-        for expert, reason in missed:
-            name = f"{expert}: " if expert else ""
-            screen.print(_styled([("  ", ""), (safe(name), "bold"), (safe(reason), "")]))
+        for gap in missed:
+            name = f"{gap.who}: " if gap.expert else ""
+            screen.print(_styled([("  ", ""), (safe(name), "bold"), (safe(gap.reason), "")]))
 
 
 def _accepted(catalog: Catalog, report: VideoReport) -> set[tuple[Modality, str]]:
@@ -125,7 +126,7 @@ def _head(video: Video) -> Iterator[tuple[str, str]]:
             safe(facts.codec),
             *([safe(facts.colour)] if facts.colour else []),
             *([f"turned by {facts.rotation}°"] if facts.rotation else []),
-            "sound" if facts.has_sound else "no sound",
+            *(["sound" if facts.has_sound else "no sound"] if facts.has_pictures else []),
         ]
     if video.created:
         said.append(safe(video.created))

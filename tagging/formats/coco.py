@@ -36,7 +36,8 @@ def write(out: BinaryIO, sheets: Iterable[VideoExport], videos: frozenset[str], 
         if not moments:
             continue
         name = safe(sheet.path)
-        video = new("videos", file_name=name, tagline_video=sheet.video)
+        weights = {expert: list(named) for expert, named in sheet.weights.items() if named}
+        video = new("videos", file_name=name, tagline_video=sheet.video, tagline_weights=weights)
         for time, seen in sorted(moments.items()):
             image = new(
                 "images",

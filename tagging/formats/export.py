@@ -101,7 +101,8 @@ def video_export(catalog: Catalog, video: Video, modalities: Collection[Modality
     """All that other programs may want to know of one video."""
     wanted = frozenset(modalities or Modality)
     facts = video.facts
-    senses = {run.expert: run.modality for run in catalog.runs(video.id)}
+    runs = {run.expert: run for run in catalog.runs(video.id)}
+    looks = {name for name, run in runs.items() if wanted.intersection(run.modalities)}
     return VideoExport(
         video=video.hash,
         path=_below(catalog, video.paths[0]) if video.paths else "",
@@ -111,9 +112,8 @@ def video_export(catalog: Catalog, video: Video, modalities: Collection[Modality
         height=facts.height if facts else 0,
         tags=tuple(tag for tag in catalog.tags(video.id) if tag.modality in wanted),
         words=tuple(catalog.words(video.id)) if Modality.SPEECH in wanted else (),
-        sightings=tuple(
-            sighting for expert, sighting in catalog.sightings(video.id) if senses.get(expert) in wanted
-        ),
+        sightings=tuple(sighting for expert, sighting in catalog.sightings(video.id) if expert in looks),
+        weights={name: run.weights for name, run in runs.items()},
     )
 
 

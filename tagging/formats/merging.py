@@ -17,11 +17,22 @@ from tagline.tagging.formats.sheet import (
     VideoExport,
     checksum,
     tag_from_dict,
-    tag_to_dict,
 )
 from tagline.tagging.printable import safe
 
-FIELDS = ("video", "path", "text", "modality", "score", "start", "end", "best", "source", "checksum")
+FIELDS = (
+    "video",
+    "path",
+    "text",
+    "modality",
+    "score",
+    "start",
+    "end",
+    "best",
+    "source",
+    "weights",
+    "checksum",
+)
 MOST_BYTES = 512 * 1024 * 1024
 Row = dict[str, Any]
 
@@ -29,7 +40,7 @@ Row = dict[str, Any]
 def rows_of_video(sheet: VideoExport) -> Iterator[Row]:
     """The rows of one video as we write them."""
     for tag in sheet.tags:
-        row = {"video": sheet.video, "path": safe(sheet.path), **tag_to_dict(tag)}
+        row = {"video": sheet.video, "path": safe(sheet.path), **sheet.row_of(tag)}
         yield {**row, "checksum": checksum(sheet.video, tag)}
 
 

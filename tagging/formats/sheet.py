@@ -39,6 +39,11 @@ class VideoExport:
     tags: tuple[Tag, ...] = ()
     words: tuple[Word, ...] = ()
     sightings: tuple[Sighting, ...] = ()
+    weights: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # expert: what it speaks by
+
+    def row_of(self, tag: Tag) -> dict[str, Any]:
+        """A tag as it goes out, with the weights by which its expert speaks."""
+        return {**tag_to_dict(tag), "weights": "; ".join(self.weights.get(tag.source, ()))}
 
 
 @dataclass(slots=True)

@@ -21,7 +21,6 @@ from tagline.tagging.formats.sheet import (
     compact_json,
     parse_json,
     tag_from_dict,
-    tag_to_dict,
 )
 
 TIME = r"(?:(\d{2,6}):)?(\d\d):(\d\d)\.(\d{3})"
@@ -65,7 +64,7 @@ def merge(sheet: VideoExport, old: bytes | None) -> bytes:
     theirs = [cue for cue in track.cues if not cue.ours]
     kept = {tag for cue in theirs if (tag := _tag(cue)) is not None}
     ours = [
-        cue(tag.start, tag.end, compact_json(tag_to_dict(tag)))
+        cue(tag.start, tag.end, compact_json(sheet.row_of(tag)))
         for tag in sheet.tags
         if replace(tag, source=HUMAN_SOURCE) not in kept
     ]

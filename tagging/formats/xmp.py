@@ -26,7 +26,6 @@ from tagline.tagging.formats.sheet import (
     compact_json,
     parse_json,
     tag_from_dict,
-    tag_to_dict,
 )
 from tagline.tagging.vocabulary import clean
 
@@ -68,7 +67,7 @@ def merge(sheet: VideoExport, old: bytes | None) -> bytes:
         change = merge_keywords(packet.items(uri, name), packet.items(OURS, note), wanted)
         packet.change(uri, prefix, name, kind, change.drop, change.append)
         packet.replace(note, change.ours)
-    packet.replace("tags", [compact_json(tag_to_dict(tag)) for tag in sheet.tags])
+    packet.replace("tags", [compact_json(sheet.row_of(tag)) for tag in sheet.tags])
     packet.set_text("video", sheet.video)
     return safexml.write(document)
 

@@ -83,6 +83,16 @@ class GeneratedExpert:
             return f"not run: {error}"
         return None
 
+    def weights_used(self) -> list[str]:
+        """Of the tagger, and of the towers through which it sees."""
+        try:
+            found = self.find()
+            config = self._config(found)
+            towers = [registry.find(self._towers_of(config)).label] if self._reads_frames(config) else []
+        except (registry.WeightsMissing, check.UnsafeWeights):
+            return []
+        return [found.label, *towers]
+
     def fingerprint(self) -> str:
         """sha256 over name, version, settings, the tagger and the towers."""
         settings = {

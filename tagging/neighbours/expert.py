@@ -117,5 +117,7 @@ def update_catalog(
         before = catalog.done(video_id).get(expert.name)
         if before == (look.version, look.fingerprint) or (before is None and not look.report.tags):
             continue
+        weights = [*getattr(expert, "weights_used", list)(), *viewer.weights_used()]
+        look.report.facts = {**look.report.facts, "weights": weights}
         catalog.put_look(video_id, look)
     return videos, tags

@@ -58,6 +58,15 @@ class ViewEncoder:
         of_text = self.text.identity if self.text is not None else ""
         return f"{of_text} {self.towers.fingerprint if self.towers is not None else ''}".strip()
 
+    def weights_used(self) -> list[str]:
+        """The models by which it reads, each with the beginning of its hash."""
+        found = []
+        if self.text is not None:
+            found.append(f"{self.text.name} {self.text.identity.split()[-1][:12]}")
+        if self.towers is not None:
+            found.append(f"CLIP {self.towers.fingerprint[:12]}")
+        return found
+
     def __call__(self, examples: Sequence[Example]) -> dict[str, Vectors]:
         views = {
             FRAMES: pooled([one.frames for one in examples]),

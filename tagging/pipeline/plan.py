@@ -10,7 +10,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from os import PathLike
 
-from tagline.experts.base import Expert
+from tagline.experts.base import Expert, weights_of
 from tagline.tagging.catalog.read import CatalogReader
 from tagline.tagging.catalog.records import Place
 from tagline.tagging.pipeline.walk import Walk, content_hash, covers, file_states
@@ -193,6 +193,7 @@ class StalenessRule:
     current: Mapping[str, tuple[str, str]]  # expert: (version, fingerprint)
     decoder: str
     retry: bool = False
+    weights: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # expert: what it speaks by
 
     @classmethod
     def of_experts(cls, experts: Sequence[Expert], *, retry: bool = False) -> StalenessRule:
@@ -200,7 +201,7 @@ class StalenessRule:
         if len(set(names)) < len(names):
             raise ValueError(f"two experts have the same name: {', '.join(sorted(names))}")
         current = {expert.name: (expert.version, expert.fingerprint()) for expert in experts}
-        return cls(current, decoder_version(), retry)
+        return cls(current, decoder_version(), retry, {expert.name: weights_of(expert) for expert in experts})
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tagline.experts.base import Expert, modalities_of
@@ -197,7 +197,10 @@ def looks_of(seen: PanelResult, experts: Mapping[str, Expert], rule: StalenessRu
         if isinstance(said, Failed):
             look.reason = said.reason
         else:
-            look.report = said
+            modalities = [modality, *also] if also else []
+            provenance = {"weights": list(rule.weights.get(name, ())), "modalities": modalities}
+            known = {key: values for key, values in provenance.items() if values}
+            look.report = replace(said, facts={**said.facts, **known})
         looks.append(look)
     return looks
 

@@ -20,7 +20,7 @@ _ENDINGS = """
 ts vob webm wmv
 """
 # Files with sound alone, which are heard and not looked at.
-_SOUND_ENDINGS = "aac flac m4a m4b mka mp3 oga ogg opus wav weba wma"
+_SOUND_ENDINGS = "aac aif aiff flac m4a m4b mka mp3 oga ogg opus wav weba wma"
 ENDINGS = frozenset(f".{ending}" for ending in (_ENDINGS + _SOUND_ENDINGS).split())
 
 _HASHED_AT_ONCE = 1 << 20  # bytes

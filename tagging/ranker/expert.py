@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from tagline.experts import extras
+from tagline.experts.storage import hash_path
 from tagline.experts.tags import Modality, Report, Tag
 from tagline.experts.weights.registry import weights_home
 from tagline.tagging.catalog.records import Look
@@ -36,8 +37,12 @@ class RankedExpert:
     modality: ClassVar[Modality] = Modality.GENERATED
     version: ClassVar[str] = "1"
 
-    def __init__(self, ranking: TrainedRanker) -> None:
-        self.ranking = ranking
+    def __init__(self, ranking: TrainedRanker, label: str = "ranker") -> None:
+        """label: what the ranker is called beside its tags."""
+        self.ranking, self.label = ranking, label
+
+    def weights_used(self) -> list[str]:
+        return [self.label]
 
     @classmethod
     def installed(cls) -> RankedExpert | None:
@@ -48,7 +53,7 @@ class RankedExpert:
         extras.require(NAME, "torch")
         from tagline.tagging.ranker.ranking import TrainedRanker
 
-        return cls(TrainedRanker.load(folder))
+        return cls(TrainedRanker.load(folder), f"ranker {hash_path(folder)[:12]}")
 
     def looks(
         self, library: LibrarySnapshot, viewer: ViewEncoder, durations: Sequence[float]

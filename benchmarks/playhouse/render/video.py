@@ -15,6 +15,7 @@ from tagline.benchmarks.playhouse.render import renderer
 from tagline.benchmarks.playhouse.render.sound import RATE, sound
 from tagline.benchmarks.playhouse.world.scenario import Scenario, scenario, split_of
 from tagline.experts.storage import open_atomic
+from tagline.experts.weights.registry import PLAYHOUSE_COMMENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +45,22 @@ def frames(seed: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64]]:
 
 
 def render_video(which: VideoSpec, folder: Path, title: str | None = None) -> Path:
-    """Write the video, unless it is there already, and say where it is."""
+    """Write the video, unless it is there already with the mark of its world, and say where it is."""
     path = folder / which.name
-    if path.exists():
+    if is_rendered(path):
         return path
     with open_atomic(path, durable=False) as file:
         _encode(scenario(which.seed), Path(file.name), title)
     return path
+
+
+def is_rendered(path: Path) -> bool:
+    """Whether a video is there and carries the mark of its world, which stands near its beginning."""
+    try:
+        with path.open("rb") as file:
+            return PLAYHOUSE_COMMENT.encode() in file.read(256 << 10)
+    except FileNotFoundError:
+        return False
 
 
 def _encode(world: Scenario, path: Path, title: str | None) -> None:
@@ -58,6 +68,7 @@ def _encode(world: Scenario, path: Path, title: str | None) -> None:
 
     with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
         container.flags |= 0x0400  # bit exact: no version of the muxer in the file
+        container.metadata["comment"] = PLAYHOUSE_COMMENT
         if title:
             container.metadata["title"] = title
         video: Any = container.add_stream("libx264", rate=world.fps)

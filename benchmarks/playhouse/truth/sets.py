@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tagline.benchmarks.playhouse.render.video import VideoSpec, render_video
+from tagline.benchmarks.playhouse.render.video import VideoSpec, is_rendered, render_video
 from tagline.benchmarks.playhouse.truth.truth import Truth, from_json, to_json, truth
 from tagline.benchmarks.playhouse.world.scenario import SPLIT_BASES
 
@@ -79,7 +79,7 @@ def render_set(
     specs = videos(name, seed)
     folder.mkdir(parents=True, exist_ok=True)
     truths = _read_truth(folder, name, seed)
-    missing = [spec for spec in specs if spec.seed not in truths or not (folder / spec.name).exists()]
+    missing = [spec for spec in specs if spec.seed not in truths or not is_rendered(folder / spec.name)]
     done = len(specs) - len(missing)
     if progress:
         progress(done, len(specs))

@@ -121,7 +121,11 @@ def video_payload(catalog: Catalog, video: Video) -> dict[str, Any]:
         "rejected": _rejected(catalog, video, tags),
         "transcript": _transcript(catalog, video),
         "experts": [
-            {"expert": safe(run.expert, 60), "modality": run.modality.value, "at": run.at}
+            {
+                "expert": safe(run.expert, 60),
+                "modalities": [modality.value for modality in run.modalities],
+                "at": run.at,
+            }
             for run in catalog.runs(video.id)
         ],
     }
@@ -196,6 +200,7 @@ def tag_evidence(catalog: Catalog, video: Video, modality: Modality, text: str) 
                 "text": tag_texts.get(run.expert),
                 "version": safe(run.version, 40),
                 "fingerprint": run.fingerprint[:12],
+                "weights": [safe(one, 80) for one in run.weights][:20],
                 "at": run.at,
                 "notes": [safe(note, 300) for note in (*run.coverage.notes, *run.notes)][:20],
             }

@@ -38,9 +38,7 @@ def _coverage(state: AppState, args: Mapping[str, Any]) -> dict[str, Any]:
     with state.catalog() as catalog:
         not_looked_at = coverage_gaps(catalog, state.video(catalog, args["id"]))
     return {
-        "not_looked_at": [
-            {"expert": safe(m.expert, 60), "reason": safe(m.reason, 300)} for m in not_looked_at
-        ]
+        "not_looked_at": [{"expert": safe(m.who, 90), "reason": safe(m.reason, 300)} for m in not_looked_at]
     }
 
 

@@ -94,14 +94,20 @@ SCHEMAS: dict[str, Any] = {
         transcript=_list(
             _object(start=NUMBER, end=NUMBER, words=_list(_object(text=TEXT, start=NUMBER, end=NUMBER)))
         ),
-        experts=_list(_object(expert=TEXT, modality=MODALITY, at=TEXT)),
+        experts=_list(_object(expert=TEXT, modalities=_list(MODALITY), at=TEXT)),
     ),
     "Evidence": _object(
         text=TEXT,
         modality=MODALITY,
         experts=_list(
             _object(
-                expert=TEXT, text=TEXT_OR_NULL, version=TEXT, fingerprint=TEXT, at=TEXT, notes=_list(TEXT)
+                expert=TEXT,
+                text=TEXT_OR_NULL,
+                version=TEXT,
+                fingerprint=TEXT,
+                weights=_list(TEXT),
+                at=TEXT,
+                notes=_list(TEXT),
             )
         ),
         sightings=_list(_object(time=NUMBER, score=NUMBER, box={"type": ["array", "null"], "items": NUMBER})),

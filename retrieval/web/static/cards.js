@@ -53,7 +53,8 @@ export function card(hit, options = {}) {
   const strip = el("a", { class: "strip", href: linkTo(hit), tabindex: "-1", "aria-hidden": "true" }, film, now);
   const pictures = [picture, blur].filter(Boolean);
   scrub(strip, hit, pictures, tile);
-  if (hit.there) showStrip(still, [...pictures, film], hit.id);
+  if (hit.width === 0) still.classList.add("blank"); // sound alone
+  else if (hit.there) showStrip(still, [...pictures, film], hit.id);
   const label = `${titleOf(hit)}${marked ? `, from ${spoken(hit.start)} to ${spoken(hit.end)}` : ""}`;
   return el(
     "article",

@@ -20,7 +20,7 @@ export class Player extends EventTarget {
     this.stage = el("div", { class: "stage" }, this.film, this.boxes, this.note);
     this.controls = this.makeControls();
     this.root = el("div", { class: "player", role: "group", "aria-label": "Player" }, this.stage, this.controls);
-    this.listen();
+    this.listen(video);
     if (!video.there) this.say("Its file is not there.");
     else if (video.direct) this.film.src = api.media(this.id);
     else this.usePreviews(0, false);
@@ -115,15 +115,15 @@ export class Player extends EventTarget {
     this.note.hidden = !text;
   }
 
-  listen() {
+  listen(video) {
     const { film } = this;
     film.addEventListener("loadedmetadata", () => {
       if (!this.duration && this.part === null) this.duration = film.duration;
-      if (!film.videoWidth && this.part === null) {
-        this.usePreviews(this.goal ?? 0, this.wantsToPlay); // sound alone: it cannot show these pictures
+      if (!film.videoWidth && this.part === null && video.width !== 0) {
+        this.usePreviews(this.goal ?? 0, this.wantsToPlay); // it plays the sound and cannot show the pictures
         return;
       }
-      this.stage.style.setProperty("--ratio", String(film.videoWidth / film.videoHeight));
+      if (film.videoWidth) this.stage.style.setProperty("--ratio", String(film.videoWidth / film.videoHeight));
       this.say("");
       this.arrive();
       if (this.wantsToPlay) this.play();

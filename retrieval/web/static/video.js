@@ -95,7 +95,7 @@ export class VideoView {
       video.title ? video.name : null,
       video.created?.slice(0, 10),
       video.duration ? clock(video.duration) : null,
-      video.width ? `${video.width} × ${video.height}` : null,
+      video.width ? `${video.width} × ${video.height}` : video.width === 0 ? "sound alone" : null,
       video.fps ? `${Number(video.fps.toFixed(2))} fps` : null,
       video.codec,
       video.has_sound === false ? "no sound" : null,
@@ -152,6 +152,7 @@ export class VideoView {
       { class: "small expert" },
       el("p", {}, `The expert “${one.expert}” says so${other}.`),
       el("p", { class: "quiet" }, `version ${one.version} · ${one.fingerprint} · looked on ${one.at.slice(0, 10)}`),
+      one.weights.length ? el("p", { class: "quiet" }, `by the weights ${one.weights.join(", ")}`) : null,
       one.notes.map((note) => el("p", { class: "quiet" }, note)),
     );
   }
