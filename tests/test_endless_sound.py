@@ -9,7 +9,8 @@ import av
 import numpy as np
 import pytest
 
-from tagline.experts.decode.decoder import Decoder, Limits
+from tagline.experts.decode.decoder import Decoder
+from tagline.experts.decode.limits import Limits
 from tagline.experts.footage import Footage, Sound, Uniform
 
 SECONDS = 60

@@ -16,7 +16,8 @@ import pytest
 
 from tagline.experts.decode import reply
 from tagline.experts.decode.buffer import SharedMemory
-from tagline.experts.decode.decoder import Decoder, Limits
+from tagline.experts.decode.decoder import Decoder
+from tagline.experts.decode.limits import Limits
 from tagline.experts.footage import Footage, PerSecond, Sound, Uniform, Unreadable, Windows
 
 SAMPLINGS = (Uniform(2), Windows(2, 2, 0.1), Sound())
