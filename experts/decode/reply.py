@@ -27,6 +27,7 @@ from tagline.experts.footage import (
     Footage,
     PerSecond,
     PerShot,
+    Pictures,
     Sampling,
     Sound,
     Uniform,
@@ -123,6 +124,19 @@ def preview_of(reply: dict[str, Any], fd: int, most: int) -> bytes:
     if len(content) != size or content[4:8] != b"ftyp":
         raise NonsenseReply("a preview that is none")
     return content
+
+
+def picture_of(reply: dict[str, Any], fd: int, limits: Limits) -> Pictures:
+    """A single picture: uint8 [H, W, 3]. Raises NonsenseReply."""
+    memory = mapped(fd, 3 * limits.pixels)
+    shape = reply.get("shape")
+    if not isinstance(shape, list) or len(shape) != 3 or shape[2] != 3:
+        raise NonsenseReply("a shape")
+    height, width, _ = (_whole(side, NUMBER, "a shape") for side in shape)
+    if not 0 < height * width <= limits.pixels:
+        raise NonsenseReply("a picture beyond the limit")
+    picture: Pictures = _array(memory, np.uint8, 0, (height, width, 3))
+    return picture
 
 
 def mapped(fd: int, most: int) -> mmap.mmap | bytes:

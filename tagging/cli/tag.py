@@ -176,7 +176,7 @@ def _run(home: Home, options: TagOptions, as_json: bool, yes: bool) -> int:
             return _nothing(work.plan, as_json)
         stop = threading.Event()
         try:
-            with _interruptible(stop) as reason, ProgressDisplay(quiet=as_json) as lines:
+            with _interruptible(stop) as came, ProgressDisplay(quiet=as_json) as lines:
                 outcome = work.look(lines.progress, lines.stage, stop)
         except NoExpert as error:
             for name, reason in error.reasons.items():
@@ -185,7 +185,7 @@ def _run(home: Home, options: TagOptions, as_json: bool, yes: bool) -> int:
         result = work.post_process(outcome)
         code = _report(result, as_json)
         if result.stopped:
-            code = exit_code(reason[0] if reason else None)
+            code = exit_code(came[0] if came else None)
         if sys.stdout.isatty() and not as_json and not result.stopped:
             for line in first_run.closing_lines(home, work.catalog):
                 click.echo(line)
