@@ -44,7 +44,7 @@ VIDEOS = {
 
 @dataclass
 class World:
-    """A library with its page. `client` has the token as a browser has it: in its cookie."""
+    """A library with its page. `client` shows the token as the page does."""
 
     folder: Path
     catalog: Catalog
@@ -76,14 +76,14 @@ def page_over(catalog: Catalog, *, open_reading: bool = True) -> Iterator[tuple[
         client = TestClient(
             build(desk, keys, "0"),
             base_url="http://testserver",
-            cookies={"tagline_80": TOKEN},
+            headers={"authorization": f"Bearer {TOKEN}"},
             raise_server_exceptions=False,
         )
         yield desk, client
 
 
 @contextlib.contextmanager
-def served(catalog: Catalog) -> Iterator[str]:
+def served(catalog: Catalog, *, open_reading: bool = True) -> Iterator[str]:
     """The page of a catalog on a real socket; gives the address to open."""
     import asyncio
 
@@ -95,7 +95,7 @@ def served(catalog: Catalog) -> Iterator[str]:
     listening = listen("127.0.0.1", 0)
     port = listening.getsockname()[1]
     with contextlib.closing(AppState(catalog_home(catalog.file), jobs=1)) as desk:
-        app = build(desk, auth_settings(["127.0.0.1"], port, TOKEN, open_reading=True), "0")
+        app = build(desk, auth_settings(["127.0.0.1"], port, TOKEN, open_reading=open_reading), "0")
         server = uvicorn.Server(
             uvicorn.Config(
                 app, http=TimeoutProtocol, lifespan="off", log_config=None, timeout_graceful_shutdown=1
@@ -106,7 +106,7 @@ def served(catalog: Catalog) -> Iterator[str]:
         while not server.started:
             time.sleep(0.01)
         try:
-            yield f"http://127.0.0.1:{port}/?token={TOKEN.replace(' ', '%20')}"
+            yield f"http://127.0.0.1:{port}/#token={TOKEN.replace(' ', '%20')}"
         finally:
             server.should_exit = True
             thread.join(10)

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from filming import ALL, Film, picture, plain, shoot
 
-from tagline.experts.decode.decoder import Decoder, Limits
+from tagline.experts.decode.decoder import Decoder
+from tagline.experts.decode.limits import Limits
 from tagline.experts.footage import Footage, PerSecond, PerShot, Sampling, Sound, Uniform, Unreadable, Windows
 
 DATA = os.environ.get("TAGLINE_TEST_DATA")

@@ -7,6 +7,7 @@ import random
 import socket
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -72,6 +73,50 @@ def test_a_pipe_put_in_the_place_of_a_file_does_not_hold_the_run(
         os.mkfifo(path)
         outcome = run(made, Panel(made.experts))
     assert "not a plain file" in outcome.failures[0][2]
+
+
+@pytest.mark.parametrize("when", ["before it is read", "while it is looked at", "and put back"])
+def test_a_video_swapped_for_another_of_its_size_and_time_is_not_taken_for_it(
+    decoder: type[fakes.FakeDecoder], films: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    """Neither in its place nor written over, and not even if it is as before at the end."""
+    path, other = write(films, 2)
+    facts = path.stat()
+
+    def swap() -> None:
+        aside = films / "aside"
+        if when == "and put back":
+            path.rename(aside)
+            path.write_bytes(other.read_bytes())
+            path.unlink()
+            aside.rename(path)
+        else:
+            path.write_bytes(other.read_bytes())
+            os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+
+    if when == "before it is read":
+        read = fakes.FakeDecoder.read
+
+        def swapped(self: fakes.FakeDecoder, asked: Path, samplings: Any) -> Any:
+            if asked == path:
+                swap()
+            return read(self, asked, samplings)
+
+        monkeypatch.setattr(fakes.FakeDecoder, "read", swapped)
+    else:
+
+        class Swapping(fakes.FakeObjects):
+            def __call__(self, batch: Any) -> Any:
+                swap()
+                return super().__call__(batch)
+
+    experts = fakes.experts() if when == "before it is read" else [Swapping()]
+    time.sleep(0.02)  # clocks of file systems are coarse
+    _, outcome, _ = look(films, experts=experts)
+    assert [Path(p) for p, _, _ in outcome.failures] == [path]
+    assert "changed or went away while it was being read" in outcome.failures[0][2]
+    with Catalog.open(films) as catalog:
+        assert [Path(p) for video in catalog.videos() for p in video.paths] == [other]
 
 
 ODD_NAMES = [

@@ -335,13 +335,17 @@ def test_a_terminal_gets_two_lines_and_a_pipe_plain_ones(monkeypatch: pytest.Mon
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("times", [1, 2])
-def test_ctrl_c_once_finishes_what_is_in_hand_and_twice_stops(tmp_path: Path, times: int) -> None:
+@pytest.mark.parametrize(
+    ("number", "times", "code"), [(signal.SIGINT, 1, 130), (signal.SIGINT, 2, 130), (signal.SIGTERM, 1, 143)]
+)
+def test_ctrl_c_once_finishes_what_is_in_hand_and_twice_stops(
+    tmp_path: Path, number: int, times: int, code: int
+) -> None:
     """The real command on real files, with an expert that takes its time."""
     films = tmp_path / "films"
     films.mkdir()
-    for number in range(6):
-        make_video(films / f"{number}.mp4", number)
+    for name in range(6):
+        make_video(films / f"{name}.mp4", name)
     packages = stub_experts.install(tmp_path / "packages")
     (packages / "slow.py").write_text(
         "import time\nfrom tagline.benchmarks.fixtures.stub_experts import ChangeExpert\n"
@@ -370,12 +374,12 @@ def test_ctrl_c_once_finishes_what_is_in_hand_and_twice_stops(tmp_path: Path, ti
     )
     assert process.stdout is not None
     assert process.stdout.readline() == b"looking\n"
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     if times == 2:
         time.sleep(0.3)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
     out, err = process.communicate(timeout=60)
-    assert process.returncode == 130, (out, err)
+    assert process.returncode == code, (out, err)
     assert b"finishing what is in hand" in err
     assert b"the next run goes on from here" in (out if times == 1 else err)
     assert b"Traceback" not in err

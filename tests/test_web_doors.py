@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -67,10 +68,11 @@ def test_a_change_takes_the_token_and_comes_from_here(world: World) -> None:
     here = {"origin": "http://testserver"}
     stranger = type(world.client)(world.client.app, base_url="http://testserver")
     assert stranger.post(path, json=body, headers=here).status_code == 403
-    assert stranger.post(path, json=body, headers={**here, "cookie": "tagline_80=guess"}).status_code == 403
     assert stranger.post(path, json=body, headers={"authorization": "Bearer guess"}).status_code == 403
-    # A cookie goes along by itself: without an origin nobody can tell who sent it.
-    assert world.client.post(path, json=body).status_code == 403
+    # A cookie goes along by itself, from wherever somebody is sent here: it opens nothing.
+    for name in ("tagline_80", "token", "authorization"):
+        cookie = {**here, "cookie": f"{name}={TOKEN.replace(' ', '%20')}; {name}=Bearer {TOKEN}"}
+        assert stranger.post(path, json=body, headers=cookie).status_code == 403
     text = world.client.post(
         path, content='{"kind": "add", "text": "x"}', headers={**here, "content-type": "text/plain"}
     )
@@ -81,21 +83,67 @@ def test_a_change_takes_the_token_and_comes_from_here(world: World) -> None:
     world.catalog.decide.undo()
 
 
-def test_the_printed_address_becomes_a_cookie_and_leaves_the_address(world: World) -> None:
-    visitor = type(world.client)(world.client.app, base_url="http://testserver", follow_redirects=False)
-    done = visitor.get("/", params={"token": TOKEN})
-    assert (done.status_code, done.headers["location"]) == (303, "/")
-    for part in ("HttpOnly", "SameSite=Strict", "Path=/"):
-        assert part in done.headers["set-cookie"]
-    assert visitor.get("/", params={"token": "another"}).status_code == 403
+def test_no_answer_sets_a_cookie_which_every_port_of_the_host_would_be_sent(tmp_path: Path) -> None:
+    for open_reading in (True, False):
+        with pages.world(tmp_path / str(open_reading), open_reading=open_reading) as world:
+            key = world.ids()["dog.mp4"]
+            for path in ("/", f"/?token={TOKEN}", "/api/search", f"/media/{key}", "/static/main.js", "/no"):
+                done = world.client.get(path, follow_redirects=False)
+                assert "set-cookie" not in done.headers
+                assert TOKEN not in done.text
+                assert TOKEN not in str(done.headers)
+            assert not world.client.cookies
+
+
+def test_the_token_is_printed_where_no_browser_sends_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind the #, as the page reads it."""
+    fakes.library(tmp_path, {"a.mp4": {}}).close()
+    monkeypatch.setattr(server_module, "serve", lambda app, listening, ready: (ready(), listening.close()))
+    command = ["serve", "--library", str(tmp_path), "--port", "0", "--token", "a secret with / and # in it"]
+    done = CliRunner().invoke(cli, command)
+    assert done.exit_code == 0, done.output
+    address = urlsplit(re.search(r"http://\S+", done.output)[0])  # type: ignore[index]
+    assert (address.path, address.query) == ("/", "")
+    assert address.fragment == "token=a%20secret%20with%20%2F%20and%20%23%20in%20it"
 
 
 def test_where_others_can_reach_it_reading_takes_the_token_too(tmp_path: Path) -> None:
     with pages.world(tmp_path, open_reading=False) as world:
         assert world.client.get("/api/search").status_code == 200
+        key = world.ids()["dog.mp4"]
         stranger = type(world.client)(world.client.app, base_url="http://testserver")
-        for path in ("/", "/api/search", "/static/main.js", "/api/openapi.json"):
+        for path in ("/api/search", "/api/openapi.json", f"/media/{key}", f"/strips/{key}", "/nothing"):
             assert stranger.get(path).status_code == 401
+        for path in ("/", "/static/main.js"):  # these ask for the token, and hold nothing of the library
+            assert stranger.get(path).status_code == 200
+
+
+def test_a_film_is_opened_by_a_key_in_its_address_that_opens_nothing_else(tmp_path: Path) -> None:
+    """A video element sends no header of ours, and a cookie would go to every port."""
+    with pages.world(tmp_path, open_reading=False) as world:
+        video = world.ids()["dog.mp4"]
+        key = world.client.get("/api/search").headers["media-key"]
+        assert key not in TOKEN
+        stranger = type(world.client)(world.client.app, base_url="http://testserver")
+        assert stranger.get(f"/media/{video}?key={key}").status_code == 200
+        part = stranger.get(f"/media/{video}?key={key}", headers={"range": "bytes=0-3"})
+        assert (part.status_code, len(part.content)) == (206, 4)
+        assert stranger.get(f"/previews/{video}?part=0&key={key}").status_code in (200, 422)
+        for path in (
+            f"/media/{video}?key=guess",
+            f"/media/{video}?key={key}&key={key}",
+            f"/media/{video}?key=",
+        ):
+            assert stranger.get(path).status_code == 401
+        for path in ("/api/search", f"/api/videos/{video}", "/api/openapi.json"):
+            assert stranger.get(f"{path}?key={key}").status_code == 401
+            assert stranger.get(path, headers={"authorization": f"Bearer {key}"}).status_code == 401
+        assert "media-key" not in stranger.get("/").headers
+        body = {"kind": "add", "text": "Anna"}
+        done = stranger.post(f"/api/videos/{video}/verdicts?key={key}", json=body)
+        assert done.status_code == 403
 
 
 def test_every_answer_forbids_scripts_of_others(world: World) -> None:

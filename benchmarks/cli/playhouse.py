@@ -38,13 +38,13 @@ def render(name: str, folder: Path, seed: int, jobs: int | None) -> None:
     tagline bench playhouse render tiny /tmp/tiny
     tagline bench playhouse render bench ~/playhouse --jobs 4
     """
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from tagline.benchmarks.playhouse.truth import sets
+    from tagline.experts.printable import console
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as shown:
+    with Progress(*columns, console=console(stderr=True)) as shown:
         task = shown.add_task(f"Rendering {name}", total=None)
         try:
             made = sets.render_set(
@@ -161,11 +161,11 @@ def standin(world: Path, folder: Path) -> None:
 
 def _print(parts: dict[str, Any]) -> None:
     for heading in ("world", "set", "user tags"):
-        click.echo(click.style(heading.upper(), bold=True))
+        click.echo(heading.upper())
         width = max(map(len, parts[heading]))
         for key, value in parts[heading].items():
             click.echo(f"  {key:<{width}}  {value}")
-    click.echo(click.style("EXAMPLES", bold=True))
+    click.echo("EXAMPLES")
     for example in parts["examples"]:
         click.echo(f"  {example['title']}   {'  '.join('#' + tag for tag in example['user tags'])}")
         for caption in example["captions"]:

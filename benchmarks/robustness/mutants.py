@@ -74,7 +74,8 @@ def growth(memory: list[int]) -> float:
 
 
 def _run(folder: Path, count: int, seed: int, jobs: int) -> tuple[DecodeTally, int]:
-    from tagline.experts.decode.decoder import Decoder, Limits
+    from tagline.experts.decode.decoder import Decoder
+    from tagline.experts.decode.limits import Limits
 
     originals: list[tuple[str, bytes]] = []
     for recipe in RECIPES:

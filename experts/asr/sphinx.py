@@ -41,7 +41,7 @@ class SphinxPool:
     """Several children, each with its own recogniser. They live as long as the pool does."""
 
     def __init__(self, children: int, command: list[str] | None = None) -> None:
-        self._command = command or [sys.executable, "-P", "-c", CHILD]
+        self._command = command or [sys.executable, "-P", "-B", "-c", CHILD]
         self._free: SimpleQueue[subprocess.Popen[bytes]] = SimpleQueue()
         self._all: list[subprocess.Popen[bytes]] = []
         self._threads = ThreadPoolExecutor(children, thread_name_prefix="sphinx")

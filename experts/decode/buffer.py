@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 from collections.abc import Sequence
@@ -77,7 +78,10 @@ class FrameBuffer:
             shape = upright_size(frame, self.sides[number])
             needed = len(ticks) * shape[0] * shape[1] * 3
             if needed > most_view:
-                self.sides[number] = self.shrunk = int(min(shape) * (most_view / needed) ** 0.5)
+                side = int(min(shape) * (most_view / needed) ** 0.5)
+                while side > 1 and len(ticks) * math.prod(upright_size(frame, side)) * 3 > most_view:
+                    side -= 1  # the longer side was rounded up
+                self.sides[number] = self.shrunk = max(1, side)
                 shape = upright_size(frame, self.sides[number])
             self.shapes.append(shape)
             self.places.append(self.end)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import signal
 import socket
@@ -15,6 +16,7 @@ from typing import Any
 
 import tagline
 from tagline.experts.decode.guard import LENGTH
+from tagline.experts.decode.reply import HEAD, NonsenseReply, parsed
 
 # What a child's environment keeps: where its libraries and its temporary files are, no tokens, no proxies.
 NEEDED = (
@@ -33,8 +35,35 @@ def bare_environment() -> dict[str, str]:
     return {name: os.environ[name] for name in NEEDED if name in os.environ}
 
 
+HALTED = "its decoder"  # so begin the reasons that say nothing about the file
+
+
 class ChildDied(Exception):
     """The child did not answer; the message says why, in words about the file."""
+
+
+class Watch:
+    """Looks whether a process does anything, where the system tells (Linux). Waiting for a disk or for its
+    turn counts as doing something; sleeping, and having been stopped, does not."""
+
+    def __init__(self, pid: int, patience: float) -> None:
+        self.pid, self.patience = pid, patience
+        self.glance = min(5.0, patience / 4)  # seconds between two looks
+        self._spent, self._since = "", time.monotonic()
+
+    def look(self) -> str | None:
+        """Why it is not waited for any longer, in words about the file; None while it may go on."""
+        try:
+            about = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            return None
+        state, spent, now = about[0], " ".join(about[11:13]), time.monotonic()
+        if spent != self._spent or state in "RD":
+            self._spent, self._since = spent, now
+        if now - self._since < self.patience:
+            return None
+        how = "was stopped by somebody" if state in "Tt" else "fell asleep"
+        return f"{HALTED} {how} and did nothing for {now - self._since:.0f} s"
 
 
 class Child:
@@ -65,42 +94,58 @@ class Child:
         self.files = 0
 
     def ask(
-        self, order: dict[str, Any], seconds: float, file: int | None = None
+        self,
+        order: dict[str, Any],
+        seconds: float,
+        file: int | None = None,
+        *,
+        most: int = HEAD,
+        stalled: float = math.inf,
     ) -> tuple[dict[str, Any], int | None]:
-        """Send an order about an opened file: (reply, descriptor of the memory it speaks of)."""
+        """Send an order about an opened file: (answer, descriptor of the memory it speaks of).
+
+        seconds: for all of it; stalled: in which it does nothing at all; most: bytes of the answer.
+        Raises ChildDied, and NonsenseReply for what is no answer; what one says is for others to check.
+        """
         deadline = time.monotonic() + seconds
+        watch = Watch(self.process.pid, stalled)
         message = json.dumps(order).encode()
         fds: list[int] = []
         try:
             self.channel.settimeout(seconds)
             socket.send_fds(self.channel, [LENGTH.pack(len(message))], [] if file is None else [file])
             self.channel.sendall(message)
-            size = LENGTH.unpack(self._receive(LENGTH.size, deadline, fds))[0]
-            if size > 256 << 20:
-                raise ChildDied("could not be decoded: the decoder answered nonsense")
-            reply = json.loads(self._receive(size, deadline, fds))
+            size = LENGTH.unpack(self._receive(LENGTH.size, deadline, watch, fds))[0]
+            if size > most:
+                raise NonsenseReply("too long an answer")
+            return parsed(self._receive(size, deadline, watch, fds)), fds[0] if fds else None
         except TimeoutError:
             self._drop(fds)
             raise ChildDied(f"took longer than {seconds:.0f} s") from None
-        except (OSError, ValueError):
+        except OSError:
             self._drop(fds)
             raise ChildDied(self._reason_of_death(seconds)) from None
         except BaseException:
             self._drop(fds)
             raise
-        if not isinstance(reply, dict):
-            reply = {}
-        self._drop(fds[1:])
-        return reply, fds[0] if fds else None
 
-    def _receive(self, size: int, deadline: float, fds: list[int]) -> bytes:
+    def _receive(self, size: int, deadline: float, watch: Watch, fds: list[int]) -> bytes:
         parts = bytearray()
         while len(parts) < size:
-            self.channel.settimeout(max(0.001, deadline - time.monotonic()))
-            part, got, _, _ = socket.recv_fds(self.channel, min(1 << 20, size - len(parts)), 1)
+            self.channel.settimeout(max(0.001, min(deadline - time.monotonic(), watch.glance)))
+            try:
+                part, got, _, _ = socket.recv_fds(self.channel, min(1 << 20, size - len(parts)), 1)
+            except TimeoutError:
+                if time.monotonic() >= deadline:
+                    raise
+                if (reason := watch.look()) is not None:
+                    raise ChildDied(reason) from None
+                continue
             fds += got
             if not part:
                 raise ConnectionError
+            if len(fds) > 1:
+                raise NonsenseReply("more than one file")
             parts += part
         return bytes(parts)
 

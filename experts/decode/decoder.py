@@ -3,58 +3,28 @@
 from __future__ import annotations
 
 import errno
-import mmap
 import os
 import stat
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
-import numpy as np
-
+from tagline.experts.decode import reply
 from tagline.experts.decode.child import Child, ChildDied
 from tagline.experts.decode.guard import pack_samplings
-from tagline.experts.footage import (
-    Coverage,
-    Facts,
-    Footage,
-    Sampling,
-    Sound,
-    Unreadable,
-    View,
-    distinct_samplings,
-)
+from tagline.experts.decode.limits import LIMITS, Limits
+from tagline.experts.footage import Footage, Sampling, Unreadable, distinct_samplings
 
 # Raise it when more files can be read, or others than before: what failed is then tried again.
 VERSION = "3"
 
-GIB = 1 << 30
+Taken = TypeVar("Taken")
 Source = TypeVar("Source", bound="os.PathLike[str]")  # a path, or something that knows its path
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one file may cost. Beyond that it is unreadable, with the reason in words."""
-
-    seconds: float = 300.0  # of wall time, and of CPU time; what is there after 80 % of it is handed over
-    memory: int = 3 * GIB  # of a child process, beyond what it starts with
-    pixels: int = 36_000_000  # of one picture: 8192 x 4320 is allowed
-    streams: int = 64
-    packets: int = 5_000_000  # pictures of one video
-    duration: float = 7 * 86400.0  # seconds
-    rate: float = 10_000.0  # pictures a second
-    sound_seconds: float = 6 * 3600.0  # sound after that is left out
-    view_bytes: int = GIB  # of one sampling: bigger pictures are scaled down to fit
-    footage_bytes: int = 4 * GIB  # of all samplings of one video, and its sound
-    files: int = 250  # after which a child is replaced, so that what FFmpeg leaks stays little
-    ahead: int = 12  # videos decoded before they are asked for, at most
-    ahead_bytes: int = GIB  # and no more of them once they are this big together
 
 
 class Decoder:
@@ -66,7 +36,7 @@ class Decoder:
     def __init__(
         self,
         jobs: int | None = None,
-        limits: Limits = Limits(),
+        limits: Limits = LIMITS,
         *,
         child: Path | None = None,
     ) -> None:
@@ -152,45 +122,61 @@ class Decoder:
         Times in seconds. The shorter side has at most `side` pixels; there is at most 30 pictures a second.
         """
         wanted = {"start": start, "seconds": seconds, "zero": zero, "side": side}
-        answered = self._ask(Path(path), {"samplings": [], "preview": wanted})
-        if isinstance(answered, Unreadable):
-            raise answered
-        reply, fd = answered
-        with os.fdopen(fd, "rb") as memory:
-            return memory.read(int(reply["size"]))
+        order = {"samplings": [], "preview": wanted}
+        film = self._ask(
+            Path(path), order, reply.HEAD, lambda a, fd: reply.preview_of(a, fd, self.limits.preview_bytes)
+        )
+        if isinstance(film, Unreadable):
+            raise film
+        return film
 
     def _decode(self, path: Path, samplings: tuple[Sampling, ...]) -> Footage | Unreadable:
-        answered = self._ask(path, {"samplings": pack_samplings(samplings)})
-        if isinstance(answered, Unreadable):
-            return answered
-        return footage_from_reply(path, samplings, *answered)
+        def footage(answer: dict[str, Any], memory: int) -> Footage:
+            return reply.footage_of(path, samplings, self.limits, answer, memory)
 
-    def _ask(self, path: Path, what: dict[str, Any]) -> tuple[dict[str, Any], int] | Unreadable:
-        """Let a child carry out an order: its reply and a descriptor of the memory that it speaks of."""
+        order = {"samplings": pack_samplings(samplings)}
+        return self._ask(path, order, reply.longest(samplings), footage)
+
+    def _ask(
+        self, path: Path, what: dict[str, Any], most: int, take: Callable[[dict[str, Any], int], Taken]
+    ) -> Taken | Unreadable:
+        """Let a child carry out an order, and make of its answer what `take` makes of it.
+
+        most: bytes of the answer; take: gets the answer and a descriptor of the memory that it speaks of.
+        """
         try:
             file = opened(path)
         except Unreadable as error:
             return error
         with os.fdopen(file, "rb", 0):
-            return self._ask_about(file, {"suffix": Path(path).suffix.lower(), **what})
+            order = {"limits": asdict(self.limits), "suffix": Path(path).suffix.lower(), **what}
+            return self._ask_about(file, order, most, take)
 
-    def _ask_about(self, file: int, what: dict[str, Any]) -> tuple[dict[str, Any], int] | Unreadable:
+    def _ask_about(
+        self, file: int, order: dict[str, Any], most: int, take: Callable[[dict[str, Any], int], Taken]
+    ) -> Taken | Unreadable:
         try:
             child = self._borrow()
         except OSError as error:
             return Unreadable(f"could not be decoded: no decoder could be started ({error})")
+        fd: int | None = None
         try:
-            reply, fd = child.ask({"limits": asdict(self.limits), **what}, self.limits.seconds, file)
+            answer, fd = child.ask(order, self.limits.seconds, file, most=most, stalled=self.limits.stalled)
+            result = reply.refusal_of(answer) if fd is None else take(answer, fd)
+        except reply.NonsenseReply as nonsense:  # who has answered so once is not asked again
+            self._discard(child)
+            return Unreadable(f"could not be decoded: the decoder answered nonsense ({nonsense})")
         except ChildDied as gone:
             self._discard(child)
             return Unreadable(str(gone))
         except BaseException:  # Ctrl-C in `read`: the child is busy, nobody waits for it any more
             self._discard(child)
             raise
+        finally:
+            if fd is not None:
+                os.close(fd)
         self._give_back(child)
-        if fd is None:
-            return Unreadable(reply.get("unreadable", "could not be decoded"))
-        return reply, fd
+        return result
 
     def _borrow(self) -> Child:
         with self._lock:
@@ -359,57 +345,3 @@ def refusal(path: Path) -> str | None:
     if found.st_size == 0:
         return "is empty (0 bytes)"
     return None if os.access(path, os.R_OK) else "may not be read (permission denied)"
-
-
-def footage_from_reply(
-    path: Path, samplings: tuple[Sampling, ...], reply: dict[str, Any], fd: int
-) -> Footage | Unreadable:
-    """Footage over the memory behind `fd`, which is taken over. Nothing the child says is taken on trust."""
-    try:
-        memory = _map(fd)
-        facts = dict(reply["facts"])
-        facts["fps"] = Fraction(*facts["fps"]) if facts["fps"] else None
-        views = {}
-        pictures = [s for s in samplings if not isinstance(s, Sound)]
-        for sampling, view in zip(pictures, reply["views"], strict=True):
-            shape, times = tuple(view["shape"]), np.array(view["times"], np.float64)
-            frames = _array(memory, np.uint8, view["place"], shape)
-            if len(shape) != 4 or times.shape != shape[:1]:
-                raise ValueError("shapes")
-            times.flags.writeable = False
-            views[sampling] = View(frames, times)
-        sound = reply["sound"]
-        return Footage(
-            path=os.fspath(path),
-            facts=Facts(**facts),
-            views=views,
-            sound=None if sound is None else _array(memory, np.float32, 0, (sound["samples"],)),
-            sound_start=0.0 if sound is None else float(sound["start"]),
-            coverage=Coverage(**reply["coverage"]),
-        )
-    except (KeyError, TypeError, ValueError, ZeroDivisionError, OSError) as error:
-        return Unreadable(f"could not be decoded: the decoder answered nonsense ({type(error).__name__})")
-    finally:
-        os.close(fd)
-
-
-def _map(fd: int) -> mmap.mmap | bytes:
-    """The memory, read-only, of a size that the child cannot change any more."""
-    import fcntl
-
-    if hasattr(fcntl, "F_ADD_SEALS"):
-        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
-    size = os.fstat(fd).st_size
-    return mmap.mmap(fd, size, prot=mmap.PROT_READ) if size else b""
-
-
-def _array(memory: mmap.mmap | bytes, kind: Any, place: int, shape: tuple[int, ...]) -> Any:
-    count = int(np.prod(shape, dtype=np.int64))
-    if min(shape) < 0 or place < 0 or place % 4:
-        raise ValueError("shape")
-    if count == 0:
-        return np.zeros(shape, kind)
-    array = np.frombuffer(memory, kind, count, place)  # raises where it would reach too far
-    array = array.reshape(shape)
-    array.flags.writeable = False
-    return array

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Any
@@ -12,10 +11,11 @@ import numpy as np
 
 from tagline.experts.decode.buffer import FrameBuffer, SharedMemory, rotation, upright
 from tagline.experts.decode.packets import sound_is_read
-from tagline.experts.decode.reader import File, OutOfTime, Rules, VideoReader
+from tagline.experts.decode.reader import PACKET_SHARE, SOUND_SHARE, File, OutOfTime, Rules, VideoReader
+from tagline.experts.decode.reply import NOTES, clean_metadata
 from tagline.experts.decode.sampling import SHOT_SIDE, Timeline, shot_ticks, shots_of, ticks_of
 from tagline.experts.decode.soundtrack import Samples, Soundtrack
-from tagline.experts.footage import PerShot, Sound, Unreadable
+from tagline.experts.footage import SOUND_RATE, PerShot, Sound, Unreadable
 
 SHARE_OF_TIME = 0.8  # of the time limit: after that, what is there so far is handed over
 
@@ -68,6 +68,8 @@ class _Extraction:
             return self._sound_alone(sound)
         try:
             self.timeline = self.reader.survey(self.track)
+            if self.track is not None:
+                self.track.cut |= self.reader.unread
             shots = self._shots() if any(isinstance(s, PerShot) for s in self.views) else []
             wanted = [ticks_of(s, self.timeline, shots) for s in self.views]
             place = 4 * self.track.length if self.track else 0
@@ -105,7 +107,10 @@ class _Extraction:
         def write(sample: int, samples: Samples) -> None:
             self.memory.write(4 * sample, samples)
 
-        self.track = Soundtrack(stream, write, self.limits["sound_seconds"])
+        def too_late() -> bool:
+            return self.reader.rules.is_over(SOUND_SHARE if self.reader.video is not None else 1.0)
+
+        self.track = Soundtrack(stream, write, self.limits["sound_seconds"], too_late)
         return "read"
 
     def _shots(self) -> list[int]:
@@ -127,8 +132,12 @@ class _Extraction:
         if track.start is None:
             self.notes.append("sound missing: none of it could be decoded")
             return "unreadable", None
+        if abs(track.start - zero) > self.reader.rules.duration:
+            self.notes.append("sound missing: it begins days before or after the pictures")
+            return "unreadable", None
         if track.errors or track.cut:
-            why = counted(track.errors, "damaged packet") if track.errors else "it goes on too long"
+            cut = f"it goes on too long, and was cut after {spoken(track.length / SOUND_RATE)}"
+            why = cut if track.cut else counted(track.errors, "damaged packet")
             self.notes.append(f"sound incomplete: {why}")
             state = "partly"
         return state, {"samples": track.length, "start": float(track.start - zero)}
@@ -137,12 +146,18 @@ class _Extraction:
         reader, canvas, timeline = self.reader, self.buffer, self.timeline
         assert timeline is not None
         zero = self._zero(timeline)
+        if timeline.first * timeline.base - zero > reader.rules.duration:
+            raise Unreadable("has pictures that begin days after its sound")
         sound, lies = self._sound(state, zero)
         stamps = canvas.close_gaps()
         wanted, read = sum(map(len, canvas.wanted)), sum(map(len, stamps))
         if read < wanted:
             self.notes.append(f"{wanted - read} of {wanted} frames unreadable")
-        if timeline.broken is not None:
+        if reader.unread:
+            self.notes.append(
+                f"the file goes on for longer than {PACKET_SHARE * reader.rules.seconds:.0f} s can read"
+            )
+        elif timeline.broken is not None:
             length, there = (
                 timeline.length * timeline.base,
                 (timeline.broken - timeline.first) * timeline.base,
@@ -158,12 +173,14 @@ class _Extraction:
                 {
                     "place": place,
                     "shape": [len(kept), *shape, 3],
-                    "times": [float(t * timeline.base - zero) for t in kept],
+                    "times": [
+                        float(min(max(t, timeline.first), timeline.end) * timeline.base - zero) for t in kept
+                    ],
                 }
                 for place, shape, kept in zip(canvas.places, canvas.shapes, stamps, strict=True)
             ],
             "sound": lies,
-            "coverage": {"wanted": wanted, "read": read, "sound": sound, "notes": self.notes},
+            "coverage": {"wanted": wanted, "read": read, "sound": sound, "notes": self.notes[:NOTES]},
             "mode": reader.mode,
         }
 
@@ -217,7 +234,7 @@ class _Extraction:
             },
             "views": [{"place": 0, "shape": [0, 1, 1, 3], "times": []} for _ in self.views],
             "sound": lies,
-            "coverage": {"wanted": 0, "read": 0, "sound": sound, "notes": self.notes},
+            "coverage": {"wanted": 0, "read": 0, "sound": sound, "notes": self.notes[:NOTES]},
             "mode": "sound",
         }
 
@@ -261,14 +278,15 @@ def counted(number: int, thing: str) -> str:
     return f"{number} {thing}{'s' if number != 1 else ''}"
 
 
+def spoken(seconds: float) -> str:
+    """90 seconds, 24 minutes, 6.0 hours."""
+    if seconds < 120:
+        return f"{seconds:.0f} seconds"
+    return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.1f} hours"
+
+
 def _colour(primaries: int, curve: int) -> str:
     return " ".join(filter(None, (PRIMARIES.get(primaries, ""), TRANSFER_CURVES.get(curve, ""))))
-
-
-def clean_metadata(text: str | None) -> str | None:
-    """Text from a file's metadata without control characters, on one line, of bounded length."""
-    cleaned = re.sub(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]+", " ", text or "")
-    return cleaned.strip()[:500] or None
 
 
 def _created(tags: dict[str, str]) -> str | None:

@@ -13,6 +13,7 @@ import os
 import socket
 import struct
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from tagline.experts import footage
@@ -36,8 +37,15 @@ PLAYLISTS = (
 )
 
 
+Answer = tuple[dict[str, Any], int | None]  # what lies where, and the memory; or why not, and None
+
+
 def main() -> None:
-    channel = shut_in()
+    serve(shut_in(), carry_out)
+
+
+def serve(channel: socket.socket, carry_out: Callable[[dict[str, Any], int | None], Answer]) -> None:
+    """Answer orders about opened files until the other side is gone."""
     while (got := receive(channel)) is not None:
         message, file = got
         order = json.loads(message)
@@ -49,15 +57,8 @@ def main() -> None:
                 os.close(done)
 
 
-def shut_in() -> socket.socket:
-    """Load all that decoding needs, then give up every right; the line to the parent.
-
-    Arguments of the program: the socket's descriptor, the parent's process id, bytes of memory allowed.
-    """
-    channel = socket.socket(fileno=int(sys.argv[1]))
-    sandbox.ignore_interrupts()
-    sandbox.die_with(int(sys.argv[2]))
-    # All that is ever needed: nothing can be loaded later, as nothing can be opened.
+def load_decoder() -> None:
+    """All that is ever needed: nothing can be loaded later, as nothing can be opened."""
     import av
     import av.subtitles.codeccontext
     import av.subtitles.stream
@@ -67,6 +68,17 @@ def shut_in() -> socket.socket:
     from tagline.experts.decode import preview as previewing  # noqa: F401
 
     av.codec.codecs_available  # noqa: B018
+
+
+def shut_in(load: Callable[[], None] = load_decoder) -> socket.socket:
+    """Load all that the work needs, then give up every right; the line to the parent.
+
+    Arguments of the program: the socket's descriptor, the parent's process id, bytes of memory allowed.
+    """
+    channel = socket.socket(fileno=int(sys.argv[1]))
+    sandbox.ignore_interrupts()
+    sandbox.die_with(int(sys.argv[2]))
+    load()
     sandbox.limit_memory(int(sys.argv[3]))
     sandbox.restrict_system_calls(keep=[channel.fileno()])
     return channel
@@ -102,7 +114,7 @@ def pack_samplings(samplings: tuple[Sampling, ...]) -> list[list[Any]]:
     return [[type(s).__name__, [getattr(s, name) for name in s.__dataclass_fields__]] for s in samplings]
 
 
-def carry_out(order: dict[str, Any], file: int | None) -> tuple[dict[str, Any], int | None]:
+def carry_out(order: dict[str, Any], file: int | None) -> Answer:
     """What becomes of one order about an opened file: (what lies where, descriptor), or (why not, None)."""
     import av
 

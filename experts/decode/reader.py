@@ -42,6 +42,10 @@ from tagline.experts.decode.sampling import Timeline, lost
 from tagline.experts.footage import Unreadable
 
 CACHED_PACKETS = 128 << 20  # bytes of packets that are kept rather than read again
+# Shares of a file's time: after the first no more sound is decoded, after the second no more packets are
+# read. The rest is for the pictures, which an endless track of sound would leave none.
+SOUND_SHARE, PACKET_SHARE = 0.5, 0.75
+SOUND_ALONE = 5  # seconds of sound without a picture, after which the pictures count as over
 SEEK_BEYOND = 4 << 20  # bytes; below that, reading on is cheaper
 
 
@@ -70,9 +74,13 @@ class Rules:
         names = ("pixels", "streams", "packets", "duration", "rate")
         return cls(**{name: limits[name] for name in names}, seconds=seconds)
 
-    def check_time(self) -> None:
-        if time.monotonic() - self.started > self.seconds:
+    def check_time(self, share: float = 1.0) -> None:
+        """Raises OutOfTime once this share of the time is over."""
+        if self.is_over(share):
             raise OutOfTime
+
+    def is_over(self, share: float) -> bool:
+        return time.monotonic() - self.started > share * self.seconds
 
     def check_size(self, width: int, height: int) -> None:
         if width * height > self.pixels:
@@ -104,6 +112,7 @@ class VideoReader:
         self.cached: list[Any] | None = []
         self.sound_end = Fraction(0)  # seconds
         self.errors = 0  # packets that could not be decoded, and ends of files that could not be read
+        self.unread = False  # the file goes on after what was read of it
         self.mode = "plain"
         self.layered = False  # HEVC with layers in time: pictures nobody refers to are not marked reliably
         self._starts: dict[int, int] = {}
@@ -155,40 +164,39 @@ class VideoReader:
         return stream
 
     def survey(self, hear: Callable[[Any, Fraction], None] | None) -> Timeline:
-        """Read every packet once: the timeline of the pictures; sound goes to `hear` as it comes by."""
+        """Read every packet once: the timeline of the pictures; sound goes to `hear` as it comes by.
+
+        A file that goes on for too long is read up to there, if it has shown a picture by then.
+        """
         streams = [self.video] + ([self.audio] if self.audio is not None else [])
-        clock = StreamClock(jumps=self.container.format.name in ("mpegts", "mpeg"))
         try:
-            for number, packet in enumerate(packets_of(self.container, streams)):
-                if number % 256 == 0:
-                    self.rules.check_time()
-                shift = clock.shift(packet)
-                if packet.stream_index == self.video.index:
-                    self._note(packet, shift)
-                    continue
-                if packet.pts is not None:
-                    ends: Fraction = (packet.pts + (packet.duration or 0)) * Fraction(packet.time_base)
-                    self.sound_end = max(self.sound_end, ends + shift)
-                if hear is not None:
-                    hear(packet, shift)
-        except av.error.FFmpegError:
-            self.errors += 1  # the rest of the file cannot be read; what came before can
-        if hear is not None:
-            hear(None, clock.offset)
+            self._read_packets(streams, hear)
+        except OutOfTime:
+            if not len(self.table):
+                raise
+            self.unread = True
+            if hear is not None:
+                hear(None, Fraction(0))
         if not len(self.table):
             raise Unreadable("has no pictures in it")
         return self._timeline()
 
     def survey_sound(self, hear: Callable[[Any, Fraction], None] | None) -> None:
         """Read every packet of a file without pictures once; sound goes to `hear` as it comes by."""
+        self._read_packets([self.audio], hear)
+
+    def _read_packets(self, streams: list[Any], hear: Callable[[Any, Fraction], None] | None) -> None:
         clock = StreamClock(jumps=self.container.format.name in ("mpegts", "mpeg"))
         try:
-            for number, packet in enumerate(packets_of(self.container, [self.audio])):
-                if number % 256 == 0:
-                    self.rules.check_time()
-                if number < 8 and packet.has_sidedata("encryption_info"):
-                    raise Unreadable("is encrypted")
+            for number, packet in enumerate(packets_of(self.container, streams)):
+                if number % 64 == 0:
+                    self.rules.check_time(PACKET_SHARE if self.video is not None else 1.0)
                 shift = clock.shift(packet)
+                if self.video is not None and packet.stream_index == self.video.index:
+                    self._note(packet, shift)
+                    continue
+                if self.video is None and number < 8 and packet.has_sidedata("encryption_info"):
+                    raise Unreadable("is encrypted")
                 if packet.pts is not None:
                     ends: Fraction = (packet.pts + (packet.duration or 0)) * Fraction(packet.time_base)
                     self.sound_end = max(self.sound_end, ends + shift)
@@ -230,6 +238,8 @@ class VideoReader:
         stays = table.durations[shown[last]] or Timeline(pts, 0, base).usual
         stays = stays or int(1 / (self.video.average_rate or 25) / base)
         timeline = self._with_end(Timeline(pts, int(pts[-1]) + max(1, stays), base))
+        if timeline.length * base > 2 * self.rules.duration:
+            raise Unreadable(f"says that it lasts {float(timeline.length * base) / 86400:.0f} days")
         rate = len(pts) / max(base, (int(pts[-1]) - int(pts[0])) * base)
         if len(pts) > 100 and rate > self.rules.rate:
             raise Unreadable(f"says that it has {float(rate):.0f} pictures a second")
@@ -237,6 +247,8 @@ class VideoReader:
 
     def _with_end(self, timeline: Timeline) -> Timeline:
         """The timeline up to where the file says that it ends, should it break off before that."""
+        if self.unread and self.sound_end - timeline.end * timeline.base > SOUND_ALONE:
+            return timeline  # the pictures had ended before the reading did
         promised, packets = self.container.duration, len(self.table)
         if self.container.format.name.startswith("mov"):
             if self.video.frames <= packets * 1.02 + 1 or not self.video.duration:

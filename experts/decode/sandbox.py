@@ -32,8 +32,10 @@ def die_with(parent: int) -> None:
 
 
 def ignore_interrupts() -> None:
-    """Ctrl-C reaches every process of the terminal; what it means is for the parent to decide."""
+    """Ctrl-C reaches every process of a terminal, the end of a service each of its processes; what that
+    means is for the parent to decide."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def limit_memory(more: int) -> None:

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from tagline.experts.decode import hostile, sandbox, syscalls
-from tagline.experts.decode.decoder import Decoder, Limits
+from tagline.experts.decode.decoder import Decoder
+from tagline.experts.decode.limits import Limits
 from tagline.experts.footage import Footage, Sampling, Sound, Uniform, Unreadable
 
 Result = tuple[str, str, bool, str]  # id of the attack, the case, passed?, what was seen

@@ -22,12 +22,19 @@ class Soundtrack:
 
     Sample 0 is the first of the track. Gaps are never written: the place holds silence. Timestamps that
     are early are not believed: sound cannot overlap, and some AVI files have nonsense there. What would
-    come after `most` seconds is left out.
+    come after `most` seconds, or once `too_late` says so, is left out and not even decoded.
     """
 
-    def __init__(self, stream: Any, write: Callable[[int, Samples], None], most: float) -> None:
+    def __init__(
+        self,
+        stream: Any,
+        write: Callable[[int, Samples], None],
+        most: float,
+        too_late: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.stream, self.write = stream, write
         self.most = int(most * SOUND_RATE)
+        self.too_late = too_late
         self.codec = stream.codec_context
         self.codec.thread_count = 1
         self.start: Fraction | None = None  # seconds by the file's clock, of the first sample
@@ -40,6 +47,9 @@ class Soundtrack:
 
     def __call__(self, packet: Any, shift: Fraction) -> None:
         """Take one packet; None at the end. shift: seconds to add to its timestamp."""
+        if packet is not None and (self.cut or self.too_late()):
+            self.cut = True
+            return
         try:
             for frame in self.codec.decode(packet):
                 self._put(frame, shift)

@@ -95,7 +95,16 @@ def _by_pip(wheel: WheelSource, room: Path, progress: WheelProgress | None) -> P
     folder = room / "wheels"
     # -P: a pip.py among somebody's videos is not pip. The dependencies are not wanted, and a source
     # distribution would be built, that is, run.
-    command = [sys.executable, "-P", "-m", "pip", "download", "--disable-pip-version-check", "--no-input"]
+    command = [
+        sys.executable,
+        "-P",
+        "-B",
+        "-m",
+        "pip",
+        "download",
+        "--disable-pip-version-check",
+        "--no-input",
+    ]
     command += ["--quiet", "--no-deps", "--only-binary", ":all:", "--dest", str(folder), wheel.requirement]
     _run(command, wheel, room, progress)
     found = sorted(folder.glob("*.whl"))

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
+from typing import Any
 
 import click
 
 from tagline import __version__
 from tagline.experts import extras
+from tagline.experts.printable import guard_streams
+from tagline.tagging.cli import signals
 
 # Name: (where it is, what it does in one line). Nothing is imported before a command is chosen.
 COMMANDS = {
@@ -61,6 +64,10 @@ COMMANDS = {
 class LazyGroup(click.Group):
     """A group that loads a command's file when the command is called."""
 
+    def main(self, *args: Any, **options: Any) -> Any:
+        guard_streams()
+        return super().main(*args, **options)
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
 
@@ -89,7 +96,9 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command line; exit codes are 0 ok, 1 failure, 2 usage, 3 partly, 4 nothing, 130 interrupted."""
+    """Run the command line; exit codes are 0 ok, 1 failure, 2 usage, 3 partly, 4 nothing, 130 interrupted,
+    143 terminated."""
+    signals.end_in_order()
     try:
         result = cli.main(prog_name="tagline", standalone_mode=False)
     except click.ClickException as error:
@@ -100,9 +109,10 @@ def main() -> None:
             raise
         click.echo(f"Error: {sentence}", err=True)
         sys.exit(1)
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
-        sys.exit(130)
+    except (click.Abort, KeyboardInterrupt) as interrupt:
+        code = signals.exit_code(interrupt.__cause__ if isinstance(interrupt, click.Abort) else interrupt)
+        click.echo("terminated" if code == signals.TERMINATED else "interrupted", err=True)
+        sys.exit(code)
     except BrokenPipeError:
         # The reader (head, less) has gone; Python would complain again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

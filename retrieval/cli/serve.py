@@ -71,6 +71,7 @@ def serve(
     _check_token(host, token, home_only)
     import secrets
     from contextlib import closing
+    from urllib.parse import quote
 
     from tagline import __version__
     from tagline.retrieval.web.api.state import AppState
@@ -96,7 +97,7 @@ def serve(
         port = listening.getsockname()[1]
         token = token or secrets.token_urlsafe(18)
         keys = auth_settings(_names(host), port, token, open_reading=home_only)
-        address = f"http://{_names(host)[0]}:{port}/?token={token}"
+        address = f"http://{_names(host)[0]}:{port}/#token={quote(token, safe='')}"
 
         def ready() -> None:
             click.echo(f"tagline is at {address} (Ctrl-C ends it)")

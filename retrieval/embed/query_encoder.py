@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
-
 from tagline.retrieval.embed import text_tower
 from tagline.retrieval.embed.embedders import load
 from tagline.retrieval.embed.search_model import SearchModel, VideoEmbedder
@@ -18,9 +16,6 @@ from tagline.tagging.printable import safe
 if TYPE_CHECKING:
     from tagline.experts.footage import Pictures
     from tagline.tagging.catalog.read import CatalogReader
-
-IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
-MAX_PIXELS = 50_000_000
 
 
 class EncoderMissing(Exception):
@@ -110,12 +105,10 @@ def _text_tower_of(model: VideoEmbedder) -> text_tower.NumpyTextTower | None:
 
 def read_image(path: Path) -> Pictures:
     """The pixels of a picture file, upright: uint8 [H, W, 3]. Raises BadImage."""
-    from PIL import Image, ImageOps
+    from tagline.experts.decode.still import read_picture
+    from tagline.experts.footage import Unreadable
 
     try:
-        with Image.open(path, formats=IMAGE_FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise BadImage(f"{safe(path)} has more than {MAX_PIXELS // 10**6} million pixels")
-            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise BadImage(f"{safe(path)} is no picture that can be read ({', '.join(IMAGE_FORMATS)})") from error
+        return read_picture(path)
+    except Unreadable as reason:
+        raise BadImage(f"{safe(path)} {reason}") from None

@@ -1,4 +1,10 @@
-"""Who may ask at all: host, origin, site and token are checked before anything else is looked at."""
+"""Who may ask at all: host, origin, site and token are checked before anything else is looked at.
+
+The token is never a cookie: a browser sends those to every port of a host, so any other server on this
+computer would be handed it. It comes behind the # of the printed address, which no browser sends, the page
+keeps it where only pages of this very address and port can read, and shows it as a bearer. What a browser
+fetches by itself, pictures and films, carries a key in its address instead, which opens these alone.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +12,7 @@ import hmac
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from urllib.parse import parse_qs
+from urllib.parse import parse_qsl, urlencode
 
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -28,6 +34,8 @@ SECURITY_HEADERS = {
     "permissions-policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
 }
 SAFE_METHODS = frozenset({"GET", "HEAD"})
+BY_ADDRESS = ("/media/", "/previews/", "/strips/")  # what a browser fetches by itself
+KEY_HEADER = b"media-key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +44,20 @@ class AuthSettings:
 
     hosts: frozenset[str]
     token: str
-    cookie: str
     public_reading: (
         bool  # on the loopback address anybody here may read; elsewhere reading asks for the token
     )
+
+    @property
+    def media_key(self) -> str:
+        """Opens pictures and films, and nothing else; the token cannot be told from it."""
+        return hmac.new(self.token.encode(), b"pictures and films", "sha256").hexdigest()[:40]
 
 
 def auth_settings(hosts: Iterable[str], port: int, token: str, *, open_reading: bool) -> AuthSettings:
     names = {name.lower() for name in hosts}
     with_port = {f"{name}:{port}" for name in names} | (names if port == 80 else set())
-    return AuthSettings(frozenset(with_port), token, f"tagline_{port}", open_reading)
+    return AuthSettings(frozenset(with_port), token, open_reading)
 
 
 class AuthMiddleware:
@@ -58,6 +70,9 @@ class AuthMiddleware:
         if scope["type"] != "http":
             return
         connection = HTTPConnection(scope)
+        authorised = self._bearer(connection)
+
+        gives_key = authorised and not self.keys.public_reading
 
         async def dressed(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -65,27 +80,24 @@ class AuthMiddleware:
                 message["headers"] = [
                     *message["headers"],
                     *((n.encode(), v.encode()) for n, v in SECURITY_HEADERS.items() if n.encode() not in own),
+                    *([(KEY_HEADER, self.keys.media_key.encode())] if gives_key else []),
                     *([] if b"cache-control" in own else [(b"cache-control", b"no-store")]),
                 ]
             await send(message)
 
         try:
-            self._check(scope, connection)
+            self._check(scope, connection, authorised)
         except Problem as problem:
             await _refuse(dressed, problem)
             return
-        if scope["path"] == "/" and b"token=" in scope["query_string"]:
-            await self._log_in(scope, dressed)
-            return
-        scope["authorised"] = self._has_token(connection)
-        if not scope["authorised"] and not self.keys.public_reading:
+        if not self._may_read(scope, authorised):
             await _refuse(
                 dressed, Problem(401, "open the address that `tagline serve` printed, with its token")
             )
             return
         await self.app(scope, receive, dressed)
 
-    def _check(self, scope: Scope, connection: HTTPConnection) -> None:
+    def _check(self, scope: Scope, connection: HTTPConnection, authorised: bool) -> None:
         hosts = connection.headers.getlist("host")
         if len(hosts) != 1 or hosts[0].lower() not in self.keys.hosts:
             raise Problem(403, "this server does not answer to that name")
@@ -99,40 +111,32 @@ class AuthMiddleware:
         came_by_link = scope["path"] == "/" and connection.headers.get("sec-fetch-mode") == "navigate"
         if site not in ("none", "same-origin") and not (came_by_link and scope["method"] in SAFE_METHODS):
             raise Problem(403, "this came from another site")
-        if scope["method"] not in SAFE_METHODS and not self._may_change(connection, bool(origins)):
+        if scope["method"] not in SAFE_METHODS and not authorised:
             raise Problem(
                 403, "changing something takes the token: open the address that `tagline serve` printed"
             )
 
-    def _may_change(self, connection: HTTPConnection, has_origin: bool) -> bool:
-        """Other programs show the token itself; the page shows its cookie and where it comes from."""
-        return self._bearer(connection) or (has_origin and self._cookie(connection))
+    def _may_read(self, scope: Scope, authorised: bool) -> bool:
+        """The page's own files hold nothing of the library: they ask for the token themselves."""
+        path = scope["path"]
+        if self.keys.public_reading or authorised or path == "/" or path.startswith("/static/"):
+            return True
+        return path.startswith(BY_ADDRESS) and self._takes_key_out(scope)
 
-    def _has_token(self, connection: HTTPConnection) -> bool:
-        return self._bearer(connection) or self._cookie(connection)
+    def _takes_key_out(self, scope: Scope) -> bool:
+        """Whether the address has the key of pictures and films; it is no parameter of theirs."""
+        pairs = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        given = [value for name, value in pairs if name == "key"]
+        scope["query_string"] = urlencode([pair for pair in pairs if pair[0] != "key"]).encode()
+        return len(given) == 1 and _same(given[0], self.keys.media_key)
 
     def _bearer(self, connection: HTTPConnection) -> bool:
         kind, _, token = connection.headers.get("authorization", "").partition(" ")
-        return kind.lower() == "bearer" and self._is_token(token.strip())
+        return kind.lower() == "bearer" and _same(token.strip(), self.keys.token)
 
-    def _cookie(self, connection: HTTPConnection) -> bool:
-        return self._is_token(connection.cookies.get(self.keys.cookie, ""))
 
-    def _is_token(self, given: str) -> bool:
-        return hmac.compare_digest(given.encode("utf-8", "replace"), self.keys.token.encode())
-
-    async def _log_in(self, scope: Scope, send: Send) -> None:
-        """The printed address: its token becomes a cookie that no script can read, and leaves the address."""
-        given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
-        if not self._is_token(given):
-            await _refuse(
-                send, Problem(403, "that token is of another run; open the address printed by this one")
-            )
-            return
-        cookie = f"{self.keys.cookie}={self.keys.token}; Path=/; HttpOnly; SameSite=Strict"
-        headers = [(b"location", b"/"), (b"set-cookie", cookie.encode()), (b"content-length", b"0")]
-        await send({"type": "http.response.start", "status": 303, "headers": headers})
-        await send({"type": "http.response.body", "body": b""})
+def _same(given: str, secret: str) -> bool:
+    return hmac.compare_digest(given.encode("utf-8", "replace"), secret.encode())
 
 
 async def _refuse(send: Send, problem: Problem) -> None:

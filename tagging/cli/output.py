@@ -9,14 +9,11 @@ import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
-from tagline.tagging.printable import JOINERS, UNSHOWABLE, safe
-
-if TYPE_CHECKING:
-    from rich.console import Console
+from tagline.experts.printable import JOINERS, UNSHOWABLE, console, safe
 
 Row = Mapping[str, Any]
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -89,16 +86,6 @@ def to_json(value: Any, indent: int | None = None) -> str:
     if text.isascii() and "\x7f" not in text:  # JSON itself escapes the other controls
         return text
     return "".join(unicode_escape(c) if _unsafe(c) else c for c in text)
-
-
-def console(*, stderr: bool = False) -> Console:
-    """A terminal that takes text as text: no markup, no emoji codes, no guessing what to highlight."""
-    from rich.console import Console
-
-    for stream in (sys.stdout, sys.stderr):  # a terminal that cannot show a sign shows a question mark
-        if isinstance(stream, io.TextIOWrapper) and "utf" not in (stream.encoding or "").lower():
-            stream.reconfigure(errors="replace")
-    return Console(stderr=stderr, markup=False, emoji=False, highlight=False, soft_wrap=False)
 
 
 def _json_list(rows: Iterable[Row]) -> None:

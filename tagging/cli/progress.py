@@ -6,15 +6,17 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from tagline.experts import printable
+from tagline.experts.printable import safe
 from tagline.tagging.pipeline.plan import duration, notices
-from tagline.tagging.printable import safe
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from tagline.tagging.pipeline.progress import Progress, RunResult
 
 EVERY = 10.0  # seconds between two lines where nothing can be drawn over
@@ -28,7 +30,7 @@ class ProgressDisplay:
     """
 
     def __init__(self, *, quiet: bool = False, console: Console | None = None) -> None:
-        self.console = console or Console(stderr=True, highlight=False)
+        self.console = console or printable.console(stderr=True)
         self.quiet = quiet
         self._live: Live | None = None
         self._whole, self._stage = "starting", ""
@@ -87,7 +89,7 @@ def progress_line(progress: Progress) -> str:
 
 def print_result(outcome: RunResult, console: Console | None = None) -> None:
     """How the run ended: files, experts, failures with their reasons, and where to look next."""
-    console = console or Console(highlight=False)
+    console = console or printable.console()
     made, progress = outcome.plan, outcome.progress
 
     def say(text: str) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tagline.tagging.cli.signals import Terminated, exit_code
 from tagline.tagging.printable import safe
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from tagline.tagging.library import TagOptions, TagResult
     from tagline.tagging.pipeline.plan import Plan
 
-OK, FAILURE, PARTLY, NOTHING, INTERRUPTED = 0, 1, 3, 4, 130
+OK, FAILURE, PARTLY, NOTHING = 0, 1, 3, 4
 
 
 def _options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -135,9 +136,9 @@ def _exit_code_of(work: Callable[..., int], options: dict[str, Any]) -> int:
         raise click.ClickException(str(error)) from error
     except sqlite3.Error as error:
         raise click.ClickException(f"the catalog cannot be used: {error}") from error
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         click.echo("stopped; the next run goes on from here", err=True)
-        return INTERRUPTED
+        return exit_code(interrupt)
 
 
 def _tag(
@@ -175,7 +176,7 @@ def _run(home: Home, options: TagOptions, as_json: bool, yes: bool) -> int:
             return _nothing(work.plan, as_json)
         stop = threading.Event()
         try:
-            with _interruptible(stop), ProgressDisplay(quiet=as_json) as lines:
+            with _interruptible(stop) as came, ProgressDisplay(quiet=as_json) as lines:
                 outcome = work.look(lines.progress, lines.stage, stop)
         except NoExpert as error:
             for name, reason in error.reasons.items():
@@ -183,6 +184,8 @@ def _run(home: Home, options: TagOptions, as_json: bool, yes: bool) -> int:
             raise
         result = work.post_process(outcome)
         code = _report(result, as_json)
+        if result.stopped:
+            code = exit_code(came[0] if came else None)
         if sys.stdout.isatty() and not as_json and not result.stopped:
             for line in first_run.closing_lines(home, work.catalog):
                 click.echo(line)
@@ -229,29 +232,31 @@ def _report(result: TagResult, as_json: bool) -> int:
         print_result(result.run)
         for line in result.fused.lines() if result.fused is not None else ():
             click.echo(line)
-    if result.stopped:
-        return INTERRUPTED
     return PARTLY if result.run.partly else OK
 
 
 @contextmanager
-def _interruptible(stop: threading.Event) -> Iterator[None]:
-    """Ctrl-C: the first finishes what is in hand, the second stops at once."""
+def _interruptible(stop: threading.Event) -> Iterator[list[KeyboardInterrupt]]:
+    """Ctrl-C or SIGTERM: the first finishes what is in hand, the second stops at once. Gives what came."""
+    came: list[KeyboardInterrupt] = []
 
     def interrupted(number: int, frame: object) -> None:
+        came.append(Terminated() if number == signal.SIGTERM else KeyboardInterrupt())
         if stop.is_set():
-            raise KeyboardInterrupt
+            raise came[-1]
         stop.set()
-        click.echo("finishing what is in hand; Ctrl-C again stops at once", err=True)
+        again = "Ctrl-C again" if number == signal.SIGINT else "once more, and it"
+        click.echo(f"finishing what is in hand; {again} stops at once", err=True)
 
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield came
         return
-    before = signal.signal(signal.SIGINT, interrupted)
+    before = {number: signal.signal(number, interrupted) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield came
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _nothing(made: Plan, as_json: bool) -> int:

@@ -222,7 +222,10 @@ def run_isolated(program: str) -> dict[str, Any] | str:
     tail = "\nimport json, sys\nsys.stdout.write('\\n' + json.dumps(answer))\n"
     try:
         done = subprocess.run(
-            [sys.executable, "-P", "-c", program + tail], capture_output=True, text=True, timeout=PATIENCE
+            [sys.executable, "-P", "-B", "-c", program + tail],
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
         )
     except subprocess.TimeoutExpired:
         return f"it took longer than {PATIENCE:.0f} seconds"

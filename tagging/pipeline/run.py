@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tagline.experts.base import Expert, modalities_of
+from tagline.experts.decode.child import HALTED
 from tagline.experts.footage import Coverage, Work
 from tagline.experts.panel import Failed, Panel, PanelResult
 from tagline.experts.tags import Report
@@ -20,17 +21,23 @@ from tagline.tagging.catalog.records import Look, Place
 from tagline.tagging.catalog.write import Catalog
 from tagline.tagging.pipeline.plan import Plan, PlannedFile, StalenessRule, decoder_version, stale_in_catalog
 from tagline.tagging.pipeline.progress import FAILURES_LISTED, ExpertTotals, Progress, RunResult
-from tagline.tagging.pipeline.walk import content_hash, readable, same_file
+from tagline.tagging.pipeline.walk import content_hash, file_identity, readable, same_file
 
 HASHED_AHEAD = 4  # files hashed before the decoder asks for them
 
 # Reasons that say nothing about the file: it is tried again by the next run.
 TRANSIENT = (
     "could not be decoded: no decoder could be started",
+    HALTED,
     "may not be read",
     "is not there",
     "cannot be reached",
 )
+
+
+CHANGED = "changed or went away while it was being read; the next run reads it again"
+
+Hashed = tuple[str, tuple[int, ...] | None]  # the hash of a file's content, and its state then
 
 
 def run(
@@ -53,6 +60,7 @@ class _InFlight:
 
     place: Place
     digest: str
+    state: tuple[int, ...] | None  # as it was when it was hashed
     copies: list[Place] = field(default_factory=list)  # found meanwhile, with the same content
 
 
@@ -91,13 +99,14 @@ class _Run:
 
     def _work(self) -> Generator[Work, None, None]:
         """What the panel still has to look at; what it need not is dealt with on the way."""
-        for job, digest in _hashed(self.made.jobs):
+        for job, hashed in _hashed(self.made.jobs):
             if self.stop.is_set():
                 return
             path = job.place.path
-            if isinstance(digest, OSError):
-                self._no_access(path, _os_error_text(digest))
+            if isinstance(hashed, OSError):
+                self._no_access(path, _os_error_text(hashed))
                 continue
+            digest, state = hashed
             if not readable(path):
                 self._no_access(path, "may not be read (permission denied)")
                 continue
@@ -116,7 +125,7 @@ class _Run:
                 self._done(path, skipped=True)
                 continue
             known = None if video_id is None else self.catalog.video(video_id)
-            self.in_flight[digest] = file = _InFlight(job.place, digest)
+            self.in_flight[digest] = file = _InFlight(job.place, digest, state)
             yield Work(Path(path), names, known.title or None if known is not None else None, file)
 
     def _write(self, seen: PanelResult) -> None:
@@ -124,8 +133,8 @@ class _Run:
         file: _InFlight = seen.work.job
         del self.in_flight[file.digest]
         path = file.place.path
-        if not same_file(file.place):
-            self._no_access(path, "changed or went away while it was being read; the next run reads it again")
+        if not same_file(file.place) or file_identity(path) != file.state:
+            self._no_access(path, CHANGED)
         elif seen.unreadable is not None and seen.unreadable.startswith(TRANSIENT):
             self._no_access(path, seen.unreadable)
         else:
@@ -205,14 +214,14 @@ def looks_of(seen: PanelResult, experts: Mapping[str, Expert], rule: StalenessRu
     return looks
 
 
-def _hashed(jobs: list[PlannedFile]) -> Iterator[tuple[PlannedFile, str | OSError]]:
+def _hashed(jobs: list[PlannedFile]) -> Iterator[tuple[PlannedFile, Hashed | OSError]]:
     """Each job with its content's hash; a thread hashes ahead, so that nobody waits for the disk twice."""
-    ahead: deque[tuple[PlannedFile, Future[str] | str]] = deque()
+    ahead: deque[tuple[PlannedFile, Future[Hashed] | str]] = deque()
     ended = threading.Event()
     pool = ThreadPoolExecutor(1, "hash")
     try:
         for job in jobs:
-            ahead.append((job, job.digest or pool.submit(content_hash, job.place.path, ended.is_set)))
+            ahead.append((job, job.digest or pool.submit(_hash, job.place.path, ended.is_set)))
             if len(ahead) > HASHED_AHEAD:
                 yield _hash_result(*ahead.popleft())
         while ahead:
@@ -222,9 +231,17 @@ def _hashed(jobs: list[PlannedFile]) -> Iterator[tuple[PlannedFile, str | OSErro
         pool.shutdown(cancel_futures=True)
 
 
-def _hash_result(job: PlannedFile, answer: Future[str] | str) -> tuple[PlannedFile, str | OSError]:
+def _hash(path: str, given_up: Callable[[], bool]) -> Hashed:
+    before = file_identity(path)
+    digest = content_hash(path, given_up)
+    if file_identity(path) != before:
+        raise OSError(errno.EBUSY, CHANGED)
+    return digest, before
+
+
+def _hash_result(job: PlannedFile, answer: Future[Hashed] | str) -> tuple[PlannedFile, Hashed | OSError]:
     if isinstance(answer, str):
-        return job, answer
+        return job, (answer, file_identity(job.place.path))
     try:
         return job, answer.result()
     except OSError as error:
@@ -236,4 +253,6 @@ def _os_error_text(error: OSError) -> str:
         return "may not be read (permission denied)"
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
         return "is not there any more"
+    if error.errno == errno.EBUSY and error.strerror == CHANGED:
+        return CHANGED
     return f"cannot be read ({(error.strerror or str(error)).lower()})"

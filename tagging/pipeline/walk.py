@@ -195,6 +195,16 @@ def _folder_is_reachable(folder: str, catalog_folder: str, known: dict[str, bool
     return known[folder]
 
 
+def file_identity(path: str) -> tuple[int, ...] | None:
+    """What differs once a file was written to, or another was put in its place, even with its size and time
+    made the same: nobody sets the time at which a file's own facts changed. None: it is not there."""
+    try:
+        facts = os.stat(path)  # noqa: PTH116
+    except OSError:
+        return None
+    return facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns
+
+
 def same_file(place: Place) -> bool:
     """Whether a file still has the size and time that it was found with."""
     try:

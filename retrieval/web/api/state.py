@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tagline.experts.decode.decoder import Decoder, Limits
+from tagline.experts.decode.decoder import Decoder
+from tagline.experts.decode.limits import Limits
 from tagline.retrieval.web.api.cache import MediaCache
 from tagline.retrieval.web.api.contract import Problem
 from tagline.retrieval.web.api.overview import OverviewCache

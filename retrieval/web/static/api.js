@@ -1,5 +1,15 @@
 // Asking the server. Errors come as sentences; who asks too much waits a moment and asks again.
 
+// The token comes behind the # of the printed address, where no server sees it, and is kept for this address and
+// port alone. A cookie would go to every other server on this computer.
+const TOKEN = "token";
+const given = location.hash.match(/^#token=([^&/]+)$/);
+if (given) {
+  localStorage.setItem(TOKEN, decodeURIComponent(given[1]));
+  history.replaceState(null, "", location.pathname);
+}
+let key = ""; // of pictures and films, which a browser fetches by itself; where reading takes the token
+
 export class Refused extends Error {
   constructor(status, message) {
     super(message);
@@ -9,9 +19,16 @@ export class Refused extends Error {
 
 const AGAIN = [400, 1200, 2500]; // milliseconds to wait after "too much at once"
 
+function bearer() {
+  const token = localStorage.getItem(TOKEN);
+  return token ? { authorization: `Bearer ${token}` } : {};
+}
+
 async function ask(address, options) {
   for (let turn = 0; ; turn += 1) {
-    const response = await fetch(address, { credentials: "same-origin", ...options });
+    const headers = { ...options?.headers, ...bearer() };
+    const response = await fetch(address, { ...options, credentials: "omit", headers });
+    key = response.headers.get("media-key") ?? key;
     if (response.status === 429 && turn < AGAIN.length) {
       await new Promise((done) => setTimeout(done, AGAIN[turn]));
       options?.signal?.throwIfAborted();
@@ -49,9 +66,9 @@ export const progress = () => get("/api/progress");
 export const decide = (id, verdict) => post(`/api/videos/${id}/verdicts`, verdict);
 export const undo = (act) => post("/api/undo", { act });
 
-export const strip = (id) => `/strips/${id}`;
-export const media = (id) => `/media/${id}`;
-export const preview = (id, part) => `/previews/${id}?part=${part}`;
+export const strip = (id) => `/strips/${id}${query({ key })}`;
+export const media = (id) => `/media/${id}${query({ key })}`;
+export const preview = (id, part) => `/previews/${id}${query({ part, key })}`;
 
 /** Was this only called off, because something newer was asked? */
 export const isCalledOff = (error) => error?.name === "AbortError";
