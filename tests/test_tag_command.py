@@ -300,6 +300,20 @@ def test_an_expert_without_weights_is_said_by_name(films: Path) -> None:
     assert "no expert can run here, so nothing was looked at" in answer.stderr
 
 
+def test_those_that_lack_weights_alone_say_in_one_line_what_these_cost(films: Path) -> None:
+    def absent(name: str, weights: str) -> str:
+        why = f"not run: weights {weights} are not here; run `tagline models pull {name}`"
+        return f"[experts.{name}]\nabsent = '{why}'\n"
+
+    configure(films, absent("object", "x (5.4 MB, AGPL-3.0)") + absent("scene", "y (30.0 MB, MIT)"))
+    answer = tagline("tag", films)
+    assert answer.exit_code == 0
+    assert [line for line in answer.stdout.splitlines() if "not run" in line] == [
+        "object, scene: not run: weights x (5.4 MB, AGPL-3.0), y (30.0 MB, MIT) are not here; "
+        "run `tagline models pull object scene`"
+    ]
+
+
 # ---- catalogs that cannot be used
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import time
+from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -21,6 +23,11 @@ if TYPE_CHECKING:
 
 EVERY = 10.0  # seconds between two lines where nothing can be drawn over
 SHOWN = 20  # failures that the final table lists
+
+# What an expert says that lacks its weights and nothing else: the sentence of registry.missing_sentence.
+WEIGHTS_ABSENT = re.compile(
+    r"not run: weights (?P<weights>.+) are not here; run `tagline models pull (?P<target>\S+)`"
+)
 
 
 class ProgressDisplay:
@@ -87,6 +94,19 @@ def progress_line(progress: Progress) -> str:
     return ", ".join(parts)
 
 
+def _not_run_lines(not_run: Mapping[str, str]) -> Iterator[str]:
+    """Why experts did not run; those that lack nothing but weights share one line, with what these cost."""
+    absent = {name: found for name, why in not_run.items() if (found := WEIGHTS_ABSENT.fullmatch(why))}
+    if len(absent) > 1:
+        weights = ", ".join(found["weights"] for found in absent.values())
+        targets = " ".join(dict.fromkeys(found["target"] for found in absent.values()))
+        names = ", ".join(absent)
+        yield f"{names}: not run: weights {weights} are not here; run `tagline models pull {targets}`"
+    for name, reason in not_run.items():
+        if len(absent) < 2 or name not in absent:
+            yield f"{name}: {reason}"
+
+
 def print_result(outcome: RunResult, console: Console | None = None) -> None:
     """How the run ended: files, experts, failures with their reasons, and where to look next."""
     console = console or printable.console()
@@ -109,8 +129,8 @@ def print_result(outcome: RunResult, console: Console | None = None) -> None:
             row = (share.videos, share.tags, share.failed, f"{share.seconds:.1f}")
             grid.add_row(Text(safe(name)), *map(str, row))
         console.print(grid)
-    for name, reason in outcome.not_run.items():
-        say(f"{safe(name)}: {safe(reason)}")
+    for line in _not_run_lines(outcome.not_run):
+        say(safe(line))
     for message in outcome.messages:
         say(safe(message))
     for line in notices(made):
