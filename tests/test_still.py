@@ -11,7 +11,8 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from tagline.experts.decode import hostile, still
+from tagline.experts.attacks import hostile
+from tagline.experts.decode import still
 from tagline.experts.decode.still import read_picture
 from tagline.experts.footage import Unreadable
 
