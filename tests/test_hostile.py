@@ -9,12 +9,13 @@ from click.testing import CliRunner
 
 from tagline.experts.attacks import children, intruder, selftest, weights
 from tagline.experts.decode import syscalls
+from tagline.retrieval.cli import selftest as command
 from tagline.retrieval.cli.main import cli
 from tagline.retrieval.cli.selftest import ELSEWHERE
 from tagline.retrieval.web import attacks as page
 from tagline.tagging import attacks as beside
 
-CASES = [*selftest.CASES, *children.CASES, *weights.CASES, *beside.CASES, *page.CASES]
+CASES = [case for place in (selftest, children, weights, beside, page, command) for case in place.CASES]
 
 
 @pytest.mark.parametrize("number", range(len(CASES)), ids=[f"{attack} {case}" for attack, case, _ in CASES])
@@ -59,7 +60,7 @@ def test_the_command_says_of_each_attack_what_happened(
     def wrong(folder: Path) -> str:
         raise selftest.Unexpected("it was read \u202e")
 
-    for module in (children, weights, beside, page):
+    for module in (children, weights, beside, page, command):
         monkeypatch.setattr(module, "CASES", [])
     monkeypatch.setattr(selftest, "CASES", [("A2", "wrong", wrong), ("A1", "right", lambda _: "refused")])
     monkeypatch.setattr(selftest, "taken_over", lambda _: [("A32", "fork", True, "refused")])

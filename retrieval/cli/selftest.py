@@ -58,18 +58,35 @@ def selftest(ctx: click.Context, hostile: bool, as_json: bool) -> None:
     ctx.exit(1 if failed else 0)
 
 
+def reachable(folder: Path) -> str:
+    """An address that others can reach, without a token."""
+    from click.testing import CliRunner
+
+    from tagline.experts.attacks.selftest import Unexpected
+    from tagline.retrieval.cli.serve import serve
+
+    for host in ("0.0.0.0", "::", "192.0.2.1"):
+        done = CliRunner().invoke(serve, ["--library", str(folder), "--host", host])
+        if done.exit_code != 2 or "--token" not in done.output:
+            raise Unexpected(f"--host {host} ended with {done.exit_code}")
+    return "the page does not start"
+
+
+CASES = (("A17", "an address that others can reach, without a token", reachable),)
+
+
 def _results(folder: Path, hostile: bool) -> Iterator[Result]:
-    from tagline.experts.attacks.selftest import CASES, honest, run_cases, taken_over
+    from tagline.experts.attacks import selftest as videos
 
     if not hostile:
-        yield honest(folder)
+        yield videos.honest(folder)
         return
     from tagline.experts.attacks import children, weights
     from tagline.retrieval.web import attacks as page
     from tagline.tagging import attacks as beside
 
-    cases = [*CASES, *children.CASES, *weights.CASES, *beside.CASES, *page.CASES]
-    yield from run_cases(folder, sorted(cases, key=lambda case: int(case[0][1:])))
+    cases = [*videos.CASES, *children.CASES, *weights.CASES, *beside.CASES, *page.CASES, *CASES]
+    yield from videos.run_cases(folder, sorted(cases, key=lambda case: int(case[0][1:])))
     taken = folder / "taken"
     taken.mkdir()
-    yield from taken_over(taken)
+    yield from videos.taken_over(taken)

@@ -135,19 +135,6 @@ def _sites(folder: Path) -> str:
     return "403"
 
 
-@CASES.case("A17", "an address that others can reach, without a token")
-def _reachable(folder: Path) -> str:
-    from click.testing import CliRunner
-
-    from tagline.retrieval.cli.serve import serve
-
-    for host in ("0.0.0.0", "::", "192.0.2.1"):
-        done = CliRunner().invoke(serve, ["--library", str(folder), "--host", host])
-        if done.exit_code != 2 or "--token" not in done.output:
-            raise Unexpected(f"--host {host} ended with {done.exit_code}")
-    return "it does not start"
-
-
 @CASES.case("A18", "queries without end, with syntax, with nonsense")
 def _queries(folder: Path) -> str:
     with page(folder) as one:
