@@ -281,7 +281,7 @@ def counted(number: int, thing: str) -> str:
 def spoken(seconds: float) -> str:
     """90 seconds, 24 minutes, 6.0 hours."""
     if seconds < 120:
-        return f"{seconds:.0f} seconds"
+        return counted(round(seconds), "second")
     return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.1f} hours"
 
 

@@ -13,8 +13,8 @@ import numpy as np
 from tagline.experts.decode import guard, reply
 from tagline.experts.decode.buffer import SharedMemory
 from tagline.experts.decode.child import Child, ChildDied
-from tagline.experts.decode.decoder import opened
 from tagline.experts.decode.limits import Limits
+from tagline.experts.decode.opening import opened
 from tagline.experts.footage import Pictures, Unreadable
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")

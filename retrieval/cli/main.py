@@ -51,7 +51,10 @@ COMMANDS = {
     ),
     "models": ("tagline.experts.cli:models", "See, fetch, verify and carry model weights."),
     "doctor": ("tagline.tagging.cli.doctor:doctor", "Check this installation and show what to do."),
-    "selftest": ("tagline.experts.cli:selftest", "Attack the decoder with hostile files."),
+    "selftest": (
+        "tagline.retrieval.cli.selftest:selftest",
+        "Attack this installation, and see what happens.",
+    ),
     "train": ("tagline.table.cli:train", "Train a model on your own library."),
     "eval": (
         "tagline.retrieval.cli.evaluate:eval_",

@@ -113,7 +113,7 @@ def print_result(outcome: RunResult, console: Console | None = None) -> None:
     made, progress = outcome.plan, outcome.progress
 
     def say(text: str) -> None:
-        console.print(Text(text), soft_wrap=True)
+        console.print(Text(safe(text)), soft_wrap=True)
 
     files = [f"{progress.tagged} tagged", f"{made.unchanged + progress.skipped} unchanged"]
     files.append(f"{progress.failed + made.failed_before} failed")
@@ -130,13 +130,13 @@ def print_result(outcome: RunResult, console: Console | None = None) -> None:
             grid.add_row(Text(safe(name)), *map(str, row))
         console.print(grid)
     for line in _not_run_lines(outcome.not_run):
-        say(safe(line))
+        say(line)
     for message in outcome.messages:
-        say(safe(message))
+        say(message)
     for line in notices(made):
         say(line)
     for path, expert, reason in outcome.failures[:SHOWN]:
-        say(f"failed: {safe(path)}{f' ({expert})' if expert else ''}: {safe(reason)}")
+        say(f"failed: {path}{f' ({expert})' if expert else ''}: {reason}")
     more = len(outcome.failures) - SHOWN
     if more > 0:
         say(f"and {more} more; `tagline tag --json` lists them")

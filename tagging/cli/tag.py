@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tagline.experts.printable import safe, say
 from tagline.tagging.cli.signals import Terminated, exit_code
-from tagline.tagging.printable import safe
 
 if TYPE_CHECKING:
     from tagline.tagging.catalog.location import Home
@@ -180,7 +180,7 @@ def _run(home: Home, options: TagOptions, as_json: bool, yes: bool) -> int:
                 outcome = work.look(lines.progress, lines.stage, stop)
         except NoExpert as error:
             for name, reason in error.reasons.items():
-                click.echo(f"{name}: {reason}", err=True)
+                say(f"{name}: {reason}", err=True)
             raise
         result = work.post_process(outcome)
         code = _report(result, as_json)
@@ -231,7 +231,7 @@ def _report(result: TagResult, as_json: bool) -> int:
     else:
         print_result(result.run)
         for line in result.fused.lines() if result.fused is not None else ():
-            click.echo(line)
+            say(line)
     return PARTLY if result.run.partly else OK
 
 
@@ -263,11 +263,10 @@ def _nothing(made: Plan, as_json: bool) -> int:
     from tagline.tagging.pipeline.plan import notices
 
     for line in notices(made):
-        click.echo(line, err=True)
+        say(line, err=True)
     if as_json:
         click.echo(json.dumps({"found": 0}))
-    where = ", ".join(safe(folder) for folder in made.folders)
-    click.echo(f"no videos in {where}; is a disk not mounted?", err=True)
+    say(f"no videos in {', '.join(made.folders)}; is a disk not mounted?", err=True)
     return NOTHING
 
 
@@ -286,7 +285,7 @@ def _print_plan(home: Home, options: TagOptions, as_json: bool) -> int:
             click.echo(json.dumps({**_plan_as_data(made), "fused_tags": fused}, indent=1))
         else:
             for line in describe(made):
-                click.echo(line)
+                say(line)
             if fused:
                 click.echo("then tags of similar videos, and the fused tags of all experts")
     return PARTLY if made.troubles or made.unreachable else OK
