@@ -19,8 +19,10 @@ from tagline.retrieval.query.hits import ANY, Evidence, Filters, Hit
 from tagline.retrieval.query.params import defaults
 from tagline.retrieval.query.parse import parse
 from tagline.tagging.catalog.write import Catalog
+from tagline.tagging.pipeline.coverage import LibraryCoverage, library_coverage
 
 TEXT_KINDS = frozenset({"speech", "screen"})
+EMPTY = LibraryCoverage()
 ENOUGH_LEXICAL_SCORE = 0.35  # a moment of which the words know so much is better than the model's
 
 
@@ -31,7 +33,8 @@ class Answer(Sequence[Hit]):
     hits: list[Hit]  # what was nearest, whether it answers or not
     answered: bool
     answerable: float | None  # that the library has an answer; None: nothing to tell by
-    notices: tuple[str, ...] = ()  # what could not be asked, and why
+    notices: tuple[str, ...] = ()  # what of the search itself could not be used, and why
+    coverage: LibraryCoverage = EMPTY  # who did not look, at how many videos, and why
 
     @property
     def nearest(self) -> list[Hit]:
@@ -79,7 +82,7 @@ def answer(
     """
     parsed = parse(query)
     if not parsed.include or count < 1:
-        return Answer([], False, None)
+        return Answer([], False, None, coverage=library_coverage(catalog))
     searcher = searcher or searcher_of(catalog)
     candidates = searcher.candidates(catalog, parsed, filters, max(100, 4 * count), qb_norm=qb_norm)
     order, fused = rank(candidates, searcher, signals)
@@ -100,7 +103,7 @@ def answer(
     answered = bool(hits) and (
         calibration is None or answerable is None or answerable >= calibration.threshold
     )
-    return Answer(hits, answered, answerable, tuple(searcher.notices))
+    return Answer(hits, answered, answerable, tuple(searcher.notices), library_coverage(catalog))
 
 
 def rank(
