@@ -70,6 +70,7 @@ class Candidates:
     query: ParsedQuery
     entries: list[Candidate]
     features: Floats  # [len(FEATURES)], what tells whether there is an answer at all
+    tag_similarity: TagSimilarity
 
     @property
     def signals(self) -> dict[str, dict[int, float]]:
@@ -175,7 +176,10 @@ class Searcher:
             one.near = tag_similarity.nearest(one.indexed.tags)
         _assign_rows(found, near)
         return Candidates(
-            query, list(found.values()), self._features(catalog, found, weights, near, tag_similarity)
+            query,
+            list(found.values()),
+            self._features(catalog, found, weights, near, tag_similarity),
+            tag_similarity,
         )
 
     def vector(self, query: ParsedQuery) -> npt.NDArray[np.float32] | None:
@@ -308,6 +312,15 @@ class TagSimilarity:
                 if best is None or score > best[0]:
                     best = (score, tag)
         return best
+
+    def surest(self, tags: Iterable[Tag], chance: Callable[[float], float]) -> float:
+        """How surely one of a video's tags means what was asked: its similarity's chance times its score."""
+        found = 0.0
+        for tag in tags:
+            score = self.scores.get((str(tag.modality), tag.text))
+            if score is not None and tag.score > found:
+                found = max(found, chance(score) * tag.score)
+        return found
 
 
 def _penalise_excluded(hit: Hit, index: by_words.EvidenceIndex, excluded: Sequence[str]) -> Hit:

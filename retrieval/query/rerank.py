@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from tagline.retrieval.query.calibration import falling
 from tagline.retrieval.query.hits import ANY, Filters, Hit
 from tagline.retrieval.query.search import Answer, answer
 
@@ -64,15 +65,17 @@ class Reranker:
             return list(hits)
         scores = dict(zip(good, self.scorer.scores(query, seen, frames).tolist(), strict=True))
         order = blend(
-            np.array([hit.score for hit in reranked]),
+            np.array([hit.posterior for hit in reranked]),
             np.array([scores.get(hit.video.id, np.nan) for hit in reranked]),
         )
-        # Scores stay a falling list: each place keeps the score that it had.
+        # A score says what a moment holds and goes with it; a chance belongs to its place.
+        scored = falling([hit.score for hit in [*(reranked[place] for place in order), *hits[MAX_HITS:]]])
         placed = [
-            replace(reranked[place], score=hit.score, probability=hit.probability)
-            for place, hit in zip(order, reranked, strict=True)
+            replace(reranked[place], score=score, probability=hit.probability, posterior=hit.posterior)
+            for place, score, hit in zip(order, scored, reranked, strict=False)
         ]
-        return [*placed, *hits[MAX_HITS:]]
+        after = zip(hits[MAX_HITS:], scored[len(placed) :], strict=True)
+        return [*placed, *(replace(hit, score=score) for hit, score in after)]
 
 
 def reranked_answer(catalog: Catalog, query: str, count: int = 10, filters: Filters = ANY) -> Answer:

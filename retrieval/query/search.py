@@ -13,10 +13,11 @@ from typing import overload
 import numpy as np
 import numpy.typing as npt
 
+from tagline.retrieval.query.calibration import falling, noisy_or
 from tagline.retrieval.query.candidates import Candidate, Candidates, Searcher, posterior, searcher_of
 from tagline.retrieval.query.fuse import feature_table, fuse
 from tagline.retrieval.query.hits import ANY, Evidence, Filters, Hit
-from tagline.retrieval.query.params import defaults
+from tagline.retrieval.query.params import SearchParams, defaults
 from tagline.retrieval.query.parse import parse
 from tagline.tagging.catalog.write import Catalog
 from tagline.tagging.pipeline.coverage import LibraryCoverage, library_coverage
@@ -77,8 +78,9 @@ def answer(
 ) -> Answer:
     """The best moments and how likely the library has an answer at all.
 
-    signals: only these of fusion.SIGNALS; hubs: whether the query bank takes from hubs what is theirs.
-    Both are for measuring.
+    The order is that of the fusion. A hit's score is `moment_score`, and where a hit before it has less, as
+    little as that one. signals: only these of fuse.SIGNALS; qb_norm: whether the query bank takes from hubs
+    what is theirs. Both are for measuring.
     """
     parsed = parse(query)
     if not parsed.include or count < 1:
@@ -89,17 +91,16 @@ def answer(
     calibration = searcher.params.calibration or (defaults().calibration if searcher.indexes else None)
     answerable = None if calibration is None else float(calibration.answerable(candidates.features[None])[0])
     posteriors = posterior(fused)
-    sure = np.array([])
+    scores = falling(
+        [moment_score(candidates.entries[place], candidates, searcher.params) for place in order]
+    )
+    hits = [
+        replace(locate(candidates.entries[place]), score=score, posterior=float(posteriors[place]))
+        for place, score in zip(order[:count], scores, strict=False)
+    ]
     if calibration is not None and answerable is not None:
         sure = calibration.isotonic.apply(answerable * posteriors)
-    hits = []
-    for place in order[:count]:
-        hit = locate(candidates.entries[place])
-        if answerable is not None:
-            hit = replace(hit, score=float(answerable * posteriors[place]), probability=float(sure[place]))
-        elif searcher.indexes:
-            hit = replace(hit, score=float(posteriors[place]))
-        hits.append(hit)
+        hits = [replace(hit, probability=float(sure[place])) for place, hit in zip(order, hits, strict=False)]
     answered = bool(hits) and (
         calibration is None or answerable is None or answerable >= calibration.threshold
     )
@@ -119,6 +120,22 @@ def rank(
         key=lambda place: (-round(float(found[place]), 9), numbers[place]),
     )
     return order, found
+
+
+def moment_score(candidate: Candidate, candidates: Candidates, params: SearchParams) -> float:
+    """How surely a video holds what was asked, 0..1, whatever other videos hold.
+
+    Of words the weighted share that is there, each times how sure its evidence is, or what a tag means if
+    that is surer (both are the same evidence); beside it the calibrated similarity of the pictures. More
+    evidence never lowers it.
+    """
+    words = candidate.words.score if candidate.words is not None else 0.0
+    meant = candidates.tag_similarity.surest(
+        candidate.indexed.tags, lambda similarity: params.chance("tags", similarity)
+    )
+    video = params.chance("video", candidate.video_score)
+    span = params.chance("span", candidate.spans[0][2] if candidate.spans else None)
+    return noisy_or(max(words, meant), max(video, span))
 
 
 def locate(candidate: Candidate) -> Hit:

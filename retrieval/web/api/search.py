@@ -176,7 +176,9 @@ def _search(catalog: Catalog, query: str, filters: Filters) -> Answer:
         hits = {hit.video.id: hit for hit in found.hits}
         for hit in answer(catalog, query, MAX_HITS, narrow).hits:
             hits.setdefault(hit.video.id, hit)
-    return replace(found, hits=sorted(hits.values(), key=lambda hit: (-hit.score, hit.video.id)))
+    return replace(
+        found, hits=sorted(hits.values(), key=lambda hit: (-hit.score, -hit.posterior, hit.video.id))
+    )
 
 
 def _hits(answered: Answer, overview: Overview, anyway: bool) -> list[PageHit]:
