@@ -25,7 +25,7 @@ from tagline.retrieval.query import lexical as by_words
 from tagline.retrieval.query.hits import ANY, Filters, Hit
 from tagline.retrieval.query.params import FEATURES, SearchParams, read
 from tagline.retrieval.query.params import FILE as LEARNT
-from tagline.retrieval.query.parse import ParsedQuery
+from tagline.retrieval.query.parse import ParsedQuery, forms_by_word
 from tagline.tagging.catalog.records import Video
 from tagline.tagging.catalog.write import Catalog
 from tagline.tagging.vocabulary import normal
@@ -146,7 +146,8 @@ class Searcher:
         self, catalog: Catalog, query: ParsedQuery, filters: Filters, most: int, qb_norm: bool
     ) -> Candidates:
         words = by_words.query_words(query.text) if query.include else []
-        weights = by_words.idf(catalog, words)
+        forms = forms_by_word(query)
+        weights = by_words.idf(catalog, words, forms)
         rows = min(MAX_FILTERED_ROWS, 25 * most) if filters.narrow else most
         vector = self.vector(query)
         near = {
@@ -154,7 +155,9 @@ class Searcher:
         }
         tag_similarity = self._tag_similarity(catalog, vector)
 
-        numbers = catalog.fulltext.videos_with_any(words, rows)
+        numbers = catalog.fulltext.videos_with_any(
+            [*words, *(form for some in forms.values() for form in some)], rows
+        )
         for ids, _ in near.values():
             numbers += [int(number) for number in unpack(ids)[0]]
         numbers += tag_similarity.videos
@@ -170,7 +173,7 @@ class Searcher:
                 found[number] = Candidate(known)
         excluded = by_words.query_words(" ".join(query.exclude)) if query.exclude else []
         for one in found.values():
-            one.words = by_words.lexical_hit(one.video, one.indexed.index, weights) if words else None
+            one.words = by_words.lexical_hit(one.video, one.indexed.index, weights, forms) if words else None
             if one.words is not None and excluded:
                 one.words = _penalise_excluded(one.words, one.indexed.index, excluded)
             one.near = tag_similarity.nearest(one.indexed.tags)
@@ -178,7 +181,7 @@ class Searcher:
         return Candidates(
             query,
             list(found.values()),
-            self._features(catalog, found, weights, near, tag_similarity),
+            self._features(catalog, found, weights, forms, near, tag_similarity),
             tag_similarity,
         )
 
@@ -257,6 +260,7 @@ class Searcher:
         catalog: Catalog,
         found: Mapping[int, Candidate],
         weights: Mapping[str, float],
+        forms: by_words.Forms,
         near: Mapping[Level, tuple[npt.NDArray[np.int64], Floats]],
         tag_similarity: TagSimilarity,
     ) -> Floats:
@@ -265,7 +269,9 @@ class Searcher:
         unknown = {
             word: weight
             for word, weight in weights.items()
-            if word not in self.params.vocabulary and not catalog.fulltext.document_frequency(word)
+            if word not in self.params.vocabulary
+            and word not in forms
+            and not catalog.fulltext.document_frequency(word)
         }
         best = {name: scores[1][0] for name, scores in near.items() if len(scores[1])}
         values = {

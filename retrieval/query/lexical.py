@@ -10,6 +10,7 @@ import math
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from tagline.experts.tags import Tag
 from tagline.retrieval.query.hits import Evidence, Hit
@@ -22,6 +23,8 @@ MAX_WORDS = 32  # of a query; a longer one is cut
 WHOLE = frozenset({"title", "name"})  # kinds of evidence that are about a whole video, not about a moment
 TITLE_SCORE, NAME_SCORE = 0.5, 0.4  # somebody wrote it, and not always of what is shown
 SAME_MOMENT = 2.0  # seconds: things this close together are one moment
+SAME_BREATH = 0.5  # seconds between two words that may be one
+OTHER_FORM = 0.9  # what evidence counts that holds a word split or joined
 WORD = re.compile(r"\w+")
 
 # Words that say nothing of what is wanted.
@@ -60,13 +63,19 @@ def evidence_of(catalog: Catalog, video: Video, tags: Iterable[Tag]) -> list[Evi
     return found
 
 
-def lexical_hit(video: Video, index: EvidenceIndex, weights: Mapping[str, float]) -> Hit | None:
+def lexical_hit(
+    video: Video, index: EvidenceIndex, weights: Mapping[str, float], forms: Forms | None = None
+) -> Hit | None:
     """The moment at which the weightiest part of the query is there at once; None if no word is there.
 
     A word counts with its weight times the best score among the evidence for it. Half of the score is what
     the moment holds, half what the whole video holds: to have it all in other places counts, too.
+    forms: other ways to write a word.
     """
     found = matching_evidence(index, weights)
+    for word, others in (forms or {}).items():
+        if word in weights and (other := _other_forms(index, others)):
+            found[word] = [*found.get(word, ()), *other]
     if not found:
         return None
     everywhere = {word: max(seen, key=lambda e: e.score) for word, seen in found.items()}
@@ -88,6 +97,32 @@ def lexical_hit(video: Video, index: EvidenceIndex, weights: Mapping[str, float]
     return Hit(video, start, end, min(1.0, score), tuple(why))
 
 
+def _other_forms(index: EvidenceIndex, forms: Sequence[str]) -> list[Evidence]:
+    """The evidence that holds a word in another form; a little less sure than the word itself."""
+    found = [one for some in matching_evidence(index, forms).values() for one in some]
+    for form in forms:
+        first, *rest = form.split()
+        if len(rest) == 1:
+            found += _spoken_together(index, first, rest[0])
+    return [replace(one, score=one.score * OTHER_FORM) for one in dict.fromkeys(found)]
+
+
+def _spoken_together(index: EvidenceIndex, first: str, second: str) -> list[Evidence]:
+    """Two words that were said one right after the other, as one piece of evidence."""
+    words = matching_evidence(index, (first, second))
+    if len(words) < 2:
+        return []
+    after = [one for one in words[second] if one.kind == "speech"]
+    return [
+        Evidence(f"{one.text} {next_.text}", "speech", one.start, next_.end, min(one.score, next_.score))
+        for one in words[first]
+        if one.kind == "speech"
+        for next_ in after
+        if 0 <= next_.start - one.end <= SAME_BREATH
+    ]
+
+
+Forms = Mapping[str, Sequence[str]]  # word: other ways to write it
 EvidenceIndex = Mapping[str, Sequence[Evidence]]  # term: the evidence that holds it
 
 
@@ -135,11 +170,12 @@ def stems(words: Collection[str]) -> Mapping[str, tuple[str, ...]]:
     return _STEMS
 
 
-def idf(catalog: Catalog, words: Sequence[str]) -> dict[str, float]:
-    """How much each word tells: more, the fewer videos hold it."""
+def idf(catalog: Catalog, words: Sequence[str], forms: Forms | None = None) -> dict[str, float]:
+    """How much each word tells: more, the fewer videos hold it, in whichever form."""
     index = catalog.fulltext
     videos = index.video_count()
-    return {word: math.log(1 + (videos + 1) / (index.document_frequency(word) + 0.5)) for word in words}
+    held = {word: index.document_frequency(word, *(forms or {}).get(word, ())) for word in words}
+    return {word: math.log(1 + (videos + 1) / (count + 0.5)) for word, count in held.items()}
 
 
 def _span(evidence: Sequence[Evidence]) -> tuple[float, float]:

@@ -26,11 +26,20 @@ class ParsedQuery:
 
     include: tuple[str, ...]
     exclude: tuple[str, ...] = ()
+    forms: tuple[tuple[str, str], ...] = ()  # (word, another way to write it that the library has)
 
     @property
     def text(self) -> str:
         """What is wanted, as one sentence."""
         return " ".join(self.include)
+
+
+def forms_by_word(query: ParsedQuery) -> dict[str, list[str]]:
+    """For each word of a query the other ways to write it that the library has."""
+    found: dict[str, list[str]] = {}
+    for word, form in query.forms:
+        found.setdefault(word, []).append(form)
+    return found
 
 
 def parse(query: str) -> ParsedQuery:

@@ -19,6 +19,7 @@ from tagline.retrieval.query.fuse import feature_table, fuse
 from tagline.retrieval.query.hits import ANY, Evidence, Filters, Hit
 from tagline.retrieval.query.params import SearchParams, defaults
 from tagline.retrieval.query.parse import parse
+from tagline.retrieval.query.spelling import understood
 from tagline.tagging.catalog.write import Catalog
 from tagline.tagging.pipeline.coverage import LibraryCoverage, library_coverage
 
@@ -86,6 +87,7 @@ def answer(
     if not parsed.include or count < 1:
         return Answer([], False, None, coverage=library_coverage(catalog))
     searcher = searcher or searcher_of(catalog)
+    parsed, mended = understood(catalog, parsed)
     candidates = searcher.candidates(catalog, parsed, filters, max(100, 4 * count), qb_norm=qb_norm)
     order, fused = rank(candidates, searcher, signals)
     calibration = searcher.params.calibration or (defaults().calibration if searcher.indexes else None)
@@ -104,7 +106,7 @@ def answer(
     answered = bool(hits) and (
         calibration is None or answerable is None or answerable >= calibration.threshold
     )
-    return Answer(hits, answered, answerable, tuple(searcher.notices), library_coverage(catalog))
+    return Answer(hits, answered, answerable, (*mended, *searcher.notices), library_coverage(catalog))
 
 
 def rank(
