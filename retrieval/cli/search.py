@@ -69,12 +69,13 @@ def search(
     tagline search someone talks about space -k 3
     tagline search beach --tag person:girl --not dog
     tagline search "beach + dog - person" --after 2024-05 --longer 1:30
+    tagline search "door opens" then within 10s "a dog"
     tagline search the moment when she laughs --open
     """
     from tagline.retrieval.query.parse import BadFilter
     from tagline.retrieval.query.rerank import CannotRerank
 
-    sentence = " ".join(query)
+    sentence = _sentence(query)
     with opened(library) as videos:
         try:
             found = videos.search(
@@ -123,6 +124,13 @@ def tune(library: str | None) -> None:
     """
     with opened(library) as videos:
         videos.tune(progress=click.echo)
+
+
+def _sentence(words: tuple[str, ...]) -> str:
+    """What was typed. The quotes that a shell took off come back where `then` stands between phrases."""
+    if "then" not in words:
+        return " ".join(words)
+    return " ".join(f'"{word}"' if " " in word and '"' not in word else word for word in words)
 
 
 def _answer(sentence: str, found: Answer, hits: list[Hit]) -> dict[str, Any]:

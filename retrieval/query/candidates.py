@@ -175,7 +175,7 @@ class Searcher:
         for one in found.values():
             one.words = by_words.lexical_hit(one.video, one.indexed.index, weights, forms) if words else None
             if one.words is not None and excluded:
-                one.words = _penalise_excluded(one.words, one.indexed.index, excluded)
+                one.words = penalise_excluded(one.words, one.indexed.index, excluded)
             one.near = tag_similarity.nearest(one.indexed.tags)
         _assign_rows(found, near)
         return Candidates(
@@ -329,7 +329,7 @@ class TagSimilarity:
         return found
 
 
-def _penalise_excluded(hit: Hit, index: by_words.EvidenceIndex, excluded: Sequence[str]) -> Hit:
+def penalise_excluded(hit: Hit, index: by_words.EvidenceIndex, excluded: Sequence[str]) -> Hit:
     """A hit counts the less, the more of what is not wanted is in its video."""
     from dataclasses import replace
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from tagline.experts.tags import Tag
@@ -72,29 +72,42 @@ def lexical_hit(
     the moment holds, half what the whole video holds: to have it all in other places counts, too.
     forms: other ways to write a word.
     """
-    found = matching_evidence(index, weights)
-    for word, others in (forms or {}).items():
-        if word in weights and (other := _other_forms(index, others)):
-            found[word] = [*found.get(word, ()), *other]
+    found = evidence_for(index, weights, forms)
     if not found:
         return None
     everywhere = {word: max(seen, key=lambda e: e.score) for word, seen in found.items()}
-    timed = [one for seen in found.values() for one in seen if one.kind not in WHOLE]
     best: dict[str, Evidence] = {}
-    for time in sorted({one.start for one in timed}):
-        here = {
-            word: max(there, key=lambda e: e.score)
-            for word, seen in found.items()
-            if (there := [e for e in seen if e.start - SAME_MOMENT <= time <= e.end + SAME_MOMENT])
-        }
+    for here in moments(found):
         if _sum(here, weights) > _sum(best, weights) + 1e-9:
             best = here
     chosen = best or everywhere
     total = sum(weights.values())
     score = (_sum(best, weights) + _sum(everywhere, weights)) / (2 * total)
-    start, end = _span([e for e in chosen.values() if e.kind not in WHOLE] or list(chosen.values()))
+    start, end = span_of([e for e in chosen.values() if e.kind not in WHOLE] or list(chosen.values()))
     why = dict.fromkeys(sorted({**everywhere, **chosen}.values(), key=lambda e: (e.start, e.text)))
     return Hit(video, start, end, min(1.0, score), tuple(why))
+
+
+def evidence_for(
+    index: EvidenceIndex, words: Collection[str], forms: Forms | None = None
+) -> dict[str, list[Evidence]]:
+    """For each word that is there the evidence that holds it, in whichever form."""
+    found = matching_evidence(index, words)
+    for word, others in (forms or {}).items():
+        if word in words and (other := _other_forms(index, others)):
+            found[word] = [*found.get(word, ()), *other]
+    return found
+
+
+def moments(found: Mapping[str, Sequence[Evidence]]) -> Iterator[dict[str, Evidence]]:
+    """At each time at which something begins, the best evidence for each word that is there then."""
+    timed = [one for seen in found.values() for one in seen if one.kind not in WHOLE]
+    for time in sorted({one.start for one in timed}):
+        yield {
+            word: max(there, key=lambda e: e.score)
+            for word, seen in found.items()
+            if (there := [e for e in seen if e.start - SAME_MOMENT <= time <= e.end + SAME_MOMENT])
+        }
 
 
 def _other_forms(index: EvidenceIndex, forms: Sequence[str]) -> list[Evidence]:
@@ -178,7 +191,7 @@ def idf(catalog: Catalog, words: Sequence[str], forms: Forms | None = None) -> d
     return {word: math.log(1 + (videos + 1) / (count + 0.5)) for word, count in held.items()}
 
 
-def _span(evidence: Sequence[Evidence]) -> tuple[float, float]:
+def span_of(evidence: Sequence[Evidence]) -> tuple[float, float]:
     """Where all of it is there at once, or else from the first to the last."""
     start, end = max(e.start for e in evidence), min(e.end for e in evidence)
     if start <= end:

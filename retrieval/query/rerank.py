@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from tagline.retrieval.query.calibration import falling
 from tagline.retrieval.query.hits import ANY, Filters, Hit
+from tagline.retrieval.query.parse import parse_steps
 from tagline.retrieval.query.search import Answer, answer
 
 if TYPE_CHECKING:
@@ -80,6 +81,8 @@ class Reranker:
 
 def reranked_answer(catalog: Catalog, query: str, count: int = 10, filters: Filters = ANY) -> Answer:
     """As `search.answer`, but the model looks again at the best hits. Raises CannotRerank."""
+    if parse_steps(query):
+        return answer(catalog, query, count, filters)  # moments in order are no sentence that a model reads
     # What was not found by then cannot come up.
     found = answer(catalog, query, max(count, MAX_HITS), filters)
     hits = Reranker(catalog).rerank(query, found.hits) if found.hits else []

@@ -18,7 +18,8 @@ from tagline.retrieval.query.candidates import Candidate, Candidates, Searcher, 
 from tagline.retrieval.query.fuse import feature_table, fuse
 from tagline.retrieval.query.hits import ANY, Evidence, Filters, Hit
 from tagline.retrieval.query.params import SearchParams, defaults
-from tagline.retrieval.query.parse import parse
+from tagline.retrieval.query.parse import parse, parse_steps
+from tagline.retrieval.query.sequence import in_order
 from tagline.retrieval.query.spelling import understood
 from tagline.tagging.catalog.write import Catalog
 from tagline.tagging.pipeline.coverage import LibraryCoverage, library_coverage
@@ -87,6 +88,10 @@ def answer(
     if not parsed.include or count < 1:
         return Answer([], False, None, coverage=library_coverage(catalog))
     searcher = searcher or searcher_of(catalog)
+    if steps := parse_steps(query):
+        hits, mended = in_order(catalog, steps, count, filters, searcher)
+        notices = (*mended, *searcher.notices)
+        return Answer(hits, bool(hits), None, notices, library_coverage(catalog))
     parsed, mended = understood(catalog, parsed)
     candidates = searcher.candidates(catalog, parsed, filters, max(100, 4 * count), qb_norm=qb_norm)
     order, fused = rank(candidates, searcher, signals)
