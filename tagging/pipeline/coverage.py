@@ -60,12 +60,12 @@ def coverage_gaps(catalog: Catalog, video: Video) -> list[CoverageGap]:
 
 
 def coverage_notes(coverage: Coverage) -> list[str]:
-    """ "12 of 60 frames unreadable", "sound missing\""""
+    """Such as: 12 of 60 frames unreadable; it has no sound."""
     said = []
     if coverage.read < coverage.wanted:
         said.append(f"{coverage.wanted - coverage.read} of {coverage.wanted} frames unreadable")
     sound = {
-        "absent": "sound missing",
+        "absent": "it has no sound",
         "partly": "part of the sound unreadable",
         "unreadable": "sound unreadable",
     }
