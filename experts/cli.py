@@ -233,7 +233,7 @@ def import_(source: Path) -> None:
 
 
 def _row(entry: WeightsEntry) -> dict[str, Any]:
-    from tagline.experts.weights import registry
+    from tagline.experts.weights import registry, tiers
 
     folder = registry.local_folder(entry)
     verified = "-"
@@ -242,6 +242,8 @@ def _row(entry: WeightsEntry) -> dict[str, Any]:
             verified = "yes" if registry.check_hashes(entry, folder) else "no hash yet"
         except registry.WeightsChanged:
             verified = "CHANGED"
+    elif tiers.in_package(entry):
+        verified = "in a package"
     return {
         "name": entry.name,
         "expert": entry.expert,
@@ -251,7 +253,7 @@ def _row(entry: WeightsEntry) -> dict[str, Any]:
         "licence": entry.licence,
         "source": entry.source,
         "origin": entry.origin,
-        "here": folder is not None,
+        "here": folder is not None or tiers.in_package(entry),
         "path": str(folder) if folder else None,
         "verified": verified,
     }

@@ -338,7 +338,7 @@ def test_a_terminal_gets_two_lines_and_a_pipe_plain_ones(monkeypatch: pytest.Mon
     with shown.ProgressDisplay(console=Console(file=pipe, width=100)) as lines:
         lines.stage("object", 8)
         lines.progress(state)
-    assert pipe.getvalue() == "10/40 files, 20 a minute, 90 s left, 1 failed, 2 skipped\n".replace(
+    assert pipe.getvalue() == "10/40 files, 20 a minute, 90 s left, 1 failed, 2 copied or moved\n".replace(
         "90 s", "2 min"
     )
     with shown.ProgressDisplay(console=Console(file=terminal, width=100, force_terminal=True)) as lines:
@@ -419,3 +419,10 @@ def test_a_pickle_needs_a_person_who_says_so(
         tagline("tag", films, "--only", "object", "--allow-pickle", "--weights", "playhouse").exit_code == 0
     )
     assert asked[-1] is True
+
+
+def test_copies_are_not_counted_as_unchanged(films: Path) -> None:
+    first = next(path for path in sorted(films.iterdir()) if path.suffix == ".mp4")
+    (films / "copy.mp4").write_bytes(first.read_bytes())
+    said = tagline("tag", films).stdout.splitlines()[0]
+    assert "2 tagged, 0 unchanged, 1 copied or moved, 0 failed" in said

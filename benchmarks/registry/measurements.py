@@ -63,7 +63,7 @@ NOTES: dict[str, str] = {
     "decode": "Twelve frames of a video, and one a second, in CPU seconds as a share of decoding it all "
     "with OpenCV. How much can be skipped depends on how a file was encoded: without_cuts and "
     "adaptive_b_frames are less favourable files.",
-    "tagging": "24 videos, all six experts, against a plain script with the same models and frames. Ours "
+    "tagging": "24 videos, six experts, against a plain script with the same models and frames. Ours "
     "computes in bfloat16 where the processor has it, the plain script in float32, as its libraries do by "
     "themselves. Weights that were not here are random, of the real sizes.",
     "real-clips": "24 clips of public repositories and 67 odd files beside them, tagged with the starter "

@@ -198,6 +198,7 @@ def describe(video: str, count: int, library: str | None) -> None:
     """
     with opened(library) as videos, _as_sentence():
         found = videos.describe(video, count)
+        looked = bool(videos.catalog.runs(found.video.id))
     rows = [{"score": round(one.score, 4), "text": one.text, "own": one.own} for one in found.texts]
     summary = found.sentence
     if requested_output().kind == "json":
@@ -209,7 +210,8 @@ def describe(video: str, count: int, library: str | None) -> None:
         return
     if not requested_output().for_programs:
         if not summary and not rows:
-            raise NothingFound("nothing is known of this video yet; run `tagline tag` and `tagline index`")
+            unseen = "no expert has looked at this video yet; run `tagline tag`"
+            raise NothingFound("the experts found nothing to describe in this video" if looked else unseen)
         click.echo(summary or "no expert has tagged it")
         if not found.embedded:
             click.echo("run `tagline index` to see the sentences that fit it")

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from tagline.retrieval.query.calibration import Logistic
+from tagline.retrieval.query.calibration import Logistic, similarity_chance
 from tagline.retrieval.query.fuse import FusionWeights
 from tagline.retrieval.query.qb_norm import QBNorm
 from tagline.tagging.catalog import files
@@ -91,6 +91,14 @@ class SearchParams:
             return 0.0
         mean, spread = self.out_of_domain[signal]
         return float(np.clip((score - mean) / max(spread, 1e-6), -5, 5))
+
+    def chance(self, signal: str, score: float | None) -> float:
+        """How surely what a signal found is what was meant; the plain similarity where nothing was tuned."""
+        if score is None or not math.isfinite(score):
+            return 0.0
+        if signal not in self.out_of_domain:
+            return float(np.clip(score, 0.0, 1.0))
+        return similarity_chance(self.z_score(signal, score))
 
 
 def read(catalog: Catalog, fingerprint: str) -> SearchParams:

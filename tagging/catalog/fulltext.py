@@ -74,10 +74,27 @@ class FullText:
         """How many videos can be found."""
         return int(self._catalog.query_one("SELECT count(*) FROM found")[0])
 
-    def document_frequency(self, word: str) -> int:
-        """How many videos hold a word."""
-        found = self._catalog.query_one("SELECT count(*) FROM found WHERE found MATCH ?", (f'"{word}"',))
+    def document_frequency(self, *words: str) -> int:
+        """How many videos hold a word, or words side by side ("hot dog"); of several, any of them."""
+        any_word = " OR ".join(f'"{word}"' for word in words)
+        found = self._catalog.query_one("SELECT count(*) FROM found WHERE found MATCH ?", (any_word,))
         return int(found[0])
+
+    def terms(self, most: int) -> list[tuple[str, int]]:
+        """(word as the index has it, videos that hold it), in the order of words."""
+        self._catalog.execute(
+            "CREATE VIRTUAL TABLE IF NOT EXISTS temp.term USING fts5vocab('main', 'found', 'row')"
+        )
+        return self._catalog.query("SELECT term, doc FROM temp.term ORDER BY term LIMIT ?", (most,))
+
+    def written_as(self, term: str) -> str:
+        """A word of the index as some video has it: "cockatoo" for "cockatoo", "happy" for "happi"."""
+        row = self._catalog.query_one(
+            "SELECT snippet(found, -1, char(1), char(2), '', 8) FROM found WHERE found MATCH ? LIMIT 1",
+            (f'"{term}"',),
+        )
+        marked = re.search("\x01([^\x02]+)\x02", row[0]) if row else None
+        return marked[1].casefold() if marked else term
 
     def mark_stale(self, video_ids: Iterable[int] | None) -> None:
         """What full-text search finds of these videos (None: of all) is renewed when the transaction ends."""

@@ -90,7 +90,7 @@ def progress_line(progress: Progress) -> str:
     if progress.failed:
         parts.append(f"{progress.failed} failed")
     if progress.skipped:
-        parts.append(f"{progress.skipped} skipped")
+        parts.append(f"{progress.skipped} copied or moved")
     return ", ".join(parts)
 
 
@@ -115,7 +115,9 @@ def print_result(outcome: RunResult, console: Console | None = None) -> None:
     def say(text: str) -> None:
         console.print(Text(safe(text)), soft_wrap=True)
 
-    files = [f"{progress.tagged} tagged", f"{made.unchanged + progress.skipped} unchanged"]
+    files = [f"{progress.tagged} tagged", f"{made.unchanged} unchanged"]
+    if progress.skipped:
+        files.append(f"{progress.skipped} copied or moved")
     files.append(f"{progress.failed + made.failed_before} failed")
     if outcome.stopped:
         files.append(f"{progress.total - progress.done} not reached")

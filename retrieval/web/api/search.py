@@ -19,6 +19,7 @@ from tagline.retrieval.web.api.overview import Key, Overview, VideoEntry
 from tagline.retrieval.web.api.state import AppState
 from tagline.tagging.catalog.records import Video
 from tagline.tagging.catalog.write import Catalog
+from tagline.tagging.pipeline.coverage import LibraryGap
 from tagline.tagging.printable import safe
 from tagline.tagging.vocabulary import normal
 
@@ -76,7 +77,9 @@ def find(state: AppState, args: Mapping[str, Any]) -> dict[str, Any]:
         "query": query,
         "answered": answered is None or answered.answered,
         "nearest": len(answered.hits) if answered is not None else 0,
-        "notices": [] if answered is None else [safe(notice, 300) for notice in answered.notices],
+        "looked": answered is None or answered.coverage.looked,
+        "notices": [] if answered is None else _notices(answered),
+        "coverage": [] if answered is None else [_gap(gap) for gap in answered.coverage.gaps],
         "total": len(shown),
         "more": bool(query) and len(found) >= MAX_HITS,
         "hits": [_hit(one) for one in shown[args["offset"] : args["offset"] + args["k"]]],
@@ -86,6 +89,20 @@ def find(state: AppState, args: Mapping[str, Any]) -> dict[str, Any]:
             "length": _length_counts(_in_all(right_kind, right_days)),
             "year": _year_counts(_in_all(right_kind, right_length)),
         },
+    }
+
+
+def _notices(answered: Answer) -> list[str]:
+    """What could not be asked, in sentences."""
+    return [safe(notice, 300) for notice in (*answered.notices, *answered.coverage.sentences)]
+
+
+def _gap(gap: LibraryGap) -> dict[str, Any]:
+    return {
+        **gap.as_dict(),
+        "expert": safe(gap.expert, 60),
+        "modalities": [safe(modality, 60) for modality in gap.modalities],
+        "command": safe(gap.command, 200),
     }
 
 
@@ -159,7 +176,9 @@ def _search(catalog: Catalog, query: str, filters: Filters) -> Answer:
         hits = {hit.video.id: hit for hit in found.hits}
         for hit in answer(catalog, query, MAX_HITS, narrow).hits:
             hits.setdefault(hit.video.id, hit)
-    return replace(found, hits=sorted(hits.values(), key=lambda hit: (-hit.score, hit.video.id)))
+    return replace(
+        found, hits=sorted(hits.values(), key=lambda hit: (-hit.score, -hit.posterior, hit.video.id))
+    )
 
 
 def _hits(answered: Answer, overview: Overview, anyway: bool) -> list[PageHit]:
