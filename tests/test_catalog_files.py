@@ -11,7 +11,7 @@ import pytest
 from looks import look, tag, texts, video
 
 from tagline.tagging.catalog import location, schema
-from tagline.tagging.catalog.database import CatalogFull
+from tagline.tagging.catalog.connection import CatalogFull
 from tagline.tagging.catalog.location import NoCatalog
 from tagline.tagging.catalog.read import dump_lines
 from tagline.tagging.catalog.schema import CatalogError, CatalogTooNew, NotACatalog

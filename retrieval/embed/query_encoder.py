@@ -12,6 +12,7 @@ from tagline.retrieval.embed import text_tower
 from tagline.retrieval.embed.embedders import load
 from tagline.retrieval.embed.search_model import SearchModel, VideoEmbedder
 from tagline.retrieval.embed.text_tower import Floats
+from tagline.tagging.catalog.schema import CatalogError
 from tagline.tagging.ml.config import BadConfig
 from tagline.tagging.printable import safe
 
@@ -23,7 +24,7 @@ IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 MAX_PIXELS = 50_000_000
 
 
-class EncoderMissing(Exception):
+class EncoderMissing(CatalogError):
     """The model that made the library's vectors is not here. One sentence that says what to do."""
 
 

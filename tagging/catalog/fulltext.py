@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from typing import NamedTuple
 
-from tagline.experts.tags import Modality
+from tagline.tagging.catalog import values
 from tagline.tagging.catalog.database import CatalogDatabase
 from tagline.tagging.catalog.records import TextHit
 from tagline.tagging.catalog.schema import TOKENIZER
@@ -49,7 +49,9 @@ class FullText:
         if not words or limit < 1:
             return []
         for joint in (" ", " OR "):
-            rows = self._catalog.query(
+            rows = self._catalog.rows(
+                "words to search for",
+                (values.whole, values.number, values.long_text),
                 "SELECT rowid, -bm25(found, 3.0, 1.0, 1.0, 2.0), snippet(found, -1, '', '', '…', 12)"
                 " FROM found WHERE found MATCH ? ORDER BY rank, rowid LIMIT ?",
                 (joint.join(f'"{word}"' for word in words), min(limit, 10_000)),
@@ -104,10 +106,11 @@ class FullText:
         if catalog.meta("normal form") == str(NORMAL_FORM):
             return
         with catalog.transaction():
-            rows = catalog.query("SELECT DISTINCT said, modality FROM tag")
+            kinds = (values.tag_text, values.modality)
+            rows = catalog.rows("tags", kinds, "SELECT DISTINCT said, modality FROM tag")
             catalog.execute_many(
                 "UPDATE tag SET text = ? WHERE said = ? AND modality = ?",
-                [(normal(said, Modality(modality)), said, modality) for said, modality in rows],
+                [(normal(said, modality), said, modality) for said, modality in rows],
             )
             self.mark_stale(None)
             catalog.set_meta("normal form", str(NORMAL_FORM))
