@@ -41,7 +41,7 @@ COMMANDS = {
     "import": ("tagline.tagging.cli.exchange:import_", "Read tags that other programs wrote."),
     "catalog": (
         "tagline.retrieval.cli.ray:catalog",
-        "Bring in the results of a cluster, or ask them.",
+        "Check a catalog; bring in the results of a cluster, or ask them.",
     ),
     "approve": (
         "tagline.tagging.cli.approve:approve",

@@ -33,6 +33,15 @@ class BadIndex(CatalogError):
     """An index that cannot be used. The message is one sentence that names the command to run."""
 
 
+class WrongWidth(BadIndex, ValueError):
+    """Queries or rows that have not as many numbers as the rows of the index."""
+
+    def __init__(self, what: str, width: int, dimensions: int) -> None:
+        super().__init__(
+            f"{what} of {width} numbers, the index has {dimensions}; run `tagline index --rebuild`"
+        )
+
+
 class Index(Protocol):
     """Rows of (id, unit vector). Whatever keeps them, the answers are the same up to its recall."""
 

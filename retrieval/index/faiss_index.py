@@ -19,7 +19,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from tagline.retrieval.index.base import BadIndex, Ids, Vectors
+from tagline.retrieval.index.base import BadIndex, Ids, Vectors, WrongWidth
 from tagline.tagging.catalog import files
 from tagline.tagging.ml import ann
 from tagline.tagging.printable import safe
@@ -79,7 +79,7 @@ class FaissIndex:
     def search(self, queries: Vectors, k: int) -> tuple[Ids, Vectors]:
         queries = np.atleast_2d(np.asarray(queries, np.float32))
         if queries.shape[1] != self.dimensions:
-            raise ValueError(f"queries of {queries.shape[1]} numbers, the index has {self.dimensions}")
+            raise WrongWidth("queries", queries.shape[1], self.dimensions)
         width = max(0, min(k, len(self)))
         ids = np.full((len(queries), width), -1, np.int64)
         scores = np.full((len(queries), width), -np.inf, np.float32)
@@ -167,7 +167,7 @@ class FaissIndex:
     def _checked(self, vectors: Vectors) -> Vectors:
         vectors = np.ascontiguousarray(np.atleast_2d(vectors), np.float32)
         if vectors.shape[1] != self.dimensions:
-            raise ValueError(f"vectors of {vectors.shape[1]} numbers, the index has {self.dimensions}")
+            raise WrongWidth("vectors", vectors.shape[1], self.dimensions)
         if not np.isfinite(vectors).all():
             raise ValueError("vectors that hold no numbers cannot be searched for")
         return vectors

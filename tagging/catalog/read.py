@@ -376,30 +376,30 @@ class CatalogReader(CatalogDatabase):
             [row[0] for row in rows],
         ):
             here[video_id].append(self.path_of(key))
-        return [
-            self._video(number, digest, sorted(here[number]), row)
-            for row in rows
-            for number, digest in self.good("videos", (values.row_id, values.text), [row[:2]])
-        ]
+        return [video for row in rows for video in self._video(row, here)]
 
-    def _video(self, number: int, digest: str, paths: list[str], row: tuple[Any, ...]) -> Video:
+    def _video(self, row: tuple[Any, ...], here: dict[int, list[str]]) -> Iterator[Video]:
         """A video whose facts, title, date or size cannot be is one without them."""
-        found = self.good("facts of videos", (values.maybe(values.text),) * 2, [row[2:4]])
-        title, created = found[0] if found else (None, None)
-        sizes = self.good("facts of videos", (values.maybe(values.whole),), [row[4:5]])
-        facts = None
-        for values_of_facts in self.good("facts of videos", FACT_KINDS, [row[5:]]):
+        for number, digest in self.good("videos", (values.row_id, values.text), [row[:2]]):
+            whole = self.good("facts of videos", _ABOUT, [row[2:]])
+            title, created, size, *facts = whole[0] if whole else (None, None, 0, *(None,) * len(FACT_KINDS))
             try:
-                facts = row_to_facts(values_of_facts, title, created)
+                known = row_to_facts(tuple(facts), title, created)
             except values.BadValue:
                 self.left_out.add("facts of videos")
-        size = sizes[0][0] if sizes else 0
-        # What came from a data set's lists, without files, has no size and cannot be gone.
-        return Video(
-            number, digest, paths, facts, title, created, gone=not paths and size is not None, size=size
-        )
+                known = None
+            paths = sorted(here[number])
+            # What came from a data set's lists, without files, has no size and cannot be gone.
+            gone = not paths and size is not None
+            yield Video(number, digest, paths, known, title, created, gone=gone, size=size)
 
 
+_ABOUT = (
+    values.maybe(values.text),
+    values.maybe(values.text),
+    values.maybe(values.whole),
+    *FACT_KINDS,
+)
 _TAG = (
     values.tag_text,
     values.modality,

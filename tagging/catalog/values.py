@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Callable
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -98,8 +99,13 @@ def decision(value: Any) -> str:
 
 def fraction(value: Any) -> Fraction:
     """ "30000/1001" """
+    return _rate(_text(value, 60))
+
+
+@lru_cache(maxsize=1_000)
+def _rate(text: str) -> Fraction:
     try:
-        rate = Fraction(_text(value, 60))
+        rate = Fraction(text)
     except (ValueError, ZeroDivisionError) as error:
         raise BadValue("no fraction") from error
     if not 0 <= rate <= 1_000_000:

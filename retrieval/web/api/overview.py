@@ -131,6 +131,17 @@ class Overview:
             if modality in (None, of) and normal(text, of) == normal(text_of, of)
         ]
 
+    def first_spans(self, wanted: Iterable[TagFilter]) -> dict[int, tuple[float, float]]:
+        """video: the first of its best spans of the tags that these filters mean."""
+        places = [place for one in wanted for place in self.matching(one)]
+        rows = np.flatnonzero(np.isin(self._term, places))
+        rows = rows[np.lexsort((self._tags["end"][rows], self._tags["start"][rows], self._owner[rows]))]
+        _, first = np.unique(self._owner[rows], return_index=True)
+        rows = rows[first]
+        ids = self._ids[self._owner[rows]].tolist()
+        starts, ends = self._tags["start"][rows].tolist(), self._tags["end"][rows].tolist()
+        return dict(zip(ids, zip(starts, ends, strict=True), strict=True))
+
     def _having(self, wanted: TagFilter) -> npt.NDArray[np.bool_]:
         found = np.zeros(len(self._ids), bool)
         found[self._owner[np.isin(self._term, self.matching(wanted))]] = True

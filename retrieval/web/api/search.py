@@ -214,13 +214,10 @@ def _browse(overview: Overview, page_filters: PageFilters) -> list[PageHit]:
         if entry.video.paths and (allowed is None or number in allowed)
     ]
     entries.sort(key=lambda entry: (entry.video.created or "", entry.video.id), reverse=True)
-    asked = {overview.terms[place] for want in page_filters.tags.having for place in overview.matching(want)}
+    spans = overview.first_spans(page_filters.tags.having)
     found = []
     for entry in entries:
-        start, end = 0.0, 0.0
-        if asked:
-            spans = ((h.start, h.end) for key, h in entry.tags.items() if key in asked)
-            start, end = min(spans, default=(0.0, 0.0))
+        start, end = spans.get(entry.video.id, (0.0, 0.0))
         found.append(PageHit(entry, start, end, None, (), overview.modalities(entry.video.id)))
     return found
 
