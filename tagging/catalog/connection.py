@@ -64,7 +64,11 @@ class Connection:
     def _prepare(self) -> None:
         self.sqlite.set_progress_handler(lambda: time.monotonic() > self._until, _TICKS)
         self.sqlite.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LARGEST_VALUE)
+        # Alone with the file from the first look on, SQLite keeps the index of its log in memory and needs no
+        # room for it.
+        alone = ("locking_mode = EXCLUSIVE", "query_only = ON") if self.mode == "alone" else ()
         for pragma in (
+            *alone,
             "foreign_keys = ON",
             "synchronous = FULL",  # what a person said outlives a power cut
             "temp_store = MEMORY",
@@ -72,10 +76,6 @@ class Connection:
             "cell_size_check = ON",
         ):
             self.sqlite.execute(f"PRAGMA {pragma}")
-        if self.mode == "alone":
-            # Alone with the file, SQLite keeps the index of its log in memory and needs no room for it.
-            self.sqlite.execute("PRAGMA locking_mode = EXCLUSIVE")
-            self.sqlite.execute("PRAGMA query_only = ON")
 
     @contextmanager
     def sentences(self, *, read: bool = False) -> Iterator[None]:
