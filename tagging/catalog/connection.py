@@ -49,7 +49,7 @@ class Connection:
         with self.sentences():
             self.sqlite = sqlite3.connect(
                 _address(file, mode),
-                timeout=LOCK_TIMEOUT,
+                timeout=LOCK_TIMEOUT if mode == "write" else 1.0,
                 isolation_level=None,
                 check_same_thread=False,
                 uri=file is not None,
