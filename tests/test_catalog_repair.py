@@ -188,6 +188,16 @@ def test_where_nothing_can_be_saved_nothing_is_touched(library: Path, what: str)
         assert sorted(os.listdir(library / ".tagline")) == before  # noqa: PTH208
 
 
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("ending", ["-journal", "-wal", "-shm"])
+def test_a_pipe_beside_the_catalog_holds_nobody(library: Path, ending: str) -> None:
+    os.mkfifo(file_of(library).with_name(f"catalog.sqlite{ending}"))
+    for words in ([], ["--repair"]):
+        answer = call(library, *words)
+        assert answer.exit_code == 1
+        assert "is no plain file; move it away" in answer.output
+
+
 def test_a_run_at_work_is_not_repaired_under(library: Path) -> None:
     with Catalog.open(library) as catalog, only_writer(catalog), pytest.raises(CatalogBusy):
         repair_catalog(catalog_home(library))

@@ -5,6 +5,7 @@ Nothing may end in a traceback or hang: each ends in an answer or in a sentence.
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -20,6 +21,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -198,8 +200,6 @@ def _drive(words: Sequence[str], where: str, tally: Tally, limit: float = LIMIT)
 
 def _drive_page(folder: Path, where: str, tally: Tally) -> None:
     """Every route of the page, as the server calls it."""
-    import json
-
     from tagline.retrieval.web.api.contract import Problem
     from tagline.retrieval.web.api.state import AppState
     from tagline.tagging.catalog import location
@@ -244,12 +244,14 @@ def _routes() -> list[tuple[str, Callable[[Any], Any]]]:
         for more in ([], [("q", "dog")]) if any(p.name == "q" for p in route.of("query")) else ([],):
             args = {"id": key, **read_query(route, [*query, *more])}
             if route.changes:
-                import json
-
                 body = {p.name: given[p.name] for p in route.of("body") if p.name in given}
                 args |= read_body(route, json.dumps(body).encode())
-            found.append((f"{route.method} {route.path}", lambda state, r=route, a=args: r.run(state, a)))
+            found.append((f"{route.method} {route.path}", partial(_ask, route, args)))
     return found
+
+
+def _ask(route: Any, args: Mapping[str, Any], state: Any) -> Any:
+    return route.run(state, args)
 
 
 class _Hang(BaseException):

@@ -162,7 +162,7 @@ _DAMAGED = (
 
 def _from_arrays(header: Mapping[str, Any], arrays: Mapping[str, Any]) -> SearchParams:
     params = _unchecked(header, arrays)
-    numbers = [*params.out_of_domain.values(), *params.row_hubness.values(), params.tag_vectors]
+    numbers: list[Any] = [*params.out_of_domain.values(), *params.row_hubness.values(), params.tag_vectors]
     if not all(np.isfinite(np.asarray(part, np.float64)).all() for some in numbers for part in some):
         raise ValueError("numbers that are none")
     if any(len(ids) != len(values) or ids.ndim != 1 for ids, values in params.row_hubness.values()):

@@ -55,7 +55,7 @@ class CatalogDatabase:
         )
         name = safe(where.file)
         try:
-            if _state(where.file) is None:
+            if state_of(where.file) is None:
                 if not create:
                     raise location.NoCatalog(f"there is no catalog at {name}; run `tagline tag FOLDER` first")
                 _create(where.file)
@@ -252,7 +252,7 @@ class CatalogDatabase:
         return os.path.join(self.root, os.fsdecode(key))  # noqa: PTH118 (Path would drop odd names' dots)
 
 
-def _state(file: Path) -> os.stat_result | None:
+def state_of(file: Path) -> os.stat_result | None:
     """Look at a catalog's file before SQLite does, and at those that SQLite would write beside it."""
     for ending in ("-wal", "-shm", "-journal"):
         files.state(file.with_name(file.name + ending), write=True)

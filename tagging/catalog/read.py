@@ -382,7 +382,8 @@ class CatalogReader(CatalogDatabase):
         """A video whose facts, title, date or size cannot be is one without them."""
         for number, digest in self.good("videos", (values.row_id, values.text), [row[:2]]):
             whole = self.good("facts of videos", _ABOUT, [row[2:]])
-            title, created, size, *facts = whole[0] if whole else (None, None, 0, *(None,) * len(FACT_KINDS))
+            nothing: tuple[Any, ...] = (None, None, 0, *(None,) * len(FACT_KINDS))
+            title, created, size, *facts = whole[0] if whole else nothing
             try:
                 known = row_to_facts(tuple(facts), title, created)
             except values.BadValue:

@@ -9,6 +9,7 @@ from typing import Any
 
 from tagline.tagging.catalog import schema
 from tagline.tagging.catalog.connection import Connection
+from tagline.tagging.catalog.database import state_of
 from tagline.tagging.catalog.repair.tables import Table
 from tagline.tagging.catalog.schema import CatalogError
 from tagline.tagging.printable import safe
@@ -22,6 +23,7 @@ class DamagedCatalog:
 
     def __init__(self, file: Path) -> None:
         self.file, self.name = file, safe(file)
+        state_of(file)  # a pipe in the place of a journal would hold SQLite for ever
         self.stretches: dict[str, int] = {}  # of each table, how often something could not be read
         self._opened = _open(file, self.name)
         self.sqlite = self._opened.sqlite
