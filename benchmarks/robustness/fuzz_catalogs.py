@@ -404,7 +404,8 @@ def damage(folder: Path, rng: random.Random) -> str:
         return _damage_file(home, rng)
     with closing(sqlite3.connect(home / FILE, isolation_level=None)) as connection:
         if kind == "values":
-            return f"values: {_damage_values(connection, rng)}"
+            changes = [_damage_values(connection, rng) for _ in range(rng.choice((1, 1, 4, 12)))]
+            return f"values: {', '.join(changes)}"
         statement = rng.choice(_SCHEMA if kind == "schema" else _PRAGMAS)
         with suppress(sqlite3.Error):  # a schema that is broken cannot be read on
             connection.executescript(statement)
