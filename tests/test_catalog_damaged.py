@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 import tagline
-from tagline.benchmarks.robustness import fuzz_catalogs
+from tagline.benchmarks.robustness import damaged_libraries, fuzz_catalogs
 from tagline.retrieval.cli.main import cli
 from tagline.retrieval.web.api.contract import Problem
 from tagline.retrieval.web.api.routes import ROUTES
@@ -30,7 +30,7 @@ CHECK = "tagline catalog check"
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return fuzz_catalogs.make_library(tmp_path_factory.mktemp("damaged") / "whole")
+    return damaged_libraries.make_library(tmp_path_factory.mktemp("damaged") / "whole")
 
 
 @pytest.fixture
@@ -167,7 +167,7 @@ def test_vectors_that_are_none_are_left_out(library: Path) -> None:
         ids, _, values = catalog.vectors.read("video")
         assert ids.tolist() == [3, 4, 5, 6]
         assert values.shape == (4, 8)
-        (page,) = catalog.vectors.pages("video", fuzz_catalogs.FINGERPRINT)
+        (page,) = catalog.vectors.pages("video", damaged_libraries.FINGERPRINT)
         assert page.ids.tolist() == [3, 4, 5, 6]
     says(call(library, "similar", "1"), 1, "has no vector yet")
     says(call(library, "similar", "3"), 0)

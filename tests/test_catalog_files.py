@@ -12,8 +12,8 @@ from looks import look, tag, texts, video
 
 from tagline.tagging.catalog import location, schema
 from tagline.tagging.catalog.connection import CatalogFull
+from tagline.tagging.catalog.dump import dump_lines
 from tagline.tagging.catalog.location import NoCatalog
-from tagline.tagging.catalog.read import dump_lines
 from tagline.tagging.catalog.schema import CatalogError, CatalogTooNew, NotACatalog
 from tagline.tagging.catalog.write import Catalog
 

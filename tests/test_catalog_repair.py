@@ -16,11 +16,11 @@ import pytest
 from click.testing import CliRunner, Result
 from looks import look, tag
 
-from tagline.benchmarks.robustness import fuzz_catalogs
+from tagline.benchmarks.robustness import damaged_libraries
 from tagline.retrieval.cli.main import cli
+from tagline.tagging.catalog.dump import dump_lines
 from tagline.tagging.catalog.location import catalog_home
 from tagline.tagging.catalog.lock import CatalogBusy, only_writer
-from tagline.tagging.catalog.read import dump_lines
 from tagline.tagging.catalog.records import Place
 from tagline.tagging.catalog.repair.check import check_catalog
 from tagline.tagging.catalog.repair.salvage import repair_catalog
@@ -29,7 +29,7 @@ from tagline.tagging.catalog.write import Catalog
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return fuzz_catalogs.make_library(tmp_path_factory.mktemp("repair") / "whole")
+    return damaged_libraries.make_library(tmp_path_factory.mktemp("repair") / "whole")
 
 
 @pytest.fixture

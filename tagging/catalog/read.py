@@ -1,8 +1,7 @@
-"""Reading the catalog: videos, tags, words, vectors and verdicts; and all of it as lines to compare."""
+"""Reading the catalog: videos, tags, words, vectors and verdicts."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections import defaultdict
@@ -13,13 +12,12 @@ from typing import Any
 import numpy as np
 
 from tagline.experts.tags import Modality, Sighting, Tag, Word
-from tagline.tagging.catalog import values
+from tagline.tagging.catalog import kinds, values
 from tagline.tagging.catalog.connection import Connection
 from tagline.tagging.catalog.database import CatalogDatabase
 from tagline.tagging.catalog.effective import EffectiveTags
 from tagline.tagging.catalog.fulltext import FullText, SearchableTexts
 from tagline.tagging.catalog.records import (
-    FACT_KINDS,
     MOST_SIGHTINGS,
     MOST_TAGS,
     MOST_WORDS,
@@ -31,7 +29,6 @@ from tagline.tagging.catalog.records import (
     Run,
     TagCount,
     Video,
-    canonical_json,
     row_to_facts,
 )
 from tagline.tagging.catalog.vectors import VectorStore
@@ -114,7 +111,7 @@ class CatalogReader(CatalogDatabase):
         """
         rows = self.rows(
             "tags",
-            _TAG,
+            kinds.TAG,
             f"SELECT {'said' if raw else 'text'}, modality, score, start, end, expert, best FROM tag"
             " WHERE video_id = ? ORDER BY start, id",
             (video_id,),
@@ -199,13 +196,7 @@ class CatalogReader(CatalogDatabase):
         """(expert, what it saw in one frame), in the order of time."""
         rows = self.rows(
             "sightings",
-            (
-                values.text,
-                values.tag_text,
-                values.number,
-                values.seconds,
-                *(values.maybe(values.number),) * 4,
-            ),
+            kinds.SIGHTING,
             "SELECT expert, text, score, time, x, y, width, height FROM sighting WHERE video_id = ?"
             " ORDER BY time, id",
             (video_id,),
@@ -219,7 +210,7 @@ class CatalogReader(CatalogDatabase):
     def captions(self, video_id: int) -> list[Caption]:
         rows = self.rows(
             "captions",
-            _CAPTION,
+            kinds.CAPTION,
             "SELECT text, start, end, split FROM caption WHERE video_id = ? ORDER BY id",
             (video_id,),
         )
@@ -237,15 +228,15 @@ class CatalogReader(CatalogDatabase):
             )
             if not rows:
                 return
-            kinds = (values.whole, values.whole, *_CAPTION)
-            yield from ((row[0], Caption(*row[2:])) for row in self.good("captions", kinds, rows))
+            listed = (values.whole, values.whole, *kinds.CAPTION)
+            yield from ((row[0], Caption(*row[2:])) for row in self.good("captions", listed, rows))
             last = (rows[-1][0], rows[-1][1])
 
     def runs(self, video_id: int) -> list[Run]:
         """What each expert's last full look at a video was."""
         rows = self.rows(
             "looks of experts",
-            _RUN,
+            kinds.RUN,
             "SELECT expert, modality, version, fingerprint, seconds, coverage, notes, facts, at FROM run"
             " WHERE video_id = ? ORDER BY expert",
             (video_id,),
@@ -256,7 +247,7 @@ class CatalogReader(CatalogDatabase):
         """What failed last, of one video or in the whole library."""
         rows = self.rows(
             "failures",
-            _FAILURE,
+            kinds.FAILURE,
             "SELECT video_id, path, expert, fingerprint, reason, at FROM failure"
             " WHERE ? IS NULL OR video_id = ? ORDER BY id",
             (video_id, video_id),
@@ -287,7 +278,7 @@ class CatalogReader(CatalogDatabase):
             )
             if not rows:
                 return
-            for _, video_id, key, gone in self.good("paths", _PLACE, rows):
+            for _, video_id, key, gone in self.good("paths", kinds.PLACE, rows):
                 yield video_id, self.path_of(key), gone
             last = rows[-1][0]
 
@@ -381,8 +372,8 @@ class CatalogReader(CatalogDatabase):
     def _video(self, row: tuple[Any, ...], here: dict[int, list[str]]) -> Iterator[Video]:
         """A video whose facts, title, date or size cannot be is one without them."""
         for number, digest in self.good("videos", (values.row_id, values.text), [row[:2]]):
-            whole = self.good("facts of videos", _ABOUT, [row[2:]])
-            nothing: tuple[Any, ...] = (None, None, 0, *(None,) * len(FACT_KINDS))
+            whole = self.good("facts of videos", kinds.ABOUT, [row[2:]])
+            nothing: tuple[Any, ...] = (None, None, 0, *(None,) * len(kinds.FACTS))
             title, created, size, *facts = whole[0] if whole else nothing
             try:
                 known = row_to_facts(tuple(facts), title, created)
@@ -393,44 +384,6 @@ class CatalogReader(CatalogDatabase):
             # What came from a data set's lists, without files, has no size and cannot be gone.
             gone = not paths and size is not None
             yield Video(number, digest, paths, known, title, created, gone=gone, size=size)
-
-
-_ABOUT = (
-    values.maybe(values.text),
-    values.maybe(values.text),
-    values.maybe(values.whole),
-    *FACT_KINDS,
-)
-_TAG = (
-    values.tag_text,
-    values.modality,
-    values.share,
-    values.seconds,
-    values.seconds,
-    values.text,
-    values.maybe(values.seconds),
-)
-_SIGHTING = (
-    values.text,
-    values.tag_text,
-    values.number,
-    values.seconds,
-    *(values.maybe(values.number),) * 4,
-)
-_CAPTION = (values.text, values.maybe(values.seconds), values.maybe(values.seconds), values.text)
-_RUN = (
-    values.text,
-    values.modality,
-    values.text,
-    values.text,
-    values.maybe(values.seconds),
-    values.coverage,
-    values.notes,
-    values.facts,
-    values.text,
-)
-_FAILURE = (values.maybe(values.whole), values.maybe(values.path), *(values.text,) * 4)
-_PLACE = (values.whole, values.row_id, values.path, values.flag)
 
 
 def _once(texts: Iterable[str]) -> str:
@@ -444,40 +397,3 @@ def _marks(values: Collection[object]) -> str:
 
 def _base(key: str | bytes) -> str:
     return Path(os.fsdecode(key)).name
-
-
-def dump_lines(catalog: CatalogReader) -> Iterator[str]:
-    """Everything that does not depend on when and in which order it was written, one line a row, sorted.
-
-    Two catalogs of the same videos, experts and verdicts give the same lines.
-    """
-    for query in _QUERIES:
-        yield from sorted(_line(row) for row in catalog.query(query))
-
-
-def _line(row: tuple[Any, ...]) -> str:
-    return canonical_json(
-        [hashlib.sha256(cell).hexdigest() if isinstance(cell, bytes) else cell for cell in row]
-    )
-
-
-_OF = "JOIN video v ON v.id = x.video_id"
-_QUERIES = (
-    "SELECT 'video', hash, size, duration, width, height, fps, codec, rotation, colour, has_sound, start,"
-    " title, created FROM video",
-    f"SELECT 'path', v.hash, x.path FROM path x {_OF} WHERE x.gone = 0",
-    f"SELECT 'run', v.hash, x.expert, x.modality, x.version, x.fingerprint, x.coverage, x.notes, x.facts"
-    f" FROM run x {_OF}",
-    f"SELECT 'failure', v.hash, x.path, x.expert, x.fingerprint, x.reason FROM failure x LEFT {_OF}",
-    f"SELECT 'tag', v.hash, x.expert, x.modality, x.said, x.text, x.score, x.start, x.end, x.best"
-    f" FROM tag x {_OF}",
-    f"SELECT 'sighting', v.hash, x.expert, x.text, x.score, x.time, x.x, x.y, x.width, x.height"
-    f" FROM sighting x {_OF}",
-    f"SELECT 'word', v.hash, x.expert, x.text, x.start, x.end, x.probability FROM word x {_OF}",
-    f"SELECT 'vector', v.hash, x.source, x.fingerprint, x.start, x.end, x.floats FROM vector x {_OF}",
-    f"SELECT 'caption', v.hash, x.text, x.start, x.end, x.split FROM caption x {_OF}",
-    f"SELECT 'verdict', row_number() OVER (ORDER BY x.id), x.kind, v.hash, x.modality, x.text, x.target,"
-    f" x.start, x.end FROM verdict x LEFT {_OF}",
-    "SELECT 'found', v.hash, x.tags, x.screen, x.transcript, x.title FROM found x"
-    " JOIN video v ON v.id = x.rowid",
-)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from tagline.experts.footage import Coverage, Facts
 from tagline.experts.tags import Modality, Report, Tag
-from tagline.tagging.catalog.values import BadValue, Kind, flag, fraction, maybe, seconds, text, whole
+from tagline.tagging.catalog.values import BadValue
 from tagline.tagging.vocabulary import clean
 
 MOST_TAGS = 2_000  # a report
@@ -239,21 +239,8 @@ def facts_to_row(facts: Facts | None) -> tuple[Any, ...]:
     )
 
 
-FACT_KINDS: tuple[Kind, ...] = (
-    maybe(seconds),  # duration
-    maybe(whole),  # width
-    maybe(whole),
-    maybe(fraction),  # fps
-    maybe(text),  # codec
-    maybe(whole),  # rotation
-    maybe(text),  # colour
-    maybe(flag),  # has_sound
-    maybe(seconds),  # start
-)
-
-
 def row_to_facts(row: tuple[Any, ...], title: str | None, created: str | None) -> Facts | None:
-    """From what FACT_KINDS gave."""
+    """From values as kinds.FACTS has them."""
     duration, width, height, fps, codec, rotation, colour, has_sound, start = row
     if codec is None:
         return None

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tagline.tagging.catalog import values
-from tagline.tagging.catalog.records import FACT_KINDS, MOST_SIGHTINGS, MOST_TAGS, MOST_WORDS
+from tagline.tagging.catalog import kinds, values
+from tagline.tagging.catalog.records import MOST_SIGHTINGS, MOST_TAGS, MOST_WORDS
 from tagline.tagging.catalog.values import BadValue, Kind, maybe, row_id, seconds, tag_text, text, whole
 
 FACTS = ("duration", "width", "height", "fps", "codec", "rotation", "colour", "has_sound", "start")
@@ -74,7 +74,7 @@ TABLES = (
             "size": maybe(whole),
             "title": maybe(text),
             "created": maybe(text),
-            **dict(zip(FACTS, FACT_KINDS, strict=True)),
+            **dict(zip(FACTS, kinds.FACTS, strict=True)),
         },
     ),
     Table("path", {**_OF_VIDEO, "path": values.path, "size": whole, "mtime_ns": whole, "gone": values.flag}),
