@@ -15,7 +15,7 @@ from looks import FACTS, OBJECT, SCREEN, look, tag, texts, video
 from tagline.experts.footage import Coverage
 from tagline.experts.tags import Embedding, Modality, Report, Sighting, Tag, Word
 from tagline.tagging.catalog import records
-from tagline.tagging.catalog.read import dump_lines
+from tagline.tagging.catalog.dump import dump_lines
 from tagline.tagging.catalog.records import Caption, Look, Place
 from tagline.tagging.catalog.vectors import MixedVectors
 from tagline.tagging.catalog.write import Catalog

@@ -12,7 +12,7 @@ from looks import FACTS, HUMAN, OBJECT, SCREEN, look, tag, texts, video
 
 from tagline.experts.footage import Facts
 from tagline.experts.tags import Modality, Tag
-from tagline.tagging.catalog.read import dump_lines
+from tagline.tagging.catalog.dump import dump_lines
 from tagline.tagging.catalog.records import Place
 from tagline.tagging.catalog.write import Catalog
 

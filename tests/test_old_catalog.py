@@ -17,7 +17,7 @@ import pytest
 
 from tagline.experts.tags import Modality
 from tagline.tagging.catalog import uploads
-from tagline.tagging.catalog.read import dump_lines
+from tagline.tagging.catalog.dump import dump_lines
 from tagline.tagging.catalog.vectors import SPAN, VIDEO
 from tagline.tagging.catalog.write import Catalog
 

@@ -55,6 +55,14 @@ MEASUREMENTS = {
         "tagline.benchmarks.speed.scale:measure",
         "what 10 million and a billion videos take, and a check of it",
     ),
+    "fuzz-catalogs": (
+        "tagline.benchmarks.robustness.fuzz_catalogs:measure",
+        "damaged catalogs, indexes and settings against every command that reads them",
+    ),
+    "million-tags": (
+        "tagline.benchmarks.robustness.million_tags:measure",
+        "a million tags over 10,000 videos: the list of tags and the page's first answers",
+    ),
     "mutants": ("tagline.benchmarks.robustness.mutants:measure", "mutated files against the decoder"),
     "tagger-table": (
         "tagline.benchmarks.quality.tagger_table:measure",

@@ -125,7 +125,7 @@ class Searcher:
                 continue
             if index is not None and encoder is not None and index.fingerprint == encoder.fingerprint:
                 indexes[level] = index
-        return cls(encoder, indexes, read(catalog, encoder.fingerprint if encoder else ""), notices)
+        return cls(encoder, indexes, read(catalog, encoder.fingerprint if encoder else "", notices), notices)
 
     # -- one query -----------------------------------------------------------------------------------
 
@@ -239,7 +239,7 @@ class Searcher:
 
     def _tag_similarity(self, catalog: Catalog, vector: Any) -> TagSimilarity:
         known = self.params.tags
-        if vector is None or not known:
+        if vector is None or not known or self.params.tag_vectors.shape[1] != len(vector):
             return TagSimilarity({}, [])
         scores = self.params.tag_vectors @ vector
         best = np.argsort(-scores, kind="stable")[:NEAREST_TAGS]

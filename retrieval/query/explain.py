@@ -85,7 +85,7 @@ class Explanation:
         """For JSON."""
         return {
             "query": self.query,
-            "video": self.video.paths[0],
+            "video": self.video.label,
             "id": self.video.id,
             "lexical_score": round(self.lexical_score, 4),
             "similarity": None if self.similarity is None else round(self.similarity, 4),
@@ -300,7 +300,7 @@ def draw(catalog: Catalog, found: Explanation, path: Path) -> None:
         # Without attention nothing is known of where in a frame it is: all of it is as bright as the rest.
         shares = np.array([one.share for one in found.heat], np.float32)
         shown = Rollout(shares, np.ones((len(shares), 2, 2), np.float32), found.heat_by)
-    file = Path(found.video.paths[0])
+    file = Path(found.video.label)
     cache = FrameCache(len(shown.frames), side)
     key = frame_key(found.video, file)
     reasons = [reason for _, _, reason in cache.fill([(key, file)])]

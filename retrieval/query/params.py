@@ -10,6 +10,8 @@ import io
 import json
 import math
 import os
+import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
@@ -22,9 +24,10 @@ import numpy.typing as npt
 
 from tagline.retrieval.query.calibration import Logistic, similarity_chance
 from tagline.retrieval.query.fuse import FusionWeights
-from tagline.retrieval.query.qb_norm import QBNorm
+from tagline.retrieval.query.qb_norm import QB_NORM_METHODS, QBNorm
 from tagline.tagging.catalog import files
 from tagline.tagging.ml.calibration import Calibration, calibration_from_json
+from tagline.tagging.printable import safe
 
 if TYPE_CHECKING:
     from tagline.tagging.catalog.write import Catalog
@@ -101,8 +104,11 @@ class SearchParams:
         return similarity_chance(self.z_score(signal, score))
 
 
-def read(catalog: Catalog, fingerprint: str) -> SearchParams:
-    """What was learnt about a library with this model; nothing, if nothing or with another one."""
+def read(catalog: Catalog, fingerprint: str, notices: list[str] | None = None) -> SearchParams:
+    """What was learnt about a library with this model; nothing, if nothing or with another one.
+
+    notices: a sentence is added where the file is damaged.
+    """
     if catalog.file is None:
         return SearchParams()
     try:
@@ -113,8 +119,14 @@ def read(catalog: Catalog, fingerprint: str) -> SearchParams:
         if header["version"] != VERSION or header["fingerprint"] != fingerprint:
             return SearchParams()
         return _from_arrays(header, arrays)
-    except (OSError, ValueError, KeyError, TypeError, EOFError):
-        return SearchParams()  # it can always be learnt anew
+    except FileNotFoundError:
+        return SearchParams()
+    except (OSError, zipfile.BadZipFile, zlib.error, *_DAMAGED):
+        if notices is not None:
+            notices.append(
+                f"{safe(catalog.file.parent / FILE)} is damaged and left aside; run `tagline tune`"
+            )
+        return SearchParams()
 
 
 def write(catalog: Catalog, fingerprint: str, params: SearchParams) -> Path:
@@ -144,7 +156,33 @@ def write(catalog: Catalog, fingerprint: str, params: SearchParams) -> Path:
     return path
 
 
+_DAMAGED = (
+    ValueError,
+    KeyError,
+    TypeError,
+    EOFError,
+    AttributeError,
+    OverflowError,
+    MemoryError,
+    RecursionError,
+)
+
+
 def _from_arrays(header: Mapping[str, Any], arrays: Mapping[str, Any]) -> SearchParams:
+    params = _unchecked(header, arrays)
+    numbers: list[Any] = [*params.out_of_domain.values(), *params.row_hubness.values(), params.tag_vectors]
+    if not all(np.isfinite(np.asarray(part, np.float64)).all() for some in numbers for part in some):
+        raise ValueError("numbers that are none")
+    if any(len(ids) != len(values) or ids.ndim != 1 for ids, values in params.row_hubness.values()):
+        raise ValueError("ids without values")
+    if params.tag_vectors.ndim != 2 or len(params.tag_vectors) != len(params.tags):
+        raise ValueError("tags without vectors")
+    if params.qb_norm is not None and params.qb_norm.method not in QB_NORM_METHODS:
+        raise ValueError("an unknown method")
+    return params
+
+
+def _unchecked(header: Mapping[str, Any], arrays: Mapping[str, Any]) -> SearchParams:
     return SearchParams(
         weights=_weights_from_json(header["weights"]) if header["weights"] else None,
         calibration=answer_calibration_from_json(header["calibration"]) if header["calibration"] else None,

@@ -73,7 +73,8 @@ def parse_steps(query: str) -> list[Step]:
     is a word like any other.
     """
     text = clean(query, MAX_CHARACTERS)
-    steps, begin, gap = [], 0, None
+    steps: list[Step] = []
+    begin, gap = 0, None
     for found in THEN.finditer(text):
         before, after = text[: found.start()].rstrip(), text[found.end() :].lstrip()
         if before.count('"') % 2 or len(steps) >= MAX_STEPS - 1:

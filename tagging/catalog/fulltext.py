@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from typing import NamedTuple
 
-from tagline.experts.tags import Modality
+from tagline.tagging.catalog import values
+from tagline.tagging.catalog.connection import CatalogUnwritable
 from tagline.tagging.catalog.database import CatalogDatabase
 from tagline.tagging.catalog.records import TextHit
 from tagline.tagging.catalog.schema import TOKENIZER
@@ -51,7 +52,9 @@ class FullText:
         if not words or limit < 1:
             return []
         for joint in (" ", " OR "):
-            rows = self._catalog.query(
+            rows = self._catalog.rows(
+                "words to search for",
+                (values.whole, values.number, values.long_text),
                 "SELECT rowid, -bm25(found, 3.0, 1.0, 1.0, 2.0), snippet(found, -1, '', '', '…', 12)"
                 " FROM found WHERE found MATCH ? ORDER BY rank, rowid LIMIT ?",
                 (joint.join(f'"{word}"' for word in words), min(limit, 10_000)),
@@ -81,19 +84,30 @@ class FullText:
         return int(found[0])
 
     def terms(self, most: int) -> list[tuple[str, int]]:
-        """(word as the index has it, videos that hold it), in the order of words."""
-        self._catalog.execute(
-            "CREATE VIRTUAL TABLE IF NOT EXISTS temp.term USING fts5vocab('main', 'found', 'row')"
+        """(word as the index has it, videos that hold it), in the order of words; none on a full disk, where
+        no view of them can be made."""
+        try:
+            self._catalog.execute(
+                "CREATE VIRTUAL TABLE IF NOT EXISTS temp.term USING fts5vocab('main', 'found', 'row')"
+            )
+        except CatalogUnwritable:
+            return []
+        return self._catalog.rows(
+            "words to search for",
+            (values.long_text, values.whole),
+            "SELECT term, doc FROM temp.term ORDER BY term LIMIT ?",
+            (most,),
         )
-        return self._catalog.query("SELECT term, doc FROM temp.term ORDER BY term LIMIT ?", (most,))
 
     def written_as(self, term: str) -> str:
         """A word of the index as some video has it: "cockatoo" for "cockatoo", "happy" for "happi"."""
-        row = self._catalog.query_one(
+        rows = self._catalog.rows(
+            "words to search for",
+            (values.long_text,),
             "SELECT snippet(found, -1, char(1), char(2), '', 8) FROM found WHERE found MATCH ? LIMIT 1",
             (f'"{term}"',),
         )
-        marked = re.search("\x01([^\x02]+)\x02", row[0]) if row else None
+        marked = re.search("\x01([^\x02]+)\x02", rows[0][0]) if rows else None
         return marked[1].casefold() if marked else term
 
     def mark_stale(self, video_ids: Iterable[int] | None) -> None:
@@ -123,10 +137,11 @@ class FullText:
         if catalog.meta("normal form") == form:
             return
         with catalog.transaction():
-            rows = catalog.query("SELECT DISTINCT said, modality FROM tag")
+            kinds = (values.tag_text, values.modality)
+            rows = catalog.rows("tags", kinds, "SELECT DISTINCT said, modality FROM tag")
             catalog.execute_many(
                 "UPDATE tag SET text = ? WHERE said = ? AND modality = ?",
-                [(normal(said, Modality(modality)), said, modality) for said, modality in rows],
+                [(normal(said, modality), said, modality) for said, modality in rows],
             )
             self.mark_stale(None)
             catalog.set_meta("normal form", form)

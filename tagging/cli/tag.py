@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sqlite3
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -121,21 +120,9 @@ def plan(ctx: click.Context, **options: Any) -> None:
 
 
 def _exit_code_of(work: Callable[..., int], options: dict[str, Any]) -> int:
-    """Mistakes and mishaps end in a sentence."""
-    from tagline.experts.base import UnknownExpert
-    from tagline.tagging.catalog.location import Undecided
-    from tagline.tagging.catalog.schema import CatalogError
-    from tagline.tagging.library import FolderNotFound
-    from tagline.tagging.pipeline.settings import SettingsError
-
+    """Stopped by Ctrl-C, a run says so."""
     try:
         return work(**options)
-    except (UnknownExpert, SettingsError, Undecided, FolderNotFound) as error:
-        raise click.UsageError(str(error)) from error
-    except CatalogError as error:
-        raise click.ClickException(str(error)) from error
-    except sqlite3.Error as error:
-        raise click.ClickException(f"the catalog cannot be used: {error}") from error
     except KeyboardInterrupt as interrupt:
         click.echo("stopped; the next run goes on from here", err=True)
         return exit_code(interrupt)
@@ -184,6 +171,8 @@ def _run(home: Home, options: TagOptions, as_json: bool, yes: bool) -> int:
             raise
         result = work.post_process(outcome)
         code = _report(result, as_json)
+        if work.catalog.damage:
+            click.echo(f"note: {work.catalog.damage}", err=True)
         if result.stopped:
             code = exit_code(came[0] if came else None)
         if sys.stdout.isatty() and not as_json and not result.stopped:

@@ -74,7 +74,10 @@ class Plan:
         unknown = sorted(name for name in videos if name not in usual)
         if videos and len(unknown) == len(videos):
             return None, unknown
-        pace = float(self.catalog.meta("pace") or 1.0)
+        try:
+            pace = float(self.catalog.meta("pace") or 1.0)
+        except ValueError:  # not what we wrote
+            pace = 1.0
         return pace * sum(usual.get(name, 0.0) * count for name, count in videos.items()), unknown
 
     def for_catalog(self, catalog: CatalogReader) -> Plan | None:
