@@ -43,7 +43,7 @@ def test_a_deed_that_was_done_is_a_failure(tmp_path: Path, monkeypatch: pytest.M
     open_child.write_text(
         "from tagline.experts.attacks import probe\n"
         "from tagline.experts.decode import sandbox\n"
-        "sandbox.restrict_system_calls = lambda **_: False\n"
+        "sandbox.confine = lambda **_: False\n"
         "probe.main()\n"
     )
     monkeypatch.setattr(intruder, "PROGRAM", open_child)

@@ -157,7 +157,7 @@ from pathlib import Path
 from tagline.experts.decode import sandbox
 here = Path({str(tmp_path)!r})
 kept, closed = os.open(here / "new", os.O_WRONLY | os.O_CREAT), os.open("/", os.O_RDONLY)
-sandbox.restrict_system_calls(keep=[kept], read=[str(here / "inside")], threads=True)
+sandbox.confine(keep=[kept], read=[str(here / "inside")], threads=True)
 def tries(deed):
     try:
         print(deed() or "done")

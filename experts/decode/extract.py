@@ -28,7 +28,7 @@ def extract(
 ) -> dict[str, Any]:
     """Decode what is asked for into the store; returns what lies where, as JSON takes it.
 
-    said: is filled with what FFmpeg said while it opened the file.
+    ffmpeg_log: is filled with what FFmpeg said while it opened the file.
     """
     reader = open_reader(file, Rules.of(limits, limits["seconds"] * SHARE_OF_TIME), ffmpeg_log)
     try:
@@ -38,7 +38,7 @@ def extract(
 
 
 def open_reader(file: File, rules: Rules, ffmpeg_log: list[str]) -> VideoReader:
-    """A reader on a file; what FFmpeg says meanwhile goes into `said`."""
+    """A reader on a file; what FFmpeg says meanwhile goes into `ffmpeg_log`."""
     av.logging.set_level(av.logging.ERROR)
     av.logging.set_skip_repeated(False)  # or the reason would depend on which file came before
     try:

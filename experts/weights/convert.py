@@ -174,7 +174,7 @@ def _guard(size: int, keep: Sequence[int]) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (OUTPUT_MOST * size + (1 << 20),) * 2)
     sandbox.limit_memory(MEMORY + 8 * size)
     sandbox.limit_cpu(SECONDS)
-    sandbox.restrict_system_calls(keep)
+    sandbox.confine(keep)
 
     def refuse(event: str, _: tuple[Any, ...]) -> None:
         if event.startswith(FORBIDDEN):

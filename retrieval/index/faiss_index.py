@@ -122,7 +122,7 @@ class FaissIndex:
     def build(cls, fingerprint: str, dimensions: int, count: int, pages: Pages, queries: Vectors) -> Self:
         """An index of `count` rows, exact or approximate by their number, checked against exact answers.
 
-        asked: queries as people put them, float32 [Q, D], beside rows of the library, for the check.
+        queries: as people put them, float32 [Q, D], beside rows of the library, for the check.
         """
         index = cls(fingerprint, dimensions)
         is_exact = exact(count, dimensions)

@@ -92,7 +92,7 @@ def refusal_threshold(answerable: Floats, refused: float = 0.04) -> float:
 def balanced_threshold(unanswerable: Floats, answerable: Floats, answered: float, refused: float) -> float:
     """The line that keeps both promises with the same room to spare; if both cannot be kept, the second.
 
-    strangers: chances that queries without an answer were given; at most the share `answered` of them may
+    unanswerable: chances that queries without an answer were given; at most the share `answered` of them may
     pass. answerable: those of queries with one, of which at most the share `refused` may not.
     """
     high = refusal_threshold(answerable, refused)

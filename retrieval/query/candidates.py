@@ -138,7 +138,7 @@ class Searcher:
         *,
         qb_norm: bool = True,
     ) -> Candidates:
-        """Every candidate with its signals. hubs: whether the query bank takes from hubs what is theirs."""
+        """Every candidate with its signals. qb_norm: whether the query bank makes hubs smaller."""
         with self._threads.limit(limits=1):
             return self._candidates(catalog, query, filters, most, qb_norm)
 

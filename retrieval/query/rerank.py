@@ -47,7 +47,7 @@ class VideoInput:
     """One video as the model takes it."""
 
     key: str  # of its frames
-    tags: str  # as table.batches.tag_text writes them
+    tags: str  # as table.rows.tag_text writes them
 
 
 class Reranker:

@@ -1,7 +1,7 @@
 """Search: from a sentence to the moments that answer it, best first, and why; or to nothing at all.
 
-`search` is all that most callers need. What is looked at is in searcher.py, how it is weighed in fusion.py,
-how sure that is in calibration.py, and what was learnt about the library in learnt.py.
+`search` is all that most callers need. What is looked at is in candidates.py, how it is weighed in fuse.py,
+how sure that is in calibration.py, and what was learnt about the library in params.py.
 """
 
 from __future__ import annotations

@@ -11,10 +11,9 @@ from typing import NamedTuple
 from tagline.tagging.catalog import values
 from tagline.tagging.catalog.connection import CatalogUnwritable
 from tagline.tagging.catalog.database import CatalogDatabase
-from tagline.tagging.catalog.records import TextHit
 from tagline.tagging.catalog.schema import TOKENIZER
 from tagline.tagging.vocabulary import VERSION as NORMAL_FORM
-from tagline.tagging.vocabulary import clean, normal
+from tagline.tagging.vocabulary import normal
 
 TEXTS = 2  # raise whenever other texts are searched: catalogs then renew theirs when opened
 
@@ -41,27 +40,6 @@ class FullText:
         self._changed: set[int] | None = set()  # videos whose words are to be renewed; None: all
         catalog.before_commit.append(self._renew)
         catalog.on_rollback.append(self._forget_changed)
-
-    def search(self, query: str, limit: int = 50) -> list[TextHit]:
-        """Videos whose tags, transcript, text on the screen, title or name hold the words of a query.
-
-        The query is words, nothing else: no sign in it has a meaning. Every word must be found; if that
-        gives nothing, any of them.
-        """
-        words = re.findall(r"\w+", clean(query, 1_000))[:64]
-        if not words or limit < 1:
-            return []
-        for joint in (" ", " OR "):
-            rows = self._catalog.rows(
-                "words to search for",
-                (values.whole, values.number, values.long_text),
-                "SELECT rowid, -bm25(found, 3.0, 1.0, 1.0, 2.0), snippet(found, -1, '', '', '…', 12)"
-                " FROM found WHERE found MATCH ? ORDER BY rank, rowid LIMIT ?",
-                (joint.join(f'"{word}"' for word in words), min(limit, 10_000)),
-            )
-            if rows:
-                return [TextHit(*row) for row in rows]
-        return []
 
     def videos_with_any(self, words: Sequence[str], most: int) -> list[int]:
         """Videos that hold any of the words, the most promising first."""

@@ -173,14 +173,6 @@ class LibraryCounts:
     experts: list[ExpertCounts]  # in the order of their names
 
 
-class TextHit(NamedTuple):
-    """A video whose words match. The higher the score, the better."""
-
-    video_id: int
-    score: float
-    snippet: str
-
-
 def now() -> str:
     """When a row was written: UTC, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
