@@ -69,14 +69,15 @@ def lexical_hit(
     """The moment at which the weightiest part of the query is there at once; None if no word is there.
 
     A word counts with its weight times the best score among the evidence for it. Half of the score is what
-    the moment holds, half what the whole video holds: to have it all in other places counts, too.
+    the moment holds, half what the whole video holds: to have it all in other places counts, too. Titles and
+    names hold at every moment.
     forms: other ways to write a word.
     """
     found = evidence_for(index, weights, forms)
     if not found:
         return None
-    everywhere = {word: max(seen, key=lambda e: e.score) for word, seen in found.items()}
-    best: dict[str, Evidence] = {}
+    everywhere = _surest(found)
+    best = _surest({word: [e for e in seen if e.kind in WHOLE] for word, seen in found.items()})
     for here in moments(found):
         if _sum(here, weights) > _sum(best, weights) + 1e-9:
             best = here
@@ -100,14 +101,25 @@ def evidence_for(
 
 
 def moments(found: Mapping[str, Sequence[Evidence]]) -> Iterator[dict[str, Evidence]]:
-    """At each time at which something begins, the best evidence for each word that is there then."""
+    """At each time at which something begins, the best evidence for each word that is there then.
+
+    Titles and names are always there.
+    """
     timed = [one for seen in found.values() for one in seen if one.kind not in WHOLE]
     for time in sorted({one.start for one in timed}):
-        yield {
-            word: max(there, key=lambda e: e.score)
-            for word, seen in found.items()
-            if (there := [e for e in seen if e.start - SAME_MOMENT <= time <= e.end + SAME_MOMENT])
-        }
+        yield _surest(
+            {
+                word: [
+                    e for e in seen if e.kind in WHOLE or e.start - SAME_MOMENT <= time <= e.end + SAME_MOMENT
+                ]
+                for word, seen in found.items()
+            }
+        )
+
+
+def _surest(found: Mapping[str, Sequence[Evidence]]) -> dict[str, Evidence]:
+    """For each word that has evidence the surest of it."""
+    return {word: max(seen, key=lambda e: e.score) for word, seen in found.items() if seen}
 
 
 def _other_forms(index: EvidenceIndex, forms: Sequence[str]) -> list[Evidence]:
