@@ -364,7 +364,7 @@ class CatalogReader(CatalogDatabase):
         rows = self.rows(
             "path",
             (values.path,),
-            "SELECT path FROM path WHERE video_id = ? AND gone = 0 ORDER BY id LIMIT ?",
+            "SELECT path FROM path WHERE video_id = ? AND gone = 0 ORDER BY path LIMIT ?",
             (video_id, MAX_NAMES),
         )
         return [words for (key,) in rows if (words := name_words(key))]
