@@ -109,24 +109,29 @@ def read(catalog: Catalog, fingerprint: str, notices: list[str] | None = None) -
 
     notices: a sentence is added where the file is damaged.
     """
+    return stored(catalog, fingerprint, notices) or SearchParams()
+
+
+def stored(catalog: Catalog, fingerprint: str, notices: list[str] | None = None) -> SearchParams | None:
+    """What was learnt about a library with this model, or None."""
     if catalog.file is None:
-        return SearchParams()
+        return None
     try:
         file = os.fdopen(files.open_file(catalog.file.parent / FILE), "rb")
         with file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         header = json.loads(bytes(arrays["header"]).decode())
         if header["version"] != VERSION or header["fingerprint"] != fingerprint:
-            return SearchParams()
+            return None
         return _from_arrays(header, arrays)
     except FileNotFoundError:
-        return SearchParams()
+        return None
     except (OSError, zipfile.BadZipFile, zlib.error, *_DAMAGED):
         if notices is not None:
             notices.append(
                 f"{safe(catalog.file.parent / FILE)} is damaged and left aside; run `tagline tune`"
             )
-        return SearchParams()
+        return None
 
 
 def write(catalog: Catalog, fingerprint: str, params: SearchParams) -> Path:
