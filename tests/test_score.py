@@ -49,7 +49,7 @@ def scores(catalog: Catalog, query: list[str]) -> dict[int, float]:
     return {hit.video.id: hit.score for hit in search(catalog, " ".join(query), 50)}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.lists(VIDEO, min_size=1, max_size=4), EVIDENCE, QUERY)
 def test_more_evidence_never_lowers_a_score(videos: list[Any], more: Any, query: list[str]) -> None:
     with filled(videos) as catalog:
@@ -60,7 +60,7 @@ def test_more_evidence_never_lowers_a_score(videos: list[Any], more: Any, query:
     assert all(0.0 <= score <= 1.0 for score in found.values())
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(
     st.lists(VIDEO, min_size=1, max_size=4),
     QUERY.flatmap(lambda q: st.tuples(st.just(q), st.permutations(q))),
@@ -72,14 +72,14 @@ def test_the_order_of_words_does_not_matter(videos: list[Any], queries: tuple[li
     assert all(score == pytest.approx(other[number]) for number, score in first.items())
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.lists(VIDEO, max_size=3), st.floats(0.9, 1.0), st.sampled_from(THINGS))
 def test_a_word_that_was_heard_exactly_scores_high(others: list[Any], sure: float, word: str) -> None:
     with filled([[(word, "word", sure, 3.0)], *others]) as catalog:
         assert scores(catalog, [word])[1] >= 0.8
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.lists(VIDEO, min_size=1, max_size=4), QUERY)
 def test_scores_do_not_contradict_the_order(videos: list[Any], query: list[str]) -> None:
     with filled(videos) as catalog:
