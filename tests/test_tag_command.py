@@ -314,6 +314,12 @@ def test_those_that_lack_weights_alone_say_in_one_line_what_these_cost(films: Pa
     ]
 
 
+def test_those_that_lack_the_same_library_share_a_line() -> None:
+    lacking = {name: f"not run: {name} needs torch; run X" for name in ("scene", "motion")}
+    lines = shown._not_run_lines({**lacking, "screen": "not run: another reason"})
+    assert list(lines) == ["scene, motion: not run: needs torch; run X", "screen: not run: another reason"]
+
+
 # ---- catalogs that cannot be used
 
 

@@ -95,16 +95,20 @@ def progress_line(progress: Progress) -> str:
 
 
 def _not_run_lines(not_run: Mapping[str, str]) -> Iterator[str]:
-    """Why experts did not run; those that lack nothing but weights share one line, with what these cost."""
+    """Why experts did not run; those that lack nothing but weights share one line, with what these cost, and
+    so do those that lack the same library."""
     absent = {name: found for name, why in not_run.items() if (found := WEIGHTS_ABSENT.fullmatch(why))}
     if len(absent) > 1:
         weights = ", ".join(found["weights"] for found in absent.values())
         targets = " ".join(dict.fromkeys(found["target"] for found in absent.values()))
         names = ", ".join(absent)
         yield f"{names}: not run: weights {weights} are not here; run `tagline models pull {targets}`"
+    others: dict[str, list[str]] = {}
     for name, reason in not_run.items():
         if len(absent) < 2 or name not in absent:
-            yield f"{name}: {reason}"
+            others.setdefault(reason.replace(f"{name} needs", "needs"), []).append(name)
+    for reason, experts in others.items():
+        yield f"{', '.join(experts)}: {reason}"
 
 
 def print_result(outcome: RunResult, console: Console | None = None) -> None:
