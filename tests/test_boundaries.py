@@ -21,6 +21,7 @@ STATEMENT = re.compile(
     r"\s*(SELECT|INSERT|UPDATE|DELETE|CREATE (TABLE|INDEX|TRIGGER|VIRTUAL|UNIQUE|TEMP)|PRAGMA)\s+\S"
 )
 WATCHES_FROM_OUTSIDE = ("benchmarks/robustness/kill9.py",)  # a run's file, while the run writes to it
+SPOILS = ("benchmarks/robustness/damaged_libraries.py", "tagging/attacks/libraries.py")  # as a stranger would
 
 
 def statements(source: str) -> Iterator[str]:
@@ -31,7 +32,7 @@ def statements(source: str) -> Iterator[str]:
 
 
 def outside(path: Path) -> bool:
-    return path.parent != ROOT / "tagging" / "catalog"
+    return ROOT / "tagging" / "catalog" not in path.parents
 
 
 @pytest.mark.parametrize(
@@ -53,4 +54,4 @@ def test_all_sql_stands_in_the_catalog() -> None:
         if outside(path)
     }
     assert len(found) > 100
-    assert {name for name, some in found.items() if some} == {*WATCHES_FROM_OUTSIDE}
+    assert {name for name, some in found.items() if some} == {*WATCHES_FROM_OUTSIDE, *SPOILS}

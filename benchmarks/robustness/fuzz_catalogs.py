@@ -22,7 +22,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tagline.benchmarks.robustness.damaged_libraries import damaged, digest_of, make_library
+from tagline.benchmarks.robustness.damaged_libraries import damaged, make_library
+from tagline.tagging.attacks.libraries import digest_of
 
 LIMIT = 20.0  # seconds for a command
 EXIT_CODES = frozenset({0, 1, 2, 3, 4})

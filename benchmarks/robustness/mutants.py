@@ -13,6 +13,7 @@ from statistics import fmean
 from typing import Any
 
 from tagline.benchmarks.fixtures.synthetic_videos import VideoRecipe, make
+from tagline.experts.attacks.mutate import mutate
 
 RECIPES = (
     VideoRecipe(160, 96, 2, suffix=".mp4", sound=True, options={"g": "20", "bf": "2"}),
@@ -127,27 +128,6 @@ def _batch(
         tally.memory.append(_memory())
     if answered != len(numbers):
         raise RuntimeError("not every file was answered for")
-
-
-def mutate(content: bytes, rng: random.Random) -> bytes:
-    """One of: flipped bits, a cut, noise over a stretch, a stretch left out, a stretch said twice."""
-    data = bytearray(content)
-    kind = rng.choice(("bits", "bits", "bits", "head", "cut", "noise", "gap", "twice"))
-    at = rng.randrange(len(data))
-    size = min(rng.choice((1, 16, 256, 4096)), len(data) - at)
-    if kind == "bits" or kind == "head":  # the head is where containers keep what they promise
-        reach = len(data) if kind == "bits" else min(1024, len(data))
-        for _ in range(rng.choice((1, 3, 10, 100))):
-            data[rng.randrange(reach)] ^= 1 << rng.randrange(8)
-    elif kind == "cut":
-        del data[at:]
-    elif kind == "noise":
-        data[at : at + size] = rng.randbytes(size)
-    elif kind == "gap":
-        del data[at : at + size]
-    else:
-        data[at:at] = data[at : at + size]
-    return bytes(data)
 
 
 def _memory() -> int:

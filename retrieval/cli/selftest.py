@@ -83,9 +83,10 @@ def _results(folder: Path, hostile: bool) -> Iterator[Result]:
         return
     from tagline.experts.attacks import children, weights
     from tagline.retrieval.web import attacks as page
-    from tagline.tagging import attacks as beside
+    from tagline.tagging.attacks import beside, catalogs
 
-    cases = [*videos.CASES, *children.CASES, *weights.CASES, *beside.CASES, *page.CASES, *CASES]
+    places = (videos, children, weights, beside, catalogs, page)
+    cases = [*(case for place in places for case in place.CASES), *CASES]
     yield from videos.run_cases(folder, sorted(cases, key=lambda case: int(case[0][1:])))
     taken = folder / "taken"
     taken.mkdir()
