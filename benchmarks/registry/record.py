@@ -55,6 +55,10 @@ MEASUREMENTS = {
         "tagline.benchmarks.speed.scale:measure",
         "what 10 million and a billion videos take, and a check of it",
     ),
+    "attacks": (
+        "tagline.benchmarks.robustness.attacks:measure",
+        "everything that tagline attacks itself with; goes on where it ended (--set state=FOLDER)",
+    ),
     "fuzz-catalogs": (
         "tagline.benchmarks.robustness.fuzz_catalogs:measure",
         "damaged catalogs, indexes and settings against every command that reads them",

@@ -94,11 +94,11 @@ def run(scratch: Path, count: int, seed: int, *, first: int = 0, heavy: bool = T
     return tally
 
 
-def run_in_shell(scratch: Path, count: int, seed: int) -> Tally:
+def run_in_shell(scratch: Path, count: int, seed: int, *, first: int = 0) -> Tally:
     """The same for one command each, as a process of its own."""
     whole = make_library(scratch / "whole in shell")
     tally = Tally()
-    for number in range(count):
+    for number in range(first, first + count):
         with damaged(whole, scratch, seed, number) as (folder, what):
             listed = list(commands(folder))
             words = listed[number % len(listed)]
