@@ -66,8 +66,8 @@ def run(scratch: Path, kills: int, seed: int) -> KillTally:
         library = scratch / f"library {number}"
         library.mkdir()
         draw = random.Random(f"{seed} {number}")
-        _Library(library, videos, draw, tally).kill_until(kills)
-        _compare(library, undisturbed, scratch / f"expected {number}", tally)
+        Watched(library, videos, draw, tally).kill_until(kills)
+        compare(library, undisturbed, scratch / f"expected {number}", tally)
         number += 1
     return tally
 
@@ -180,7 +180,7 @@ def _decide(catalog: Catalog, draw: random.Random, video: int) -> str:
 # ---- who kills them, and looks
 
 
-class _Library:
+class Watched:
     """A library that two processes write to, and what they reported."""
 
     def __init__(self, folder: Path, videos: Path, draw: random.Random, tally: KillTally) -> None:
@@ -194,7 +194,7 @@ class _Library:
         done = False
         while not done and self.tally.kills < kills:
             done = self._kill_once()
-            self._look()
+            self.look()
         tag(self.folder, self.videos)
 
     def _kill_once(self) -> bool:
@@ -254,7 +254,7 @@ class _Library:
         if self.standing and self.standing[-1] == text:
             self.standing.pop()
 
-    def _look(self) -> None:
+    def look(self) -> None:
         """Compare what is in the catalog with what was reported."""
         tally = self.tally
         with Catalog.open(self.folder) as catalog:
@@ -305,7 +305,7 @@ def _acts(verdicts: Iterable[Verdict]) -> list[list[Verdict]]:
     return [acts[act] for act in sorted(acts)]
 
 
-def _compare(library: Path, undisturbed: Path, expected: Path, tally: KillTally) -> None:
+def compare(library: Path, undisturbed: Path, expected: Path, tally: KillTally) -> None:
     """The library in the end beside an undisturbed one on which the same was decided."""
     shutil.copytree(undisturbed, expected)
     with Catalog.open(library) as killed, Catalog.open(expected) as wanted:
