@@ -60,7 +60,11 @@ def measure(options: Mapping[str, str]) -> dict[str, Any]:
         else:
             about |= {"code": code, "seconds": sizes["seconds"]}
             done.append(cached_figures("attacks", about, part.timed, state))
-        print(json.dumps({**about, **done[-1], "code": code[:12]}, default=str)[:300], file=sys.stderr)
+        print(
+            json.dumps({**about, **done[-1], "code": code[:12]}, default=str)[:300],
+            file=sys.stderr,
+            flush=True,
+        )
     return record(done, sizes, seed)
 
 
@@ -194,7 +198,7 @@ def _stalled(scratch: Path, numbers: range, seconds: int) -> Figures:
         "p95_ms": tally.p95_ms,
         "turned_away": tally.turned_away,
         "statuses": dict(tally.statuses.most_common()),
-        "wrong": [],
+        "wrong": [f"{what} ({count} times)" for what, count in tally.refused.most_common(LISTED)],
     }
 
 

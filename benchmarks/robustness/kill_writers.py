@@ -36,7 +36,7 @@ VIDEOS = 24
 PATIENCE = 60.0  # seconds for a process to report anything
 WORDS = ("dog", "cat", "beach", "car", "tree", "Anna", "EXIT", "boat")
 DECIDED = ('["verdict', '["found')  # so begin rows that change with what is decided
-PRELOAD = ("tagline.benchmarks.robustness.kill_writers", "tagline.experts.decode.decoder")
+PRELOAD = ("__main__", "tagline.benchmarks.robustness.kill_writers", "tagline.experts.decode.decoder")
 
 
 @dataclass(slots=True)

@@ -23,6 +23,7 @@ class StalledTally:
 
     seconds: list[float] = field(default_factory=list)  # of each of their answers
     statuses: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)  # by status and address
     opened: int = 0  # stalled readers, all in all
 
     @property
@@ -91,7 +92,7 @@ async def _person(port: int, token: str, film: str, place: int, end: float, tall
     while time.monotonic() < end:
         address, *more = addresses[place % len(addresses)]
         place += 1
-        begun = time.monotonic()
+        begun, answer = time.monotonic(), b""
         try:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(_head(port, token, address, "Connection: close", *more))
@@ -102,6 +103,8 @@ async def _person(port: int, token: str, film: str, place: int, end: float, tall
             status = type(error).__name__
         tally.seconds.append(time.monotonic() - begun)
         tally.statuses[status or "no answer"] += 1
+        if not status.startswith("2"):
+            tally.refused[f"{status or 'no answer'} {address}: {answer[-200:]!r}"] += 1
         await asyncio.sleep(0.01)
 
 
