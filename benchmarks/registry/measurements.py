@@ -43,6 +43,7 @@ AIMS: dict[str, dict[str, Aim]] = {
         "dead_batches = 0, kill9 ≥ 1000, lost = 0, doubled = 0, damaged = 0, stalled ≥ 1500, p95_ms ≤ 500, "
         "minutes ≤ 90",
         "kill9": "trials ≥ 100, lost = 0, doubled = 0",
+        "soak": "files ≥ 10000, minutes ≥ 30, memory_growth ≤ 0.1, server_memory_growth ≤ 0.1, errors = 0",
         "mutants": "hangs = 0, dead_batches = 0, memory_growth ≤ 0.1",
         "playhouse-experts": "object_f1 ≥ 0.85, person_f1 ≥ 0.85, scene_accuracy ≥ 0.9, "
         "motion_accuracy ≥ 0.8, speech_recall ≥ 0.8, screen_recall ≥ 0.8",
@@ -83,6 +84,9 @@ NOTES: dict[str, str] = {
     "writes tags, another verdicts, and either or both are killed; decoder and experts are stand-ins there, "
     "and lost counts what had been reported as written. p95_ms: of others' answers, while the readers read "
     "nothing of a film or of a hundred small answers.",
+    "soak": "One process tags, indexes and searches a growing library with experts that need no weights and "
+    "made-up vectors, another serves it. Memory of the first with its decoders, and of the second: the last "
+    "quarter of the time against the second quarter.",
     "kill9": "60 videos; a run is killed at a random moment, the next one goes on.",
     "cluster-kill": "200 videos on two nodes, one killed half-way, compared with a run on one machine; then "
     "a served index, one replica killed under load. Both nodes are processes of one machine.",

@@ -141,6 +141,10 @@ MEASUREMENTS = {
         "tagline.benchmarks.quality.house:measure",
         "the package as it is laid out and installed",
     ),
+    "soak": (
+        "tagline.benchmarks.robustness.soak:measure",
+        "10,000 different small files tagged, indexed, searched and served for half an hour",
+    ),
     "serve-load": (
         "tagline.benchmarks.robustness.serve_load:measure",
         "1,000 requests at once to the page, for a minute",

@@ -194,7 +194,7 @@ def _decode(decoder: Any, paths: list[Path], tally: MutantTally) -> None:
         else:
             tally.outcomes["read" if result.coverage.complete else "read in part"] += 1
             result.close()
-        tally.memory.append(_memory())
+        tally.memory.append(memory_used())
     if answered != len(paths):
         raise RuntimeError("not every file was answered for")
 
@@ -227,7 +227,7 @@ def _read_pictures(paths: list[Path], tally: MutantTally) -> None:
         child.kill()
 
 
-def _memory() -> int:
+def memory_used() -> int:
     """Bytes resident in this process and its children."""
     import psutil
 

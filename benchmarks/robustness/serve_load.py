@@ -73,7 +73,7 @@ def measure(options: Mapping[str, str]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="serve-load") as scratch:
         fill(Path(scratch))
         with serving(Path(scratch)) as (process, port):
-            tally, memory = asyncio.run(_storm(process.pid, port, concurrent, seconds))
+            tally, memory = asyncio.run(ask_for(process.pid, port, concurrent, seconds))
             ended = process.poll() is not None
     settled = memory[int(SETTLED * len(memory)) :]
     tenth = max(len(settled) // 10, 1)
@@ -169,7 +169,7 @@ def serving(folder: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
             process.terminate()
 
 
-async def _storm(pid: int, port: int, concurrent: int, seconds: float) -> tuple[LoadTally, list[int]]:
+async def ask_for(pid: int, port: int, concurrent: int, seconds: float) -> tuple[LoadTally, list[int]]:
     """Keep so many requests under way; the bytes that the server held, twice a second."""
     import psutil
 
