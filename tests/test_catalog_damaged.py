@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -19,12 +18,12 @@ from tagline.retrieval.cli.main import cli
 from tagline.retrieval.web.api.contract import Problem
 from tagline.retrieval.web.api.routes import ROUTES
 from tagline.retrieval.web.api.state import AppState, id_of
+from tagline.tagging.attacks.libraries import ENDLESS, STRANGE, TAGS_WITHOUT_END, VALUES, alter
 from tagline.tagging.catalog import connection, location
 from tagline.tagging.catalog.lock import only_writer
 from tagline.tagging.catalog.schema import CatalogError, NotACatalog
 from tagline.tagging.catalog.write import Catalog
 
-ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)"
 CHECK = "tagline catalog check"
 
 
@@ -38,11 +37,6 @@ def library(whole: Path, tmp_path: Path) -> Path:
     import shutil
 
     return Path(shutil.copytree(whole, tmp_path / "library"))
-
-
-def sql(library: Path, script: str) -> None:
-    with closing(sqlite3.connect(library / ".tagline" / "catalog.sqlite", isolation_level=None)) as opened:
-        opened.executescript(script)
 
 
 def call(library: Path, *words: str) -> Result:
@@ -59,25 +53,10 @@ def says(result: Result, code: int, *parts: str) -> None:
 # ---- A37: tables are tables, and nothing takes for ever
 
 
-STRANGE = {
-    "tag is a view of another make": f"DROP TABLE tag; CREATE VIEW tag AS {ENDLESS} SELECT i AS id FROM n",
-    "meta is a view of another make": f"DROP TABLE meta; CREATE VIEW meta AS {ENDLESS} SELECT i FROM n",
-    "steal is a trigger of another make": (
-        "CREATE TRIGGER steal AFTER INSERT ON verdict BEGIN DELETE FROM verdict; END"
-    ),
-    "caption is a table of another make": (
-        "DROP TABLE caption; CREATE VIRTUAL TABLE caption USING fts5(video_id, text, start, end, split)"
-    ),
-    "video is a table of another make": "ALTER TABLE video DROP COLUMN fps",
-    "there is no table verdict": "DROP TABLE verdict",
-    "more is a table of another make": "CREATE TABLE more(a)",
-}
-
-
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize(("what", "script"), STRANGE.items())
 def test_a_catalog_of_another_make_is_refused(library: Path, what: str, script: str) -> None:
-    sql(library, script)
+    alter(library, script)
     for words in (["show", "1"], ["tags", "list"], ["search", "dog"], ["tag", str(library)]):
         if words[0] == "tag":
             says(CliRunner().invoke(cli, words), 1, what, CHECK)
@@ -100,12 +79,7 @@ def test_a_statement_that_takes_too_long_is_ended(catalog: Catalog, monkeypatch:
 def test_more_tags_of_a_video_than_experts_can_give_are_refused(
     library: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sql(
-        library,
-        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i <= 100000) INSERT INTO"
-        " tag(video_id, expert, modality, said, text, score, start, end)"
-        " SELECT 1, 'object', 'object', 'a', 'a', 0.5, i, i FROM n",
-    )
+    alter(library, TAGS_WITHOUT_END)
     says(call(library, "show", "1"), 1, "more than 100,000 rows", CHECK)
     says(call(library, "show", "2"), 0, "automobile")
 
@@ -113,33 +87,11 @@ def test_more_tags_of_a_video_than_experts_can_give_are_refused(
 # ---- A38: values that cannot be
 
 
-BAD_UTF8 = "CAST(x'c328' AS TEXT)"
-VALUES = {
-    "UPDATE video SET fps = '1/0'": "facts of videos",
-    "UPDATE video SET width = 'wide'": "facts of videos",
-    "UPDATE video SET duration = 9e999": "facts of videos",
-    f"UPDATE video SET title = {BAD_UTF8}": "UTF-8",
-    "UPDATE tag SET modality = 'smell' WHERE text = 'car'": "tags",
-    "UPDATE tag SET score = 9e999 WHERE text = 'car'": "tags",
-    "UPDATE tag SET start = 'soon' WHERE text = 'car'": "tags",
-    "UPDATE tag SET text = x'00ff' WHERE text = 'car'": "tags",
-    "UPDATE tag SET text = hex(zeroblob(100000)) WHERE text = 'car'": "tags",
-    f"UPDATE tag SET text = {BAD_UTF8} WHERE text = 'car'": "UTF-8",
-    "UPDATE run SET coverage = replace(hex(zeroblob(50000)), '0', '[')": "looks of experts",
-    'UPDATE run SET coverage = \'{"wanted": "all"}\'': "looks of experts",
-    "UPDATE run SET modality = 'smell'": "looks of experts",
-    "UPDATE verdict SET kind = 'burn'": "verdicts",
-    "UPDATE verdict SET act = 'first'": "verdicts",
-    "UPDATE word SET start = x'00'": "words",
-    "UPDATE path SET path = 7.5 WHERE id = 1": "paths",
-}
-
-
 @pytest.mark.parametrize(("statement", "table"), VALUES.items())
 def test_a_row_that_holds_what_cannot_be_is_left_out_and_said(
     library: Path, statement: str, table: str
 ) -> None:
-    sql(library, statement)
+    alter(library, statement)
     answer = call(library, "show", "1", "--transcript")
     says(answer, 0, "left out of", table, CHECK)
     for words in (["tags", "list"], ["search", "dog"], ["describe", "1"], ["export", "-f", "json"]):
@@ -153,7 +105,7 @@ def test_a_row_that_holds_what_cannot_be_is_left_out_and_said(
 
 
 def test_what_is_good_beside_it_stays(library: Path) -> None:
-    sql(library, "UPDATE tag SET score = 'much' WHERE text = 'car' AND video_id = 1")
+    alter(library, "UPDATE tag SET score = 'much' WHERE text = 'car' AND video_id = 1")
     with Catalog.open(library) as catalog:
         assert {tag.text for tag in catalog.tags(1)} >= {"dog", "beach"}
         assert "car" not in {tag.text for tag in catalog.tags(1)}
@@ -161,8 +113,8 @@ def test_what_is_good_beside_it_stays(library: Path) -> None:
 
 
 def test_vectors_that_are_none_are_left_out(library: Path) -> None:
-    sql(library, "UPDATE vector SET floats = x'0011' WHERE video_id = 1 AND source = 'video'")
-    sql(library, "UPDATE vector SET floats = x'0000c07f' WHERE video_id = 2 AND source = 'video'")  # NaN
+    alter(library, "UPDATE vector SET floats = x'0011' WHERE video_id = 1 AND source = 'video'")
+    alter(library, "UPDATE vector SET floats = x'0000c07f' WHERE video_id = 2 AND source = 'video'")  # NaN
     with Catalog.open(library) as catalog:
         ids, _, values = catalog.vectors.read("video")
         assert ids.tolist() == [3, 4, 5, 6]
@@ -246,7 +198,7 @@ def state(library: Path) -> Iterator[AppState]:
 
 
 def test_the_page_answers_503_with_the_sentence(library: Path, state: AppState) -> None:
-    sql(library, "DROP TABLE word")
+    alter(library, "DROP TABLE word")
     route = next(route for route in ROUTES if route.path == "/api/videos/{id}")
     with state.catalog() as catalog:
         video = catalog.video(1)

@@ -20,6 +20,7 @@ from tagline.retrieval.web.api.contract import read_query
 from tagline.retrieval.web.api.overview import BestSpan, Overview
 from tagline.retrieval.web.api.routes import ROUTES
 from tagline.retrieval.web.api.state import AppState
+from tagline.tagging.attacks.libraries import fill_with_many
 from tagline.tagging.catalog import location
 from tagline.tagging.catalog.records import Place, TagCount
 from tagline.tagging.catalog.verdicts import MODALITY_ORDER
@@ -212,7 +213,7 @@ def test_lists_and_the_first_page_read_no_video_one_by_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The measurement `million-tags` in small, and what makes it quick."""
-    million_tags.make_library(tmp_path, videos=40, words=60, seed=0)
+    fill_with_many(tmp_path, videos=40, words=60, seed=0)
     with Catalog.open(tmp_path) as catalog:
         counts = counted_one_by_one(catalog)
 

@@ -63,6 +63,18 @@ def test_words_that_are_joined_or_split_are_found_exact_ones_first(catalog: Cata
     assert names(search(catalog, "launchpad")) == ["talk.mp4"]
 
 
+def test_a_search_hides_no_table_of_the_catalog(catalog: Catalog) -> None:
+    """Whoever keeps a library open searches, lists tags and decides in turn."""
+    counts = catalog.tag_counts()
+    assert names(search(catalog, "cockatto")) == ["bird.mp4"]
+    assert catalog.tag_counts() == counts
+    catalog.decide.add(1, "never heard before")
+    assert len(catalog.tag_counts()) == len(counts) + 1
+    temporary = {row[0] for row in catalog.query("SELECT name FROM temp.sqlite_master")}
+    assert temporary
+    assert not temporary & {row[0] for row in catalog.query("SELECT name FROM main.sqlite_master")}
+
+
 def test_edits() -> None:
     assert edit_distance("cockatto", "cockatoo", 2) == 1
     assert edit_distance("cokcatoo", "cockatoo", 2) == 1, "a swap is one slip"

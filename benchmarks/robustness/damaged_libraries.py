@@ -6,23 +6,18 @@ import os
 import random
 import shutil
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from tagline.benchmarks.robustness.mutants import mutate
-from tagline.experts.footage import Coverage, Facts
-from tagline.experts.tags import Embedding, Modality, Report, Sighting, Tag, Word
+from tagline.experts.attacks.mutate import mutate
+from tagline.tagging.attacks.libraries import ENDLESS, VIDEOS, embedding, fill
 from tagline.tagging.catalog.files import FOLDER
 from tagline.tagging.catalog.location import FILE
-from tagline.tagging.catalog.records import Caption, Look, Place
 from tagline.tagging.catalog.write import Catalog
 
-VIDEOS = 6
 FINGERPRINT = "f" * 64
 
 
@@ -36,17 +31,10 @@ def make_library(folder: Path) -> Path:
     folder.mkdir(parents=True)
     rng = np.random.default_rng(0)
     with Catalog.open(folder) as catalog:
-        for number in range(VIDEOS):
-            video = _put_video(catalog, folder, number, rng)
-            whole, *spans = (_embedding(rng, 2.0 * place) for place in range(3))
+        fill(catalog, folder)
+        for video in range(1, VIDEOS + 1):
+            whole, *spans = (embedding(rng, 2.0 * place) for place in range(3))
             catalog.vectors.put_embeddings(video, FINGERPRINT, "", whole, spans)
-            catalog.put_captions(video, [Caption("a dog runs on the beach", 0.0, 3.0, "train")])
-        catalog.put_failure("it is damaged", "d", path=str(folder / "broken.mp4"))
-        catalog.decide.accept(1, "dog")
-        catalog.decide.reject(2, "sea")
-        catalog.decide.add(3, "Anna", span=(1.0, 2.0))
-        catalog.decide.rename("car", "automobile")
-        catalog.decide.alias("seaside", "beach")
         catalog.set_meta(CHOICE, SearchModel(APPEARANCE, "nobody-has-it", FINGERPRINT).as_json())
         for level in Level:
             update(catalog, level, FINGERPRINT)
@@ -60,47 +48,8 @@ def make_library(folder: Path) -> Path:
             tag_vectors=np.ones((1, 8), np.float32),
         )
         params.write(catalog, "", taught)
-    (folder / FOLDER / "tagline.toml").write_text("[tag]\nbatch = 4\n", encoding="utf-8")
-    (folder / FOLDER / f"{FILE}.lock").write_text(f"{os.getpid():<20}", encoding="utf-8")
     (folder / "tags.csv").write_text("path,text,modality\nvideo 1.mp4,boat,object\n", encoding="utf-8")
     return folder
-
-
-def _put_video(catalog: Catalog, folder: Path, number: int, rng: Any) -> int:
-    said: dict[Modality, Sequence[str]] = {
-        Modality.OBJECT: ("dog", f"thing {number}", "car"),
-        Modality.SCENE: ("beach", "sea"),
-        Modality.SPEECH: ("holiday",),
-        Modality.SCREEN: ("EXIT",),
-    }
-    looks = []
-    for modality, texts in said.items():
-        tags = [Tag(t, modality, 0.8, i, i + 2.0, str(modality), i) for i, t in enumerate(texts)]
-        report = Report(
-            tags=tags,
-            sightings=[Sighting(t, 0.7, 1.0, (0.1, 0.1, 0.5, 0.5)) for t in texts],
-            words=[Word("hello", 0.0, 0.5, 0.9)] if modality == Modality.SPEECH else [],
-            vectors=[_embedding(rng, 0.0)],
-            notes=["half of it was dark"],
-            facts={"backend": "none"},
-        )
-        looks.append(
-            Look(str(modality), modality, "1", "f", report, seconds=0.5, coverage=Coverage(12, 11, "read"))
-        )
-    looks.append(Look("motion", Modality.MOTION, "1", "f", reason="it broke"))
-    facts = Facts(9.0, 64, 36, Fraction(25), "h264", 0, "bt709", True, f"title {number}", "2024-05-01")
-    place = Place(str(folder / f"video {number}.mp4"), 1_000 + number, 1)
-    return catalog.save(digest_of(number), place, facts=facts, looks=looks)
-
-
-def digest_of(number: int) -> str:
-    """The hash of the video with this number."""
-    return f"{number:064x}"[::-1]
-
-
-def _embedding(rng: Any, start: float) -> Embedding:
-    values = rng.standard_normal(8).astype(np.float32)
-    return Embedding(start, start + 2.0, values / np.linalg.norm(values))
 
 
 @contextmanager
@@ -188,13 +137,12 @@ def _damage_values(connection: sqlite3.Connection, rng: random.Random) -> str:
             continue
 
 
-_ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)"
 _SCHEMA = (
-    f"ALTER TABLE tag RENAME TO old;CREATE VIEW tag AS {_ENDLESS} SELECT i AS id, 1 AS video_id, 'object' AS"
+    f"ALTER TABLE tag RENAME TO old;CREATE VIEW tag AS {ENDLESS} SELECT i AS id, 1 AS video_id, 'object' AS"
     " expert, 'object' AS modality, 'a' AS said, 'a' AS text, 0.5 AS score, 0 AS start,"
     " 1 AS end, 0 AS best FROM n",
-    f"DROP TABLE meta;CREATE VIEW meta AS {_ENDLESS} SELECT i AS key, i AS value FROM n",
-    f"DROP TABLE path;CREATE VIEW path AS {_ENDLESS} SELECT i AS id, 1 AS video_id, 'x' AS path,"
+    f"DROP TABLE meta;CREATE VIEW meta AS {ENDLESS} SELECT i AS key, i AS value FROM n",
+    f"DROP TABLE path;CREATE VIEW path AS {ENDLESS} SELECT i AS id, 1 AS video_id, 'x' AS path,"
     " 0 AS gone FROM n",
     "CREATE TRIGGER t AFTER INSERT ON verdict BEGIN DELETE FROM verdict;END",
     "CREATE TRIGGER t AFTER UPDATE ON meta BEGIN DELETE FROM tag;END",

@@ -22,7 +22,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tagline.benchmarks.robustness.damaged_libraries import damaged, digest_of, make_library
+from tagline.benchmarks.robustness.damaged_libraries import damaged, make_library
+from tagline.tagging.attacks.libraries import digest_of
 
 LIMIT = 20.0  # seconds for a command
 EXIT_CODES = frozenset({0, 1, 2, 3, 4})
@@ -93,11 +94,11 @@ def run(scratch: Path, count: int, seed: int, *, first: int = 0, heavy: bool = T
     return tally
 
 
-def run_in_shell(scratch: Path, count: int, seed: int) -> Tally:
+def run_in_shell(scratch: Path, count: int, seed: int, *, first: int = 0) -> Tally:
     """The same for one command each, as a process of its own."""
     whole = make_library(scratch / "whole in shell")
     tally = Tally()
-    for number in range(count):
+    for number in range(first, first + count):
         with damaged(whole, scratch, seed, number) as (folder, what):
             listed = list(commands(folder))
             words = listed[number % len(listed)]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-import sqlite3
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -11,10 +9,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from tagline.tagging.attacks.libraries import PER_VIDEO, digest_of, fill_with_many
 from tagline.tagging.catalog.write import Catalog
-
-MODALITIES = ("object", "object", "object", "person", "scene", "motion", "speech", "screen")
-PER_VIDEO = 100  # tags
 
 
 def measure(options: Mapping[str, str]) -> dict[str, Any]:
@@ -23,7 +19,7 @@ def measure(options: Mapping[str, str]) -> dict[str, Any]:
     seconds: dict[str, float] = {}
     with tempfile.TemporaryDirectory(prefix="tagline-million-") as scratch:
         folder = Path(scratch)
-        make_library(folder, videos, words, seed)
+        fill_with_many(folder, videos, words, seed)
         seconds["first_opening"] = _timed(lambda: Catalog.open(folder).close())
         seconds["opening"] = _timed(lambda: Catalog.open(folder).close())
         for name, arguments in (("tags_list", []), ("tags_list_json", ["--json"])):
@@ -46,37 +42,6 @@ def measure(options: Mapping[str, str]) -> dict[str, Any]:
 
 
 _DEFAULTS = {"videos": "10000", "words": "5000", "seed": "0"}
-
-
-def make_library(folder: Path, videos: int, words: int, seed: int) -> None:
-    """A catalog of videos that are not there, as SQL writes it: no tags are packed yet."""
-    Catalog.open(folder).close()
-    draw = random.Random(seed)
-    with closing(sqlite3.connect(folder / ".tagline" / "catalog.sqlite")) as connection, connection:
-        connection.execute("PRAGMA synchronous = OFF")
-        connection.executemany(
-            "INSERT INTO video(id, hash, size, duration, width, height, fps, codec, rotation, colour,"
-            " has_sound, start, created) VALUES (?, ?, 1000, 60, 64, 36, '25', 'h264', 0, '', 1, 0, ?)",
-            ((n, f"{n:064x}"[::-1], f"20{n % 25:02d}-01-01") for n in range(1, videos + 1)),
-        )
-        connection.executemany(
-            "INSERT INTO path(video_id, path, size, mtime_ns) VALUES (?, ?, 1000, 1)",
-            ((n, f"video {n}.mp4") for n in range(1, videos + 1)),
-        )
-        connection.executemany(
-            "INSERT INTO tag(video_id, expert, modality, said, text, score, start, end)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (_tag(n, place, words, draw) for n in range(1, videos + 1) for place in range(PER_VIDEO)),
-        )
-        connection.execute("DELETE FROM meta WHERE key = 'effective tags'")
-
-
-def _tag(video: int, place: int, words: int, draw: random.Random) -> tuple[Any, ...]:
-    number = int(words * draw.random() ** 2)  # some are far more frequent than others
-    modality = MODALITIES[number % len(MODALITIES)]
-    text = f"word{number}x"
-    start = draw.uniform(0, 50)
-    return video, modality, modality, text, text, draw.random(), start, start + 5
 
 
 def _tags_list(folder: Path, words: list[str]) -> None:
@@ -112,7 +77,7 @@ def _page(folder: Path) -> dict[str, float]:
         found["suggestions"] = _timed(ask("/api/tags", ("q", "word12")))
         found["review"] = _timed(ask("/api/review"))
         route = routes["/api/videos/{id}/similar"]
-        args = {"id": f"{1:064x}"[::-1][:20], "k": 24}
+        args = {"id": digest_of(1)[:20], "k": 24}
         found["similar"] = _timed(lambda: route.run(state, args))
     return found
 

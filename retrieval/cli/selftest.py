@@ -41,20 +41,20 @@ def selftest(ctx: click.Context, hostile: bool, as_json: bool) -> None:
     import tempfile
 
     with tempfile.TemporaryDirectory(prefix="tagline-selftest-") as folder:
-        results = []
-        for result in _results(Path(folder), hostile):
-            results.append(result)
+        seen = []
+        for result in results(Path(folder), hostile):
+            seen.append(result)
             if not as_json:
-                attack, case, passed, seen = result
-                click.echo(f"{'ok  ' if passed else 'FAIL'}  {attack:<6}  {case}: {seen}")
-    failed = sum(not passed for _, _, passed, _ in results)
+                attack, case, passed, what = result
+                click.echo(f"{'ok  ' if passed else 'FAIL'}  {attack:<6}  {case}: {what}")
+    failed = sum(not passed for _, _, passed, _ in seen)
     if as_json:
         keys = ("attack", "case", "passed", "seen")
-        click.echo(json.dumps([dict(zip(keys, result, strict=True)) for result in results], indent=2))
+        click.echo(json.dumps([dict(zip(keys, result, strict=True)) for result in seen], indent=2))
     else:
         for attack, (case, where) in ELSEWHERE.items() if hostile else ():
             click.echo(f"--    {attack:<6}  {case}: not tried here, but in {where}")
-        click.echo(f"{len(results) - failed} passed, {failed} failed")
+        click.echo(f"{len(seen) - failed} passed, {failed} failed")
     ctx.exit(1 if failed else 0)
 
 
@@ -75,7 +75,8 @@ def reachable(folder: Path) -> str:
 CASES = (("A17", "an address that others can reach, without a token", reachable),)
 
 
-def _results(folder: Path, hostile: bool) -> Iterator[Result]:
+def results(folder: Path, hostile: bool) -> Iterator[Result]:
+    """What came of each attack, in a folder of its own; without `hostile`, of an honest video alone."""
     from tagline.experts.attacks import selftest as videos
 
     if not hostile:
@@ -83,9 +84,10 @@ def _results(folder: Path, hostile: bool) -> Iterator[Result]:
         return
     from tagline.experts.attacks import children, weights
     from tagline.retrieval.web import attacks as page
-    from tagline.tagging import attacks as beside
+    from tagline.tagging.attacks import beside, catalogs
 
-    cases = [*videos.CASES, *children.CASES, *weights.CASES, *beside.CASES, *page.CASES, *CASES]
+    places = (videos, children, weights, beside, catalogs, page)
+    cases = [*(case for place in places for case in place.CASES), *CASES]
     yield from videos.run_cases(folder, sorted(cases, key=lambda case: int(case[0][1:])))
     taken = folder / "taken"
     taken.mkdir()

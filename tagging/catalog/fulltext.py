@@ -65,15 +65,16 @@ class FullText:
         """(word as the index has it, videos that hold it), in the order of words; none on a full disk, where
         no view of them can be made."""
         try:
+            # Of a name that no table of the catalog has: the temporary one would hide it.
             self._catalog.execute(
-                "CREATE VIRTUAL TABLE IF NOT EXISTS temp.term USING fts5vocab('main', 'found', 'row')"
+                "CREATE VIRTUAL TABLE IF NOT EXISTS temp.indexed_word USING fts5vocab('main', 'found', 'row')"
             )
         except CatalogUnwritable:
             return []
         return self._catalog.rows(
             "words to search for",
             (values.long_text, values.whole),
-            "SELECT term, doc FROM temp.term ORDER BY term LIMIT ?",
+            "SELECT term, doc FROM temp.indexed_word ORDER BY term LIMIT ?",
             (most,),
         )
 

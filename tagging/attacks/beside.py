@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tagline.experts.attacks import hostile
@@ -109,13 +109,16 @@ def _lock(folder: Path) -> str:
     raise Unexpected(f"the file holds {theirs.read_text()!r}")
 
 
-class _Swapper:
-    """An expert that puts another video in the place of the one it looks at, of its size and time."""
+class Saboteur:
+    """An expert that does something to each file while the run has it in hand."""
 
-    name = "swapper"
+    name = "saboteur"
     modality = Modality.OBJECT
     version = "1"
     needs: tuple[Sampling, ...] = (Uniform(1, side=16),)
+
+    def __init__(self, deed: Callable[[Path], None]) -> None:
+        self.deed = deed
 
     def missing(self) -> str | None:
         return None
@@ -128,18 +131,22 @@ class _Swapper:
 
     def __call__(self, batch: Sequence[Footage]) -> list[Report]:
         for footage in batch:
-            path = Path(footage.path)
-            facts = path.stat()
-            path.write_bytes(path.read_bytes()[::-1])
-            os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+            self.deed(Path(footage.path))
         return [Report() for _ in batch]
+
+
+def _swap(path: Path) -> None:
+    """Put another video in its place, of its size and time."""
+    facts = path.stat()
+    path.write_bytes(path.read_bytes()[::-1])
+    os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
 
 
 @CASES.case("A47", "a video that is swapped for another while the run has it in hand")
 def _swapped(folder: Path) -> str:
     hostile.honest_video(folder / "a.mp4")
     with Catalog.open(folder) as catalog:
-        made = plan(catalog, [folder], [_Swapper()])
+        made = plan(catalog, [folder], [Saboteur(_swap)])
         outcome = run(made, Panel(made.experts, jobs=1))
         if len(outcome.failures) == 1 and "changed" in outcome.failures[0][2]:
             return outcome.failures[0][2]
