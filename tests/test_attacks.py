@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import socket
 import socketserver
 import threading
 from collections.abc import Iterator
@@ -129,6 +130,23 @@ def test_requests_of_every_kind_bring_about_no_fault(page: tuple[int, list[str]]
     tally = fuzz_http.run(page[0], pages.TOKEN, page[1], range(150), seed=0)
     assert (tally.server_errors, tally.unanswered) == (0, 0), tally.faults
     assert {"200", "400", "403", "404"} <= set(tally.statuses)
+
+
+def test_who_hangs_up_in_the_middle_of_a_request_brings_about_no_fault(
+    page: tuple[int, list[str]], capfd: pytest.CaptureFixture[str]
+) -> None:
+    head = f"POST /api/videos/{page[1][0]}/verdicts HTTP/1.1\r\nHost: 127.0.0.1:{page[0]}\r\n"
+    head += (
+        f"Authorization: Bearer {pages.TOKEN}\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", page[0]), 10) as line:
+        line.sendall(head.encode() + b'{"kind": ')
+        line.shutdown(socket.SHUT_WR)
+        while line.recv(1 << 16):
+            pass
+    tally = fuzz_http.run(page[0], pages.TOKEN, page[1], range(10), seed=3)  # what was under way has ended
+    assert (tally.server_errors, tally.unanswered) == (0, 0)
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_a_fault_and_a_silent_end_are_counted() -> None:

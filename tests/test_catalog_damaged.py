@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 import tagline
 from tagline.benchmarks.robustness import damaged_libraries, fuzz_catalogs
 from tagline.retrieval.cli.main import cli
-from tagline.retrieval.web.api.contract import Problem
+from tagline.retrieval.web.api.contract import Problem, read_query
 from tagline.retrieval.web.api.routes import ROUTES
 from tagline.retrieval.web.api.state import AppState, id_of
 from tagline.tagging.attacks.libraries import ENDLESS, STRANGE, TAGS_WITHOUT_END, VALUES, alter
@@ -207,6 +207,19 @@ def test_the_page_answers_503_with_the_sentence(library: Path, state: AppState) 
         route.run(state, {"id": id_of(video)})
     assert problem.value.status == 503
     assert CHECK in problem.value.message
+
+
+@pytest.mark.parametrize("path", ["/api/review", "/api/videos/{id}/similar", "/api/search", "/api/tags"])
+def test_the_page_leaves_out_videos_whose_paths_are_none(library: Path, state: AppState, path: str) -> None:
+    """Their tags are there, packed, and nothing to show with them."""
+    with state.catalog() as catalog:
+        videos = list(catalog.videos())
+    alter(library, "UPDATE path SET path = video_id * 1e300 WHERE video_id % 2 = 1")
+    route = next(route for route in ROUTES if route.path == path)
+    for video in videos[1::2]:
+        answer = route.run(state, read_query(route, []) | {"id": id_of(video), "k": 24})
+        for hit in answer.get("hits", []):
+            assert hit["id"] in {id_of(other) for other in videos[1::2]}
 
 
 # ---- everything at once

@@ -177,19 +177,22 @@ def _of_catalogs(numbers: range, tally: fuzz_catalogs.Tally) -> Figures:
 
 
 def _http(scratch: Path, numbers: range, seed: int) -> Figures:
-    with _served(scratch) as (port, ids):
+    terminal = scratch / "terminal"
+    with _served(scratch / "library", terminal) as (port, ids):
         tally = fuzz_http.run(port, serve_load.TOKEN, ids, numbers, seed)
+    # Of who hung up the answer is not seen, but the terminal of the server is.
+    said = terminal.read_text(encoding="utf-8", errors="replace").split("Traceback (most recent call last)")
     return {
         "count": len(numbers),
-        "server_errors": tally.server_errors,
+        "server_errors": tally.server_errors + len(said) - 1,
         "unanswered": tally.unanswered,
         "statuses": dict(tally.statuses.most_common()),
-        "wrong": tally.faults,
+        "wrong": [*tally.faults, *(fault[-600:] for fault in said[1:])],
     }
 
 
 def _stalled(scratch: Path, numbers: range, seconds: int) -> Figures:
-    with _served(scratch, film=True) as (port, ids):
+    with _served(scratch / "library", film=True) as (port, ids):
         tally = stalled.run(port, serve_load.TOKEN, ids[0], len(numbers), seconds)
     return {
         "count": len(numbers),
@@ -203,19 +206,22 @@ def _stalled(scratch: Path, numbers: range, seconds: int) -> Figures:
 
 
 @contextlib.contextmanager
-def _served(folder: Path, *, film: bool = False) -> Iterator[tuple[int, list[str]]]:
+def _served(
+    folder: Path, terminal: Path | None = None, *, film: bool = False
+) -> Iterator[tuple[int, list[str]]]:
     """`tagline serve` over a library of videos: its port and the ids of the videos, a long film first."""
     from tagline.retrieval.web.api.state import id_of
     from tagline.retrieval.web.server import more_files
     from tagline.tagging.catalog.write import Catalog
 
     more_files()
+    folder.mkdir()
     serve_load.fill(folder, 12)
     if film:
         stalled.make_film(folder)
     with Catalog.open(folder) as catalog:
         ids = [id_of(video) for video in catalog.videos()]
-    with serve_load.serving(folder) as (process, port):
+    with serve_load.serving(folder, terminal) as (process, port):
         yield port, ids
         if process.poll() is not None:
             raise RuntimeError(f"`tagline serve` ended with {process.returncode}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
+import select
 import socket
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -17,6 +18,7 @@ from tagline.retrieval.web.api.contract import Param, Route
 from tagline.retrieval.web.api.routes import ROUTES
 
 PATIENCE = 30.0  # seconds for an answer
+SOON = 0.2
 LISTED = 10  # faults that are remembered
 
 _LINES = """
@@ -126,11 +128,12 @@ def run(port: int, token: str, ids: Sequence[str], numbers: range, seed: int) ->
 def _ask(port: int, request: bytes, whole: bool) -> str:
     """The status of the answer, which is read to its end; "" where there is none.
 
-    Of what is not whole the end is said by closing our side, so that the server need not wait for more.
+    Of what is not whole we soon say that nothing more comes, by closing our side, so that the server need not
+    wait for it.
     """
     with socket.create_connection(("127.0.0.1", port), PATIENCE) as line:
         line.sendall(request)
-        if not whole:
+        if not whole and not select.select([line], [], [], SOON)[0]:
             line.shutdown(socket.SHUT_WR)
         head = b""
         while piece := line.recv(1 << 16):

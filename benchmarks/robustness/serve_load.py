@@ -142,8 +142,8 @@ def _facts() -> Any:
 
 
 @contextlib.contextmanager
-def serving(folder: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """`tagline serve` as a person starts it."""
+def serving(folder: Path, terminal: Path | None = None) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """`tagline serve` as a person starts it. terminal: a file that takes what it says of faults."""
     command = [
         sys.executable,
         "-m",
@@ -154,11 +154,11 @@ def serving(folder: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
         "--port",
         "0",
     ]
-    with subprocess.Popen(
-        [*command, "--token", TOKEN],
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
+    with contextlib.ExitStack() as held:
+        faults = None if terminal is None else held.enter_context(terminal.open("wb"))
+        process = held.enter_context(
+            subprocess.Popen([*command, "--token", TOKEN], stdout=subprocess.PIPE, stderr=faults, text=True)
+        )
         try:
             assert process.stdout is not None
             found = re.search(r":(\d+)/", process.stdout.readline())

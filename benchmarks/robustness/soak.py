@@ -29,7 +29,7 @@ from tagline.tagging.catalog.write import Catalog
 from tagline.tagging.pipeline.plan import plan
 from tagline.tagging.pipeline.run import run
 
-DIFFERENT = 24  # pictures; all files differ in their bytes
+DIFFERENT = 8  # pictures; all files differ in their bytes
 SLICES = 60  # of the files: each is tagged, indexed and searched before the next one comes
 FINGERPRINT = "f" * 64
 DIMENSIONS = 64

@@ -16,12 +16,15 @@ if TYPE_CHECKING:
 ELSEWHERE = {
     "A23": ("text on the screen that gives orders", "test_catalog.py, test_screen.py"),
     "A24": ("an address as a query", "test_web_doors.py"),
-    "A25": ("kill -9, a full disk, two writers", "`tagline bench run kill9`; test_folder_hostile.py"),
-    "A29": ("10,000 files", "`tagline bench run mutants`"),
+    "A25": (
+        "kill -9, a full disk, two writers",
+        "`tagline bench run attacks`; test_folder_hostile.py",
+    ),
+    "A29": ("10,000 files", "`tagline bench run soak` and `mutants`"),
     "A30": ("no network", "test_pull.py"),
     "A34": ("models and servers that a folder names", "test_approvals.py"),
     "A35": ("a cache and rows that lead out of the library", "test_owned.py"),
-    "A36": ("1,500 readers that stop", "test_web_stalled.py"),
+    "A36": ("1,500 readers that stop", "`tagline bench run attacks`; test_web_stalled.py"),
 }
 
 

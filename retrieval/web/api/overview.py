@@ -64,16 +64,19 @@ class Overview:
         self, videos: Iterable[Video], terms: list[Key], ids: Ints, counts: Ints, tags: Packed, state: object
     ) -> None:
         self.terms, self.state = terms, state
+        self.entries = {
+            video.id: VideoEntry(video, lambda number=video.id: self._mapping(number))  # type: ignore[misc]
+            for video in videos
+        }
+        # Tags may be there of a video that has no place any more or none that can be one.
+        shown = np.isin(ids, np.array([*self.entries], np.int64))
+        tags, ids, counts = tags[np.repeat(shown, counts)], ids[shown], counts[shown]
         self._tags = tags
         self._term = tags["term"].astype(np.int64)
         self._owner = np.repeat(np.arange(len(ids)), counts)  # of each tag the place of its video
         self._ids = ids
         self._ends = np.cumsum(counts)
         self._place = {int(number): place for place, number in enumerate(ids.tolist())}
-        self.entries = {
-            video.id: VideoEntry(video, lambda number=video.id: self._mapping(number))  # type: ignore[misc]
-            for video in videos
-        }
         self.uses = np.bincount(self._term, minlength=len(terms))  # videos with each term
         bits = np.array([1 << MODALITIES.index(modality) for modality, _ in terms] or [0], np.int64)
         self._senses = np.zeros(len(ids), np.int64)
