@@ -112,6 +112,16 @@ def test_what_is_good_beside_it_stays(library: Path) -> None:
         assert "automobile" in {tag.text for tag in catalog.tags(2)}, "renamed by a verdict"
 
 
+@pytest.mark.parametrize("act", ["'first'", "-1", "1 << 52", "1 << 62", "9223372036854775807"])
+def test_verdicts_go_on_after_one_whose_number_cannot_be(library: Path, act: str) -> None:
+    alter(library, f"UPDATE verdict SET act = {act} WHERE text = 'dog'")
+    with Catalog.open(library) as catalog:
+        (written,) = catalog.decide.accept(1, "beach")
+        assert written in catalog.verdicts.all()
+        assert catalog.decide.undo() == [written]
+    says(call(library, "tags", "accept", "1", "dog"), 0, "accepted: dog")
+
+
 def test_vectors_that_are_none_are_left_out(library: Path) -> None:
     alter(library, "UPDATE vector SET floats = x'0011' WHERE video_id = 1 AND source = 'video'")
     alter(library, "UPDATE vector SET floats = x'0000c07f' WHERE video_id = 2 AND source = 'video'")  # NaN

@@ -161,6 +161,7 @@ VALUES = {
     "UPDATE run SET modality = 'smell'": "looks of experts",
     "UPDATE verdict SET kind = 'burn'": "verdicts",
     "UPDATE verdict SET act = 'first'": "verdicts",
+    "UPDATE verdict SET act = 4611686018427387904": "verdicts",
     "UPDATE word SET start = x'00'": "words",
     "UPDATE path SET path = 7.5 WHERE id = 1": "paths",
 }

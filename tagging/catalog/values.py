@@ -56,6 +56,13 @@ def row_id(value: Any) -> int:
     return int(value)
 
 
+def act(value: Any) -> int:
+    """Of what a person decided at once: counted from 1, and the page's numbers hold it."""
+    if not 0 < whole(value) < 1 << 52:
+        raise BadValue("no number of an act")
+    return int(value)
+
+
 def flag(value: Any) -> bool:
     return bool(whole(value))
 

@@ -14,7 +14,7 @@ from tagline.tagging.vocabulary import normal
 _COLUMNS = "id, act, kind, video_id, modality, text, target, start, end, at"
 _KINDS = (
     values.whole,
-    values.whole,
+    values.act,
     values.decision,
     values.maybe(values.whole),
     values.maybe(values.modality),
@@ -24,6 +24,7 @@ _KINDS = (
     values.maybe(values.seconds),
     values.text,
 )
+_LAST = (1 << 52) - 2  # that another act can follow
 MOST = 1_000_000  # verdicts: one a second for twelve days
 
 
@@ -49,8 +50,8 @@ class VerdictLog:
         """The number of what was decided last; None if nothing was."""
         rows = self._catalog.rows(
             "verdicts",
-            (values.maybe(values.whole),),
-            "SELECT max(act) FROM verdict WHERE typeof(act) = 'integer'",
+            (values.maybe(values.act),),
+            f"SELECT max(act) FROM verdict WHERE typeof(act) = 'integer' AND act BETWEEN 1 AND {_LAST}",
         )
         last: int | None = rows[0][0] if rows else None
         return last

@@ -56,7 +56,7 @@ TABLES = (
         "verdict",
         {
             "id": whole,
-            "act": whole,
+            "act": values.act,
             "kind": values.decision,
             "video_id": maybe(row_id),
             "modality": maybe(values.modality),
