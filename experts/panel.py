@@ -134,6 +134,8 @@ class Panel:
             if not self._ready(expert):
                 continue
             for seen, report in zip(wanted, self._ask(expert, wanted), strict=True):
+                if isinstance(report, Report) and seen.footage is not None:
+                    report.facts |= looks_of(expert, seen.footage)
                 seen.reports[name] = report
             spent = time.perf_counter() - begun
             self.timing.experts[name] = self.timing.experts.get(name, 0.0) + spent
@@ -201,6 +203,12 @@ def _excuse(expert: Expert, footage: Footage | None) -> str | None:
         return f"{NO_PICTURES}, and it needs them beside the sound" if True in senses else NO_PICTURES
     refuses = getattr(expert, "refuses", None)
     return None if refuses is None else refuses(footage)
+
+
+def looks_of(expert: Expert, footage: Footage) -> dict[str, int]:
+    """How often an expert looked at a video, as its report's facts keep it; nothing of one that listens."""
+    views = [footage.view(need) for need in expert.needs if not isinstance(need, Sound)]
+    return {"looks": sum(len(view.times) for view in views)} if views else {}
 
 
 def _out_of_memory(error: Exception) -> bool:

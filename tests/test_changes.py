@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,15 @@ import pytest
 
 from tagline.experts.decode.decoder import Decoder
 from tagline.experts.decode.limits import LIMITS
-from tagline.experts.footage import Changes, Seconds, Uniform, View
-from tagline.experts.tags import Modality, Sighting, Tag
+from tagline.experts.footage import Changes, Footage, Seconds, Uniform, View
+from tagline.experts.panel import Panel
+from tagline.experts.tags import Modality, Report, Sighting, Tag
 from tagline.experts.vision.frames import frame_spans
+from tagline.tagging.catalog.lock import only_writer
+from tagline.tagging.catalog.write import Catalog
+from tagline.tagging.pipeline.plan import plan
+from tagline.tagging.pipeline.run import run
+from tagline.tagging.report import video_report
 
 RATE = 10  # pictures a second of these films
 
@@ -107,3 +113,33 @@ def test_a_thing_in_one_picture_that_stands_is_as_good_as_in_many() -> None:
     seen = [Sighting("dog", 0.9, 0.0), Sighting("cat", 0.9, 10.0)]
     tags = frame_spans(seen, view, 11.0, Modality.OBJECT, "object", min_frames=2)
     assert [tag.text for tag in tags] == ["dog"]
+
+
+class Looker:
+    """An expert that finds nothing, where something changes."""
+
+    name = "looker"
+    modality = Modality.OBJECT
+    version = "1"
+    needs = (Changes(1.0, side=32),)
+
+    def missing(self) -> str | None:
+        return None
+
+    def fingerprint(self) -> str:
+        return self.name
+
+    def load(self, device: str) -> None:
+        pass
+
+    def __call__(self, batch: Sequence[Footage]) -> list[Report]:
+        return [Report() for _ in batch]
+
+
+def test_show_says_how_often_an_expert_looked(tmp_path: Path) -> None:
+    film(tmp_path / "film.mp4", 12, lambda at: 200 if at >= 6 else 90)
+    with Catalog.open(tmp_path) as catalog, only_writer(catalog):
+        run(plan(catalog, [tmp_path], [Looker()]), Panel([Looker()], jobs=1))
+        report = video_report(catalog, next(catalog.videos()))
+    assert report.looks() == [("looker", "2 looks, every 6.0 s")]
+    assert report.as_dict()["experts"][0]["looks"] == 2

@@ -298,10 +298,23 @@ class CatalogReader(CatalogDatabase):
             (most,),
         )
 
-    def usual_seconds(self) -> dict[str, float]:
-        """expert: seconds that it took for a video, on average over the library."""
-        rows = self.query("SELECT expert, avg(seconds) FROM run WHERE seconds IS NOT NULL GROUP BY expert")
+    def usual_cost(self) -> dict[str, float]:
+        """expert: seconds that it took for a second of video, over the library."""
+        rows = self.query(
+            "SELECT r.expert, sum(r.seconds) / sum(v.duration) FROM run r JOIN video v ON v.id = r.video_id"
+            " WHERE r.seconds IS NOT NULL AND v.duration > 0 GROUP BY r.expert"
+        )
         return dict(rows)
+
+    def usual_length(self) -> float:
+        """Seconds of video in a byte, over the library; 0 where no length is known."""
+        row = self.query_one("SELECT sum(duration) / sum(size) FROM video WHERE duration > 0 AND size > 0")
+        return (row[0] if row else None) or 0.0
+
+    def length_of_hash(self, digest: str) -> float | None:
+        """Seconds of a video that is known by its content."""
+        row = self.query_one("SELECT duration FROM video WHERE hash = ?", (digest,))
+        return row[0] if row else None
 
     def _searchable_texts(self, video_id: int) -> SearchableTexts:
         spoken: list[str] = []
