@@ -1,4 +1,4 @@
-"""`tagline models`: see, fetch, verify and carry weights; `tagline selftest`: attack the decoder."""
+"""`tagline models`: see, fetch, verify and carry weights."""
 
 from __future__ import annotations
 
@@ -233,7 +233,7 @@ def import_(source: Path) -> None:
 
 
 def _row(entry: WeightsEntry) -> dict[str, Any]:
-    from tagline.experts.weights import registry
+    from tagline.experts.weights import registry, tiers
 
     folder = registry.local_folder(entry)
     verified = "-"
@@ -242,6 +242,8 @@ def _row(entry: WeightsEntry) -> dict[str, Any]:
             verified = "yes" if registry.check_hashes(entry, folder) else "no hash yet"
         except registry.WeightsChanged:
             verified = "CHANGED"
+    elif tiers.in_package(entry):
+        verified = "in a package"
     return {
         "name": entry.name,
         "expert": entry.expert,
@@ -251,7 +253,7 @@ def _row(entry: WeightsEntry) -> dict[str, Any]:
         "licence": entry.licence,
         "source": entry.source,
         "origin": entry.origin,
-        "here": folder is not None,
+        "here": folder is not None or tiers.in_package(entry),
         "path": str(folder) if folder else None,
         "verified": verified,
     }
@@ -318,34 +320,3 @@ def _console(**options: Any) -> Any:
     if not made.is_terminal:
         made.width = 160  # a pipe has no width, and a cut-off name is of no use to grep
     return made
-
-
-@click.command()
-@click.option("--hostile", is_flag=True, help="Also make hostile files and see that none does harm.")
-@click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
-@click.pass_context
-def selftest(ctx: click.Context, hostile: bool, as_json: bool) -> None:
-    """Attack the decoder with hostile files.
-
-    Makes its files in a temporary folder and needs no network. Without --hostile only an honest file is read.
-
-    \b
-    tagline selftest --hostile
-    """
-    import tempfile
-    from pathlib import Path
-
-    from tagline.experts.decode.selftest import honest, run_cases
-
-    with tempfile.TemporaryDirectory(prefix="tagline-selftest-") as folder:
-        results = run_cases(Path(folder)) if hostile else [honest(Path(folder))]
-    if as_json:
-        keys = ("attack", "case", "passed", "seen")
-        click.echo(json.dumps([dict(zip(keys, result, strict=True)) for result in results], indent=2))
-    else:
-        for attack, case, passed, seen in results:
-            click.echo(f"{'ok  ' if passed else 'FAIL'}  {attack:<6}  {case}: {seen}")
-    failed = sum(not passed for _, _, passed, _ in results)
-    if not as_json:
-        click.echo(f"{len(results) - failed} passed, {failed} failed")
-    ctx.exit(1 if failed else 0)

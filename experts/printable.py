@@ -42,6 +42,13 @@ def safe_lines(text: str) -> str:
     return text if text.isascii() and text.isprintable() else _escaped(text, _LAYOUT)
 
 
+def say(sentence: str, *, err: bool = False) -> None:
+    """Write one line, which stays one line whatever the names in it hold."""
+    import click
+
+    click.echo(safe(sentence), err=err)
+
+
 class SafeStream:
     """A standard stream through which only text gets out. Everything but writing is the stream's own."""
 

@@ -196,7 +196,7 @@ def joint_scores(
 ) -> list[list[tuple[int, float]]]:
     """What to believe of each frame: [(category, score)], best first.
 
-    seen: the classifier's shares, named: CLIP's, each [T, K] or None; known: which categories both can
+    by_classifier, by_clip: the shares that each gives, [T, K] or None; known: which categories both can
     judge. What both know needs both: it is among the first few of each, and its score is the geometric
     mean. What one alone knows (or whose other judge is absent) must pass a higher threshold.
     """

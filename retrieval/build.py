@@ -48,6 +48,7 @@ def index_library(
     """
     from tagline.retrieval.embed.encode import embed, sample_queries
     from tagline.retrieval.index.update import update, update_in_milvus
+    from tagline.retrieval.query.params import stored
     from tagline.retrieval.tune.tune import tune
     from tagline.tagging.catalog.approvals import approve
     from tagline.tagging.catalog.lock import only_writer
@@ -67,10 +68,12 @@ def index_library(
         updates = [update(catalog, level, fingerprint, queries=queries, rebuild=rebuild) for level in Level]
         if milvus is not None and updates[0].rows:
             updates = [update_in_milvus(catalog, level, fingerprint, milvus) for level in Level]
-        changed = bool(updates[0].rows) and any(one.built or one.added or one.removed for one in updates)
-        if changed:
+        changed = any(one.built or one.added or one.removed for one in updates)
+        # A run that was stopped between indexing and tuning is made up for, too.
+        tuned = bool(updates[0].rows) and (changed or stored(catalog, fingerprint) is None)
+        if tuned:
             tune(catalog)
-    return IndexResult(outcome, tuple(updates), changed)
+    return IndexResult(outcome, tuple(updates), tuned)
 
 
 def _load_model(

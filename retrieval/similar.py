@@ -111,7 +111,7 @@ def vector_of(catalog: Catalog, video: Video) -> Floats:
         return page.values[0]
     failed = [failure.reason for failure in catalog.failures(video.id) if failure.expert in ("", NAME)]
     why = f"could not be embedded: {failed[0]}" if failed else "has no vector yet; run `tagline index`"
-    raise NotEmbedded(f"{safe(video.paths[0] if video.paths else video.hash, 80)} {why}")
+    raise NotEmbedded(f"{safe(video.label, 80)} {why}")
 
 
 def vector_of_file(catalog: Catalog, path: Path) -> Floats:

@@ -32,7 +32,10 @@ class TagGuidingEncoder(nn.Module):
         self.blocks = nn.ModuleList(_blocks(tower, config))
 
     def forward(self, x: Tensor, valid: Tensor, position_ids: Tensor) -> Tensor:
-        """x: [B, L, W]; valid: bool [B, L], what may be looked at; places: int [L]. Returns [B, L, W]."""
+        """x: [B, L, W]; valid: bool [B, L], what may be looked at; position_ids: int [L].
+
+        Returns [B, L, W].
+        """
         x = x + self.position[position_ids].to(x.dtype)
         # One mask a head, as nn.MultiheadAttention wants it: -inf over keys that are not there. [B·H, L, L]
         hidden_keys = torch.zeros_like(valid, dtype=x.dtype).masked_fill(~valid, float("-inf"))

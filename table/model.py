@@ -110,7 +110,7 @@ class Table(nn.Module):
     ) -> EncodedVideos:
         """Videos to unit vectors and to what the joint encoder reads.
 
-        frames: uint8 [B, N, 3, S, S], N at most `settings.frames`, or what `see` makes of them;
+        frames: uint8 [B, N, 3, S, S], N at most `settings.frames`, or what `encode_frames` makes of them;
         frame_valid: bool [B, N], by default all;
         tags: int [B, K]; tagged: bool [B], False where a video has no tags, which are then not looked at.
         """
@@ -123,7 +123,7 @@ class Table(nn.Module):
         tags: Tensor | None = None,
         tagged: Tensor | None = None,
     ) -> EncodedVideos:
-        """The same from frames that `see` has seen, [B, N, D]: spans of a video share its frames."""
+        """The same from the frames of `encode_frames`, [B, N, D]: spans of a video share its frames."""
         if frame_valid is None:
             frame_valid = seen.new_ones(seen.shape[:2], dtype=torch.bool)
         if self.guide is None or self.settings.residual == "frame":

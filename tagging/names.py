@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from itertools import pairwise
 from pathlib import PurePath
@@ -10,7 +11,7 @@ MAX_NAMES = 8  # files of one video whose names are read
 MAX_CHARACTERS = 500  # of the words of one name
 
 
-def name_words(path: str) -> str:
+def name_words(path: str | bytes) -> str:
     """The words of a file's name and of the folders above it, "2023/BirthdayParty_at_home.mp4" as
     "2023 BirthdayParty Birthday Party at home".
 
@@ -18,7 +19,7 @@ def name_words(path: str) -> str:
     is taken apart in this way is there as a whole, too: an iPhone is one. Of an absolute path, which lies
     outside the library, only the file counts: who names their home folder says nothing of a video.
     """
-    pure = PurePath(path)
+    pure = PurePath(os.fsdecode(path))
     folders = () if pure.is_absolute() else pure.parts[:-1]
     found: list[str] = []
     for part in (*folders, pure.stem):

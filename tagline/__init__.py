@@ -23,12 +23,14 @@ if TYPE_CHECKING:
     from tagline.retrieval.query.search import Answer
     from tagline.table.saving import PretrainedTable as TableModel
     from tagline.tagging.catalog.records import Video
+    from tagline.tagging.catalog.schema import CatalogError
     from tagline.tagging.generator.saving import SavedTagger as Tagger
     from tagline.tagging.ranker.ranking import TrainedRanker as Ranker
 
 __version__ = "0.1.0"
 __all__ = [
     "Answer",
+    "CatalogError",
     "Evidence",
     "Hit",
     "Library",
@@ -46,6 +48,7 @@ __all__ = [
 # Name: where it is.
 _NAMES = {
     "Answer": "tagline.retrieval.query.search:Answer",
+    "CatalogError": "tagline.tagging.catalog.schema:CatalogError",
     "Evidence": "tagline.retrieval.query.hits:Evidence",
     "Hit": "tagline.retrieval.query.hits:Hit",
     "Library": "tagline.retrieval.library:Library",

@@ -10,8 +10,8 @@ from typing import Any
 import fakes
 
 from tagline.experts.panel import Panel
+from tagline.tagging.catalog.dump import dump_lines
 from tagline.tagging.catalog.lock import only_writer
-from tagline.tagging.catalog.read import dump_lines
 from tagline.tagging.catalog.write import Catalog
 from tagline.tagging.pipeline.plan import Plan, plan
 from tagline.tagging.pipeline.progress import RunResult

@@ -82,7 +82,7 @@ def check_words() -> None:
 def check_library(videos: Path) -> None:
     library = ("--library", str(videos))
     hits = json.loads(tagline("search", "lisbon", *library, "--json"))
-    assert "holiday.mp4" in json.dumps(hits), hits
+    assert "holiday.mp4" in json.dumps(hits["hits"]), hits
     shown = json.loads(tagline("show", "holiday.mp4", *library, "--json"))
     assert "lisbon" in json.dumps(shown).lower(), shown
     assert "tagline[models]" in tagline("index", *library, expect=1)

@@ -11,9 +11,9 @@ import pytest
 from looks import look, tag, texts, video
 
 from tagline.tagging.catalog import location, schema
-from tagline.tagging.catalog.database import CatalogFull
+from tagline.tagging.catalog.connection import CatalogFull
+from tagline.tagging.catalog.dump import dump_lines
 from tagline.tagging.catalog.location import NoCatalog
-from tagline.tagging.catalog.read import dump_lines
 from tagline.tagging.catalog.schema import CatalogError, CatalogTooNew, NotACatalog
 from tagline.tagging.catalog.write import Catalog
 

@@ -12,7 +12,7 @@ from looks import FACTS, HUMAN, OBJECT, SCREEN, look, tag, texts, video
 
 from tagline.experts.footage import Facts
 from tagline.experts.tags import Modality, Tag
-from tagline.tagging.catalog.read import dump_lines
+from tagline.tagging.catalog.dump import dump_lines
 from tagline.tagging.catalog.records import Place
 from tagline.tagging.catalog.write import Catalog
 
@@ -33,7 +33,7 @@ def test_rejected_stays_rejected_after_every_run(catalog: Catalog) -> None:
     video(catalog, look(tag("dog"), tag("cat"), version="2"))
     video(catalog, look(tag("dog", modality=Modality.SCENE), expert="scene"))
     assert texts(catalog, video_id) == ["cat"]
-    assert catalog.fulltext.search("dog") == []
+    assert catalog.fulltext.videos_with_any(["dog"], 9) == []
 
 
 def test_a_rejection_may_be_of_one_modality(catalog: Catalog) -> None:
@@ -78,7 +78,7 @@ def test_names_change_in_the_whole_library_and_for_what_comes_later(catalog: Cat
     assert texts(catalog, first) == ["Rex", "cat"]
     assert texts(catalog, second) == ["Rex", "cat", "cat"]
     assert catalog.canonical("moggies") == "cat"
-    assert {hit.video_id for hit in catalog.fulltext.search("rex")} == {first, second}
+    assert set(catalog.fulltext.videos_with_any(["rex"], 9)) == {first, second}
     assert [(c.text, c.videos, c.spans) for c in catalog.tag_counts()] == [("cat", 2, 3), ("Rex", 2, 2)]
 
 

@@ -20,7 +20,7 @@ if find_spec("ray") is None:
 
 from tagline.benchmarks.fixtures import stub_experts
 from tagline.benchmarks.robustness import cluster_serving, kill9
-from tagline.tagging.catalog.read import dump_lines
+from tagline.tagging.catalog.dump import dump_lines
 from tagline.tagging.catalog.write import Catalog
 from tagline.tagging.ray import importer
 from tagline.tagging.ray.local import LocalCluster, local_cluster

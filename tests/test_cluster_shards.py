@@ -12,7 +12,7 @@ import pytest
 from cluster_world import NAMES, order, walk_through
 
 from tagline.experts.panel import Panel
-from tagline.tagging.catalog.read import dump_lines
+from tagline.tagging.catalog.dump import dump_lines
 from tagline.tagging.catalog.write import Catalog
 from tagline.tagging.pipeline.plan import plan
 from tagline.tagging.pipeline.run import run

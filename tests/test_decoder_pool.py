@@ -16,8 +16,8 @@ import psutil
 import pytest
 from filming import ALL, Film, shoot
 
+from tagline.experts.attacks.hostile import bad_child
 from tagline.experts.decode.decoder import Decoder
-from tagline.experts.decode.hostile import bad_child
 from tagline.experts.decode.limits import Limits
 from tagline.experts.footage import Footage, Sampling, Sound, Uniform, Unreadable
 

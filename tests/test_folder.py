@@ -14,7 +14,7 @@ from folder_runs import look, undisturbed, write
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tagline.tagging.catalog.read import dump_lines
+from tagline.tagging.catalog.dump import dump_lines
 from tagline.tagging.catalog.write import Catalog
 from tagline.tagging.pipeline import run as folders
 from tagline.tagging.pipeline import walk

@@ -10,7 +10,7 @@ import fakes
 import pytest
 from folder_runs import look, write
 
-from tagline.tagging.catalog.read import dump_lines
+from tagline.tagging.catalog.dump import dump_lines
 from tagline.tagging.catalog.write import Catalog
 from tagline.tagging.pipeline.plan import describe
 

@@ -19,9 +19,9 @@ import pytest
 from folder_runs import look, undisturbed, write
 
 from tagline.experts.panel import Panel
-from tagline.tagging.catalog.database import CatalogFull
+from tagline.tagging.catalog.connection import CatalogFull
+from tagline.tagging.catalog.dump import dump_lines
 from tagline.tagging.catalog.lock import CatalogBusy, only_writer
-from tagline.tagging.catalog.read import dump_lines
 from tagline.tagging.catalog.write import Catalog
 from tagline.tagging.pipeline.plan import plan
 from tagline.tagging.pipeline.run import run

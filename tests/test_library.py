@@ -144,6 +144,9 @@ def test_a_search_is_a_sequence_of_hits_by_words_and_by_meaning(library: tagline
     made = library.index(weights="playhouse")
     assert (made.embedded.progress.tagged, made.indexes[0].rows, made.tuned) == (3, 3, True)
     assert not library.index().tuned
+    assert library.catalog.file is not None
+    library.catalog.file.with_name("search.npz").unlink()  # as if that run had been stopped before it tuned
+    assert library.index().tuned
     assert [Path(one.video.paths[0]).name for one in library.similar("dog.mp4", 1)] == ["puppy.mp4"]
     assert library.describe("dog.mp4").sentence == "A ball and a dog at the beach."
     explained = library.explain("dog", "dog.mp4")

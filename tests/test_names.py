@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tagline.retrieval.query.lexical import NAME_SCORE
 from tagline.retrieval.query.search import search
 from tagline.tagging.catalog.records import Place
 from tagline.tagging.catalog.write import Catalog
@@ -51,6 +52,7 @@ def test_a_name_finds_and_what_was_seen_comes_first(catalog: Catalog) -> None:
     hits = search(catalog, "yoga")
     assert [Path(hit.video.paths[0]).name for hit in hits] == ["b.mp4", "MorningYoga_01.mp4"]
     assert [one.kind for one in hits[1].why] == ["name"]
+    assert hits[1].score == pytest.approx(NAME_SCORE)  # a name holds at every moment
     assert [Path(hit.video.paths[0]).name for hit in search(catalog, "trip")] == ["MorningYoga_01.mp4"]
 
 

@@ -17,11 +17,12 @@ import pytest
 
 from tagline.experts.tags import Modality
 from tagline.tagging.catalog import uploads
-from tagline.tagging.catalog.read import dump_lines
+from tagline.tagging.catalog.dump import dump_lines
 from tagline.tagging.catalog.vectors import SPAN, VIDEO
 from tagline.tagging.catalog.write import Catalog
 
 FIXTURES = Path(__file__).parent / "fixtures"
+FOUND = '["found"'
 KNOWN: dict[str, Any] = json.loads((FIXTURES / "catalog-0.1.json").read_text(encoding="utf-8"))
 
 
@@ -52,14 +53,25 @@ def test_every_verdict_is_there(old: Catalog) -> None:
     }
 
 
+def rows_are_as_they_were(old: Catalog) -> None:
+    now, then = list(dump_lines(old)), KNOWN["rows"]
+    assert [row for row in now if not row.startswith(FOUND)] == [
+        row for row in then if not row.startswith(FOUND)
+    ]
+    # What is searched is written anew when a catalog is opened; by now it holds the names of the files, too.
+    for row, known in zip(
+        *([json.loads(r) for r in rows if r.startswith(FOUND)] for rows in (now, then)), strict=True
+    ):
+        assert all(text.startswith(known_text) for text, known_text in zip(row, known, strict=True))
+
+
 def test_every_row_is_there(old: Catalog) -> None:
-    assert list(dump_lines(old)) == KNOWN["rows"]
+    rows_are_as_they_were(old)
 
 
 def test_the_same_videos_are_found(old: Catalog) -> None:
-    assert {query: [hit.video_id for hit in old.fulltext.search(query)] for query in KNOWN["found"]} == KNOWN[
-        "found"
-    ]
+    found = {words: old.fulltext.videos_with_any(words.split(), 9) for words in KNOWN["found"]}
+    assert found == KNOWN["found"]
 
 
 def test_vectors_captions_and_uploads_are_there(old: Catalog) -> None:
@@ -82,4 +94,4 @@ def test_it_can_be_gone_on_with(old: Catalog) -> None:
     old.decide.reject(talk, "Anna", Modality.HUMAN)
     assert "Anna" not in [tag.text for tag in old.tags(talk)]
     old.decide.undo()
-    assert list(dump_lines(old)) == KNOWN["rows"]
+    rows_are_as_they_were(old)

@@ -124,3 +124,11 @@ def test_json_says_the_same_and_shows_nothing_odd(value: Any) -> None:
     text = to_json(value)
     assert json.loads(text) == value
     assert harmless(text)
+
+
+def test_a_long_table_has_the_cells_of_a_short_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond some hundred rows it is written plainly, for rich takes a millisecond for each."""
+    short = [line.split() for line in run().output.splitlines()]
+    monkeypatch.setattr("tagline.tagging.cli.output.MOST_STYLED", 1)
+    assert [line.split() for line in run().output.splitlines()] == short
+    assert "\x1b" not in run().output

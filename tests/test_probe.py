@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from filming import Film, shoot
 
-from tagline.experts.decode import landlock, probe, sandbox, syscalls
+from tagline.experts.attacks import probe
+from tagline.experts.decode import landlock, sandbox, syscalls
 from tagline.experts.decode.decoder import Decoder
 from tagline.experts.footage import Sound, Uniform
 
@@ -33,7 +34,7 @@ def run(program: str, **options: object) -> str:
 PROBE = """
 import sys
 from pathlib import Path
-from tagline.experts.decode import intruder
+from tagline.experts.attacks import intruder
 outcomes = intruder.outcomes(Path(sys.argv[1] if len(sys.argv) > 1 else {folder!r}))
 print(len(outcomes), [(o.call, o.seen) for o in outcomes if not o.passed])
 """
@@ -156,7 +157,7 @@ from pathlib import Path
 from tagline.experts.decode import sandbox
 here = Path({str(tmp_path)!r})
 kept, closed = os.open(here / "new", os.O_WRONLY | os.O_CREAT), os.open("/", os.O_RDONLY)
-sandbox.restrict_system_calls(keep=[kept], read=[str(here / "inside")], threads=True)
+sandbox.confine(keep=[kept], read=[str(here / "inside")], threads=True)
 def tries(deed):
     try:
         print(deed() or "done")

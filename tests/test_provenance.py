@@ -95,7 +95,7 @@ def test_what_the_file_withheld_is_said_once_and_not_of_each_expert(tmp_path: Pa
         gaps = [(gap.expert, gap.reason) for gap in coverage_gaps(catalog, video)]
     assert gaps[:4] == [
         ("", "1 of 2 frames unreadable"),
-        ("", "sound missing"),
+        ("", "it has no sound"),
         ("object", "half"),
         ("things", "half"),
     ]

@@ -102,16 +102,17 @@ def test_the_command(catalog: Catalog, tmp_path: Path) -> None:
     assert shown.output.index("beach.mp4") < shown.output.index("kitchen.mp4")
     assert "0:03" in shown.output
 
-    rows = json.loads(ask(tmp_path, "dog", "--json", "-k", "1").output)
+    rows = json.loads(ask(tmp_path, "dog", "--json", "-k", "1").stdout)["hits"]
     assert [Path(row["video"]).name for row in rows] == ["beach.mp4"]
     assert rows[0]["why"][0]["text"] == "dog"
 
-    assert ask(tmp_path, "dog", "--paths").output.splitlines() == [
+    assert ask(tmp_path, "dog", "--paths").stdout.splitlines() == [
         str(tmp_path / n) for n in ("beach.mp4", "kitchen.mp4")
     ]
     assert ask(tmp_path, "dog", "-0").output.count("\0") == 2
     assert [
-        r["video"] for r in json.loads(ask(tmp_path, "dog", "--json", "--not", "scene:kitchen").output)
+        row["video"]
+        for row in json.loads(ask(tmp_path, "dog", "--json", "--not", "scene:kitchen").stdout)["hits"]
     ] == [str(tmp_path / "beach.mp4")]
 
 

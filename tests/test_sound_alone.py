@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sounds import tone, write_coded
 
-from tagline.experts.decode import hostile
+from tagline.experts.attacks import hostile
 from tagline.experts.decode.decoder import Decoder
 from tagline.experts.footage import SOUND_RATE, PerSecond, Sampling, Sound, Uniform, Unreadable, Work
 from tagline.experts.panel import NO_PICTURES, Panel

@@ -96,7 +96,7 @@ def test_a_long_sound_in_pieces_is_what_it_is_in_one(data: Path, monkeypatch) ->
     whole = events(tune)
     assert whole.shape == (len(tune) // 160, 3)
     assert (whole[:, 2] > 0.5).mean() > 0.8  # music
-    monkeypatch.setattr(sound, "PIECE", 7 * RATE)
+    monkeypatch.setattr(sound, "CHUNK", 7 * RATE)
     assert np.abs(whole - events(tune)).mean() < 0.05
     assert events(np.zeros(100, np.float32)).shape == (0, 3)
     assert events(np.zeros(RATE, np.float32)).max() < 0.1

@@ -211,7 +211,7 @@ CHANGES: dict[str, Any] = {"keywords": 3, "min_score": 0.5, "gap": 1.0, "voice":
 def test_wrong_settings_and_absent_weights_are_said_in_a_sentence(tmp_path):
     with pytest.raises(UnknownSetting, match="speech has no setting 'lisener'"):
         SpeechExpert(lisener="whisper")
-    assert "tagline models pull speech" in str(SpeechExpert(backend="whisper").missing())
+    assert "tagline models pull whisper-base`" in str(SpeechExpert(backend="whisper").missing())
     assert "no ASR backend 'parrot'" in str(SpeechExpert(backend="parrot").missing())
     assert "English only" in str(SpeechExpert(backend="pocketsphinx", language="fr").missing())
     assert "no weights called" in str(SpeechExpert(weights=str(tmp_path / "absent")).missing())

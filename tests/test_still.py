@@ -11,7 +11,9 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from tagline.experts.decode import hostile, still
+from tagline.benchmarks.quality import house
+from tagline.experts.attacks import hostile
+from tagline.experts.decode import still
 from tagline.experts.decode.still import read_picture
 from tagline.experts.footage import Unreadable
 
@@ -153,3 +155,16 @@ def test_what_it_says_is_not_believed(tmp_path: Path, answer: str) -> None:
     path.write_bytes(b"x")
     with pytest.raises(Unreadable, match="nonsense"):
         read_picture(path, child=program)
+
+
+def test_nobody_else_opens_pictures_or_videos() -> None:
+    """Parsers of others see a file of unknown origin in a locked-in child, and nowhere else."""
+    openers = ("Image.open(", "av.open(", "VideoCapture(", "imread(", "read_video(", "soundfile.", "pysubs2")
+    found = {
+        name.removeprefix("tagline.")
+        for name, path in house.modules(Path(__file__).parent.parent).items()
+        if name.split(".")[1] != "benchmarks" and any(word in path.read_text("utf-8") for word in openers)
+    }
+    inside = {f"experts.decode.{name}" for name in ("reader", "preview", "still")}
+    # hostile only writes, and yolo takes back what its library did to Pillow.
+    assert found - {"experts.attacks.hostile"} == inside

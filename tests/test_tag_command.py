@@ -300,6 +300,26 @@ def test_an_expert_without_weights_is_said_by_name(films: Path) -> None:
     assert "no expert can run here, so nothing was looked at" in answer.stderr
 
 
+def test_those_that_lack_weights_alone_say_in_one_line_what_these_cost(films: Path) -> None:
+    def absent(name: str, weights: str) -> str:
+        why = f"not run: weights {weights} are not here; run `tagline models pull {name}`"
+        return f"[experts.{name}]\nabsent = '{why}'\n"
+
+    configure(films, absent("object", "x (5.4 MB, AGPL-3.0)") + absent("scene", "y (30.0 MB, MIT)"))
+    answer = tagline("tag", films)
+    assert answer.exit_code == 0
+    assert [line for line in answer.stdout.splitlines() if "not run" in line] == [
+        "object, scene: not run: weights x (5.4 MB, AGPL-3.0), y (30.0 MB, MIT) are not here; "
+        "run `tagline models pull object scene`"
+    ]
+
+
+def test_those_that_lack_the_same_library_share_a_line() -> None:
+    lacking = {name: f"not run: {name} needs torch; run X" for name in ("scene", "motion")}
+    lines = shown._not_run_lines({**lacking, "screen": "not run: another reason"})
+    assert list(lines) == ["scene, motion: not run: needs torch; run X", "screen: not run: another reason"]
+
+
 # ---- catalogs that cannot be used
 
 
@@ -324,7 +344,7 @@ def test_a_terminal_gets_two_lines_and_a_pipe_plain_ones(monkeypatch: pytest.Mon
     with shown.ProgressDisplay(console=Console(file=pipe, width=100)) as lines:
         lines.stage("object", 8)
         lines.progress(state)
-    assert pipe.getvalue() == "10/40 files, 20 a minute, 90 s left, 1 failed, 2 skipped\n".replace(
+    assert pipe.getvalue() == "10/40 files, 20 a minute, 90 s left, 1 failed, 2 copied or moved\n".replace(
         "90 s", "2 min"
     )
     with shown.ProgressDisplay(console=Console(file=terminal, width=100, force_terminal=True)) as lines:
@@ -405,3 +425,10 @@ def test_a_pickle_needs_a_person_who_says_so(
         tagline("tag", films, "--only", "object", "--allow-pickle", "--weights", "playhouse").exit_code == 0
     )
     assert asked[-1] is True
+
+
+def test_copies_are_not_counted_as_unchanged(films: Path) -> None:
+    first = next(path for path in sorted(films.iterdir()) if path.suffix == ".mp4")
+    (films / "copy.mp4").write_bytes(first.read_bytes())
+    said = tagline("tag", films).stdout.splitlines()[0]
+    assert "2 tagged, 0 unchanged, 1 copied or moved, 0 failed" in said

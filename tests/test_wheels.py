@@ -264,7 +264,7 @@ def test_a_complaint_of_the_fetcher_is_one_line_without_passwords(tmp_path: Path
         "WARNING: something\nLooking in indexes: https://me:secret@index.example/simple\n"
         "ERROR: no such thing at https://me:secret@index.example/simple\x1b[0m\n[notice] a new pip\n"
     )
-    assert wheels._complaint(said) == "no such thing at https://index.example/simple?[0m"
+    assert wheels._complaint(said) == "no such thing at https://index.example/simple\\x1b[0m"
     said.write_text("")
     assert wheels._complaint(said) == "no reason was given"
 

@@ -22,12 +22,14 @@ from tagline.tagging.ml.config import digest
 Array = npt.NDArray[Any]
 
 
-def cached_figures(name: str, about: Any, make: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
+def cached_figures(
+    name: str, about: Any, make: Callable[[], Mapping[str, Any]], where: Path | None = None
+) -> dict[str, Any]:
     """The figures of one run of the measurement `name`: those kept for the same `about`, or new ones.
 
-    about: JSON data, all that the figures depend on.
+    about: JSON data, all that the figures depend on. where: the folder that keeps them, if it is another one.
     """
-    path = folder(name) / f"{digest(about)[:32]}.json"
+    path = (where or folder(name)) / f"{digest(about)[:32]}.json"
     if path.is_file():
         cached: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["figures"]
         return cached

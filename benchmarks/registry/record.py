@@ -55,6 +55,18 @@ MEASUREMENTS = {
         "tagline.benchmarks.speed.scale:measure",
         "what 10 million and a billion videos take, and a check of it",
     ),
+    "attacks": (
+        "tagline.benchmarks.robustness.attacks:measure",
+        "everything that tagline attacks itself with; goes on where it ended (--set state=FOLDER)",
+    ),
+    "fuzz-catalogs": (
+        "tagline.benchmarks.robustness.fuzz_catalogs:measure",
+        "damaged catalogs, indexes and settings against every command that reads them",
+    ),
+    "million-tags": (
+        "tagline.benchmarks.robustness.million_tags:measure",
+        "a million tags over 10,000 videos: the list of tags and the page's first answers",
+    ),
     "mutants": ("tagline.benchmarks.robustness.mutants:measure", "mutated files against the decoder"),
     "tagger-table": (
         "tagline.benchmarks.quality.tagger_table:measure",
@@ -132,6 +144,10 @@ MEASUREMENTS = {
     "house": (
         "tagline.benchmarks.quality.house:measure",
         "the package as it is laid out and installed",
+    ),
+    "soak": (
+        "tagline.benchmarks.robustness.soak:measure",
+        "10,000 different small files tagged, indexed, searched and served for half an hour",
     ),
     "serve-load": (
         "tagline.benchmarks.robustness.serve_load:measure",

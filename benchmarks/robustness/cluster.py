@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tagline.benchmarks.fixtures import stub_experts
-from tagline.tagging.catalog.read import dump_lines
+from tagline.tagging.catalog.dump import dump_lines
 from tagline.tagging.catalog.write import Catalog
 from tagline.tagging.ray import importer
 from tagline.tagging.ray.local import LocalCluster, local_cluster

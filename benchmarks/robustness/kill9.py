@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from tagline.benchmarks.fixtures import stub_experts
-from tagline.tagging.catalog.read import dump_lines
+from tagline.tagging.catalog.dump import dump_lines
 from tagline.tagging.catalog.write import Catalog
 
 EXIT_CODES = (0, 3)  # exit codes: some of the videos cannot be read

@@ -22,6 +22,7 @@ from urllib.parse import quote
 from tagline.benchmarks.fixtures.synthetic_videos import VideoRecipe, make
 from tagline.experts.footage import Coverage
 from tagline.experts.tags import Modality, Report, Tag, Word
+from tagline.retrieval.web.server import more_files
 from tagline.tagging.catalog.records import Look, Place
 from tagline.tagging.catalog.write import Catalog
 from tagline.tagging.pipeline.walk import content_hash
@@ -68,11 +69,11 @@ class LoadTally:
 def measure(options: Mapping[str, str]) -> dict[str, Any]:
     """`concurrent`: requests under way at any time (1000); `seconds`: for how long (60)."""
     concurrent, seconds = int(options.get("concurrent", 1000)), float(options.get("seconds", 60))
-    _more_files()
+    more_files()
     with tempfile.TemporaryDirectory(prefix="serve-load") as scratch:
         fill(Path(scratch))
-        with _server(Path(scratch)) as (process, port):
-            tally, memory = asyncio.run(_storm(process.pid, port, concurrent, seconds))
+        with serving(Path(scratch)) as (process, port):
+            tally, memory = asyncio.run(ask_for(process.pid, port, concurrent, seconds))
             ended = process.poll() is not None
     settled = memory[int(SETTLED * len(memory)) :]
     tenth = max(len(settled) // 10, 1)
@@ -97,12 +98,12 @@ def measure(options: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def fill(folder: Path) -> None:
+def fill(folder: Path, videos: int = VIDEOS) -> None:
     """A library of small real videos with tags, as a run would leave it."""
     draw = random.Random(0)
     words = "dog cat car beach kitchen guitar tree boat child robot".split()
     with Catalog.open(folder) as catalog:
-        for number in range(VIDEOS):
+        for number in range(videos):
             path = folder / f"video {number:03d}.mp4"
             if number < 4:
                 make(VideoRecipe(160, 96, 3, sound=number % 2 == 0, options={"g": "20"}, seed=number), path)
@@ -141,8 +142,8 @@ def _facts() -> Any:
 
 
 @contextlib.contextmanager
-def _server(folder: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """`tagline serve` as a person starts it."""
+def serving(folder: Path, terminal: Path | None = None) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """`tagline serve` as a person starts it. terminal: a file that takes what it says of faults."""
     command = [
         sys.executable,
         "-m",
@@ -153,11 +154,11 @@ def _server(folder: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
         "--port",
         "0",
     ]
-    with subprocess.Popen(
-        [*command, "--token", TOKEN],
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
+    with contextlib.ExitStack() as held:
+        faults = None if terminal is None else held.enter_context(terminal.open("wb"))
+        process = held.enter_context(
+            subprocess.Popen([*command, "--token", TOKEN], stdout=subprocess.PIPE, stderr=faults, text=True)
+        )
         try:
             assert process.stdout is not None
             found = re.search(r":(\d+)/", process.stdout.readline())
@@ -168,7 +169,7 @@ def _server(folder: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
             process.terminate()
 
 
-async def _storm(pid: int, port: int, concurrent: int, seconds: float) -> tuple[LoadTally, list[int]]:
+async def ask_for(pid: int, port: int, concurrent: int, seconds: float) -> tuple[LoadTally, list[int]]:
     """Keep so many requests under way; the bytes that the server held, twice a second."""
     import psutil
 
@@ -243,11 +244,3 @@ async def _json(port: int, address: str) -> Any:
     _, body, _ = await _get(reader, writer, port, address)
     writer.close()
     return json.loads(body)
-
-
-def _more_files() -> None:
-    with contextlib.suppress(ImportError, OSError, ValueError):
-        import resource
-
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 8192)), hard))

@@ -21,7 +21,7 @@ from tagline.experts.tags import Word
 from tagline.experts.weights import registry
 
 FILES = ("model.bin", "config.json", "tokenizer.json")  # without one of these the library asks the hub for it
-LOOKED_AT = 30  # seconds of sound that Whisper looks at, always
+WINDOW_SECONDS = 30  # seconds of sound that Whisper looks at, always
 THREADS = 4  # at most; more make it no faster
 LONGEST_TEXT = 224  # tokens of half a minute, as Whisper's own code has it
 UNSPACED = frozenset({"zh", "yue", "ja", "th", "lo", "my", "km", "bo"})  # no spaces between words
@@ -103,9 +103,9 @@ class FasterWhisperBackend:
     def _encode(self, segment: Samples) -> Any:
         """A stretch of at most 30 s to what the encoder makes of it: [1, 1500, D]."""
         # The sound is padded, not the spectrogram: silence has a value there.
-        sound = np.zeros(LOOKED_AT * SOUND_RATE, np.float32)
+        sound = np.zeros(WINDOW_SECONDS * SOUND_RATE, np.float32)
         sound[: len(segment)] = segment
-        mel = self.model.feature_extractor(sound)[..., : LOOKED_AT * 100]  # [n_mels, 3000]
+        mel = self.model.feature_extractor(sound)[..., : WINDOW_SECONDS * 100]  # [n_mels, 3000]
         return self.model.encode(mel)
 
     def _known_language(self) -> str | None:

@@ -30,7 +30,7 @@ def extract(
 ) -> dict[str, Any]:
     """Decode what is asked for into the store; returns what lies where, as JSON takes it.
 
-    said: is filled with what FFmpeg said while it opened the file.
+    ffmpeg_log: is filled with what FFmpeg said while it opened the file.
     """
     reader = open_reader(file, Rules.of(limits, limits["seconds"] * SHARE_OF_TIME), ffmpeg_log)
     try:
@@ -40,7 +40,7 @@ def extract(
 
 
 def open_reader(file: File, rules: Rules, ffmpeg_log: list[str]) -> VideoReader:
-    """A reader on a file; what FFmpeg says meanwhile goes into `said`."""
+    """A reader on a file; what FFmpeg says meanwhile goes into `ffmpeg_log`."""
     av.logging.set_level(av.logging.ERROR)
     av.logging.set_skip_repeated(False)  # or the reason would depend on which file came before
     try:
@@ -336,7 +336,7 @@ def counted(number: int, thing: str) -> str:
 def spoken(seconds: float) -> str:
     """90 seconds, 24 minutes, 6.0 hours."""
     if seconds < 120:
-        return f"{seconds:.0f} seconds"
+        return counted(round(seconds), "second")
     return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.1f} hours"
 
 

@@ -87,7 +87,7 @@ def shut_in(load: Callable[[], None] = load_decoder) -> socket.socket:
     sandbox.die_with(int(sys.argv[2]))
     load()
     sandbox.limit_memory(int(sys.argv[3]))
-    sandbox.restrict_system_calls(keep=[channel.fileno()])
+    sandbox.confine(keep=[channel.fileno()])
     return channel
 
 

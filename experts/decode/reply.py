@@ -188,6 +188,7 @@ def _facts(said: dict[str, Any], limits: Limits) -> Facts:
         title=_text(said.get("title"), TEXT, "a title"),
         created=created,
         start=_number(said.get("start", 0.0), -1e12, 1e12, "a start"),
+        comment=_text(said.get("comment"), TEXT, "a comment"),
     )
 
 

@@ -61,9 +61,7 @@ def limit_cpu(more: float) -> None:
         resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime + more) + 2, hard))
 
 
-def restrict_system_calls(
-    keep: Iterable[int] = (), *, read: Sequence[str] = (), threads: bool = False
-) -> bool:
+def confine(keep: Iterable[int] = (), *, read: Sequence[str] = (), threads: bool = False) -> bool:
     """Give up all that this process will not need, for good; to be called while it has one thread.
 
     From here on it can open no file, change none, reach no other process and no network, and start nothing

@@ -13,8 +13,8 @@ import numpy as np
 from tagline.experts.decode import guard, reply
 from tagline.experts.decode.buffer import SharedMemory
 from tagline.experts.decode.child import Child, ChildDied
-from tagline.experts.decode.decoder import opened
 from tagline.experts.decode.limits import Limits
+from tagline.experts.decode.opening import opened
 from tagline.experts.footage import Pictures, Unreadable
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
@@ -27,12 +27,21 @@ def read_picture(path: Path, *, child: Path = Path(__file__), limits: Limits = L
 
     Raises Unreadable. child: the program that reads it; tests put one in its place that lies.
     """
-    file, fd = opened(path), None
+    file = opened(path)
     try:
         process = Child(child, limits.memory)
     except OSError as error:
         os.close(file)
         raise Unreadable(f"cannot be read: no process could be started ({error})") from error
+    try:
+        return ask(process, file, limits)
+    finally:
+        process.kill()
+
+
+def ask(process: Child, file: int, limits: Limits = LIMITS) -> Pictures:
+    """The same of an opened file, which is closed, in a child that is there already."""
+    fd = None
     try:
         answer, fd = process.ask({"limits": asdict(limits)}, limits.seconds, file, stalled=limits.stalled)
         if fd is None:
@@ -43,7 +52,6 @@ def read_picture(path: Path, *, child: Path = Path(__file__), limits: Limits = L
     except reply.NonsenseReply as nonsense:
         raise Unreadable(f"could not be read: the decoder answered nonsense ({nonsense})") from None
     finally:
-        process.kill()
         for descriptor in (file, fd):
             if descriptor is not None:
                 os.close(descriptor)

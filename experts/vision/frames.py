@@ -85,10 +85,10 @@ def batched(
     tensors: Iterable[torch.Tensor],
     size: int,
 ) -> list[list[Any]]:
-    """Run a model over the items of all pieces, `size` at a time, across the pieces' borders.
+    """Run a model over the items of all tensors, `size` at a time, across their borders.
 
-    pieces: one tensor a video, [T_i, ...], made only when their turn comes; model: [n, ...] to n
-    results. Returns the results of each piece.
+    tensors: one a video, [T_i, ...], made only when their turn comes; model: [n, ...] to n results.
+    Returns the results of each tensor.
     """
     import torch
 

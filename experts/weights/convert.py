@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 
 import tagline
 from tagline.experts.decode import sandbox
+from tagline.experts.printable import safe
 from tagline.experts.weights import check
 
 SECONDS = 900
@@ -94,7 +95,7 @@ def _last_line(said: BinaryIO) -> str:
     said.seek(max(0, said.seek(0, os.SEEK_END) - 4096))
     lines = [line for line in said.read().decode("utf-8", "replace").splitlines() if line.strip()]
     last = lines[-1].strip()[:300] if lines else "the child died"
-    return "".join(c if c.isprintable() else "?" for c in last)
+    return safe(last)
 
 
 def child(source: str, config: str, model: str, parent: str, form: str, name: str) -> None:
@@ -173,7 +174,7 @@ def _guard(size: int, keep: Sequence[int]) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (OUTPUT_MOST * size + (1 << 20),) * 2)
     sandbox.limit_memory(MEMORY + 8 * size)
     sandbox.limit_cpu(SECONDS)
-    sandbox.restrict_system_calls(keep)
+    sandbox.confine(keep)
 
     def refuse(event: str, _: tuple[Any, ...]) -> None:
         if event.startswith(FORBIDDEN):

@@ -65,11 +65,13 @@ def entries_of(tier: str) -> list[WeightsEntry]:
 def absent(tier: str) -> list[WeightsEntry]:
     """What of a set is not here, neither in its folder nor inside an installed package."""
     return [
-        entry
-        for entry in entries_of(tier)
-        if registry.local_folder(entry) is None
-        and (entry.carried_by is None or extras.first_missing([entry.carried_by]) is not None)
+        entry for entry in entries_of(tier) if registry.local_folder(entry) is None and not in_package(entry)
     ]
+
+
+def in_package(entry: WeightsEntry) -> bool:
+    """Whether an installed package has the same weights inside."""
+    return entry.carried_by is not None and extras.first_missing([entry.carried_by]) is None
 
 
 def next_tier() -> str | None:

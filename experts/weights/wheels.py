@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from tagline.experts.printable import safe
+
 WheelProgress = Callable[[int, int | None], None]  # bytes that are here, bytes in all where known
 
 CHUNK = 1 << 20
@@ -183,7 +185,7 @@ def _complaint(said: Path) -> str:
     errors = [line for line in lines if line.lower().startswith("error")] or lines
     found = errors[-1] if errors else "no reason was given"
     found = re.sub(r"://[^/@\s]*@", "://", found.removeprefix("ERROR: ").removeprefix("error: "))
-    return "".join(c if c.isprintable() else "?" for c in found[:SAID_MOST]).rstrip(".")
+    return safe(found[:SAID_MOST]).rstrip(".")
 
 
 def _take_from_zip(wheel: WheelSource, packed: Path, target: Path, most: int) -> None:

@@ -60,7 +60,7 @@ def _show(found: Explanation) -> None:
 
     out = console()
     near = "" if found.similarity is None else f", {found.similarity:.2f} similar in the picture"
-    name = safe(Path(found.video.paths[0]).name, 60)
+    name = safe(Path(found.video.label).name, 60)
     out.print(f"{name}: {found.lexical_score:.2f} of the query in its words{near}")
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("without", overflow="fold")

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tagline.experts.printable import safe, say
 from tagline.retrieval.cli.opening import opened
 from tagline.tagging.cli.options import NothingFound, library_option
 from tagline.tagging.cli.output import emit, output_options, requested_output, to_json
-from tagline.tagging.printable import safe
 
 if TYPE_CHECKING:
     from tagline.retrieval.embed.encode import EmbedResult
@@ -122,11 +122,9 @@ def _table(outcome: EmbedResult, updates: Sequence[IndexUpdate]) -> None:
 
     parts = [f"{outcome.progress.tagged} embedded", f"{outcome.unchanged} unchanged"]
     parts += [f"{len(outcome.failures)} failed"] + [f"{outcome.absent} not there"] * bool(outcome.absent)
-    click.echo(f"{', '.join(parts)}, in {duration(outcome.seconds)}; model {safe(outcome.choice.name)}")
+    say(f"{', '.join(parts)}, in {duration(outcome.seconds)}; model {outcome.choice.name}")
     if outcome.before is not None:
-        click.echo(
-            f"it takes the place of {safe(outcome.before.name)}; `tagline eval` compares how search finds now"
-        )
+        say(f"it takes the place of {outcome.before.name}; `tagline eval` compares how search finds now")
     rows = [
         {
             "index": f"{one.level}s",
@@ -140,7 +138,7 @@ def _table(outcome: EmbedResult, updates: Sequence[IndexUpdate]) -> None:
     ]
     emit(rows, tuple(rows[0]))
     for path, reason in outcome.failures[:MAX_FAILURES_SHOWN]:
-        click.echo(f"failed: {safe(path)}: {safe(reason)}")
+        say(f"failed: {path}: {reason}")
     if len(outcome.failures) > MAX_FAILURES_SHOWN:
         click.echo(
             f"and {len(outcome.failures) - MAX_FAILURES_SHOWN} more; `tagline index --json` lists them"
@@ -200,6 +198,7 @@ def describe(video: str, count: int, library: str | None) -> None:
     """
     with opened(library) as videos, _as_sentence():
         found = videos.describe(video, count)
+        looked = bool(videos.catalog.runs(found.video.id))
     rows = [{"score": round(one.score, 4), "text": one.text, "own": one.own} for one in found.texts]
     summary = found.sentence
     if requested_output().kind == "json":
@@ -211,7 +210,8 @@ def describe(video: str, count: int, library: str | None) -> None:
         return
     if not requested_output().for_programs:
         if not summary and not rows:
-            raise NothingFound("nothing is known of this video yet; run `tagline tag` and `tagline index`")
+            unseen = "no expert has looked at this video yet; run `tagline tag`"
+            raise NothingFound("the experts found nothing to describe in this video" if looked else unseen)
         click.echo(summary or "no expert has tagged it")
         if not found.embedded:
             click.echo("run `tagline index` to see the sentences that fit it")

@@ -43,7 +43,7 @@ COMMANDS = {
     "import": ("tagline.tagging.cli.exchange:import_", "Read tags that other programs wrote."),
     "catalog": (
         "tagline.retrieval.cli.ray:catalog",
-        "Bring in the results of a cluster, or ask them.",
+        "Check a catalog; bring in the results of a cluster, or ask them.",
     ),
     "approve": (
         "tagline.tagging.cli.approve:approve",
@@ -51,7 +51,10 @@ COMMANDS = {
     ),
     "models": ("tagline.experts.cli:models", "See, fetch, verify and carry model weights."),
     "doctor": ("tagline.tagging.cli.doctor:doctor", "Check this installation and show what to do."),
-    "selftest": ("tagline.experts.cli:selftest", "Attack the decoder with hostile files."),
+    "selftest": (
+        "tagline.retrieval.cli.selftest:selftest",
+        "Attack this installation with hostile files, weights, sidecars and requests.",
+    ),
     "train": ("tagline.table.cli:train", "Train a model on your own library."),
     "eval": (
         "tagline.retrieval.cli.evaluate:eval_",
@@ -77,6 +80,12 @@ class LazyGroup(click.Group):
         module, _, attribute = COMMANDS[cmd_name][0].partition(":")
         command: click.Command = getattr(import_module(module), attribute)
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        from tagline.tagging.cli.errors import as_sentences
+
+        with as_sentences():
+            return super().invoke(ctx)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

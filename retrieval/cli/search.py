@@ -13,7 +13,7 @@ import click
 
 from tagline.retrieval.cli.opening import opened
 from tagline.tagging.cli.options import library_option
-from tagline.tagging.cli.output import emit, output_options, requested_output
+from tagline.tagging.cli.output import emit, output_options, requested_output, to_json
 from tagline.tagging.printable import safe
 
 if TYPE_CHECKING:
@@ -61,19 +61,21 @@ def search(
     """Find the moment that a sentence describes, and see why.
 
     Phrases can be added and taken away, with + and - between spaces. If nothing in the library answers,
-    "nothing found" is printed, and the exit code is 4.
+    "nothing found" is printed, and the exit code is 4. What nobody has looked at yet is said, with the
+    command that changes it; --json has it under "coverage".
 
     \b
     tagline search a dog on the beach
     tagline search someone talks about space -k 3
     tagline search beach --tag person:girl --not dog
     tagline search "beach + dog - person" --after 2024-05 --longer 1:30
+    tagline search "door opens" then within 10s "a dog"
     tagline search the moment when she laughs --open
     """
     from tagline.retrieval.query.parse import BadFilter
     from tagline.retrieval.query.rerank import CannotRerank
 
-    sentence = " ".join(query)
+    sentence = _sentence(query)
     with opened(library) as videos:
         try:
             found = videos.search(
@@ -91,12 +93,14 @@ def search(
         except CannotRerank as error:
             raise click.ClickException(str(error)) from None
     hits = found.hits if anyway else list(found)
-    for notice in found.notices:
-        click.echo(notice, err=True)
+    for notice in (*found.notices, *found.coverage.sentences):
+        click.echo(safe(notice, 500), err=True)
     if not hits and not requested_output().for_programs:
-        click.echo(f"nothing found for '{safe(sentence, 80)}'{_nearest(found)}", err=True)
+        click.echo(_nothing(sentence, found), err=True)
     if paths or zero:
         _write_paths([hit.video.paths[0] for hit in hits], b"\0" if zero else b"\n")
+    elif requested_output().kind == "json":
+        click.echo(to_json(_answer(sentence, found, hits), indent=1))
     elif requested_output().for_programs:
         emit(map(_row, hits), COLUMNS)
     elif hits:
@@ -120,6 +124,32 @@ def tune(library: str | None) -> None:
     """
     with opened(library) as videos:
         videos.tune(progress=click.echo)
+
+
+def _sentence(words: tuple[str, ...]) -> str:
+    """What was typed. The quotes that a shell took off come back where `then` stands between phrases."""
+    if "then" not in words:
+        return " ".join(words)
+    return " ".join(f'"{word}"' if " " in word and '"' not in word else word for word in words)
+
+
+def _answer(sentence: str, found: Answer, hits: list[Hit]) -> dict[str, Any]:
+    """For programs: the hits, and what could not be asked."""
+    return {
+        "query": sentence,
+        "answered": found.answered,
+        "hits": [_row(hit) for hit in hits],
+        "notices": list(found.notices),
+        "coverage": [gap.as_dict() for gap in found.coverage.gaps],
+    }
+
+
+def _nothing(sentence: str, found: Answer) -> str:
+    """That nothing was found, where somebody looked; that nobody did, where nobody did."""
+    asked = safe(sentence, 80)
+    if not found.coverage.looked:
+        return f"nobody has looked at the videos here yet, so nothing can be found for '{asked}'"
+    return f"nothing found for '{asked}'{_nearest(found)}"
 
 
 def _nearest(found: Answer) -> str:
@@ -157,9 +187,10 @@ def _row(hit: Hit) -> dict[str, Any]:
 def _write_paths(paths: list[str], end: bytes) -> None:
     import os
 
-    # Bytes as they are: a path goes to another program, not to a terminal.
-    sys.stdout.buffer.write(b"".join(os.fsencode(path) + end for path in paths))
-    sys.stdout.buffer.flush()
+    # Bytes as they are where a path goes to another program; what a terminal gets passes its guard.
+    stream = sys.stdout if sys.stdout.isatty() else getattr(sys.stdout, "stream", sys.stdout)
+    stream.buffer.write(b"".join(os.fsencode(path) + end for path in paths))
+    stream.buffer.flush()
 
 
 def _table(hits: list[Hit]) -> None:

@@ -10,6 +10,7 @@ from tagline.retrieval.embed import text_tower
 from tagline.retrieval.embed.embedders import load
 from tagline.retrieval.embed.search_model import SearchModel, VideoEmbedder
 from tagline.retrieval.embed.text_tower import Floats
+from tagline.tagging.catalog.schema import CatalogError
 from tagline.tagging.ml.config import BadConfig
 from tagline.tagging.printable import safe
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from tagline.tagging.catalog.read import CatalogReader
 
 
-class EncoderMissing(Exception):
+class EncoderMissing(CatalogError):
     """The model that made the library's vectors is not here. One sentence that says what to do."""
 
 

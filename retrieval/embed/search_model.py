@@ -41,7 +41,7 @@ class SearchModel:
         stored = catalog.meta(CHOICE)
         try:
             return None if stored is None else cls.from_json(stored)
-        except ValueError:  # not what we wrote: embedding anew writes it again
+        except (ValueError, TypeError, RecursionError):  # not what we wrote: embedding anew writes it again
             return None
 
 

@@ -14,6 +14,8 @@ from typing import Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
+from tagline.tagging.catalog.schema import CatalogError
+
 Ids = npt.NDArray[np.int64]  # [N]
 Vectors = npt.NDArray[np.float32]  # [N, D], each of length 1
 
@@ -27,8 +29,17 @@ class Level(StrEnum):
     SPAN = "span"
 
 
-class BadIndex(Exception):
+class BadIndex(CatalogError):
     """An index that cannot be used. The message is one sentence that names the command to run."""
+
+
+class WrongWidth(BadIndex, ValueError):
+    """Queries or rows that have not as many numbers as the rows of the index."""
+
+    def __init__(self, what: str, width: int, dimensions: int) -> None:
+        super().__init__(
+            f"{what} of {width} numbers, the index has {dimensions}; run `tagline index --rebuild`"
+        )
 
 
 class Index(Protocol):

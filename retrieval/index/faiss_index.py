@@ -19,7 +19,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from tagline.retrieval.index.base import BadIndex, Ids, Vectors
+from tagline.retrieval.index.base import BadIndex, Ids, Vectors, WrongWidth
 from tagline.tagging.catalog import files
 from tagline.tagging.ml import ann
 from tagline.tagging.printable import safe
@@ -79,7 +79,7 @@ class FaissIndex:
     def search(self, queries: Vectors, k: int) -> tuple[Ids, Vectors]:
         queries = np.atleast_2d(np.asarray(queries, np.float32))
         if queries.shape[1] != self.dimensions:
-            raise ValueError(f"queries of {queries.shape[1]} numbers, the index has {self.dimensions}")
+            raise WrongWidth("queries", queries.shape[1], self.dimensions)
         width = max(0, min(k, len(self)))
         ids = np.full((len(queries), width), -1, np.int64)
         scores = np.full((len(queries), width), -np.inf, np.float32)
@@ -100,8 +100,9 @@ class FaissIndex:
             raise BadIndex(
                 f"the index {safe(path)} is of another model than the library's vectors; {REBUILD_HINT}"
             )
-        rows = int(head["rows"])
         try:
+            _check_head(head)
+            rows = head["rows"]
             inner = ann.from_bytes(body[rows * 9 :])
             index = cls(head["fingerprint"], int(head["dimensions"]), inner)
             index._ids = body[: rows * 8].view("<i8").astype(np.int64)
@@ -109,7 +110,7 @@ class FaissIndex:
             index._removed = int(index._dead.sum())
             if inner.ntotal != rows or inner.d != index.dimensions:
                 raise ValueError("rows")
-        except (RuntimeError, ValueError, MemoryError) as error:
+        except (RuntimeError, ValueError, MemoryError, KeyError, TypeError) as error:
             raise BadIndex(f"the index {safe(path)} is damaged; {REBUILD_HINT}") from error
         for name in ("revision", "recall", "probes", "widen", "built"):
             setattr(index, name, head[name])
@@ -121,7 +122,7 @@ class FaissIndex:
     def build(cls, fingerprint: str, dimensions: int, count: int, pages: Pages, queries: Vectors) -> Self:
         """An index of `count` rows, exact or approximate by their number, checked against exact answers.
 
-        asked: queries as people put them, float32 [Q, D], beside rows of the library, for the check.
+        queries: as people put them, float32 [Q, D], beside rows of the library, for the check.
         """
         index = cls(fingerprint, dimensions)
         is_exact = exact(count, dimensions)
@@ -166,7 +167,7 @@ class FaissIndex:
     def _checked(self, vectors: Vectors) -> Vectors:
         vectors = np.ascontiguousarray(np.atleast_2d(vectors), np.float32)
         if vectors.shape[1] != self.dimensions:
-            raise ValueError(f"vectors of {vectors.shape[1]} numbers, the index has {self.dimensions}")
+            raise WrongWidth("vectors", vectors.shape[1], self.dimensions)
         if not np.isfinite(vectors).all():
             raise ValueError("vectors that hold no numbers cannot be searched for")
         return vectors
@@ -272,9 +273,18 @@ def _read(path: Path) -> tuple[dict[str, Any], Any]:
             raise ValueError("checksum")
     except files.NotOurs as error:
         raise BadIndex(str(error)) from error
-    except (OSError, ValueError, KeyError, TypeError, struct.error) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, struct.error) as error:
         raise BadIndex(f"the index {safe(path)} is damaged; {REBUILD_HINT}") from error
     return head, body
+
+
+def _check_head(head: dict[str, Any]) -> None:
+    """Refuse what `_write` cannot have written."""
+    for name in ("rows", "dimensions", "revision", "probes", "widen", "built"):
+        if type(head[name]) is not int or not 0 <= head[name] < 2**43:
+            raise ValueError(name)
+    if head["recall"] is not None and not 0.0 <= float(head["recall"]) <= 1.0:
+        raise ValueError("recall")
 
 
 def _cells(count: int) -> int:

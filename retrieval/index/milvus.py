@@ -16,7 +16,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from tagline.retrieval.index.base import BadIndex, Ids, Vectors
+from tagline.retrieval.index.base import BadIndex, Ids, Vectors, WrongWidth
 from tagline.tagging.catalog import approvals, files
 from tagline.tagging.printable import safe
 
@@ -90,7 +90,7 @@ class MilvusIndex:
         if len(ids) != len(vectors):
             raise ValueError(f"{len(ids)} ids for {len(vectors)} vectors")
         if len(ids) and vectors.shape[1] != self.dimensions:
-            raise ValueError(f"vectors of {vectors.shape[1]} numbers, the index has {self.dimensions}")
+            raise WrongWidth("vectors", vectors.shape[1], self.dimensions)
         if not np.isfinite(vectors).all():
             raise ValueError("vectors that hold no numbers cannot be searched for")
         # The last of several with the same id is the one that holds.
@@ -109,7 +109,7 @@ class MilvusIndex:
     def search(self, queries: Vectors, k: int) -> tuple[Ids, Vectors]:
         queries = np.atleast_2d(np.asarray(queries, np.float32))
         if queries.shape[1] != self.dimensions:
-            raise ValueError(f"queries of {queries.shape[1]} numbers, the index has {self.dimensions}")
+            raise WrongWidth("queries", queries.shape[1], self.dimensions)
         total = len(self)
         width = max(0, min(k, total))
         if width > MAX_ROWS:

@@ -56,6 +56,28 @@ def fit_logistic(x: Floats, right: Sequence[bool] | npt.NDArray[np.bool_], ridge
     return Logistic(tuple(map(float, weights)), float(found[-1] - weights @ centre))
 
 
+def similarity_chance(z: float) -> float:
+    """How surely something is shown that is as near to a query as this: 0..1, never falling with z.
+
+    z: how far it stands out from what is nearest to queries without an answer, in their spreads. As near as
+    those is 0.12; one spread nearer is 0.5, two are 0.88.
+    """
+    return float(_sigmoid(np.asarray(2.0 * (z - 1.0))))
+
+
+def noisy_or(*chances: float) -> float:
+    """That one at least of independent pieces of evidence, each in 0..1, is right."""
+    missed = 1.0
+    for chance in chances:
+        missed *= 1.0 - min(max(chance, 0.0), 1.0)
+    return 1.0 - missed
+
+
+def falling(scores: Sequence[float]) -> list[float]:
+    """Scores in the order of their hits, none above the one before it: the order stays the fusion's."""
+    return [float(score) for score in np.minimum.accumulate(np.asarray(scores, np.float64))]
+
+
 def refusal_threshold(answerable: Floats, refused: float = 0.04) -> float:
     """The score below which a query is refused, so that at most this share of the answerable ones are.
 
@@ -70,7 +92,7 @@ def refusal_threshold(answerable: Floats, refused: float = 0.04) -> float:
 def balanced_threshold(unanswerable: Floats, answerable: Floats, answered: float, refused: float) -> float:
     """The line that keeps both promises with the same room to spare; if both cannot be kept, the second.
 
-    strangers: chances that queries without an answer were given; at most the share `answered` of them may
+    unanswerable: chances that queries without an answer were given; at most the share `answered` of them may
     pass. answerable: those of queries with one, of which at most the share `refused` may not.
     """
     high = refusal_threshold(answerable, refused)

@@ -25,7 +25,7 @@ from tagline.retrieval.query import lexical as by_words
 from tagline.retrieval.query.hits import ANY, Filters, Hit
 from tagline.retrieval.query.params import FEATURES, SearchParams, read
 from tagline.retrieval.query.params import FILE as LEARNT
-from tagline.retrieval.query.parse import ParsedQuery
+from tagline.retrieval.query.parse import ParsedQuery, forms_by_word
 from tagline.tagging.catalog.records import Video
 from tagline.tagging.catalog.write import Catalog
 from tagline.tagging.vocabulary import normal
@@ -70,6 +70,7 @@ class Candidates:
     query: ParsedQuery
     entries: list[Candidate]
     features: Floats  # [len(FEATURES)], what tells whether there is an answer at all
+    tag_similarity: TagSimilarity
 
     @property
     def signals(self) -> dict[str, dict[int, float]]:
@@ -124,7 +125,7 @@ class Searcher:
                 continue
             if index is not None and encoder is not None and index.fingerprint == encoder.fingerprint:
                 indexes[level] = index
-        return cls(encoder, indexes, read(catalog, encoder.fingerprint if encoder else ""), notices)
+        return cls(encoder, indexes, read(catalog, encoder.fingerprint if encoder else "", notices), notices)
 
     # -- one query -----------------------------------------------------------------------------------
 
@@ -137,7 +138,7 @@ class Searcher:
         *,
         qb_norm: bool = True,
     ) -> Candidates:
-        """Every candidate with its signals. hubs: whether the query bank takes from hubs what is theirs."""
+        """Every candidate with its signals. qb_norm: whether the query bank makes hubs smaller."""
         with self._threads.limit(limits=1):
             return self._candidates(catalog, query, filters, most, qb_norm)
 
@@ -145,7 +146,8 @@ class Searcher:
         self, catalog: Catalog, query: ParsedQuery, filters: Filters, most: int, qb_norm: bool
     ) -> Candidates:
         words = by_words.query_words(query.text) if query.include else []
-        weights = by_words.idf(catalog, words)
+        forms = forms_by_word(query)
+        weights = by_words.idf(catalog, words, forms)
         rows = min(MAX_FILTERED_ROWS, 25 * most) if filters.narrow else most
         vector = self.vector(query)
         near = {
@@ -153,7 +155,9 @@ class Searcher:
         }
         tag_similarity = self._tag_similarity(catalog, vector)
 
-        numbers = catalog.fulltext.videos_with_any(words, rows)
+        numbers = catalog.fulltext.videos_with_any(
+            [*words, *(form for some in forms.values() for form in some)], rows
+        )
         for ids, _ in near.values():
             numbers += [int(number) for number in unpack(ids)[0]]
         numbers += tag_similarity.videos
@@ -169,13 +173,16 @@ class Searcher:
                 found[number] = Candidate(known)
         excluded = by_words.query_words(" ".join(query.exclude)) if query.exclude else []
         for one in found.values():
-            one.words = by_words.lexical_hit(one.video, one.indexed.index, weights) if words else None
+            one.words = by_words.lexical_hit(one.video, one.indexed.index, weights, forms) if words else None
             if one.words is not None and excluded:
-                one.words = _penalise_excluded(one.words, one.indexed.index, excluded)
+                one.words = penalise_excluded(one.words, one.indexed.index, excluded)
             one.near = tag_similarity.nearest(one.indexed.tags)
         _assign_rows(found, near)
         return Candidates(
-            query, list(found.values()), self._features(catalog, found, weights, near, tag_similarity)
+            query,
+            list(found.values()),
+            self._features(catalog, found, weights, forms, near, tag_similarity),
+            tag_similarity,
         )
 
     def vector(self, query: ParsedQuery) -> npt.NDArray[np.float32] | None:
@@ -232,7 +239,7 @@ class Searcher:
 
     def _tag_similarity(self, catalog: Catalog, vector: Any) -> TagSimilarity:
         known = self.params.tags
-        if vector is None or not known:
+        if vector is None or not known or self.params.tag_vectors.shape[1] != len(vector):
             return TagSimilarity({}, [])
         scores = self.params.tag_vectors @ vector
         best = np.argsort(-scores, kind="stable")[:NEAREST_TAGS]
@@ -253,6 +260,7 @@ class Searcher:
         catalog: Catalog,
         found: Mapping[int, Candidate],
         weights: Mapping[str, float],
+        forms: by_words.Forms,
         near: Mapping[Level, tuple[npt.NDArray[np.int64], Floats]],
         tag_similarity: TagSimilarity,
     ) -> Floats:
@@ -261,7 +269,9 @@ class Searcher:
         unknown = {
             word: weight
             for word, weight in weights.items()
-            if word not in self.params.vocabulary and not catalog.fulltext.document_frequency(word)
+            if word not in self.params.vocabulary
+            and word not in forms
+            and not catalog.fulltext.document_frequency(word)
         }
         best = {name: scores[1][0] for name, scores in near.items() if len(scores[1])}
         values = {
@@ -309,8 +319,17 @@ class TagSimilarity:
                     best = (score, tag)
         return best
 
+    def surest(self, tags: Iterable[Tag], chance: Callable[[float], float]) -> float:
+        """How surely one of a video's tags means what was asked: its similarity's chance times its score."""
+        found = 0.0
+        for tag in tags:
+            score = self.scores.get((str(tag.modality), tag.text))
+            if score is not None and tag.score > found:
+                found = max(found, chance(score) * tag.score)
+        return found
 
-def _penalise_excluded(hit: Hit, index: by_words.EvidenceIndex, excluded: Sequence[str]) -> Hit:
+
+def penalise_excluded(hit: Hit, index: by_words.EvidenceIndex, excluded: Sequence[str]) -> Hit:
     """A hit counts the less, the more of what is not wanted is in its video."""
     from dataclasses import replace
 

@@ -20,6 +20,7 @@ from tagline.retrieval.query import lexical as by_words
 from tagline.retrieval.query.candidates import Searcher, searcher_of
 from tagline.retrieval.query.hits import Evidence
 from tagline.retrieval.query.parse import parse
+from tagline.retrieval.query.spelling import understood
 from tagline.tagging.catalog import vectors as embeddings
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class Explanation:
         """For JSON."""
         return {
             "query": self.query,
-            "video": self.video.paths[0],
+            "video": self.video.label,
             "id": self.video.id,
             "lexical_score": round(self.lexical_score, 4),
             "similarity": None if self.similarity is None else round(self.similarity, 4),
@@ -100,7 +101,8 @@ def explain(
 ) -> Explanation:
     """Take a query and a video apart. model: a table.saving.Saved; without it the library's own, if any."""
     searcher = searcher or searcher_of(catalog)
-    text = parse(query).text
+    parsed, mended = understood(catalog, parse(query))
+    text = parsed.text
     words = by_words.query_words(text)
     weights = by_words.idf(catalog, words)
     evidence = by_words.evidence_of(catalog, video, catalog.tags(video.id))
@@ -137,7 +139,7 @@ def explain(
         evidence=[],
         heat=[],
         heat_by="evidence",
-        notices=list(searcher.notices),
+        notices=[*mended, *searcher.notices],
     )
     lost = {one: whole - lexical(weights, [e for e in evidence if e is not one]) for one in relevant}
     found.evidence = [
@@ -298,7 +300,7 @@ def draw(catalog: Catalog, found: Explanation, path: Path) -> None:
         # Without attention nothing is known of where in a frame it is: all of it is as bright as the rest.
         shares = np.array([one.share for one in found.heat], np.float32)
         shown = Rollout(shares, np.ones((len(shares), 2, 2), np.float32), found.heat_by)
-    file = Path(found.video.paths[0])
+    file = Path(found.video.label)
     cache = FrameCache(len(shown.frames), side)
     key = frame_key(found.video, file)
     reasons = [reason for _, _, reason in cache.fill([(key, file)])]

@@ -31,9 +31,10 @@ class Hit:
     video: Video
     start: float
     end: float
-    score: float  # 0..1, for the order
+    score: float  # 0..1, how surely this moment holds what was asked
     why: tuple[Evidence, ...]
     probability: float | None = None  # that this is what was meant; None: nothing to learn that from
+    posterior: float = 0.0  # its share of the fusion among the candidates of this one query
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from tagline.experts.tags import Tag
 from tagline.retrieval.query.hits import Evidence, Hit
@@ -22,6 +23,8 @@ MAX_WORDS = 32  # of a query; a longer one is cut
 WHOLE = frozenset({"title", "name"})  # kinds of evidence that are about a whole video, not about a moment
 TITLE_SCORE, NAME_SCORE = 0.5, 0.4  # somebody wrote it, and not always of what is shown
 SAME_MOMENT = 2.0  # seconds: things this close together are one moment
+SAME_BREATH = 0.5  # seconds between two words that may be one
+OTHER_FORM = 0.9  # what evidence counts that holds a word split or joined
 WORD = re.compile(r"\w+")
 
 # Words that say nothing of what is wanted.
@@ -60,34 +63,91 @@ def evidence_of(catalog: Catalog, video: Video, tags: Iterable[Tag]) -> list[Evi
     return found
 
 
-def lexical_hit(video: Video, index: EvidenceIndex, weights: Mapping[str, float]) -> Hit | None:
+def lexical_hit(
+    video: Video, index: EvidenceIndex, weights: Mapping[str, float], forms: Forms | None = None
+) -> Hit | None:
     """The moment at which the weightiest part of the query is there at once; None if no word is there.
 
     A word counts with its weight times the best score among the evidence for it. Half of the score is what
-    the moment holds, half what the whole video holds: to have it all in other places counts, too.
+    the moment holds, half what the whole video holds: to have it all in other places counts, too. Titles and
+    names hold at every moment.
+    forms: other ways to write a word.
     """
-    found = matching_evidence(index, weights)
+    found = evidence_for(index, weights, forms)
     if not found:
         return None
-    everywhere = {word: max(seen, key=lambda e: e.score) for word, seen in found.items()}
-    timed = [one for seen in found.values() for one in seen if one.kind not in WHOLE]
-    best: dict[str, Evidence] = {}
-    for time in sorted({one.start for one in timed}):
-        here = {
-            word: max(there, key=lambda e: e.score)
-            for word, seen in found.items()
-            if (there := [e for e in seen if e.start - SAME_MOMENT <= time <= e.end + SAME_MOMENT])
-        }
+    everywhere = _surest(found)
+    best = _surest({word: [e for e in seen if e.kind in WHOLE] for word, seen in found.items()})
+    for here in moments(found):
         if _sum(here, weights) > _sum(best, weights) + 1e-9:
             best = here
     chosen = best or everywhere
     total = sum(weights.values())
     score = (_sum(best, weights) + _sum(everywhere, weights)) / (2 * total)
-    start, end = _span([e for e in chosen.values() if e.kind not in WHOLE] or list(chosen.values()))
+    start, end = span_of([e for e in chosen.values() if e.kind not in WHOLE] or list(chosen.values()))
     why = dict.fromkeys(sorted({**everywhere, **chosen}.values(), key=lambda e: (e.start, e.text)))
     return Hit(video, start, end, min(1.0, score), tuple(why))
 
 
+def evidence_for(
+    index: EvidenceIndex, words: Collection[str], forms: Forms | None = None
+) -> dict[str, list[Evidence]]:
+    """For each word that is there the evidence that holds it, in whichever form."""
+    found = matching_evidence(index, words)
+    for word, others in (forms or {}).items():
+        if word in words and (other := _other_forms(index, others)):
+            found[word] = [*found.get(word, ()), *other]
+    return found
+
+
+def moments(found: Mapping[str, Sequence[Evidence]]) -> Iterator[dict[str, Evidence]]:
+    """At each time at which something begins, the best evidence for each word that is there then.
+
+    Titles and names are always there.
+    """
+    timed = [one for seen in found.values() for one in seen if one.kind not in WHOLE]
+    for time in sorted({one.start for one in timed}):
+        yield _surest(
+            {
+                word: [
+                    e for e in seen if e.kind in WHOLE or e.start - SAME_MOMENT <= time <= e.end + SAME_MOMENT
+                ]
+                for word, seen in found.items()
+            }
+        )
+
+
+def _surest(found: Mapping[str, Sequence[Evidence]]) -> dict[str, Evidence]:
+    """For each word that has evidence the surest of it."""
+    return {word: max(seen, key=lambda e: e.score) for word, seen in found.items() if seen}
+
+
+def _other_forms(index: EvidenceIndex, forms: Sequence[str]) -> list[Evidence]:
+    """The evidence that holds a word in another form; a little less sure than the word itself."""
+    found = [one for some in matching_evidence(index, forms).values() for one in some]
+    for form in forms:
+        first, *rest = form.split()
+        if len(rest) == 1:
+            found += _spoken_together(index, first, rest[0])
+    return [replace(one, score=one.score * OTHER_FORM) for one in dict.fromkeys(found)]
+
+
+def _spoken_together(index: EvidenceIndex, first: str, second: str) -> list[Evidence]:
+    """Two words that were said one right after the other, as one piece of evidence."""
+    words = matching_evidence(index, (first, second))
+    if len(words) < 2:
+        return []
+    after = [one for one in words[second] if one.kind == "speech"]
+    return [
+        Evidence(f"{one.text} {next_.text}", "speech", one.start, next_.end, min(one.score, next_.score))
+        for one in words[first]
+        if one.kind == "speech"
+        for next_ in after
+        if 0 <= next_.start - one.end <= SAME_BREATH
+    ]
+
+
+Forms = Mapping[str, Sequence[str]]  # word: other ways to write it
 EvidenceIndex = Mapping[str, Sequence[Evidence]]  # term: the evidence that holds it
 
 
@@ -135,14 +195,15 @@ def stems(words: Collection[str]) -> Mapping[str, tuple[str, ...]]:
     return _STEMS
 
 
-def idf(catalog: Catalog, words: Sequence[str]) -> dict[str, float]:
-    """How much each word tells: more, the fewer videos hold it."""
+def idf(catalog: Catalog, words: Sequence[str], forms: Forms | None = None) -> dict[str, float]:
+    """How much each word tells: more, the fewer videos hold it, in whichever form."""
     index = catalog.fulltext
     videos = index.video_count()
-    return {word: math.log(1 + (videos + 1) / (index.document_frequency(word) + 0.5)) for word in words}
+    held = {word: index.document_frequency(word, *(forms or {}).get(word, ())) for word in words}
+    return {word: math.log(1 + (videos + 1) / (count + 0.5)) for word, count in held.items()}
 
 
-def _span(evidence: Sequence[Evidence]) -> tuple[float, float]:
+def span_of(evidence: Sequence[Evidence]) -> tuple[float, float]:
     """Where all of it is there at once, or else from the first to the last."""
     start, end = max(e.start for e in evidence), min(e.end for e in evidence)
     if start <= end:

@@ -10,6 +10,8 @@ import io
 import json
 import math
 import os
+import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
@@ -20,11 +22,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from tagline.retrieval.query.calibration import Logistic
+from tagline.retrieval.query.calibration import Logistic, similarity_chance
 from tagline.retrieval.query.fuse import FusionWeights
-from tagline.retrieval.query.qb_norm import QBNorm
+from tagline.retrieval.query.qb_norm import QB_NORM_METHODS, QBNorm
 from tagline.tagging.catalog import files
 from tagline.tagging.ml.calibration import Calibration, calibration_from_json
+from tagline.tagging.printable import safe
 
 if TYPE_CHECKING:
     from tagline.tagging.catalog.write import Catalog
@@ -92,21 +95,43 @@ class SearchParams:
         mean, spread = self.out_of_domain[signal]
         return float(np.clip((score - mean) / max(spread, 1e-6), -5, 5))
 
+    def chance(self, signal: str, score: float | None) -> float:
+        """How surely what a signal found is what was meant; the plain similarity where nothing was tuned."""
+        if score is None or not math.isfinite(score):
+            return 0.0
+        if signal not in self.out_of_domain:
+            return float(np.clip(score, 0.0, 1.0))
+        return similarity_chance(self.z_score(signal, score))
 
-def read(catalog: Catalog, fingerprint: str) -> SearchParams:
-    """What was learnt about a library with this model; nothing, if nothing or with another one."""
+
+def read(catalog: Catalog, fingerprint: str, notices: list[str] | None = None) -> SearchParams:
+    """What was learnt about a library with this model; nothing, if nothing or with another one.
+
+    notices: a sentence is added where the file is damaged.
+    """
+    return stored(catalog, fingerprint, notices) or SearchParams()
+
+
+def stored(catalog: Catalog, fingerprint: str, notices: list[str] | None = None) -> SearchParams | None:
+    """What was learnt about a library with this model, or None."""
     if catalog.file is None:
-        return SearchParams()
+        return None
     try:
         file = os.fdopen(files.open_file(catalog.file.parent / FILE), "rb")
         with file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         header = json.loads(bytes(arrays["header"]).decode())
         if header["version"] != VERSION or header["fingerprint"] != fingerprint:
-            return SearchParams()
+            return None
         return _from_arrays(header, arrays)
-    except (OSError, ValueError, KeyError, TypeError, EOFError):
-        return SearchParams()  # it can always be learnt anew
+    except FileNotFoundError:
+        return None
+    except (OSError, zipfile.BadZipFile, zlib.error, *_DAMAGED):
+        if notices is not None:
+            notices.append(
+                f"{safe(catalog.file.parent / FILE)} is damaged and left aside; run `tagline tune`"
+            )
+        return None
 
 
 def write(catalog: Catalog, fingerprint: str, params: SearchParams) -> Path:
@@ -136,7 +161,33 @@ def write(catalog: Catalog, fingerprint: str, params: SearchParams) -> Path:
     return path
 
 
+_DAMAGED = (
+    ValueError,
+    KeyError,
+    TypeError,
+    EOFError,
+    AttributeError,
+    OverflowError,
+    MemoryError,
+    RecursionError,
+)
+
+
 def _from_arrays(header: Mapping[str, Any], arrays: Mapping[str, Any]) -> SearchParams:
+    params = _unchecked(header, arrays)
+    numbers: list[Any] = [*params.out_of_domain.values(), *params.row_hubness.values(), params.tag_vectors]
+    if not all(np.isfinite(np.asarray(part, np.float64)).all() for some in numbers for part in some):
+        raise ValueError("numbers that are none")
+    if any(len(ids) != len(values) or ids.ndim != 1 for ids, values in params.row_hubness.values()):
+        raise ValueError("ids without values")
+    if params.tag_vectors.ndim != 2 or len(params.tag_vectors) != len(params.tags):
+        raise ValueError("tags without vectors")
+    if params.qb_norm is not None and params.qb_norm.method not in QB_NORM_METHODS:
+        raise ValueError("an unknown method")
+    return params
+
+
+def _unchecked(header: Mapping[str, Any], arrays: Mapping[str, Any]) -> SearchParams:
     return SearchParams(
         weights=_weights_from_json(header["weights"]) if header["weights"] else None,
         calibration=answer_calibration_from_json(header["calibration"]) if header["calibration"] else None,

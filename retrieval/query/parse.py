@@ -13,6 +13,8 @@ MAX_CHARACTERS = 10_000  # characters of a query; what follows is not read
 MAX_PHRASES = 16
 
 SIGN = re.compile(r"(?:^|(?<=\s))([+-])(?=\s|$)")
+THEN = re.compile(r'(?:^|(?<=[\s"]))then(?:\s+within\s+([\d.:]+(?:s|min|m|h)?))?(?=[\s"])', re.IGNORECASE)
+MAX_STEPS = 4  # of a sequence
 UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
 
@@ -26,11 +28,20 @@ class ParsedQuery:
 
     include: tuple[str, ...]
     exclude: tuple[str, ...] = ()
+    forms: tuple[tuple[str, str], ...] = ()  # (word, another way to write it that the library has)
 
     @property
     def text(self) -> str:
         """What is wanted, as one sentence."""
         return " ".join(self.include)
+
+
+def forms_by_word(query: ParsedQuery) -> dict[str, list[str]]:
+    """For each word of a query the other ways to write it that the library has."""
+    found: dict[str, list[str]] = {}
+    for word, form in query.forms:
+        found.setdefault(word, []).append(form)
+    return found
 
 
 def parse(query: str) -> ParsedQuery:
@@ -45,6 +56,39 @@ def parse(query: str) -> ParsedQuery:
     signed = [pair for pair in zip(parts[1::2], phrases, strict=True) if pair[1]][:MAX_PHRASES]
     wanted = tuple(phrase for phrase in (first, *(p for sign, p in signed if sign == "+")) if phrase)
     return ParsedQuery(wanted, tuple(phrase for sign, phrase in signed if sign == "-"))
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One of several things that are wanted in order."""
+
+    text: str
+    within: float | None = None  # seconds that may lie between it and the one before; None: any
+
+
+def parse_steps(query: str) -> list[Step]:
+    """`"door opens" then "dog"`, `"door opens" then within 10s "dog"`; nothing where it is no sequence.
+
+    `then` joins steps where a quoted phrase stands beside it or `within` after it: in a plain sentence it
+    is a word like any other.
+    """
+    text = clean(query, MAX_CHARACTERS)
+    steps: list[Step] = []
+    begin, gap = 0, None
+    for found in THEN.finditer(text):
+        before, after = text[: found.start()].rstrip(), text[found.end() :].lstrip()
+        if before.count('"') % 2 or len(steps) >= MAX_STEPS - 1:
+            continue
+        try:
+            within = None if found[1] is None else parse_duration(found[1])
+        except BadFilter:
+            continue
+        if within is None and not before.endswith('"') and not after.startswith('"'):
+            continue
+        steps.append(Step(text[begin : found.start()].replace('"', " ").strip(), gap))
+        begin, gap = found.end(), within
+    steps.append(Step(text[begin:].replace('"', " ").strip(), gap))
+    return steps if len(steps) > 1 and all(parse(step.text).include for step in steps) else []
 
 
 def parse_tag(text: str) -> tuple[Modality | None, str]:

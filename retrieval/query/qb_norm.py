@@ -65,8 +65,8 @@ def normalise(live: Any, probes: Any, qb_norm: QBNorm) -> Scores:
 def hubness(probes: Any, qb_norm: QBNorm, potentials: Scores | None = None) -> Scores:
     """How near each candidate is to the bank [C], in the unit of the similarities.
 
-    given: what `giving` said of a sample of the candidates; with it, each candidate is seen by itself, and
-    a large library can be gone through page by page.
+    potentials: what `probe_potentials` said of a sample of the candidates; with it, each candidate is seen by
+    itself, and a large library can be gone through page by page.
     """
     probes = np.asarray(probes, np.float64)
     if qb_norm.method == "local":

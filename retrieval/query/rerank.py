@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from tagline.retrieval.query.calibration import falling
 from tagline.retrieval.query.hits import ANY, Filters, Hit
+from tagline.retrieval.query.parse import parse_steps
 from tagline.retrieval.query.search import Answer, answer
 
 if TYPE_CHECKING:
@@ -45,7 +47,7 @@ class VideoInput:
     """One video as the model takes it."""
 
     key: str  # of its frames
-    tags: str  # as table.batches.tag_text writes them
+    tags: str  # as table.rows.tag_text writes them
 
 
 class Reranker:
@@ -64,19 +66,23 @@ class Reranker:
             return list(hits)
         scores = dict(zip(good, self.scorer.scores(query, seen, frames).tolist(), strict=True))
         order = blend(
-            np.array([hit.score for hit in reranked]),
+            np.array([hit.posterior for hit in reranked]),
             np.array([scores.get(hit.video.id, np.nan) for hit in reranked]),
         )
-        # Scores stay a falling list: each place keeps the score that it had.
+        # A score says what a moment holds and goes with it; a chance belongs to its place.
+        scored = falling([hit.score for hit in [*(reranked[place] for place in order), *hits[MAX_HITS:]]])
         placed = [
-            replace(reranked[place], score=hit.score, probability=hit.probability)
-            for place, hit in zip(order, reranked, strict=True)
+            replace(reranked[place], score=score, probability=hit.probability, posterior=hit.posterior)
+            for place, score, hit in zip(order, scored, reranked, strict=False)
         ]
-        return [*placed, *hits[MAX_HITS:]]
+        after = zip(hits[MAX_HITS:], scored[len(placed) :], strict=True)
+        return [*placed, *(replace(hit, score=score) for hit, score in after)]
 
 
 def reranked_answer(catalog: Catalog, query: str, count: int = 10, filters: Filters = ANY) -> Answer:
     """As `search.answer`, but the model looks again at the best hits. Raises CannotRerank."""
+    if parse_steps(query):
+        return answer(catalog, query, count, filters)  # moments in order are no sentence that a model reads
     # What was not found by then cannot come up.
     found = answer(catalog, query, max(count, MAX_HITS), filters)
     hits = Reranker(catalog).rerank(query, found.hits) if found.hits else []

@@ -1,7 +1,7 @@
 """Search: from a sentence to the moments that answer it, best first, and why; or to nothing at all.
 
-`search` is all that most callers need. What is looked at is in searcher.py, how it is weighed in fusion.py,
-how sure that is in calibration.py, and what was learnt about the library in learnt.py.
+`search` is all that most callers need. What is looked at is in candidates.py, how it is weighed in fuse.py,
+how sure that is in calibration.py, and what was learnt about the library in params.py.
 """
 
 from __future__ import annotations
@@ -13,14 +13,19 @@ from typing import overload
 import numpy as np
 import numpy.typing as npt
 
+from tagline.retrieval.query.calibration import falling, noisy_or
 from tagline.retrieval.query.candidates import Candidate, Candidates, Searcher, posterior, searcher_of
 from tagline.retrieval.query.fuse import feature_table, fuse
 from tagline.retrieval.query.hits import ANY, Evidence, Filters, Hit
-from tagline.retrieval.query.params import defaults
-from tagline.retrieval.query.parse import parse
+from tagline.retrieval.query.params import SearchParams, defaults
+from tagline.retrieval.query.parse import parse, parse_steps
+from tagline.retrieval.query.sequence import in_order
+from tagline.retrieval.query.spelling import understood
 from tagline.tagging.catalog.write import Catalog
+from tagline.tagging.pipeline.coverage import LibraryCoverage, library_coverage
 
 TEXT_KINDS = frozenset({"speech", "screen"})
+EMPTY = LibraryCoverage()
 ENOUGH_LEXICAL_SCORE = 0.35  # a moment of which the words know so much is better than the model's
 
 
@@ -31,7 +36,8 @@ class Answer(Sequence[Hit]):
     hits: list[Hit]  # what was nearest, whether it answers or not
     answered: bool
     answerable: float | None  # that the library has an answer; None: nothing to tell by
-    notices: tuple[str, ...] = ()  # what could not be asked, and why
+    notices: tuple[str, ...] = ()  # what of the search itself could not be used, and why
+    coverage: LibraryCoverage = EMPTY  # who did not look, at how many videos, and why
 
     @property
     def nearest(self) -> list[Hit]:
@@ -74,33 +80,38 @@ def answer(
 ) -> Answer:
     """The best moments and how likely the library has an answer at all.
 
-    signals: only these of fusion.SIGNALS; hubs: whether the query bank takes from hubs what is theirs.
-    Both are for measuring.
+    The order is that of the fusion. A hit's score is `moment_score`, and where a hit before it has less, as
+    little as that one. signals: only these of fuse.SIGNALS; qb_norm: whether the query bank takes from hubs
+    what is theirs. Both are for measuring.
     """
     parsed = parse(query)
     if not parsed.include or count < 1:
-        return Answer([], False, None)
+        return Answer([], False, None, coverage=library_coverage(catalog))
     searcher = searcher or searcher_of(catalog)
+    if steps := parse_steps(query):
+        hits, mended = in_order(catalog, steps, count, filters, searcher)
+        notices = (*mended, *searcher.notices)
+        return Answer(hits, bool(hits), None, notices, library_coverage(catalog))
+    parsed, mended = understood(catalog, parsed)
     candidates = searcher.candidates(catalog, parsed, filters, max(100, 4 * count), qb_norm=qb_norm)
     order, fused = rank(candidates, searcher, signals)
     calibration = searcher.params.calibration or (defaults().calibration if searcher.indexes else None)
     answerable = None if calibration is None else float(calibration.answerable(candidates.features[None])[0])
     posteriors = posterior(fused)
-    sure = np.array([])
+    scores = falling(
+        [moment_score(candidates.entries[place], candidates, searcher.params) for place in order]
+    )
+    hits = [
+        replace(locate(candidates.entries[place]), score=score, posterior=float(posteriors[place]))
+        for place, score in zip(order[:count], scores, strict=False)
+    ]
     if calibration is not None and answerable is not None:
         sure = calibration.isotonic.apply(answerable * posteriors)
-    hits = []
-    for place in order[:count]:
-        hit = locate(candidates.entries[place])
-        if answerable is not None:
-            hit = replace(hit, score=float(answerable * posteriors[place]), probability=float(sure[place]))
-        elif searcher.indexes:
-            hit = replace(hit, score=float(posteriors[place]))
-        hits.append(hit)
+        hits = [replace(hit, probability=float(sure[place])) for place, hit in zip(order, hits, strict=False)]
     answered = bool(hits) and (
         calibration is None or answerable is None or answerable >= calibration.threshold
     )
-    return Answer(hits, answered, answerable, tuple(searcher.notices))
+    return Answer(hits, answered, answerable, (*mended, *searcher.notices), library_coverage(catalog))
 
 
 def rank(
@@ -116,6 +127,22 @@ def rank(
         key=lambda place: (-round(float(found[place]), 9), numbers[place]),
     )
     return order, found
+
+
+def moment_score(candidate: Candidate, candidates: Candidates, params: SearchParams) -> float:
+    """How surely a video holds what was asked, 0..1, whatever other videos hold.
+
+    Of words the weighted share that is there, each times how sure its evidence is, or what a tag means if
+    that is surer (both are the same evidence); beside it the calibrated similarity of the pictures. More
+    evidence never lowers it.
+    """
+    words = candidate.words.score if candidate.words is not None else 0.0
+    meant = candidates.tag_similarity.surest(
+        candidate.indexed.tags, lambda similarity: params.chance("tags", similarity)
+    )
+    video = params.chance("video", candidate.video_score)
+    span = params.chance("span", candidate.spans[0][2] if candidate.spans else None)
+    return noisy_or(max(words, meant), max(video, span))
 
 
 def locate(candidate: Candidate) -> Hit:

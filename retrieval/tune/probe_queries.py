@@ -69,7 +69,7 @@ def unanswerable_queries(
 ) -> list[ProbeQuery]:
     """Sentences about what no video here holds: the main word is in no tag, speech, text or title.
 
-    known: words that people use for what is here, so that a caption's "puppy" is not taken for a stranger.
+    vocabulary: words that people use for what is here, so that a caption's "puppy" does not count as absent.
     """
     persons, scenes, things = (
         catalog.distinct_tags(MAX_TEXTS, modality) or [usual]

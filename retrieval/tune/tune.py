@@ -53,7 +53,7 @@ def tune(
 ) -> SearchParams:
     """Learn all there is to learn about a library and keep it beside the index.
 
-    known: words by which people ask for such videos, from captions of others.
+    vocabulary_of_others: words by which people ask for such videos, from captions of others.
     """
     searcher = searcher or Searcher.open(catalog)
     searcher.params = params = SearchParams()
@@ -103,7 +103,7 @@ def fit_hubness(
 ) -> None:
     """How much of a hub each video and each span is, seen from the queries of the bank.
 
-    setting: by default the one that serves these queries best.
+    qb_norm: by default the one that serves these queries best.
     """
     assert searcher.encoder is not None
     params, encoder = searcher.params, searcher.encoder

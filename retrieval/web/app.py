@@ -16,7 +16,7 @@ import anyio
 from anyio import CapacityLimiter
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route as Path_
 from starlette.types import ASGIApp
@@ -159,6 +159,8 @@ async def _body(request: Request) -> bytes:
                     raise Problem(413, f"the body may have {MAX_BODY} bytes at most")
     except TimeoutError:
         raise Problem(400, "the body did not arrive in time") from None
+    except ClientDisconnect:  # nobody is there to read this
+        raise Problem(400, "the body did not arrive") from None
     return data
 
 

@@ -127,7 +127,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 def serve(app: ASGIApp, listening: socket.socket, ready: Callable[[], Any]) -> None:
     """Serve until Ctrl-C, which comes out as KeyboardInterrupt. `ready` is called once it answers."""
-    _more_files()
+    more_files()
     if threading.current_thread() is threading.main_thread():
         # Whoever started us in the background may have had it ignored: then we would end without a word.
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -155,7 +155,7 @@ def serve(app: ASGIApp, listening: socket.socket, ready: Callable[[], Any]) -> N
     Server(config).run(sockets=[listening])
 
 
-def _more_files() -> None:
+def more_files() -> None:
     """Each connection is an open file; some systems allow few unless one asks."""
     with contextlib.suppress(ImportError, OSError, ValueError):
         import resource

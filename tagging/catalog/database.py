@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import threading
 import uuid
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
@@ -12,33 +11,39 @@ from pathlib import Path
 from typing import Any, Self
 
 from tagline.tagging.catalog import files, location, schema
+from tagline.tagging.catalog.connection import Connection, NotUnicode, connect
 from tagline.tagging.catalog.schema import CatalogError
+from tagline.tagging.catalog.values import BadValue, Kind, long_text
 from tagline.tagging.printable import safe
 
+IN_MEMORY = "the catalog in memory"
 _STATE = "state"  # the small fact that is another after every change
-LOCK_TIMEOUT = 30.0  # seconds for another program's write to end
+ROWS_AT_ONCE = 1_000
 
 
-class CatalogFull(CatalogError):
-    """The disk is full. Nothing that was written before is lost."""
+class CatalogGone(CatalogError):
+    """The catalog's file was taken away while it was open."""
 
 
 class CatalogDatabase:
     """An open catalog file. `root` is the folder below which paths are stored relative to it."""
 
-    def __init__(
-        self, connection: sqlite3.Connection, file: Path | None, root: Path, notice: str | None
-    ) -> None:
-        self._connection = connection
+    def __init__(self, connection: Connection, file: Path | None, root: Path, notice: str | None) -> None:
+        self._opened = connection
+        self._connection = connection.sqlite
         self.file = file  # None: only in memory
         self.root = root
         self.bounds = root  # the folder below which files may be written because of what the catalog says
         self.notice = notice  # what the user should know about where it lies
+        self.left_out: set[str] = (
+            set()
+        )  # tables of which rows were left out, because they hold what cannot be
         # Called at the end of a transaction, while it can still be taken back; and when one was taken back.
         self.before_commit: list[Callable[[], None]] = []
         self.on_rollback: list[Callable[[], None]] = []
         self._lock = threading.RLock()
         self._depth = 0
+        self._identity = None if file is None else _identity(file)
 
     @classmethod
     def open(cls, folder_or_file: str | os.PathLike[str] | location.Home, *, create: bool = True) -> Self:
@@ -49,38 +54,28 @@ class CatalogDatabase:
             else location.catalog_home(folder_or_file)
         )
         name = safe(where.file)
-        if _state(where.file) is None:
-            if not create:
-                raise location.NoCatalog(f"there is no catalog at {name}; run `tagline tag FOLDER` first")
-            _create(where.file)
-        writable = os.access(where.file, os.W_OK)
         try:
-            connection = _connect(where.file, writable)
-        except sqlite3.Error as error:
-            raise catalog_error(error, name) from error
+            if state_of(where.file) is None:
+                if not create:
+                    raise location.NoCatalog(f"there is no catalog at {name}; run `tagline tag FOLDER` first")
+                _create(where.file)
+            writable = os.access(where.file, os.W_OK)
+        except OSError as error:
+            raise CatalogError(f"{name} cannot be opened ({error.strerror}); look at its folder") from error
+        connection = connect(where.file, name, writable=writable)
         try:
-            if writable:
-                schema.check_schema(connection, name)
-                connection.execute("PRAGMA journal_mode = WAL")
-                schema.upgrade(connection, name)
-            elif schema.check_schema(connection, name) < len(schema.MIGRATIONS):
-                raise CatalogError(
-                    f"{name} is older than this tagline, which may not write to it to renew it"
-                )
             catalog = cls(connection, where.file, where.root, where.notice)
-            catalog._settle(writable)
-        except BaseException as error:
-            connection.close()
-            if isinstance(error, sqlite3.Error):
-                raise catalog_error(error, name) from error
+            catalog._settle(connection.mode == "write")
+        except BaseException:
+            connection.sqlite.close()
             raise
         return catalog
 
     @classmethod
     def in_memory(cls, root: str | os.PathLike[str] = ".") -> Self:
         """A catalog that is gone when it is closed."""
-        connection = _connect(None, True)
-        schema.upgrade(connection, "the catalog in memory")
+        connection = Connection(None, IN_MEMORY)
+        schema.upgrade(connection.sqlite, IN_MEMORY)
         catalog = cls(connection, None, Path(os.path.realpath(root)), None)
         catalog._settle(True)
         return catalog
@@ -122,6 +117,7 @@ class CatalogDatabase:
                 if self._connection.total_changes != changes:
                     self.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_STATE, uuid.uuid4().hex))
                 self.execute("COMMIT")
+                self._check_there()
             except BaseException:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
@@ -131,47 +127,97 @@ class CatalogDatabase:
             finally:
                 self._depth = 0
 
-    # ---- statements: everything that is read or written goes through these five, whose errors are sentences
+    def _check_there(self) -> None:
+        """What was just written is of use only if the file is still the one that has this name."""
+        if self.file is not None and _identity(self.file) != self._identity:
+            raise CatalogGone(
+                f"{self.name} is not there any more, or another file by now: what was found since then is "
+                "lost; leave its folder in place and run the same command again"
+            )
 
-    def query(self, statement: str, values: Sequence[object] = ()) -> list[Any]:
-        """The rows that a statement finds."""
-        with self._in_a_sentence():
-            return self._connection.execute(statement, values).fetchall()
+    # ---- statements: everything that is read or written goes through these, whose errors are sentences
+
+    def query(self, statement: str, values: Sequence[object] = (), most: int | None = None) -> list[Any]:
+        """The rows that a statement finds. More than `most` are refused: no run writes as many."""
+        rows = self._fetch(statement, values, most)
+        if most is not None and len(rows) > most:
+            raise CatalogError(f"{self.name} holds more than {most:,} rows of one thing; {schema.CHECK}")
+        return rows
+
+    def _fetch(self, statement: str, values: Sequence[object], most: int | None) -> list[Any]:
+        try:
+            with self._opened.sentences(read=True):
+                cursor = self._connection.execute(statement, values)
+                return cursor.fetchall() if most is None else cursor.fetchmany(most + 1)
+        except NotUnicode:
+            if self._connection.text_factory is _forgiving:
+                raise
+            self.left_out.add("text that is not UTF-8")
+            self._connection.text_factory = _forgiving
+            return self._fetch(statement, values, most)
+
+    def rows(
+        self,
+        table: str,
+        kinds: Sequence[Kind],
+        statement: str,
+        values: Sequence[object] = (),
+        most: int | None = None,
+    ) -> list[tuple[Any, ...]]:
+        """The same, each value as its kind has it. A row with one that cannot be is left out, and that is
+        remembered of its table."""
+        return self.good(table, kinds, self.query(statement, values, most))
+
+    def good(self, table: str, kinds: Sequence[Kind], rows: Iterable[Sequence[Any]]) -> list[tuple[Any, ...]]:
+        """Of these rows those whose values can be, each as its kind has it."""
+        found = []
+        for row in rows:
+            try:
+                found.append(tuple([kind(value) for kind, value in zip(kinds, row, strict=True)]))
+            except BadValue:
+                self.left_out.add(table)
+        return found
 
     def query_one(self, statement: str, values: Sequence[object] = ()) -> Any:
         """The first row that a statement finds; None if there is none."""
-        with self._in_a_sentence():
-            return self._connection.execute(statement, values).fetchone()
+        return next(iter(self._fetch(statement, values, 0)), None)
 
     def iterate(self, statement: str, values: Sequence[object] = ()) -> Iterator[Any]:
-        """The rows that a statement finds, one at a time, for what is too large to lie in memory at once."""
-        with self._in_a_sentence():
-            yield from self._connection.execute(statement, values)
+        """The rows that a statement finds, some at a time, for what is too large to lie in memory at once."""
+        with self._opened.sentences(read=True):
+            cursor = self._connection.execute(statement, values)
+        while True:
+            with self._opened.sentences(read=True):
+                some = cursor.fetchmany(ROWS_AT_ONCE)
+            if not some:
+                return
+            yield from some
 
     def execute(self, statement: str, values: Sequence[object] = ()) -> None:
-        with self._in_a_sentence():
+        with self._opened.sentences():
             self._connection.execute(statement, values)
 
     def execute_many(self, statement: str, rows: Iterable[Sequence[object]]) -> None:
-        with self._in_a_sentence():
+        with self._opened.sentences():
             self._connection.executemany(statement, rows)
 
-    @contextmanager
-    def _in_a_sentence(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise catalog_error(error, self.name) from error
+    @property
+    def damage(self) -> str | None:
+        """What was left out of all that was read so far, as a sentence; None if nothing was."""
+        if not self.left_out:
+            return None
+        what = ", ".join(sorted(self.left_out))
+        return f"left out of {self.name}, for it holds what cannot be: some {what}; {schema.CHECK}"
 
     @property
     def name(self) -> str:
         """The catalog's file as it may be shown."""
-        return safe(self.file) if self.file is not None else "the catalog in memory"
+        return self._opened.name
 
     def meta(self, key: str) -> str | None:
         """A small fact about the catalog itself."""
-        row = self.query_one("SELECT value FROM meta WHERE key = ?", (key,))
-        return row[0] if row else None
+        rows = self.rows("meta", (long_text,), "SELECT value FROM meta WHERE key = ?", (key,))
+        return rows[0][0] if rows else None
 
     def set_meta(self, key: str, value: str) -> None:
         with self.transaction():
@@ -206,24 +252,7 @@ class CatalogDatabase:
         return os.path.join(self.root, os.fsdecode(key))  # noqa: PTH118 (Path would drop odd names' dots)
 
 
-def _connect(file: Path | None, writable: bool) -> sqlite3.Connection:
-    if file is None:
-        target = ":memory:"
-    elif writable:
-        target = file.as_uri()
-    else:  # without write access there is no shared memory for the log: read what is in the file
-        target = file.as_uri() + "?mode=ro&immutable=1"
-    connection = sqlite3.connect(
-        target, timeout=LOCK_TIMEOUT, isolation_level=None, check_same_thread=False, uri=file is not None
-    )
-    connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute("PRAGMA synchronous = FULL")  # what a person said outlives a power cut
-    connection.execute("PRAGMA temp_store = MEMORY")
-    connection.execute("PRAGMA trusted_schema = OFF")  # a catalog may come from a stranger
-    return connection
-
-
-def _state(file: Path) -> os.stat_result | None:
+def state_of(file: Path) -> os.stat_result | None:
     """Look at a catalog's file before SQLite does, and at those that SQLite would write beside it."""
     for ending in ("-wal", "-shm", "-journal"):
         files.state(file.with_name(file.name + ending), write=True)
@@ -242,23 +271,14 @@ def _create(file: Path) -> None:
         ) from error
 
 
-def catalog_error(error: sqlite3.Error, name: str) -> CatalogError:
-    """What SQLite says, for people."""
-    code = getattr(error, "sqlite_errorcode", None)
-    if code == sqlite3.SQLITE_FULL or (code is not None and code in _WRITE_ERRORS):
-        return CatalogFull(
-            f"the disk that holds {name} is full; make room and run the same command again, nothing is lost"
-        )
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return CatalogError(f"{name} is being written to by another program; try again when it is done")
-    if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-        return schema.NotACatalog(
-            f"{name} is damaged or no catalog ({error}); name another with --library, or move it away"
-        )
-    return CatalogError(f"{name} cannot be used: {error}")
+def _identity(file: Path) -> tuple[int, int] | None:
+    """Which file has this name; None if there is none."""
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
-# A write that the file system refuses half-way: quota, file size limit, disk full under the log.
-_WRITE_ERRORS = frozenset(
-    {sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_TRUNCATE}
-)
+def _forgiving(text: bytes) -> str:
+    return text.decode("utf-8", "replace")

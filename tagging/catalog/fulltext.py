@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from typing import NamedTuple
 
-from tagline.experts.tags import Modality
+from tagline.tagging.catalog import values
+from tagline.tagging.catalog.connection import CatalogUnwritable
 from tagline.tagging.catalog.database import CatalogDatabase
-from tagline.tagging.catalog.records import TextHit
 from tagline.tagging.catalog.schema import TOKENIZER
 from tagline.tagging.vocabulary import VERSION as NORMAL_FORM
-from tagline.tagging.vocabulary import clean, normal
+from tagline.tagging.vocabulary import normal
 
 TEXTS = 2  # raise whenever other texts are searched: catalogs then renew theirs when opened
 
@@ -41,25 +41,6 @@ class FullText:
         catalog.before_commit.append(self._renew)
         catalog.on_rollback.append(self._forget_changed)
 
-    def search(self, query: str, limit: int = 50) -> list[TextHit]:
-        """Videos whose tags, transcript, text on the screen, title or name hold the words of a query.
-
-        The query is words, nothing else: no sign in it has a meaning. Every word must be found; if that
-        gives nothing, any of them.
-        """
-        words = re.findall(r"\w+", clean(query, 1_000))[:64]
-        if not words or limit < 1:
-            return []
-        for joint in (" ", " OR "):
-            rows = self._catalog.query(
-                "SELECT rowid, -bm25(found, 3.0, 1.0, 1.0, 2.0), snippet(found, -1, '', '', '…', 12)"
-                " FROM found WHERE found MATCH ? ORDER BY rank, rowid LIMIT ?",
-                (joint.join(f'"{word}"' for word in words), min(limit, 10_000)),
-            )
-            if rows:
-                return [TextHit(*row) for row in rows]
-        return []
-
     def videos_with_any(self, words: Sequence[str], most: int) -> list[int]:
         """Videos that hold any of the words, the most promising first."""
         if not words:
@@ -74,10 +55,39 @@ class FullText:
         """How many videos can be found."""
         return int(self._catalog.query_one("SELECT count(*) FROM found")[0])
 
-    def document_frequency(self, word: str) -> int:
-        """How many videos hold a word."""
-        found = self._catalog.query_one("SELECT count(*) FROM found WHERE found MATCH ?", (f'"{word}"',))
+    def document_frequency(self, *words: str) -> int:
+        """How many videos hold a word, or words side by side ("hot dog"); of several, any of them."""
+        any_word = " OR ".join(f'"{word}"' for word in words)
+        found = self._catalog.query_one("SELECT count(*) FROM found WHERE found MATCH ?", (any_word,))
         return int(found[0])
+
+    def terms(self, most: int) -> list[tuple[str, int]]:
+        """(word as the index has it, videos that hold it), in the order of words; none on a full disk, where
+        no view of them can be made."""
+        try:
+            # Of a name that no table of the catalog has: the temporary one would hide it.
+            self._catalog.execute(
+                "CREATE VIRTUAL TABLE IF NOT EXISTS temp.indexed_word USING fts5vocab('main', 'found', 'row')"
+            )
+        except CatalogUnwritable:
+            return []
+        return self._catalog.rows(
+            "words to search for",
+            (values.long_text, values.whole),
+            "SELECT term, doc FROM temp.indexed_word ORDER BY term LIMIT ?",
+            (most,),
+        )
+
+    def written_as(self, term: str) -> str:
+        """A word of the index as some video has it: "cockatoo" for "cockatoo", "happy" for "happi"."""
+        rows = self._catalog.rows(
+            "words to search for",
+            (values.long_text,),
+            "SELECT snippet(found, -1, char(1), char(2), '', 8) FROM found WHERE found MATCH ? LIMIT 1",
+            (f'"{term}"',),
+        )
+        marked = re.search("\x01([^\x02]+)\x02", rows[0][0]) if rows else None
+        return marked[1].casefold() if marked else term
 
     def mark_stale(self, video_ids: Iterable[int] | None) -> None:
         """What full-text search finds of these videos (None: of all) is renewed when the transaction ends."""
@@ -106,10 +116,11 @@ class FullText:
         if catalog.meta("normal form") == form:
             return
         with catalog.transaction():
-            rows = catalog.query("SELECT DISTINCT said, modality FROM tag")
+            kinds = (values.tag_text, values.modality)
+            rows = catalog.rows("tags", kinds, "SELECT DISTINCT said, modality FROM tag")
             catalog.execute_many(
                 "UPDATE tag SET text = ? WHERE said = ? AND modality = ?",
-                [(normal(said, Modality(modality)), said, modality) for said, modality in rows],
+                [(normal(said, modality), said, modality) for said, modality in rows],
             )
             self.mark_stale(None)
             catalog.set_meta("normal form", form)

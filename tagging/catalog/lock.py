@@ -28,19 +28,26 @@ def only_writer(catalog: Catalog) -> Iterator[None]:
     if catalog.file is None:
         yield
         return
-    file = catalog.file.with_name(catalog.file.name + ".lock")
+    with locked(catalog.file, catalog.name):
+        yield
+
+
+@contextmanager
+def locked(catalog: Path, name: str) -> Iterator[None]:
+    """The same for the file of a catalog, whether it can be opened or not. name: to be shown."""
+    file = catalog.with_name(catalog.name + ".lock")
     # The system's lock belongs to the process, and closing any descriptor of the file would give it up:
     # within one process the set decides, before the file is touched.
     if file in _locked_files:
-        raise _busy(catalog, str(os.getpid()))
+        raise _busy(name, str(os.getpid()))
     try:
         number = files.open_file(file, make=True)
     except OSError as error:
-        raise CatalogError(f"{safe(file)} cannot be written to ({error.strerror})") from error
+        raise CatalogError(f"{safe(file)} cannot be written to ({error.strerror}); move it away") from error
     with os.fdopen(number, "r+b", buffering=0) as handle:
         said = handle.read(2 * OWNER)
         if not _lock(handle.fileno()):
-            raise _busy(catalog, said.decode("ascii", "replace"))
+            raise _busy(name, said.decode("ascii", "replace"))
         if len(said) > OWNER or (said.strip() and not said.strip().isdigit()):
             raise files.NotOurs(f"{safe(file)} is no lock of tagline; move it away")
         _locked_files.add(file)
@@ -52,10 +59,10 @@ def only_writer(catalog: Catalog) -> Iterator[None]:
             _locked_files.discard(file)
 
 
-def _busy(catalog: Catalog, owner: str) -> CatalogBusy:
+def _busy(name: str, owner: str) -> CatalogBusy:
     owner = owner.strip()
     who = f" (process {owner})" if owner.isdecimal() else ""
-    return CatalogBusy(f"another run{who} is writing to {catalog.name}; start this one when it has ended")
+    return CatalogBusy(f"another run{who} is writing to {name}; start this one when it has ended")
 
 
 def _lock(descriptor: int) -> bool:

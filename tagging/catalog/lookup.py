@@ -9,7 +9,7 @@ from pathlib import Path, PurePath
 
 from tagline.tagging.catalog.read import CatalogReader
 from tagline.tagging.catalog.records import Video
-from tagline.tagging.catalog.schema import CatalogError
+from tagline.tagging.catalog.schema import CHECK, CatalogError
 from tagline.tagging.printable import safe
 
 MOST_NAMES = 6  # in a sentence that lists several
@@ -50,7 +50,8 @@ def find_video(catalog: CatalogReader, named: Video | int | str | os.PathLike[st
             f"'{safe(text, 80)}' may be {_several(catalog, hits)}; type more of the name, or the id"
         )
     found = catalog.video(next(iter(hits.values())))
-    assert found is not None
+    if found is None:  # a path of a video that is not there: the catalog is damaged
+        raise VideoNotFound(f"of '{safe(text, 80)}' nothing more than its path is known; {CHECK}")
     return found
 
 

@@ -7,7 +7,6 @@ import math
 from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from fractions import Fraction
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +14,7 @@ import numpy.typing as npt
 
 from tagline.experts.footage import Coverage, Facts
 from tagline.experts.tags import Modality, Report, Tag
+from tagline.tagging.catalog.values import BadValue
 from tagline.tagging.vocabulary import clean
 
 MOST_TAGS = 2_000  # a report
@@ -34,6 +34,11 @@ class Video:
     created: str | None  # ISO 8601
     gone: bool = False  # none of its files was there when last looked for
     size: int | None = None  # bytes
+
+    @property
+    def label(self) -> str:
+        """One of its paths; where none of its files is there, its hash."""
+        return self.paths[0] if self.paths else self.hash
 
     @property
     def duration(self) -> float | None:
@@ -174,14 +179,6 @@ class LibraryCounts:
     experts: list[ExpertCounts]  # in the order of their names
 
 
-class TextHit(NamedTuple):
-    """A video whose words match. The higher the score, the better."""
-
-    video_id: int
-    score: float
-    snippet: str
-
-
 def now() -> str:
     """When a row was written: UTC, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
@@ -256,12 +253,14 @@ def facts_to_row(facts: Facts | None) -> tuple[Any, ...]:
 
 
 def row_to_facts(row: tuple[Any, ...], title: str | None, created: str | None) -> Facts | None:
+    """From values as kinds.FACTS has them."""
     duration, width, height, fps, codec, rotation, colour, has_sound, start = row
     if codec is None:
         return None
-    rate = Fraction(fps) if fps is not None else None
+    if None in (width, height, rotation, colour):
+        raise BadValue("facts that lack something")
     return Facts(
-        duration, width, height, rate, codec, rotation, colour, bool(has_sound), title, created, start or 0.0
+        duration, width, height, fps, codec, rotation, colour, bool(has_sound), title, created, start or 0.0
     )
 
 
@@ -288,7 +287,3 @@ def _plain(value: Any) -> Any:
 
 def coverage_to_json(coverage: Coverage) -> str:
     return canonical_json(asdict(coverage))
-
-
-def coverage_from_json(text: str) -> Coverage:
-    return Coverage(**json.loads(text))

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from functools import lru_cache
+
+from tagline.tagging.printable import safe
 
 APPLICATION = 0x7461676C  # "tagl": tells a catalog from other programs' SQLite files
 
+# The end of a sentence about one that is damaged.
+CHECK = (
+    "`tagline catalog check` says what is wrong, `tagline catalog check --repair` makes a new one of the rest"
+)
+
 
 class CatalogError(Exception):
-    """A catalog that cannot be opened, read or written. The message is for people."""
+    """A library that cannot be opened, read or written: its catalog, its index, its settings or its lock.
+
+    The message is one sentence for people. Whatever is wrong with what lies in a folder is one of these.
+    """
 
 
 class CatalogTooNew(CatalogError):
@@ -184,8 +196,23 @@ CREATE TABLE embedded(
 ) WITHOUT ROWID;
 """
 
+EFFECTIVE = """
+-- the tags of a video as they hold after people's verdicts, packed for counting and browsing (effective.py);
+-- made of the tables above, and made again from them where it is damaged
+CREATE TABLE term(
+    id INTEGER PRIMARY KEY,
+    modality TEXT NOT NULL,
+    text TEXT NOT NULL,
+    UNIQUE (modality, text)
+);
+CREATE TABLE effective(
+    video_id INTEGER PRIMARY KEY REFERENCES video(id) ON DELETE CASCADE,
+    tags BLOB NOT NULL
+);
+"""
+
 # In order. A step is never edited once it has been released: add another.
-MIGRATIONS: tuple[str, ...] = (FIRST, EMBEDDINGS)
+MIGRATIONS: tuple[str, ...] = (FIRST, EMBEDDINGS, EFFECTIVE)
 
 
 def has_fulltext() -> bool:
@@ -233,8 +260,11 @@ def check_schema(connection: sqlite3.Connection, name: str) -> int:
         owner = int(connection.execute("PRAGMA application_id").fetchone()[0])
         tables = int(connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
     except sqlite3.DatabaseError as error:
+        if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_NOTADB) & 0xFF not in _NO_CATALOG:
+            raise
         raise NotACatalog(
-            f"{name} is not a catalog of tagline ({error}); name another with --library"
+            f"{name} is not a catalog of tagline ({error}); name another with --library, or see what is left "
+            "of it with `tagline catalog check`"
         ) from error
     if tables and owner != APPLICATION:
         raise NotACatalog(f"{name} belongs to another program; name another file with --library")
@@ -243,4 +273,55 @@ def check_schema(connection: sqlite3.Connection, name: str) -> int:
             f"{name} was written by a newer tagline (schema {version}, this one reads up to "
             f"{len(MIGRATIONS)}); install the newer version to use it"
         )
+    if version < 0 or (tables and not version):
+        raise NotACatalog(f"{name} is damaged (schema {version}); {CHECK}")
+    if tables:
+        check_tables(connection, name, version)
     return version
+
+
+def check_tables(connection: sqlite3.Connection, name: str, version: int | None = None) -> None:
+    """Refuse a catalog with anything in it that is not what its version makes: a view in a table's place, a
+    trigger, another column. A stranger's statement would run with every one of ours."""
+    wrong = strange_tables(connection, len(MIGRATIONS) if version is None else version)
+    if wrong:
+        raise NotACatalog(f"{name} is not laid out as tagline lays it out ({wrong[0]}); {CHECK}")
+
+
+def strange_tables(connection: sqlite3.Connection, version: int) -> list[str]:
+    """What in a database is not as the steps up to a version make it, in words."""
+    wanted = _layout(MIGRATIONS[:version])
+    found = _objects(connection)
+    lacking = [f"there is no {kind} {safe(name, 60)}" for kind, name in wanted if (kind, name) not in found]
+    other = [
+        f"{safe(name, 60)} is a {safe(kind, 20)} of another make"
+        for (kind, name), made in found.items()
+        if wanted.get((kind, name)) != made
+    ]
+    return [*other, *lacking]
+
+
+@lru_cache(maxsize=8)
+def _layout(steps: tuple[str, ...]) -> dict[tuple[str, str], str]:
+    with closing(sqlite3.connect(":memory:")) as connection:
+        for script in steps:
+            connection.executescript(script)
+        return _objects(connection)
+
+
+def _objects(connection: sqlite3.Connection) -> dict[tuple[str, str], str]:
+    """(kind, name): how each table, index, view and trigger was made, without comments and blanks.
+
+    SQLite's own are left out, and of the tables below full-text search, which it makes, only the kind counts.
+    """
+    found = {}
+    for kind, name, table, made in connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master"):
+        if str(name).startswith("sqlite_") and kind in ("table", "index"):
+            continue
+        words = " ".join(re.sub(r"--[^\n]*", " ", str(made)).split())
+        below = str(name).startswith("found_") and kind == "table" and not words.startswith("CREATE VIRTUAL")
+        found[str(kind), str(name)] = str(table) if below else f"{table}: {words}"
+    return found
+
+
+_NO_CATALOG = frozenset({sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR})

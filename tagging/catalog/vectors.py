@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
 from tagline.experts.tags import Embedding
+from tagline.tagging.catalog import values
 from tagline.tagging.catalog.database import CatalogDatabase
 from tagline.tagging.catalog.records import Vectors, now
 from tagline.tagging.catalog.schema import CatalogError
@@ -33,8 +35,10 @@ class VectorStore:
     def sources(self) -> dict[str, dict[str, int]]:
         """For each source of vectors: its fingerprints, and how many vectors have each."""
         found: dict[str, dict[str, int]] = defaultdict(dict)
-        for source, fingerprint, count in self._catalog.query(
-            "SELECT source, fingerprint, count(*) FROM vector GROUP BY source, fingerprint ORDER BY 1, 2"
+        for source, fingerprint, count in self._catalog.rows(
+            "vectors",
+            (values.text, values.text, values.whole),
+            "SELECT source, fingerprint, count(*) FROM vector GROUP BY source, fingerprint ORDER BY 1, 2",
         ):
             found[source][fingerprint] = count
         return dict(found)
@@ -58,15 +62,19 @@ class VectorStore:
         )
         ids = np.zeros(count, np.int64)
         spans = np.zeros((count, 2), np.float64)
-        values = np.zeros((count, 0), np.float32)
-        for place, (video_id, start, end, floats) in enumerate(rows):
+        vectors = np.zeros((count, 0), np.float32)
+        place = 0
+        for video_id, start, end, floats in self._good(rows):
             row = np.frombuffer(floats, "<f4")
             if place == 0:
-                values = np.zeros((count, len(row)), np.float32)
-            elif len(row) != values.shape[1]:
+                vectors = np.zeros((count, len(row)), np.float32)
+            elif len(row) != vectors.shape[1]:
                 raise MixedVectors(f"the vectors of {source!r} in {self._catalog.name} differ in length")
-            ids[place], spans[place], values[place] = video_id, (start, end), row
-        return Vectors(ids, spans, values)
+            if place == count:  # another program is writing
+                break
+            ids[place], spans[place], vectors[place] = video_id, (start, end), row
+            place += 1
+        return Vectors(ids[:place], spans[:place], vectors[:place])
 
     def put(self, video_id: int, source: str, fingerprint: str, embeddings: Iterable[Embedding]) -> None:
         """Replace the vectors that a source gave for a video."""
@@ -96,12 +104,16 @@ class VectorStore:
 
     def last_revision(self) -> int:
         """The number of the last write; 0 before the first."""
-        return int(self._catalog.meta(_REVISION_KEY) or 0)
+        kept = self._catalog.meta(_REVISION_KEY) or "0"
+        return int(kept) if kept.isdecimal() and kept.isascii() and len(kept) < 18 else 0
 
     def embedded_videos(self, fingerprint: str) -> dict[int, tuple[str, int]]:
         """video id: (upstream, revision) of all that this model has embedded."""
-        rows = self._catalog.query(
-            "SELECT video_id, upstream, revision FROM embedded WHERE fingerprint = ?", (fingerprint,)
+        rows = self._catalog.rows(
+            "vectors",
+            (values.row_id, values.text, values.whole),
+            "SELECT video_id, upstream, revision FROM embedded WHERE fingerprint = ?",
+            (fingerprint,),
         )
         return {row[0]: (row[1], row[2]) for row in rows}
 
@@ -117,7 +129,9 @@ class VectorStore:
 
     def spans(self, video_id: int, fingerprint: str) -> list[tuple[float, float]]:
         """(start, end) in seconds of each span of a video that this model has embedded, in order."""
-        return self._catalog.query(
+        return self._catalog.rows(
+            "vectors",
+            (values.seconds, values.seconds),
             "SELECT start, end FROM vector WHERE source = ? AND fingerprint = ? AND video_id = ?"
             " ORDER BY start, id",
             (SPAN, fingerprint, video_id),
@@ -125,7 +139,9 @@ class VectorStore:
 
     def counts(self, source: str, fingerprint: str) -> tuple[list[int], list[int]]:
         """(video ids, how many vectors each has), in the order of ids."""
-        rows = self._catalog.query(
+        rows = self._catalog.rows(
+            "vectors",
+            (values.row_id, values.whole),
             "SELECT video_id, count(*) FROM vector WHERE source = ? AND fingerprint = ?"
             " GROUP BY video_id ORDER BY video_id",
             (source, fingerprint),
@@ -146,22 +162,33 @@ class VectorStore:
         """
         wanted = sorted(set(video_ids)) if video_ids is not None else self.counts(source, fingerprint)[0]
         rows: list[tuple[int, float, float, bytes]] = []
+        width: int | None = None  # bytes of each
         for first in range(0, len(wanted), 500):
             some = wanted[first : first + 500]
-            rows += self._catalog.query(
+            found = self._catalog.query(
                 "SELECT video_id, start, end, floats FROM vector WHERE source = ? AND fingerprint = ?"
                 f" AND video_id IN ({','.join('?' * len(some))}) ORDER BY video_id, start, id",
                 (source, fingerprint, *some),
             )
+            for row in self._good(found):
+                width = width or len(row[3])
+                if len(row[3]) == width:
+                    rows.append(row)
+                else:
+                    self._catalog.left_out.add("vectors")
             if len(rows) >= size:
                 yield _vectors(rows)
                 rows = []
         if rows:
             yield _vectors(rows)
 
-    def _drop(self, where: str, values: tuple[object, ...]) -> None:
-        self._catalog.execute(f"DELETE FROM vector WHERE source IN ('{VIDEO}', '{SPAN}') AND {where}", values)
-        self._catalog.execute(f"DELETE FROM embedded WHERE {where}", values)
+    def _good(self, rows: Iterable[Sequence[Any]]) -> Iterator[tuple[Any, ...]]:
+        for row in rows:
+            yield from self._catalog.good("vectors", _ROW, (row,))
+
+    def _drop(self, where: str, known: tuple[object, ...]) -> None:
+        self._catalog.execute(f"DELETE FROM vector WHERE source IN ('{VIDEO}', '{SPAN}') AND {where}", known)
+        self._catalog.execute(f"DELETE FROM embedded WHERE {where}", known)
 
     def _insert(self, video_id: int, source: str, fingerprint: str, embeddings: Iterable[Embedding]) -> None:
         self._catalog.execute_many(
@@ -173,14 +200,17 @@ class VectorStore:
         )
 
 
+_ROW = (values.row_id, values.seconds, values.seconds, values.floats)
+
+
 def _bytes(embedding: Embedding) -> bytes:
     return embedding.values.astype("<f4").tobytes()
 
 
 def _vectors(rows: Sequence[tuple[int, float, float, bytes]]) -> Vectors:
-    values = np.frombuffer(b"".join(row[3] for row in rows), "<f4").reshape(len(rows), -1)
+    floats = np.frombuffer(b"".join(row[3] for row in rows), "<f4").reshape(len(rows), -1)
     return Vectors(
         np.array([row[0] for row in rows], np.int64),
         np.array([row[1:3] for row in rows], np.float64),
-        values.astype(np.float32, copy=False),
+        floats.astype(np.float32, copy=False),
     )

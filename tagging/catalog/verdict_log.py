@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from typing import Any
 
 from tagline.experts.tags import Modality
+from tagline.tagging.catalog import values
 from tagline.tagging.catalog.database import CatalogDatabase
 from tagline.tagging.catalog.records import Verdict, now
 from tagline.tagging.catalog.verdicts import LIBRARY_WIDE, Renames, VerdictRow
 from tagline.tagging.vocabulary import normal
 
 _COLUMNS = "id, act, kind, video_id, modality, text, target, start, end, at"
+_KINDS = (
+    values.whole,
+    values.whole,
+    values.decision,
+    values.maybe(values.whole),
+    values.maybe(values.modality),
+    values.tag_text,
+    values.maybe(values.tag_text),
+    values.maybe(values.seconds),
+    values.maybe(values.seconds),
+    values.text,
+)
+MOST = 1_000_000  # verdicts: one a second for twelve days
 
 
 class VerdictLog:
@@ -34,13 +47,20 @@ class VerdictLog:
 
     def last_act(self) -> int | None:
         """The number of what was decided last; None if nothing was."""
-        last: int | None = self._catalog.query_one("SELECT max(act) FROM verdict")[0]
+        rows = self._catalog.rows(
+            "verdicts",
+            (values.maybe(values.whole),),
+            "SELECT max(act) FROM verdict WHERE typeof(act) = 'integer'",
+        )
+        last: int | None = rows[0][0] if rows else None
         return last
 
     def accepted(self) -> set[tuple[int, str]]:
         """(video id, normal form) of everything that a person has accepted or added."""
-        rows = self._catalog.query(
-            "SELECT video_id, text FROM verdict WHERE kind IN ('accept', 'add') AND video_id IS NOT NULL"
+        rows = self._catalog.rows(
+            "verdicts",
+            (values.whole, values.tag_text),
+            "SELECT video_id, text FROM verdict WHERE kind IN ('accept', 'add') AND video_id IS NOT NULL",
         )
         return {(video_id, normal(self.canonical(text))) for video_id, text in rows}
 
@@ -64,7 +84,7 @@ class VerdictLog:
     def write(self, rows: Sequence[VerdictRow]) -> list[Verdict]:
         """Write the rows of one act, after each other, and bring the searchable words up to date."""
         with self._catalog.transaction():
-            act = self._catalog.query_one("SELECT coalesce(max(act), 0) + 1 FROM verdict")[0]
+            act = (self.last_act() or 0) + 1
             at = now()
             for kind, video_id, modality, text, target, start, end in rows:
                 self._catalog.execute(
@@ -79,7 +99,7 @@ class VerdictLog:
     def drop_last_act(self) -> list[Verdict]:
         """Delete the verdicts of the last act and return them."""
         with self._catalog.transaction():
-            last = self._catalog.query_one("SELECT max(act) FROM verdict")[0]
+            last = self.last_act()
             if last is None:
                 return []
             dropped = self.act(last)
@@ -95,11 +115,8 @@ class VerdictLog:
     def _forget_renames(self) -> None:
         self._renames = None
 
-    def _read(self, where: str = "", *values: object) -> list[Verdict]:
-        rows = self._catalog.query(f"SELECT {_COLUMNS} FROM verdict {where} ORDER BY id", values)
-        return [_verdict(row) for row in rows]
-
-
-def _verdict(row: tuple[Any, ...]) -> Verdict:
-    number, act, kind, video_id, modality, *rest = row
-    return Verdict(number, act, kind, video_id, Modality(modality) if modality else None, *rest)
+    def _read(self, where: str = "", *parameters: object) -> list[Verdict]:
+        rows = self._catalog.rows(
+            "verdicts", _KINDS, f"SELECT {_COLUMNS} FROM verdict {where} ORDER BY id", parameters, most=MOST
+        )
+        return [Verdict(*row) for row in rows]

@@ -54,6 +54,8 @@ def effective_tags(
     accepted tag has score 1. Spans of one text, modality and source that touch become one. The result is
     ordered by start, modality, text.
     """
+    if not verdicts and not renames:  # nobody has decided anything
+        return _in_order(_join(tags))
     judged = _standing_verdicts(verdicts, renames)
     kept: list[Tag] = []
     accepted: set[tuple[Modality, str]] = set()
@@ -80,8 +82,12 @@ def effective_tags(
             if verdict.kind == "add" or (modality, form) not in given:
                 by_hand.append(_person_tag(verdict, modality, renames, duration))
     kept += _join(by_hand)
+    return _in_order(kept)
+
+
+def _in_order(tags: Iterable[Tag]) -> list[Tag]:
     return sorted(
-        kept, key=lambda tag: (tag.start, MODALITY_ORDER[tag.modality], tag.text, tag.source, tag.end)
+        tags, key=lambda tag: (tag.start, MODALITY_ORDER[tag.modality], tag.text, tag.source, tag.end)
     )
 
 

@@ -6,8 +6,8 @@ import os
 
 import click
 
+from tagline.experts.printable import safe, say
 from tagline.tagging.cli.options import NothingFound
-from tagline.tagging.printable import safe
 
 
 @click.command()
@@ -33,13 +33,13 @@ def approve(names: tuple[str, ...], forget: bool) -> None:
             named = os.path.realpath(name) if os.path.isdir(name) else name  # noqa: PTH112 (a name may be too long for a path)
             if not forget:
                 approvals.approve(named)
-                click.echo(f"approved: {safe(named)}")
+                say(f"approved: {named}")
             elif approvals.forget(named):
-                click.echo(f"not approved any more: {safe(named)}")
+                say(f"not approved any more: {named}")
             else:
                 raise NothingFound(f"{safe(named)} was not approved")
     except CatalogError as error:
         raise click.ClickException(str(error)) from error
     if not names:
         for name in approvals.approved():
-            click.echo(safe(name))
+            say(name)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tagline.tagging.cli.catalog import check
 from tagline.tagging.cli.options import ModalityChoice, NothingFound, library_option
 from tagline.tagging.cli.output import emit, output_options, to_json
 from tagline.tagging.printable import safe
@@ -195,12 +196,16 @@ def _report(wish: ClusterOptions, outcome: ClusterRunResult, out: str, not_run: 
 
 @click.group()
 def catalog() -> None:
-    """Bring in the results of a cluster, or ask them.
+    """Check a catalog; bring in the results of a cluster, or ask them.
 
     \b
+    tagline catalog check
     tagline catalog import s3://bucket/shards --library ~/Videos
     tagline catalog query s3://bucket/shards "red car"
     """
+
+
+catalog.add_command(check)
 
 
 @catalog.command("import")

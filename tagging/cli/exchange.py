@@ -11,7 +11,7 @@ import click
 
 from tagline.tagging.cli.options import NothingFound, library_option, modality_option, open_library
 from tagline.tagging.cli.output import to_json
-from tagline.tagging.formats import FORMATS
+from tagline.tagging.formats import FORMATS, SIDECAR_ENDINGS
 from tagline.tagging.printable import safe
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def import_(files: tuple[Path, ...], as_json: bool, library: str | None) -> None
         click.echo(_import_summary(told))
     _exit(failed, fine)
     if not told:
-        raise NothingFound("there are no sidecars (.xmp, .nfo, .vtt) in that folder")
+        raise NothingFound(f"there are no sidecars ({', '.join(SIDECAR_ENDINGS)}) in that folder")
 
 
 def _import_row(taken: ImportResult) -> dict[str, str | int | None]:

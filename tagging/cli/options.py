@@ -67,6 +67,8 @@ def open_library(library: str | None = None, folders: Sequence[str] = ()) -> Ite
     try:
         with Catalog.open(location.find_catalog_home(folders, library), create=False) as catalog:
             yield catalog
+            if catalog.damage:
+                click.echo(f"note: {catalog.damage}", err=True)
     except (VideoNotFound, TagNotFound) as error:
         raise NothingFound(str(error)) from error
     except CatalogError as error:

@@ -17,6 +17,7 @@ from tagline.experts.printable import JOINERS, UNSHOWABLE, console, safe
 
 Row = Mapping[str, Any]
 Command = TypeVar("Command", bound=Callable[..., Any])
+MOST_STYLED = 500  # rows of a table for which rich is quick enough
 FLAGS = {"json": "as_json", "nl": "as_lines", "csv": "as_csv", "parquet": "parquet"}
 
 
@@ -137,8 +138,11 @@ def _table(rows: Iterable[Row], columns: Sequence[str]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     listed = list(rows)
+    if len(listed) > MOST_STYLED:
+        _plain_table(listed, columns)
+        return
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for name in columns:
         number = any(isinstance(row.get(name), int | float) for row in listed)
         table.add_column(Text(name), justify="right" if number else "left", overflow="fold", no_wrap=number)
@@ -146,6 +150,21 @@ def _table(rows: Iterable[Row], columns: Sequence[str]) -> None:
         table.add_row(*(Text(_shown(row.get(name))) for name in columns))
     if listed:
         console().print(table)
+
+
+def _plain_table(rows: Sequence[Row], columns: Sequence[str]) -> None:
+    """The same columns without styles and folding: rich takes a millisecond for each row."""
+    from rich.cells import cell_len
+
+    cells = [list(columns), *([_shown(row.get(name)) for name in columns] for row in rows)]
+    widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
+    right = [any(isinstance(row.get(name), int | float) for row in rows) for name in columns]
+    lines = []
+    for row in cells:
+        blanks = [" " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True)]
+        parts = [b + c if number else c + b for c, b, number in zip(row, blanks, right, strict=True)]
+        lines.append("  ".join(parts).rstrip())
+    click.echo("\n".join(lines))
 
 
 def _shown(value: Any) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import time
+from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -21,6 +23,11 @@ if TYPE_CHECKING:
 
 EVERY = 10.0  # seconds between two lines where nothing can be drawn over
 SHOWN = 20  # failures that the final table lists
+
+# What an expert says that lacks its weights and nothing else: the sentence of registry.missing_sentence.
+WEIGHTS_ABSENT = re.compile(
+    r"not run: weights (?P<weights>.+) are not here; run `tagline models pull (?P<target>\S+)`"
+)
 
 
 class ProgressDisplay:
@@ -83,8 +90,25 @@ def progress_line(progress: Progress) -> str:
     if progress.failed:
         parts.append(f"{progress.failed} failed")
     if progress.skipped:
-        parts.append(f"{progress.skipped} skipped")
+        parts.append(f"{progress.skipped} copied or moved")
     return ", ".join(parts)
+
+
+def _not_run_lines(not_run: Mapping[str, str]) -> Iterator[str]:
+    """Why experts did not run; those that lack nothing but weights share one line, with what these cost, and
+    so do those that lack the same library."""
+    absent = {name: found for name, why in not_run.items() if (found := WEIGHTS_ABSENT.fullmatch(why))}
+    if len(absent) > 1:
+        weights = ", ".join(found["weights"] for found in absent.values())
+        targets = " ".join(dict.fromkeys(found["target"] for found in absent.values()))
+        names = ", ".join(absent)
+        yield f"{names}: not run: weights {weights} are not here; run `tagline models pull {targets}`"
+    others: dict[str, list[str]] = {}
+    for name, reason in not_run.items():
+        if len(absent) < 2 or name not in absent:
+            others.setdefault(reason.replace(f"{name} needs", "needs"), []).append(name)
+    for reason, experts in others.items():
+        yield f"{', '.join(experts)}: {reason}"
 
 
 def print_result(outcome: RunResult, console: Console | None = None) -> None:
@@ -93,9 +117,11 @@ def print_result(outcome: RunResult, console: Console | None = None) -> None:
     made, progress = outcome.plan, outcome.progress
 
     def say(text: str) -> None:
-        console.print(Text(text), soft_wrap=True)
+        console.print(Text(safe(text)), soft_wrap=True)
 
-    files = [f"{progress.tagged} tagged", f"{made.unchanged + progress.skipped} unchanged"]
+    files = [f"{progress.tagged} tagged", f"{made.unchanged} unchanged"]
+    if progress.skipped:
+        files.append(f"{progress.skipped} copied or moved")
     files.append(f"{progress.failed + made.failed_before} failed")
     if outcome.stopped:
         files.append(f"{progress.total - progress.done} not reached")
@@ -109,14 +135,14 @@ def print_result(outcome: RunResult, console: Console | None = None) -> None:
             row = (share.videos, share.tags, share.failed, f"{share.seconds:.1f}")
             grid.add_row(Text(safe(name)), *map(str, row))
         console.print(grid)
-    for name, reason in outcome.not_run.items():
-        say(f"{safe(name)}: {safe(reason)}")
+    for line in _not_run_lines(outcome.not_run):
+        say(line)
     for message in outcome.messages:
-        say(safe(message))
+        say(message)
     for line in notices(made):
         say(line)
     for path, expert, reason in outcome.failures[:SHOWN]:
-        say(f"failed: {safe(path)}{f' ({expert})' if expert else ''}: {safe(reason)}")
+        say(f"failed: {path}{f' ({expert})' if expert else ''}: {reason}")
     more = len(outcome.failures) - SHOWN
     if more > 0:
         say(f"and {more} more; `tagline tag --json` lists them")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sqlite3
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -15,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tagline.experts.printable import safe, say
 from tagline.tagging.cli.signals import Terminated, exit_code
-from tagline.tagging.printable import safe
 
 if TYPE_CHECKING:
     from tagline.tagging.catalog.location import Home
@@ -121,21 +120,9 @@ def plan(ctx: click.Context, **options: Any) -> None:
 
 
 def _exit_code_of(work: Callable[..., int], options: dict[str, Any]) -> int:
-    """Mistakes and mishaps end in a sentence."""
-    from tagline.experts.base import UnknownExpert
-    from tagline.tagging.catalog.location import Undecided
-    from tagline.tagging.catalog.schema import CatalogError
-    from tagline.tagging.library import FolderNotFound
-    from tagline.tagging.pipeline.settings import SettingsError
-
+    """Stopped by Ctrl-C, a run says so."""
     try:
         return work(**options)
-    except (UnknownExpert, SettingsError, Undecided, FolderNotFound) as error:
-        raise click.UsageError(str(error)) from error
-    except CatalogError as error:
-        raise click.ClickException(str(error)) from error
-    except sqlite3.Error as error:
-        raise click.ClickException(f"the catalog cannot be used: {error}") from error
     except KeyboardInterrupt as interrupt:
         click.echo("stopped; the next run goes on from here", err=True)
         return exit_code(interrupt)
@@ -180,10 +167,12 @@ def _run(home: Home, options: TagOptions, as_json: bool, yes: bool) -> int:
                 outcome = work.look(lines.progress, lines.stage, stop)
         except NoExpert as error:
             for name, reason in error.reasons.items():
-                click.echo(f"{name}: {reason}", err=True)
+                say(f"{name}: {reason}", err=True)
             raise
         result = work.post_process(outcome)
         code = _report(result, as_json)
+        if work.catalog.damage:
+            click.echo(f"note: {work.catalog.damage}", err=True)
         if result.stopped:
             code = exit_code(came[0] if came else None)
         if sys.stdout.isatty() and not as_json and not result.stopped:
@@ -231,7 +220,7 @@ def _report(result: TagResult, as_json: bool) -> int:
     else:
         print_result(result.run)
         for line in result.fused.lines() if result.fused is not None else ():
-            click.echo(line)
+            say(line)
     return PARTLY if result.run.partly else OK
 
 
@@ -263,11 +252,10 @@ def _nothing(made: Plan, as_json: bool) -> int:
     from tagline.tagging.pipeline.plan import notices
 
     for line in notices(made):
-        click.echo(line, err=True)
+        say(line, err=True)
     if as_json:
         click.echo(json.dumps({"found": 0}))
-    where = ", ".join(safe(folder) for folder in made.folders)
-    click.echo(f"no videos in {where}; is a disk not mounted?", err=True)
+    say(f"no videos in {', '.join(made.folders)}; is a disk not mounted?", err=True)
     return NOTHING
 
 
@@ -286,7 +274,7 @@ def _print_plan(home: Home, options: TagOptions, as_json: bool) -> int:
             click.echo(json.dumps({**_plan_as_data(made), "fused_tags": fused}, indent=1))
         else:
             for line in describe(made):
-                click.echo(line)
+                say(line)
             if fused:
                 click.echo("then tags of similar videos, and the fused tags of all experts")
     return PARTLY if made.troubles or made.unreachable else OK
@@ -316,7 +304,8 @@ def _result_as_data(result: TagResult) -> dict[str, Any]:
         "fused_tags": result.fused.as_data() if result.fused is not None else None,
         "found": made.found,
         "tagged": progress.tagged,
-        "unchanged": made.unchanged + progress.skipped,
+        "unchanged": made.unchanged,
+        "copied_or_moved": progress.skipped,
         "failed": progress.failed,
         "failed_before": made.failed_before,
         "stopped": outcome.stopped,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tagline.experts.printable import safe, say
 from tagline.tagging.cli.options import (
     NothingFound,
     find_video,
@@ -15,7 +16,7 @@ from tagline.tagging.cli.options import (
     open_library,
 )
 from tagline.tagging.cli.output import emit, output_options, requested_output
-from tagline.tagging.printable import clock, safe, video_name
+from tagline.tagging.printable import clock, video_name
 
 if TYPE_CHECKING:
     from tagline.tagging.catalog.records import Verdict, Video
@@ -88,7 +89,7 @@ def accept(video: str, tag: str, modality: str | None, library: str | None) -> N
         found = find_video(catalog, video)
         done = NamedVerdicts(catalog).accept(found, tag, modality)
         spans = f", {len(done)} spans" if len(done) > 1 else ""
-        click.echo(f"accepted: {safe(done[0].text)} in {_name(found)}{spans}")
+        say(f"accepted: {done[0].text} in {_name(found)}{spans}")
 
 
 @tags.command()
@@ -107,7 +108,7 @@ def reject(video: str, tag: str, modality: str | None, library: str | None) -> N
     with open_library(library) as catalog:
         found = find_video(catalog, video)
         done = NamedVerdicts(catalog).reject(found, tag, modality)
-        click.echo(f"rejected: {safe(done[0].text)} in {_name(found)}")
+        say(f"rejected: {done[0].text} in {_name(found)}")
 
 
 class TimestampParam(click.ParamType):
@@ -154,7 +155,7 @@ def add(
             raise click.UsageError(str(error)) from error
         start, end = done[0].start, done[0].end
         when = "" if start is None or end is None else f" from {clock(start)} to {clock(end)}"
-        click.echo(f"added: {safe(done[0].text)} to {_name(found)}{when}")
+        say(f"added: {done[0].text} to {_name(found)}{when}")
 
 
 @tags.command()
@@ -174,7 +175,7 @@ def rename(old: str, new: str, modality: str | None, library: str | None) -> Non
         verdicts = NamedVerdicts(catalog)
         videos = verdicts.videos_with([old], modality)
         _run_decision(lambda: verdicts.rename(old, new, modality))
-        click.echo(f"renamed: {safe(old)} is now {safe(new)} in {_count(videos, 'video')}")
+        say(f"renamed: {old} is now {new} in {_count(videos, 'video')}")
 
 
 @tags.command()
@@ -194,7 +195,7 @@ def merge(texts: tuple[str, ...], into: str, modality: str | None, library: str 
         verdicts = NamedVerdicts(catalog)
         videos = verdicts.videos_with(texts, modality)
         _run_decision(lambda: verdicts.merge(texts, into, modality))
-        click.echo(f"merged: {', '.join(map(safe, texts))} into {safe(into)} in {_count(videos, 'video')}")
+        say(f"merged: {', '.join(texts)} into {into} in {_count(videos, 'video')}")
 
 
 @tags.command()
@@ -212,7 +213,7 @@ def alias(other: str, tag: str, modality: str | None, library: str | None) -> No
 
     with open_library(library) as catalog:
         _run_decision(lambda: NamedVerdicts(catalog).alias(other, tag, modality))
-        click.echo(f"alias: {safe(other)} is another word for {safe(tag)}")
+        say(f"alias: {other} is another word for {tag}")
 
 
 @tags.command()
@@ -229,15 +230,15 @@ def undo(library: str | None) -> None:
         taken = NamedVerdicts(catalog).undo()
         if not taken:
             raise NothingFound("there is nothing to take back: nobody has decided anything in this library")
-        click.echo(f"taken back: {_describe_decision(catalog, taken)}")
+        say(f"taken back: {_describe_decision(catalog, taken)}")
 
 
 def _describe_decision(catalog: Catalog, taken: Sequence[Verdict]) -> str:
     """A decision as a person would tell it."""
     first = taken[0]
-    texts = ", ".join(dict.fromkeys(safe(verdict.text) for verdict in taken))
+    texts = ", ".join(dict.fromkeys(verdict.text for verdict in taken))
     if first.video_id is None:
-        return f"{first.kind} {texts} {'into' if first.kind == 'merge' else 'to'} {safe(first.target or '')}"
+        return f"{first.kind} {texts} {'into' if first.kind == 'merge' else 'to'} {first.target or ''}"
     video = catalog.video(first.video_id)
     return f"{first.kind} {texts} in {_name(video) if video else f'video {first.video_id}'}"
 

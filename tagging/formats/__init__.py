@@ -17,22 +17,27 @@ class Format:
     beside: bool  # one small file beside each video
     stem: bool  # "holiday.nfo" rather than "holiday.mp4.xmp"
     description: str  # what it is, in words
+    reads: tuple[str, ...] = ()  # endings of the files that are read as this format
 
     def load(self) -> ModuleType:
         return import_module(self.module)
 
 
 _P = "tagline.tagging.formats."
+_SPREADSHEET, _TABLE = (".csv", ".tsv"), (".parquet", ".pq")
 FORMATS = {
     form.name: form
     for form in (
-        Format("xmp", _P + "xmp", ".xmp", True, False, "keywords for photo programs"),
-        Format("nfo", _P + "nfo", ".nfo", True, True, "tags for Kodi, Jellyfin and Emby"),
+        Format("xmp", _P + "xmp", ".xmp", True, False, "keywords for photo programs", (".xmp",)),
+        Format("nfo", _P + "nfo", ".nfo", True, True, "tags for Kodi, Jellyfin and Emby", (".nfo",)),
         Format("vtt", _P + "transcript", ".vtt", True, True, "what is said, as subtitles"),
-        Format("vtt-tags", _P + "webvtt", ".tags.vtt", True, True, "tags as a track, for web pages"),
-        Format("json", _P + "jsons", "tags.json", False, False, "everything, for programs"),
-        Format("csv", _P + "csvs", "tags.csv", False, False, "one row a tag, for spreadsheets"),
-        Format("parquet", _P + "parquet", "tags.parquet", False, False, "one row a tag, for analysis"),
+        Format("vtt-tags", _P + "webvtt", ".tags.vtt", True, True, "tags as a track, for web", (".vtt",)),
+        Format("json", _P + "jsons", "tags.json", False, False, "everything, for programs", (".json",)),
+        Format("csv", _P + "csvs", "tags.csv", False, False, "a row a tag, for spreadsheets", _SPREADSHEET),
+        Format("parquet", _P + "parquet", "tags.parquet", False, False, "a row a tag, for analysis", _TABLE),
         Format("coco", _P + "coco", "coco.json", False, False, "boxes, for training detectors"),
     )
 }
+
+READ_AS = {ending: form for form in FORMATS.values() for ending in form.reads}
+SIDECAR_ENDINGS = tuple(ending for ending, form in READ_AS.items() if form.beside)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from tagline.tagging.formats import Format
+from tagline.tagging.formats import SIDECAR_ENDINGS, Format
 from tagline.tagging.printable import safe
 
 
@@ -51,7 +51,7 @@ def sidecar_path(video: Path, form: Format, *, short: bool = False) -> Path:
 
 
 # Files that go with the video itself: other sidecars, subtitles.
-COMPANION_SUFFIXES = frozenset({".xmp", ".nfo", ".vtt", ".srt", ".ass", ".sub", ".idx", ".json", ".txt"})
+COMPANION_SUFFIXES = frozenset({*SIDECAR_ENDINGS, ".vtt", ".srt", ".ass", ".sub", ".idx", ".json", ".txt"})
 
 
 def same_stem_file(video: Path) -> Path | None:

@@ -22,7 +22,7 @@ from tagline.experts.tags import HUMAN_SOURCE, Modality, Report, Tag
 from tagline.tagging.catalog.records import Look, Video
 from tagline.tagging.catalog.verdicts import VerdictRow
 from tagline.tagging.catalog.write import Catalog
-from tagline.tagging.formats import FORMATS, Format, files
+from tagline.tagging.formats import READ_AS, SIDECAR_ENDINGS, Format, files
 from tagline.tagging.formats.files import FileRefused
 from tagline.tagging.formats.safexml import MOST_BYTES
 from tagline.tagging.formats.sheet import BadFile, ImportedVideo
@@ -31,7 +31,6 @@ from tagline.tagging.vocabulary import clean, normal
 
 IMPORTED_VERSION = "imported"  # version and fingerprint of such a look: a real run always finds it stale
 SAME_TIME = 0.001  # seconds by which two times may differ and still be the same
-SIDECARS = (".xmp", ".nfo", ".vtt")
 
 
 @dataclass(slots=True)
@@ -83,20 +82,18 @@ def _all_files(paths: Sequence[Path]) -> Iterator[Path]:
         for folder, folders, names in os.walk(path):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             for name in sorted(names):
-                if Path(name).suffix.lower() in SIDECARS and not name.startswith("."):
+                if Path(name).suffix.lower() in SIDECAR_ENDINGS and not name.startswith("."):
                     yield Path(folder, name)
 
 
 def format_of(path: Path) -> Format:
     """The format of a file, by its ending."""
-    kinds = {".xmp": "xmp", ".nfo": "nfo", ".vtt": "vtt-tags", ".json": "json", ".csv": "csv", ".tsv": "csv"}
-    kinds |= {".parquet": "parquet", ".pq": "parquet"}
-    name = kinds.get(path.suffix.lower())
-    if name is None:
+    form = READ_AS.get(path.suffix.lower())
+    if form is None:
         raise FileRefused(
-            f"{safe(path)} ends in none of {', '.join(kinds)}, so it is not known how to read it"
+            f"{safe(path)} ends in none of {', '.join(READ_AS)}, so it is not known how to read it"
         )
-    return FORMATS[name]
+    return form
 
 
 def read(path: Path, form: Format) -> list[ImportedVideo]:

@@ -80,7 +80,7 @@ class FusionModel:
 
     @classmethod
     def from_json(cls, text: str) -> FusionModel:
-        data: dict[str, Any] = json.loads(text)
+        data: dict[str, Any] = json.loads(text, parse_constant=_refuse)
         weights = data.pop("weights")
         calibration = calibration_from_json(weights.pop("calibration"))
         promises = tuple((float(p), float(least)) for p, least in data.pop("precision_thresholds"))
@@ -254,7 +254,15 @@ def rejection_penalties(
     return found
 
 
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no weight")
+
+
 def stored_model(catalog: CatalogReader) -> FusionModel:
     """What was fitted for this library last; nothing yet: every source is worth its score."""
     text = catalog.meta(META)
-    return FusionModel.from_json(text) if text else FusionModel()
+    try:
+        return FusionModel.from_json(text) if text else FusionModel()
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):  # not what we wrote
+        catalog.left_out.add("weights of the experts")
+        return FusionModel()

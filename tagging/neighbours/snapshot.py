@@ -66,7 +66,7 @@ def read_snapshot(catalog: CatalogReader) -> LibrarySnapshot:
         library.ids.append(video.id)
         library.examples.append(
             Example(
-                video.paths[0] if video.paths else video.hash,
+                video.label,
                 video.hash,
                 title,
                 tuple(own_tags),
@@ -108,6 +108,8 @@ def _vectors(catalog: CatalogReader, source: str) -> tuple[str, dict[int, Frames
         return "", {}
     newest_model = max(known, key=lambda fingerprint: known[fingerprint])
     every = catalog.vectors.read(source, fingerprint=newest_model)
+    if not len(every.ids):
+        return "", {}
     edges = np.flatnonzero(np.diff(every.ids, prepend=-1))
     ends = [*edges[1:].tolist(), len(every.ids)]
     return newest_model, {

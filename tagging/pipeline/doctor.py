@@ -304,7 +304,7 @@ def starter() -> Iterator[Check]:
 def expert_checks() -> Iterator[Check]:
     """Each expert: whether it can look here and now, else why not. Reads no weights."""
     from tagline.experts.base import available_experts, build_expert
-    from tagline.experts.weights import registry
+    from tagline.experts.weights import registry, tiers
 
     working = 0
     for name in available_experts():
@@ -321,7 +321,7 @@ def expert_checks() -> Iterator[Check]:
     if not working:
         yield Check("experts", BROKEN, "none of them can run", "tagline models pull starter")
     entries = registry.entries().values()
-    here = [entry for entry in entries if registry.local_folder(entry) is not None]
+    here = [e for e in entries if registry.local_folder(e) is not None or tiers.in_package(e)]
     names = ", ".join(entry.name for entry in here) or "none"
     yield Check(
         "weights",

@@ -81,7 +81,10 @@ class Plan:
         unknown = sorted(name for name in lengths if name not in usual)
         if lengths and len(unknown) == len(lengths):
             return None, unknown
-        pace = float(self.catalog.meta("pace") or 1.0)
+        try:
+            pace = float(self.catalog.meta("pace") or 1.0)
+        except ValueError:  # not what we wrote
+            pace = 1.0
         return pace * sum(usual.get(name, 0.0) * length for name, length in lengths.items()), unknown
 
     def for_catalog(self, catalog: CatalogReader) -> Plan | None:

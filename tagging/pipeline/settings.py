@@ -27,6 +27,7 @@ from typing import Any
 from tagline.experts import extras
 from tagline.experts.base import Expert, UnknownExpert, available_experts, build_expert
 from tagline.tagging.catalog import files
+from tagline.tagging.catalog.schema import CatalogError
 from tagline.tagging.printable import safe
 
 FILE = "tagline.toml"
@@ -40,7 +41,7 @@ TRUSTED_FILES_ONLY = frozenset({"allow_pickle"})
 _TAG = {"experts": list, "device": str, "batch": int, "jobs": int}
 
 
-class SettingsError(Exception):
+class SettingsError(CatalogError):
     """A configuration that cannot be used. The message is for people."""
 
 
@@ -127,7 +128,7 @@ def load_settings(file: str | os.PathLike[str] | None, root: Path | None = None)
         raise SettingsError(str(error)) from error
     except OSError as error:
         raise SettingsError(f"{name} cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # also deeper than can be read, or not UTF-8
         raise SettingsError(f"{name} is not valid TOML: {error}") from error
     return _parse(data, path, trusted=given is not None)
 

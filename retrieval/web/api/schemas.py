@@ -56,7 +56,19 @@ SCHEMAS: dict[str, Any] = {
         query=TEXT,
         answered=BOOLEAN,
         nearest=COUNT,
+        looked=BOOLEAN,
         notices=_list(TEXT),
+        coverage=_list(
+            _object(
+                expert=TEXT,
+                modalities=_list(TEXT),
+                videos=COUNT,
+                of=COUNT,
+                reason=TEXT,
+                command=TEXT,
+                covered=BOOLEAN,
+            )
+        ),
         total=COUNT,
         more=BOOLEAN,
         hits=_list(_ref("Hit")),

@@ -19,6 +19,7 @@ from tagline.retrieval.web.api.overview import Key, Overview, VideoEntry
 from tagline.retrieval.web.api.state import AppState
 from tagline.tagging.catalog.records import Video
 from tagline.tagging.catalog.write import Catalog
+from tagline.tagging.pipeline.coverage import LibraryGap
 from tagline.tagging.printable import safe
 from tagline.tagging.vocabulary import normal
 
@@ -76,16 +77,32 @@ def find(state: AppState, args: Mapping[str, Any]) -> dict[str, Any]:
         "query": query,
         "answered": answered is None or answered.answered,
         "nearest": len(answered.hits) if answered is not None else 0,
-        "notices": [] if answered is None else [safe(notice, 300) for notice in answered.notices],
+        "looked": answered is None or answered.coverage.looked,
+        "notices": [] if answered is None else _notices(answered),
+        "coverage": [] if answered is None else [_gap(gap) for gap in answered.coverage.gaps],
         "total": len(shown),
         "more": bool(query) and len(found) >= MAX_HITS,
         "hits": [_hit(one) for one in shown[args["offset"] : args["offset"] + args["k"]]],
         "facets": {
             "modality": _modality_counts(_in_all(right_length, right_days)),
-            "tag": _tag_counts(shown, filters),
+            "tag": _tag_counts(overview, shown, filters),
             "length": _length_counts(_in_all(right_kind, right_days)),
             "year": _year_counts(_in_all(right_kind, right_length)),
         },
+    }
+
+
+def _notices(answered: Answer) -> list[str]:
+    """What could not be asked, in sentences."""
+    return [safe(notice, 300) for notice in (*answered.notices, *answered.coverage.sentences)]
+
+
+def _gap(gap: LibraryGap) -> dict[str, Any]:
+    return {
+        **gap.as_dict(),
+        "expert": safe(gap.expert, 60),
+        "modalities": [safe(modality, 60) for modality in gap.modalities],
+        "command": safe(gap.command, 200),
     }
 
 
@@ -102,15 +119,15 @@ def similar(state: AppState, args: Mapping[str, Any]) -> dict[str, Any]:
         overview = state.overview.of(catalog)
         with _one_at_a_time:
             near = _by_vectors(catalog, overview, video, args["k"])
-    shared = {number: (score, keys) for number, score, keys in overview.similar(video.id)}
-    by_tags: list[Similarity] = [(number, score, None) for number, (score, _) in shared.items()]
-    similarities = by_tags[: args["k"]] if near is None else near
+    similarities = near
+    if similarities is None:
+        similarities = [(number, score, None) for number, score in overview.similar(video.id)[: args["k"]]]
     hits = []
     for number, score, span in similarities:
         entry = overview.entries[number]
-        shared_tags = [(key, entry.tags[key]) for key in shared.get(number, (0.0, []))[1][:4]]
+        shared_tags = [(key, entry.tags[key]) for key in overview.shared(video.id, number)[:4]]
         reasons = tuple(Evidence(k[1], k[0], h.start, h.end, h.score) for k, h in shared_tags)
-        start, end = span or (reasons[0].start, reasons[0].end)
+        start, end = span or ((reasons[0].start, reasons[0].end) if reasons else (0.0, 0.0))
         hits.append(_hit(PageHit(entry, start, end, score, reasons, frozenset(e.kind for e in reasons))))
     return {"total": len(hits), "hits": hits}
 
@@ -141,11 +158,13 @@ def suggest(state: AppState, args: Mapping[str, Any]) -> dict[str, Any]:
     typed = normal(args["q"])
     with state.catalog() as catalog:
         overview = state.overview.of(catalog)
-    matching = [key for key in overview.videos_with if typed in key[1].casefold()]
-    order = sorted(
-        matching, key=lambda k: (not k[1].casefold().startswith(typed), -overview.videos_with[k], k[1], k[0])
-    )
-    return {"tags": [_counted(key, overview.videos_with[key]) for key in order[: args["k"]]]}
+    matching = [
+        (key, count)
+        for key, count in zip(overview.terms, overview.uses.tolist(), strict=True)
+        if count and typed in key[1].casefold()
+    ]
+    matching.sort(key=lambda one: (not one[0][1].casefold().startswith(typed), -one[1], one[0][1], one[0][0]))
+    return {"tags": [_counted(key, count) for key, count in matching[: args["k"]]]}
 
 
 def _search(catalog: Catalog, query: str, filters: Filters) -> Answer:
@@ -159,14 +178,16 @@ def _search(catalog: Catalog, query: str, filters: Filters) -> Answer:
         hits = {hit.video.id: hit for hit in found.hits}
         for hit in answer(catalog, query, MAX_HITS, narrow).hits:
             hits.setdefault(hit.video.id, hit)
-    return replace(found, hits=sorted(hits.values(), key=lambda hit: (-hit.score, hit.video.id)))
+    return replace(
+        found, hits=sorted(hits.values(), key=lambda hit: (-hit.score, -hit.posterior, hit.video.id))
+    )
 
 
 def _hits(answered: Answer, overview: Overview, anyway: bool) -> list[PageHit]:
     """The hits of an answer; where the library has none, nothing, or the nearest."""
     found = []
     for hit in answered.hits if answered.answered or anyway else []:
-        entry = overview.entries.get(hit.video.id) or VideoEntry(hit.video, {})
+        entry = overview.entries.get(hit.video.id) or VideoEntry(hit.video)
         score = hit.score if hit.probability is None else hit.probability
         kinds = frozenset(str(one.kind) for one in hit.why)
         found.append(PageHit(entry, hit.start, hit.end, score, tuple(hit.why), kinds))
@@ -175,18 +196,18 @@ def _hits(answered: Answer, overview: Overview, anyway: bool) -> list[PageHit]:
 
 def _browse(overview: Overview, filters: Filters) -> list[PageHit]:
     """All videos, the newest first; those without a date after them, the last that came in first."""
-    entries = [entry for entry in overview.entries.values() if entry.video.paths]
+    allowed = overview.allowed(filters)
+    entries = [
+        entry
+        for number, entry in overview.entries.items()
+        if entry.video.paths and (allowed is None or number in allowed)
+    ]
     entries.sort(key=lambda entry: (entry.video.created or "", entry.video.id), reverse=True)
+    spans = overview.first_spans(filters.having)
     found = []
     for entry in entries:
-        start, end = 0.0, 0.0
-        if filters.having or filters.lacking:
-            forms = {(modality, normal(text, modality)): h for (modality, text), h in entry.tags.items()}
-            if not filters.allow(forms):
-                continue
-            asked = (h for key, h in forms.items() for want in filters.having if _matches(key, want))
-            start, end = min(((h.start, h.end) for h in asked), default=(0.0, 0.0))
-        found.append(PageHit(entry, start, end, None, (), frozenset(str(key[0]) for key in entry.tags)))
+        start, end = spans.get(entry.video.id, (0.0, 0.0))
+        found.append(PageHit(entry, start, end, None, (), overview.modalities(entry.video.id)))
     return found
 
 
@@ -210,14 +231,16 @@ def _modality_counts(found: Sequence[PageHit]) -> list[dict[str, Any]]:
     ]
 
 
-def _tag_counts(found: Sequence[PageHit], chosen: Filters) -> list[dict[str, Any]]:
+def _tag_counts(overview: Overview, found: Sequence[PageHit], chosen: Filters) -> list[dict[str, Any]]:
     """The tags of these videos, the most frequent first; those that are in use go without saying."""
-    counts: Counter[Key] = Counter()
-    for one in found:
-        counts.update(key for key in one.entry.tags if key[0] != Modality.SCREEN)
     used = {text for _, text in chosen.having}
-    order = sorted(counts, key=lambda key: (-counts[key], key[1], key[0]))
-    return [_counted(key, counts[key]) for key in order if key[1] not in used][:MAX_TAG_FACETS]
+    counts = [
+        (key, count)
+        for key, count in overview.count_tags(one.entry.video.id for one in found)
+        if key[0] != Modality.SCREEN and key[1] not in used
+    ]
+    order = sorted(counts, key=lambda one: (-one[1], one[0][1], one[0][0]))
+    return [_counted(key, count) for key, count in order[:MAX_TAG_FACETS]]
 
 
 def _counted(key: Key, count: int) -> dict[str, Any]:
@@ -239,10 +262,6 @@ def _length_counts(found: Sequence[PageHit]) -> list[dict[str, Any]]:
 def _year_counts(found: Sequence[PageHit]) -> list[dict[str, Any]]:
     counts = Counter(one.entry.year for one in found if one.entry.year)
     return [{"value": safe(year, 8), "count": counts[year]} for year in sorted(counts, reverse=True)][:40]
-
-
-def _matches(key: Key, wanted: tuple[Modality | None, str]) -> bool:
-    return wanted[0] in (None, key[0]) and normal(wanted[1], key[0]) == key[1]
 
 
 def _tag_filter(text: str) -> TagFilter:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import zip_longest
 from typing import Any
+
+import numpy as np
 
 from tagline.experts.tags import HUMAN_SOURCE, Modality
 from tagline.retrieval.web.api import payloads
 from tagline.retrieval.web.api.contract import Problem
-from tagline.retrieval.web.api.overview import BestSpan, Key, Overview
+from tagline.retrieval.web.api.overview import Key, Overview, VideoEntry
 from tagline.retrieval.web.api.state import AppState
 from tagline.tagging.catalog.records import Verdict, Video
 from tagline.tagging.catalog.write import Catalog
@@ -61,41 +63,61 @@ def review(state: AppState, args: Mapping[str, Any]) -> dict[str, Any]:
     """The tags of which the experts are least sure, that nobody has judged: each modality in turn."""
     with state.catalog() as catalog:
         overview = state.overview.of(catalog)
-        waiting = _unreviewed(overview, catalog.verdicts.accepted(), args["modality"])
-    queues = [sorted(tags, key=lambda one: (one[2].score, one[0])) for tags in waiting.values()]
+        reviewed = catalog.verdicts.accepted()
+    queues = [_Queue(overview, modality, reviewed) for modality in _senses(args["modality"])]
     shown_of: Counter[Key] = Counter()
-    chosen: list[tuple[int, Key, BestSpan]] = []
+    chosen: list[tuple[int, Key]] = []
     for row in zip_longest(*queues):
         for one in row:
             if one is not None and len(chosen) < args["k"] and shown_of[one[1]] < MAX_PER_TAG:
                 shown_of[one[1]] += 1
                 chosen.append(one)
+        if len(chosen) == args["k"]:
+            break
     return {
-        "total": sum(map(len, queues)),
-        "tags": [
-            {
-                **payloads.video_head(overview.entries[number].video),
-                "modality": key[0].value,
-                "text": safe(key[1]),
-                "score": round(best.score, 4),
-                "start": best.start,
-                "end": best.end,
-            }
-            for number, key, best in chosen
-        ],
+        "total": sum(queue.total for queue in queues),
+        "tags": [_waiting(overview.entries[number], key) for number, key in chosen],
     }
 
 
-def _unreviewed(
-    overview: Overview, reviewed: set[tuple[int, str]], only: str | None
-) -> dict[Modality, list[tuple[int, Key, BestSpan]]]:
-    waiting: dict[Modality, list[tuple[int, Key, BestSpan]]] = defaultdict(list)
-    for number, entry in overview.entries.items():
-        for key, best in entry.tags.items():
-            wanted = key[0] not in NOT_GUESSED if only is None else key[0] == only
-            if wanted and entry.video.paths and (number, normal(key[1])) not in reviewed:
-                waiting[key[0]].append((number, key, best))
-    return waiting
+def _waiting(entry: VideoEntry, key: Key) -> dict[str, Any]:
+    best = entry.tags[key]
+    return {
+        **payloads.video_head(entry.video),
+        "modality": key[0].value,
+        "text": safe(key[1]),
+        "score": round(best.score, 4),
+        "start": best.start,
+        "end": best.end,
+    }
+
+
+def _senses(only: str | None) -> list[Modality]:
+    return [sense for sense in Modality if (sense not in NOT_GUESSED if only is None else sense == only)]
+
+
+class _Queue:
+    """The tags of one modality that nobody has judged, as (video id, key), the least sure first."""
+
+    def __init__(self, overview: Overview, modality: Modality, reviewed: set[tuple[int, str]]) -> None:
+        self._overview = overview
+        numbers, terms = overview.by_score(modality)
+        forms: dict[str, list[int]] = defaultdict(list)
+        for place in np.unique(terms).tolist():
+            forms[normal(overview.terms[place][1])].append(place)
+        size = len(overview.terms)
+        judged = [number * size + place for number, form in reviewed for place in forms.get(form, ())]
+        here = [number for number, entry in overview.entries.items() if entry.video.paths]
+        keep = np.isin(numbers, here) & ~np.isin(numbers * size + terms, judged)
+        self._numbers, self._terms = numbers[keep], terms[keep]
+
+    @property
+    def total(self) -> int:
+        return len(self._numbers)
+
+    def __iter__(self) -> Iterator[tuple[int, Key]]:
+        for number, place in zip(self._numbers.tolist(), self._terms.tolist(), strict=True):
+            yield number, self._overview.terms[place]
 
 
 def _span(video: Video, args: Mapping[str, Any]) -> tuple[float, float] | None:

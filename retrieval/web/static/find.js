@@ -35,9 +35,10 @@ export class Find {
     this.root = el("div", { class: "find" });
     this.side = el("div", {});
     this.summary = el("div", { class: "summary" });
+    this.notices = el("ul", { class: "notices", "aria-live": "polite", "aria-label": "What could not be asked" });
     this.hits = el("ol", { class: "hits", "aria-label": "Videos" });
     this.further = el("button", { type: "button", class: "button further", hidden: true, onclick: () => this.more() }, "Show more");
-    this.root.append(this.side, el("div", { class: "found" }, this.summary, this.hits, this.further));
+    this.root.append(this.side, el("div", { class: "found" }, this.summary, this.notices, this.hits, this.further));
     this.later = debounce(() => this.typed(), PAUSE);
     input.addEventListener("input", () => this.later());
     input.form.addEventListener("submit", (event) => {
@@ -98,6 +99,7 @@ export class Find {
     if (focused) this.side.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
     const said = this.say(found);
     this.summary.replaceChildren(el("h1", {}, said), ...inUse(this.query, (part) => this.change(part)));
+    this.notices.replaceChildren(...found.notices.map((notice) => el("li", {}, notice)));
     this.hits.replaceChildren();
     this.append(found.hits);
     if (!found.total) this.hits.replaceChildren(this.nothing(found));
@@ -105,6 +107,7 @@ export class Find {
   }
 
   say(found) {
+    if (!found.total && found.query && !found.looked) return "Nobody has looked at these videos yet";
     if (!found.total) return found.query ? `Nothing found for “${found.query}”` : "Nothing here";
     const least = found.more ? "more than " : "";
     if (!found.answered) return `Nothing answers “${found.query}”; the nearest ${found.total}`;
@@ -116,7 +119,7 @@ export class Find {
     return el(
       "li",
       { class: "quiet" },
-      this.query.q ? "Nothing in this library answers that. " : "No video fits. ",
+      !found.looked ? "Run tagline tag on this folder first. " : this.query.q ? "Nothing that was looked at answers that. " : "No video fits. ",
       found.answered || !found.nearest || this.query.anyway ? null : el("a", { href: addressOf({ ...this.query, anyway: 1 }) }, "Show the nearest anyway"),
       " ",
       filtered ? el("a", { href: addressOf({ q: this.query.q }) }, "Without filters") : null,

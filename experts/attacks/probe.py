@@ -303,6 +303,32 @@ def attempt(world: World, wanted: Attempt, number: int) -> int:
     return ctypes.get_errno() if result == -1 else 0
 
 
+def plain_deeds(secret: str, path: str, fresh: str, parent: int) -> dict[str, bool]:
+    """What any program can do on any system, and whether it could be done here."""
+    import socket
+
+    def fork() -> None:
+        if os.fork() == 0:
+            os._exit(0)
+
+    deeds: dict[str, Callable[[], Any]] = {
+        "read another file": lambda: os.open(secret, os.O_RDONLY),
+        "write into the video": lambda: os.open(path, os.O_WRONLY),
+        "make a file": lambda: os.open(fresh, os.O_CREAT | os.O_WRONLY),
+        "reach a network": socket.socket,
+        "signal the parent": lambda: os.kill(parent, 0),
+        "start a process": fork,
+    }
+    done = {}
+    for name, deed in deeds.items():
+        try:
+            deed()
+            done[name] = True
+        except OSError:
+            done[name] = False
+    return done
+
+
 def descriptors() -> list[int]:
     import fcntl
 
@@ -322,14 +348,16 @@ def main() -> None:
 
     from tagline.experts.decode import guard
 
-    column = {"x86_64": 0, "aarch64": 1}[platform.machine()]
+    column = {"x86_64": 0, "aarch64": 1}.get(platform.machine(), 0)
     channel = guard.shut_in()
     while (got := guard.receive(channel)) is not None:
         message, file = got
         assert file is not None
         order = json.loads(message)
         reply: dict[str, Any] = {}
-        if "attempt" in order:
+        if "plain" in order:
+            reply["done"] = plain_deeds(order["secret"], order["path"], order["fresh"], order["parent"])
+        elif "attempt" in order:
             wanted = ATTEMPTS[order["attempt"]]
             room = ctypes.create_string_buffer(16384)
             world = World(file, order["path"].encode(), order["fresh"].encode(), order["parent"], room)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tagline.experts.decode import probe
+from tagline.experts.attacks import probe
 from tagline.experts.decode.child import Child, ChildDied
 
 PROGRAM = Path(probe.__file__)
@@ -45,6 +45,24 @@ def outcomes(folder: Path) -> list[Outcome]:
     ]
     seen = f"changed: {' and '.join(harm)}" if harm else "files and the parent are as they were"
     return [*found, Outcome("all of it", "afterwards", not harm, seen)]
+
+
+def plain_outcomes(folder: Path) -> list[Outcome]:
+    """The same where there is no list of calls to try: what any program does, in the real child."""
+    video, secret = folder / "video.mp4", folder / "secret"
+    video.write_bytes(b"a video of the user's" * 1000)
+    secret.write_text("secret")
+    order = {"plain": True, "path": str(video), "secret": str(secret), "fresh": str(folder / "fresh")}
+    child = Child(PROGRAM, MEMORY)
+    try:
+        with video.open("rb") as file:
+            reply, _ = child.ask({**order, "parent": os.getpid()}, 60, file.fileno())
+    finally:
+        child.kill()
+    return [
+        Outcome("any program's way", deed, not done, "was done" if done else "refused")
+        for deed, done in reply["done"].items()
+    ]
 
 
 def _calls(video: Path) -> Iterator[Outcome]:

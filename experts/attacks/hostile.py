@@ -146,10 +146,21 @@ def sound_only(path: Path) -> Path:
     return path
 
 
-def _sound(container: Any, seconds: float = 0.5) -> None:
+def long_sound(path: Path, seconds: float) -> Path:
+    """Three pictures, and sound that goes on for long after them."""
     import av
 
-    stream = container.add_stream("aac", rate=48_000)
+    with av.open(str(path), "w") as container:
+        sound = container.add_stream("aac", rate=48_000)  # before anything is written
+        _pictures(container, "mpeg4", count=3)
+        _sound(container, seconds, sound)
+    return path
+
+
+def _sound(container: Any, seconds: float = 0.5, stream: Any = None) -> None:
+    import av
+
+    stream = stream or container.add_stream("aac", rate=48_000)
     for first in range(0, int(seconds * 48_000), 1024):
         wave = 0.2 * np.sin(np.arange(first, first + 1024) * 0.06)[None]
         frame = av.AudioFrame.from_ndarray(wave.astype(np.float32), format="fltp", layout="mono")

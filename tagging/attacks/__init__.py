@@ -1,0 +1,1 @@
+"""Attacks by what lies beside videos and in a library, for the selftest."""
