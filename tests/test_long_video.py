@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from tagline.benchmarks.quality.long_video import Shot, ShownText, judged, script, share_seen
@@ -11,10 +13,10 @@ def test_a_film_is_shots_without_gaps_and_texts_that_come_twice() -> None:
     shots, texts = script(600, seed=1)
     assert shots[0].start == 0
     assert shots[-1].end == 600
-    assert all(a.end == b.start for a, b in zip(shots, shots[1:], strict=False))
+    assert all(a.end == b.start for a, b in pairwise(shots))
     assert len(texts) == 50
     assert len({one.text for one in texts}) == 25
-    assert all(a.end < b.start for a, b in zip(texts, texts[1:], strict=False))
+    assert all(a.end < b.start for a, b in pairwise(texts))
 
 
 def test_texts_are_judged_by_when_they_were_read_and_how_long() -> None:

@@ -156,11 +156,11 @@ def _with_disc(ground: Picture, number: int) -> Picture:
     return np.asarray(image)
 
 
-def _from_clip(clip: Path, count: int) -> list[Picture]:
+def _from_clip(clip: Path, count: int) -> list[Any]:
     """Up to so many pictures of a real clip; none where it cannot be read."""
     import av
 
-    found: list[Picture] = []
+    found: list[Any] = []
     with suppress(av.FFmpegError, IndexError), av.open(str(clip)) as container:
         for frame in container.decode(container.streams.video[0]):
             found.append(frame.to_ndarray(format="rgb24", width=WIDTH, height=HEIGHT))
