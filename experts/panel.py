@@ -68,6 +68,9 @@ class Panel:
         self.timing = PanelTiming()
         self.messages: list[str] = []  # said once each: fallbacks that people should know of
         self.on_stage: Callable[[str, int], None] = lambda stage, videos: None  # "reading" or an expert
+        self.on_reports: Callable[[Sequence[PanelResult]], None] = lambda seen: (
+            None
+        )  # an expert is done with them
         self.stopping: Callable[[], bool] = lambda: False  # true: what is in hand is the last
         self.broken: dict[str, str] = {}  # experts that could not be loaded, and why; they give no reports
         self._loaded: set[str] = set()
@@ -141,6 +144,7 @@ class Panel:
             self.timing.experts[name] = self.timing.experts.get(name, 0.0) + spent
             for seen in wanted:
                 seen.seconds[name] = spent / len(wanted)
+            self.on_reports(wanted)
 
     def _ask(self, expert: Expert, asked: Sequence[PanelResult]) -> list[Report | Failed]:
         """One report a video. A batch that fails is asked again one by one, so one video fails alone."""
