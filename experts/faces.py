@@ -11,7 +11,7 @@ King's landmarks and Cydral's networks are in the public domain (CC0).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -20,9 +20,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tagline.experts.base import BaseExpert
-from tagline.experts.footage import Footage, PerSecond, Pictures, Sampling, View
+from tagline.experts.footage import Changes, Footage, Pictures, Sampling, View
 from tagline.experts.tags import Modality, Report, Sighting, Tag
-from tagline.experts.vision.frames import frame_interval, frame_spans, no_frames_note
+from tagline.experts.vision.frames import frame_counts, frame_spans, joined, no_frames_note, view_interval
 
 # The mean colour of the pictures that the networks learned from; what they are given is (pixel - MEAN) / 256.
 MEAN = np.array([122.782, 117.001, 104.298], np.float32)
@@ -58,8 +58,7 @@ class FacesSettings:
     child: float = 13.0  # years: below it a boy or a girl,
     adult: float = 19.0  # above it a man or a woman, between them neither is said;
     old: float = 70.0  # nor above this, where the network takes women for men
-    rate: float = 1.0
-    most: int = 150
+    rate: float = 1.0  # frames a second, where something changes
     allow_pickle: bool = False
 
 
@@ -68,7 +67,7 @@ class FacesExpert(BaseExpert):
 
     name: ClassVar[str] = "faces"
     modality: ClassVar[Modality] = Modality.PERSON
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     Settings: ClassVar[type] = FacesSettings
     roles: ClassVar[dict[str, str]] = {"landmarks": "weights"}
     modules: ClassVar[tuple[str, ...]] = ("dlib",)
@@ -77,7 +76,7 @@ class FacesExpert(BaseExpert):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         s = self.settings
-        self.sampling = PerSecond(s.rate, s.most, s.side)
+        self.sampling = Changes(1 / s.rate, side=s.side)
         self.needs: tuple[Sampling, ...] = (self.sampling,)
 
     def load(self, device: str) -> None:
@@ -165,9 +164,10 @@ class Track:
     times: list[float]  # seconds
     faces: list[Face]
 
-    def counts(self, settings: FacesSettings) -> bool:
-        """Whether two frames show it well enough, or one beyond doubt."""
-        scores = sorted((face.score for face in self.faces), reverse=True)
+    def counts(self, settings: FacesSettings, frames: Mapping[float, int]) -> bool:
+        """Whether two frames show it well enough, or one beyond doubt. frames: see `frame_counts`."""
+        pairs = zip(self.times, self.faces, strict=True)
+        scores = sorted((face.score for at, face in pairs for _ in range(frames[at])), reverse=True)
         return scores[0] >= settings.detection_sure or (len(scores) > 1 and scores[1] >= settings.detection)
 
     def person(self, settings: FacesSettings) -> tuple[str, float] | None:
@@ -181,14 +181,23 @@ class Track:
         return words[male > 0.5], certain
 
 
-def tracks_of(frames: Sequence[Sequence[Face]], times: Sequence[float], gap: float) -> list[Track]:
-    """The faces of frames [T] at `times` [T], each joined to the one before it that lies most over it.
+def tracks_of(frames: Sequence[Sequence[Face]], view: View, gap: float) -> list[Track]:
+    """The faces of the frames of a view [T], each joined to the one before it that lies most over it.
 
     gap: seconds that a face may be missing without becoming another one.
     """
+    times: list[float] = view.times.tolist()
+    number = {time: i for i, time in enumerate(times)}
+
+    def goes_on(track: Track, now: int) -> bool:
+        before = track.times[-1]
+        if view.until is not None:
+            return before < times[now] and joined(view, number[before], now)
+        return 0 < times[now] - before <= gap
+
     tracks: list[Track] = []
-    for time, faces in zip(times, frames, strict=True):
-        free = [track for track in tracks if 0 < time - track.times[-1] <= gap]
+    for now, (time, faces) in enumerate(zip(times, frames, strict=True)):
+        free = [track for track in tracks if goes_on(track, now)]
         for face in faces:
             best = max(free, key=lambda track: overlap(track.faces[-1].box, face.box), default=None)
             if best is None or overlap(best.faces[-1].box, face.box) < SAME:
@@ -213,10 +222,10 @@ def spans_of(
 ) -> tuple[list[Tag], list[Sighting]]:
     """Tags, and the sightings in them. frames: the faces of each frame of the view."""
     otherwise = 1 / settings.rate
-    gap = 2.5 * frame_interval(view.times, otherwise)
+    counts = frame_counts(view)
     sightings: list[Sighting] = []
-    for track in tracks_of(frames, view.times.tolist(), gap):
-        if not track.counts(settings):
+    for track in tracks_of(frames, view, 2.5 * view_interval(view, otherwise)):
+        if not track.counts(settings, counts):
             continue
         said = track.person(settings) if settings.gender else None
         for time, face in zip(track.times, track.faces, strict=True):
@@ -227,7 +236,7 @@ def spans_of(
     sightings.sort(key=lambda one: (one.time, one.text, one.box or ()))
     tags = frame_spans(
         sightings,
-        view.times,
+        view,
         duration,
         Modality.PERSON,
         FacesExpert.name,

@@ -15,6 +15,7 @@ import numpy.typing as npt
 Pictures = npt.NDArray[np.uint8]  # [T, H, W, 3], RGB, upright
 Seconds = npt.NDArray[np.float64]  # [T]
 
+MAX_LOOKS = 8_000  # of one `Changes` at one video
 SOUND_RATE = 16_000  # samples per second, mono
 
 
@@ -62,6 +63,19 @@ class PerSecond:
 
 
 @dataclass(frozen=True, slots=True)
+class Changes:
+    """A frame every `interval` seconds, and at a cut, but none while nothing changes.
+
+    However long nothing changes, there is a frame every `longest_gap` seconds. If there are more than a
+    video may hand over, they lie further apart, evenly; `View.interval` says how far.
+    """
+
+    interval: float = 1.0
+    longest_gap: float = 30.0
+    side: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Windows:
     """`count` windows of `length` frames, `step` seconds apart, spread over the video, for motion.
 
@@ -88,7 +102,7 @@ class Sound:
     """The whole sound track: float32 [S], mono, 16 kHz."""
 
 
-Sampling = Uniform | PerSecond | Windows | PerShot | Sound
+Sampling = Uniform | PerSecond | Changes | Windows | PerShot | Sound
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +113,15 @@ class View:
     Second 0 is where a player's clock starts: at the first picture or the first sound, whichever comes
     first. What could not be read is left out (whole windows of `Windows`), so T may be less than asked
     for; `Coverage` says so.
+
+    Of `Changes` alone: until: seconds [T], up to when each picture is known to have stayed as it is, not
+    before its time; interval: seconds between two frames where everything changes.
     """
 
     frames: Pictures
     times: Seconds
+    until: Seconds | None = None
+    interval: float | None = None
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from tagline.experts import devices
 from tagline.experts.base import BaseExpert, labels
-from tagline.experts.footage import Footage, PerSecond, Sampling, View
+from tagline.experts.footage import Changes, Footage, Sampling, View
 from tagline.experts.tags import Modality, Report, Sighting
 from tagline.experts.vision.frames import batched, frame_spans, no_frames_note
 
@@ -26,8 +26,7 @@ class DetectorSettings:
     drop: tuple[str, ...] = ()  # classes to leave out
     only: tuple[str, ...] = ()  # if any are named: the classes to keep
     imgsz: int | None = None  # longer side of what the model sees; None: what it was trained at
-    rate: float = 1.0  # frames a second
-    most: int = 60  # frames a video at most
+    rate: float = 1.0  # frames a second, where something changes
     side: int | None = 480  # pixels of the shorter side of the frames
     batch_size: int | None = None  # frames a forward pass; None: by device
     allow_pickle: bool = False  # read a pickled checkpoint of the user's own
@@ -36,7 +35,7 @@ class DetectorSettings:
 class DetectorExpert(BaseExpert):
     """A detector over frames: the object and the person expert are this with other weights and classes."""
 
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     Settings: ClassVar[type] = DetectorSettings
     roles: ClassVar[dict[str, str]] = {"detector": "weights"}
     modules: ClassVar[tuple[str, ...]] = ("ultralytics",)  # which brings torch
@@ -44,7 +43,7 @@ class DetectorExpert(BaseExpert):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         s = self.settings
-        self.sampling = PerSecond(s.rate, s.most, s.side)
+        self.sampling = Changes(1 / s.rate, side=s.side)
         self.needs: tuple[Sampling, ...] = (self.sampling,)
 
     def load(self, device: str) -> None:
@@ -95,7 +94,7 @@ class DetectorExpert(BaseExpert):
                     sightings.append(Sighting(text, float(score), float(time), box))
         tags = frame_spans(
             sightings,
-            view.times,
+            view,
             footage.facts.duration,
             self.modality,
             self.name,

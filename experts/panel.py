@@ -68,6 +68,9 @@ class Panel:
         self.timing = PanelTiming()
         self.messages: list[str] = []  # said once each: fallbacks that people should know of
         self.on_stage: Callable[[str, int], None] = lambda stage, videos: None  # "reading" or an expert
+        self.on_reports: Callable[[Sequence[PanelResult]], None] = lambda seen: (
+            None
+        )  # an expert is done with them
         self.stopping: Callable[[], bool] = lambda: False  # true: what is in hand is the last
         self.broken: dict[str, str] = {}  # experts that could not be loaded, and why; they give no reports
         self._loaded: set[str] = set()
@@ -134,11 +137,14 @@ class Panel:
             if not self._ready(expert):
                 continue
             for seen, report in zip(wanted, self._ask(expert, wanted), strict=True):
+                if isinstance(report, Report) and seen.footage is not None:
+                    report.facts |= looks_of(expert, seen.footage)
                 seen.reports[name] = report
             spent = time.perf_counter() - begun
             self.timing.experts[name] = self.timing.experts.get(name, 0.0) + spent
             for seen in wanted:
                 seen.seconds[name] = spent / len(wanted)
+            self.on_reports(wanted)
 
     def _ask(self, expert: Expert, asked: Sequence[PanelResult]) -> list[Report | Failed]:
         """One report a video. A batch that fails is asked again one by one, so one video fails alone."""
@@ -201,6 +207,12 @@ def _excuse(expert: Expert, footage: Footage | None) -> str | None:
         return f"{NO_PICTURES}, and it needs them beside the sound" if True in senses else NO_PICTURES
     refuses = getattr(expert, "refuses", None)
     return None if refuses is None else refuses(footage)
+
+
+def looks_of(expert: Expert, footage: Footage) -> dict[str, int]:
+    """How often an expert looked at a video, as its report's facts keep it; nothing of one that listens."""
+    views = [footage.view(need) for need in expert.needs if not isinstance(need, Sound)]
+    return {"looks": sum(len(view.times) for view in views)} if views else {}
 
 
 def _out_of_memory(error: Exception) -> bool:

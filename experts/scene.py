@@ -29,9 +29,9 @@ import numpy.typing as npt
 from tagline.experts import devices
 from tagline.experts.base import BaseExpert, labels
 from tagline.experts.clip import ClipEncoder, clip_encoder
-from tagline.experts.footage import Footage, PerSecond, Sampling, View
+from tagline.experts.footage import Changes, Footage, Sampling, View
 from tagline.experts.tags import Embedding, Modality, Report, Sighting
-from tagline.experts.vision.frames import Preparation, batched, frame_interval, frame_spans, no_frames_note
+from tagline.experts.vision.frames import Preparation, batched, frame_ends, frame_spans, no_frames_note
 from tagline.experts.weights import check, registry
 
 if TYPE_CHECKING:
@@ -56,8 +56,7 @@ class SceneSettings:
     tags: int = 3  # categories a frame at most
     min_frames: int = 2
     keep_vectors: bool = True  # hand CLIP's frame vectors on: whoever searches needs them anyway
-    rate: float = 1.0
-    most: int = 24
+    rate: float = 1.0  # frames a second, where something changes
     side: int | None = 256
     precision: str = "auto"  # "float32", "bfloat16"; "auto": the second where the hardware has it
     batch_size: int | None = None
@@ -69,14 +68,14 @@ class SceneExpert(BaseExpert):
 
     name: ClassVar[str] = "scene"
     modality: ClassVar[Modality] = Modality.SCENE
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     Settings: ClassVar[type] = SceneSettings
     roles: ClassVar[dict[str, str]] = {"classifier": "classifier", "zero-shot": "clip"}
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         s = self.settings
-        self.sampling = PerSecond(s.rate, s.most, s.side)
+        self.sampling = Changes(1 / s.rate, side=s.side)
         self.needs: tuple[Sampling, ...] = (self.sampling,)
 
     def missing(self) -> str | None:
@@ -162,7 +161,7 @@ class SceneExpert(BaseExpert):
         otherwise = 1 / s.rate
         tags = frame_spans(
             sightings,
-            view.times,
+            view,
             footage.facts.duration,
             self.modality,
             self.name,
@@ -171,9 +170,10 @@ class SceneExpert(BaseExpert):
         )
         report = Report(tags=tags, sightings=sightings, notes=notes)
         if s.keep_vectors and vectors is not None:
-            step = frame_interval(view.times, otherwise)
+            ends = frame_ends(view, otherwise)
             report.vectors = [
-                Embedding(float(t), float(t) + step, v) for t, v in zip(view.times, vectors, strict=True)
+                Embedding(float(t), float(end), v)
+                for t, end, v in zip(view.times, ends, vectors, strict=True)
             ]
         return report
 

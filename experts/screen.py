@@ -7,7 +7,7 @@ import json
 import os
 import unicodedata
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from difflib import SequenceMatcher
@@ -23,9 +23,9 @@ import numpy.typing as npt
 
 from tagline.experts import storage
 from tagline.experts.base import BaseExpert
-from tagline.experts.footage import Footage, PerSecond, Pictures, Sampling, View
+from tagline.experts.footage import Changes, Footage, Pictures, Sampling, View
 from tagline.experts.tags import Modality, Report, Sighting
-from tagline.experts.vision.frames import frame_spans, no_frames_note
+from tagline.experts.vision.frames import frame_counts, frame_spans, no_frames_note
 
 Box = tuple[float, float, float, float]  # x, y, width, height as shares of the picture
 
@@ -45,8 +45,7 @@ class ScreenSettings:
     min_frames: int = 1  # a line read in fewer frames of a video is no tag
     longest: int = 120  # characters of a tag
     most_tags: int = 200  # lines of a video, at most: those seen longest
-    rate: float = 0.5  # frames a second
-    most: int = 24  # frames of a video, at most
+    rate: float = 2.0  # frames a second, where something changes
     side: int | None = 540  # pixels of the shorter side of the frames
     collection: str = "public"  # the models come inside rapidocr's wheel; there are no others
 
@@ -122,7 +121,7 @@ class ScreenExpert(BaseExpert):
 
     name: ClassVar[str] = "screen"
     modality: ClassVar[Modality] = Modality.SCREEN
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     Settings: ClassVar[type] = ScreenSettings
     roles: ClassVar[dict[str, str]] = {}
     modules: ClassVar[tuple[str, ...]] = ()
@@ -130,7 +129,7 @@ class ScreenExpert(BaseExpert):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         s = self.settings
-        self.sampling = PerSecond(s.rate, s.most, s.side)
+        self.sampling = Changes(1 / s.rate, side=s.side)
         self.needs: tuple[Sampling, ...] = (self.sampling,)
 
     def missing(self) -> str | None:
@@ -201,12 +200,12 @@ class ScreenExpert(BaseExpert):
                     sightings.append(Sighting(shorten(text, s.longest), score, float(time), line.box))
         sightings = merge_readings(sightings)
         notes = no_frames_note(len(view.times), self.name)
-        shown = seen_longest(sightings, s.most_tags)
+        shown = seen_longest(sightings, s.most_tags, frame_counts(view))
         if len(shown) < len(sightings):
             notes.append(f"of the text on screen, only the {s.most_tags} lines seen longest are kept")
         tags = frame_spans(
             shown,
-            view.times,
+            view,
             footage.facts.duration,
             self.modality,
             self.name,
@@ -312,14 +311,20 @@ def _digits(text: str) -> str:
     return "".join(filter(str.isdigit, text))
 
 
-def seen_longest(sightings: Sequence[Sighting], most: int) -> list[Sighting]:
-    """Only the sightings of the `most` texts that are in most frames, then most surely read."""
+def seen_longest(
+    sightings: Sequence[Sighting], most: int, counts: Mapping[float, int] | None = None
+) -> list[Sighting]:
+    """Only the sightings of the `most` texts that are in most frames, then most surely read.
+
+    counts: as how many frames each counts, by its time.
+    """
     frames: dict[str, set[float]] = defaultdict(set)
     score: dict[str, float] = defaultdict(float)
     for sighting in sightings:
         frames[sighting.text].add(sighting.time)
         score[sighting.text] = max(score[sighting.text], sighting.score)
-    kept = set(sorted(frames, key=lambda text: (-len(frames[text]), -score[text], text))[:most])
+    length = {text: sum((counts or {}).get(at, 1) for at in times) for text, times in frames.items()}
+    kept = set(sorted(frames, key=lambda text: (-length[text], -score[text], text))[:most])
     return [sighting for sighting in sightings if sighting.text in kept]
 
 

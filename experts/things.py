@@ -20,11 +20,11 @@ import numpy.typing as npt
 
 from tagline.experts import storage
 from tagline.experts.base import BaseExpert, labels
-from tagline.experts.footage import Footage, PerSecond, Pictures, Sampling, View
+from tagline.experts.footage import Changes, Footage, Pictures, Sampling, View
 from tagline.experts.tags import Embedding, Modality, Report, Sighting, Tag
 from tagline.experts.vision import efficientnet
 from tagline.experts.vision.efficientnet import CLASSES, SIDE
-from tagline.experts.vision.frames import frame_interval, frame_spans, no_frames_note
+from tagline.experts.vision.frames import frame_counts, frame_ends, frame_spans, no_frames_note
 
 Probabilities = npt.NDArray[np.float32]  # [N, 1000]: of each frame, how likely each class is
 
@@ -229,8 +229,7 @@ class ThingsSettings:
     confidence_fine: float = 0.6  # instead of `confidence`, for a class with siblings: a breed among dogs
     keep: float = 0.5  # a span goes on while this share of its threshold is reached
     tags: int = 6  # labels a frame at most, kinds among them
-    rate: float = 1.0
-    most: int = 300
+    rate: float = 1.0  # frames a second, where something changes
     threads: int | None = None
     allow_pickle: bool = False
 
@@ -241,7 +240,7 @@ class ThingsExpert(BaseExpert):
     name: ClassVar[str] = "things"
     modality: ClassVar[Modality] = Modality.OBJECT
     also: ClassVar[tuple[Modality, ...]] = (Modality.SCENE,)
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     Settings: ClassVar[type] = ThingsSettings
     roles: ClassVar[dict[str, str]] = {"classifier": "weights"}
     modules: ClassVar[tuple[str, ...]] = ()
@@ -249,7 +248,7 @@ class ThingsExpert(BaseExpert):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
-        self.sampling = PerSecond(self.settings.rate, self.settings.most, SCALE)
+        self.sampling = Changes(1 / self.settings.rate, side=SCALE)
         self.needs: tuple[Sampling, ...] = (self.sampling,)
 
     def load(self, device: str) -> None:
@@ -269,10 +268,10 @@ class ThingsExpert(BaseExpert):
         scores = label_scores(by_square)
         scores[~seen] = 0
         tags, sightings = spans_of(scores, view, footage.facts.duration, self.settings)
-        step = frame_interval(view.times, 1 / self.settings.rate)
+        ends = frame_ends(view, 1 / self.settings.rate)
         vectors = [
-            Embedding(float(at), float(at) + step, row)
-            for at, row in zip(view.times[seen], by_square.mean(axis=1)[seen], strict=True)
+            Embedding(float(at), float(end), row)
+            for at, end, row in zip(view.times[seen], ends[seen], by_square.mean(axis=1)[seen], strict=True)
         ]
         return Report(
             tags=tags, sightings=sightings, vectors=vectors, facts={"classifier": self.classifier.identity}
@@ -291,6 +290,7 @@ def spans_of(
     least = np.array([label.threshold(settings) for label in members])  # [L]
     ranks = np.argsort(np.argsort(-scores, axis=1, kind="stable"), axis=1, kind="stable")
     near = (scores >= settings.keep * least) & (ranks < settings.tags)
+    counts = frame_counts(view)
     tags: list[Tag] = []
     kept: list[Sighting] = []
     for column in np.flatnonzero((near & (scores >= least)).any(axis=0)):
@@ -298,7 +298,7 @@ def spans_of(
         sightings = [Sighting(label.text, float(scores[row, column]), float(view.times[row])) for row in rows]
         spans = frame_spans(
             sightings,
-            view.times,
+            view,
             duration,
             label.modality,
             ThingsExpert.name,
@@ -307,7 +307,7 @@ def spans_of(
         )
         for span in spans:
             inside = [one for one in sightings if span.start <= one.time <= span.end]
-            strong = sum(one.score >= least[column] for one in inside)
+            strong = sum(counts[one.time] for one in inside if one.score >= least[column])
             if strong >= 2 or span.score >= max(settings.sure, least[column]):
                 tags.append(span)
                 kept += inside

@@ -25,6 +25,19 @@ class VideoReport:
     verdicts: tuple[Verdict, ...]  # what people decided about it
     not_looked_at: tuple[CoverageGap, ...]  # what its tags cannot know, and why
 
+    def looks(self) -> list[tuple[str, str]]:
+        """Of each expert that looks: its name and how often that was, "214 looks, every 2.8 s"."""
+        length = self.video.duration
+        found = []
+        for run in self.runs:
+            if run.looks is None:
+                continue
+            said = f"{run.looks} look{'s' if run.looks != 1 else ''}"
+            if length and run.looks > 1:
+                said += f", every {length / run.looks:.1f} s"
+            found.append((run.expert, said))
+        return found
+
     def as_dict(self, *, transcript: bool = True) -> dict[str, Any]:
         """For JSON."""
         video, facts = self.video, self.video.facts
@@ -47,6 +60,7 @@ class VideoReport:
                     "weights": list(run.weights),
                     "fingerprint": run.fingerprint,
                     "at": run.at,
+                    "looks": run.looks,
                 }
                 for run in self.runs
             ],

@@ -199,7 +199,7 @@ def test_the_panel_has_each_frame_encoded_once_for_two_experts(
     fakes.use_fakes(monkeypatch)
     monkeypatch.setenv("TAGLINE_WEIGHTS", str(tmp_path))
     same = {"clip": str(folder), "precision": "float32"}
-    experts = [SceneExpert(**same), Second(**same, most=60)]
+    experts = [SceneExpert(**same), Second(**same, rate=0.5)]
     paths = [fakes.write_video(tmp_path / f"{n}.mp4", salt=n) for n in range(3)]
     frames = 0
     for seen in Panel(experts).run(Work(path, ("scene", "second")) for path in paths):

@@ -51,7 +51,9 @@ def test_age_and_gender_are_means_over_the_face():
 def test_two_faces_are_two_persons_of_their_own():
     both = [face(), face(male=0.99, box=RIGHT)]
     assert said(both, both) == [("man", 0, 2), ("person", 0, 2), ("woman", 0, 2)]
-    tracks = faces.tracks_of([both, both, [both[1]]], [0.0, 1.0, 2.0], 2.5)
+    tracks = faces.tracks_of(
+        [both, both, [both[1]]], View(np.zeros((3, 1, 1, 3), np.uint8), np.arange(3.0)), 2.5
+    )
     assert [len(track.faces) for track in tracks] == [2, 3]
 
 

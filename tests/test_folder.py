@@ -277,12 +277,15 @@ def test_an_estimate_comes_from_earlier_runs(decoder: type[fakes.FakeDecoder], f
         assert made.seconds() == (None, ["object", "scene", "screen", "speech"])
     look(films)
     with Catalog.open(films) as catalog:
+        catalog.execute("UPDATE video SET duration = 60, size = 100")
         catalog.execute("UPDATE run SET seconds = 30 WHERE expert = 'object'")
         catalog.set_meta("pace", "1.5")
         write(films / "more", 6, title="more")
         made = plan(catalog, [films], [fakes.FakeObjects()])
-        assert made.seconds() == (6 * 30 * 1.5, [])
-        assert list(describe(made))[-1] == f"about {duration(270)}"
+        seconds, unknown = made.seconds()
+        length = sum(job.place.size for job in made.jobs) * 60 / 100
+        assert (seconds, unknown) == (pytest.approx(1.5 * length * 30 / 60), [])
+        assert list(describe(made))[-1] == f"about {duration(seconds or 0)}"
 
 
 @pytest.mark.parametrize(
@@ -301,3 +304,27 @@ def test_the_hash_is_of_the_whole_file(tmp_path: Path) -> None:
     (tmp_path / "b").write_bytes(data)
     assert walk.content_hash(str(tmp_path / "a")) != walk.content_hash(str(tmp_path / "b"))
     assert folders.FAILURES_LISTED >= 100
+
+
+@pytest.mark.parametrize(("seconds", "kept"), [(3600.0, {"object"}), (20.0, set())])
+def test_of_a_long_video_each_report_is_kept_when_it_is_there(
+    decoder: type[fakes.FakeDecoder],
+    films: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    seconds: float,
+    kept: set[str],
+) -> None:
+    write(films, 1, duration=seconds)
+
+    def killed(self: object, batch: object) -> None:
+        raise SystemExit
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fakes.FakeScenes, "__call__", killed)
+        with pytest.raises(SystemExit):
+            look(films, experts=[fakes.FakeObjects(), fakes.FakeScenes()])
+    with Catalog.open(films) as catalog:
+        assert {run.expert for video in catalog.videos() for run in catalog.runs(video.id)} == kept
+    made, outcome, _ = look(films, experts=[fakes.FakeObjects(), fakes.FakeScenes()])
+    assert {name for job in made.jobs for name in job.names} == {"object", "scene"} - kept
+    assert (outcome.progress.tagged, outcome.failures) == (1, [])

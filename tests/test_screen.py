@@ -13,8 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFont
 
+from tagline.benchmarks.quality.long_video import Shot, ShownText, shoot
 from tagline.experts import screen
 from tagline.experts.base import Expert, build_expert
+from tagline.experts.decode.decoder import Decoder
 from tagline.experts.footage import Facts, Footage, View
 from tagline.experts.screen import ScreenExpert, block_means, clean_line, merge_readings, same_line, shorten
 from tagline.experts.tags import Modality, Sighting
@@ -296,4 +298,25 @@ def test_the_slides_of_a_lecture(reading, counted, data: Path):
     start, end = found["Source: Common Crawl"][0]
     assert start == pytest.approx(7.7, abs=5.2)
     assert end == pytest.approx(53.7, abs=5.2)
-    assert counted["lines"] < len(report.sightings) / 2
+    assert counted["lines"] < len(report.sightings)
+
+
+def test_a_text_of_two_seconds_is_a_span_of_two_seconds_and_read_once(
+    reading: ScreenExpert, counted: dict[str, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[screen.TextLine] = []
+    really = screen.OcrEngine.read
+    monkeypatch.setattr(
+        screen.OcrEngine, "read", lambda self, lines: (read.extend(lines), really(self, lines))[1]
+    )
+    file = tmp_path / "film.mp4"
+    text = ShownText("ABCDEF 734", 4.3, 6.3)
+    shoot(file, [Shot(0, 8, "moving"), Shot(8, 60, "still")], [text], 0, [])
+    with Decoder(jobs=1) as decoder:
+        found = decoder.read(file, reading.needs)
+    report = reading([found])[0]
+    assert [tag.text for tag in report.tags] == [text.text]
+    assert report.tags[0].start == pytest.approx(text.start, abs=0.5)
+    assert report.tags[0].end == pytest.approx(text.end, abs=0.5)
+    assert sum(line.box[1] > 0.7 for line in read) == 1  # the shapes further up are tried as texts, too
+    assert counted["frames"] < 20  # of 120 half seconds: what stands is not searched again

@@ -269,7 +269,7 @@ class TaggingScript:
 
         _, duration, rate = _rate(path)
         need = self.experts["screen"].sampling
-        count = min(need.most, max(1, round(duration * need.rate)))
+        count = max(1, round(duration / need.interval))
         numbers = {int((each + 0.5) / count * duration * rate) for each in range(count)}
         video, frames, number = cv2.VideoCapture(str(path)), [], 0
         while video.grab():

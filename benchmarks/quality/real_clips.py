@@ -60,7 +60,7 @@ def measure(options: dict[str, str]) -> dict[str, Any]:
     folders = [clips, *(Path(options[key]).expanduser() for key in ("videos", "audio") if key in options)]
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary) / "library"
-        made = _in_a_process(work, folders, ())
+        made = in_a_process(work, folders, ())
         with closing(open_library(work)) as library:
             values: dict[str, Any] = {
                 "torch_imported": made["torch"],
@@ -88,7 +88,7 @@ def measure(options: dict[str, str]) -> dict[str, Any]:
 # -- tagging and indexing, in a process of its own ---------------------------------------------------------
 
 
-def _in_a_process(work: Path, folders: Sequence[Path], only: Sequence[str]) -> dict[str, Any]:
+def in_a_process(work: Path, folders: Sequence[Path], only: Sequence[str]) -> dict[str, Any]:
     words = [str(work), ",".join(only), *map(str, folders)]
     program = [sys.executable, "-m", "tagline.benchmarks.quality.real_clips", *words]
     done = subprocess.run(program, stdout=subprocess.PIPE, text=True, check=True)
@@ -107,7 +107,8 @@ def tag_and_index(work: Path, folders: Sequence[Path], only: Sequence[str]) -> d
             library.index()
         minutes = sum(video.duration or 0.0 for video in library.videos()) / 60
         ran = sorted({run.expert for video in library.videos() for run in library.show(video).runs})
-    return {"cpu": cpu, "minutes": minutes, "experts": ran, "torch": "torch" in sys.modules}
+    found = {"cpu": cpu, "minutes": minutes, "experts": ran, "torch": "torch" in sys.modules}
+    return {**found, "peak_mb": peak_megabytes()}
 
 
 def cpu_seconds() -> float:
@@ -118,6 +119,14 @@ def cpu_seconds() -> float:
     return sum(one.ru_utime + one.ru_stime for one in both)
 
 
+def peak_megabytes() -> float:
+    """The most that this process held, and beside it the largest of its children."""
+    import resource
+
+    both = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(both) / (1e6 if sys.platform == "darwin" else 1e3)
+
+
 def cost(work: Path, library: Library, folders: Sequence[Path], experts: Sequence[str]) -> dict[str, float]:
     """CPU seconds a minute: of FFmpeg decoding all that there is, and of each expert with what it decodes."""
     begun, seconds = cpu_seconds(), 0.0
@@ -126,7 +135,7 @@ def cost(work: Path, library: Library, folders: Sequence[Path], experts: Sequenc
         seconds += video.duration or 0.0
     found = {"plain decode": round((cpu_seconds() - begun) / (seconds / 60), 2)}
     for name in experts:
-        made = _in_a_process(work / f"only-{name}", folders, (name,))
+        made = in_a_process(work / f"only-{name}", folders, (name,))
         found[name] = round(made["cpu"] / made["minutes"], 2)
     return found
 

@@ -58,6 +58,7 @@ AIMS: dict[str, dict[str, Aim]] = {
         "real-clips": "r1 ≥ 0.6, r5 ≥ 0.9, answered_none ≤ 2, refused ≤ 0.1, clips_with_a_tag ≥ 0.9, "
         ""
         "tags_right ≥ 0.8, tags_judged ≥ 150, wer_starter ≤ 0.25, torch_imported = false",
+        "long-video": "text_time_error_p95 ≤ 0.5, text_recall ≥ 0.9, shots_seen = 1, bridged_gaps = 0",
         "house": "packages_installed = 1, wheel_mb ≤ 3, folder_cycles = 0, old_words = 0, "
         "public_api_documented = true, torch_in_base = false",
     }.items()

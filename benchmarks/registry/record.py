@@ -100,6 +100,10 @@ MEASUREMENTS = {
         "tagline.benchmarks.quality.real_clips:measure",
         "real clips with the starter alone, and questions about them (--set clips=FOLDER)",
     ),
+    "long-video": (
+        "tagline.benchmarks.quality.long_video:measure",
+        "a long film with shots and texts at known times (--set minutes=10)",
+    ),
     "playhouse-experts": (
         "tagline.benchmarks.quality.experts:measure",
         "the experts with the playhouse's weights on test videos, against the truth",

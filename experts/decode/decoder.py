@@ -148,7 +148,8 @@ class Decoder:
         except Unreadable as error:
             return error
         with os.fdopen(file, "rb", 0):
-            order = {"limits": asdict(self.limits), "suffix": Path(path).suffix.lower(), **what}
+            limits = self.limits.for_size(os.fstat(file).st_size)
+            order = {"limits": asdict(limits), "suffix": Path(path).suffix.lower(), **what}
             return self._ask_about(file, order, most, take)
 
     def _ask_about(
@@ -160,7 +161,8 @@ class Decoder:
             return Unreadable(f"could not be decoded: no decoder could be started ({error})")
         fd: int | None = None
         try:
-            answer, fd = child.ask(order, self.limits.seconds, file, most=most, stalled=self.limits.stalled)
+            seconds, stalled = order["limits"]["seconds"], self.limits.stalled
+            answer, fd = child.ask(order, seconds, file, most=most, stalled=stalled)
             result = reply.refusal_of(answer) if fd is None else take(answer, fd)
         except reply.NonsenseReply as nonsense:  # who has answered so once is not asked again
             self._discard(child)

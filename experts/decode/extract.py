@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Any
@@ -9,13 +10,14 @@ from typing import Any
 import av
 import numpy as np
 
-from tagline.experts.decode.buffer import FrameBuffer, SharedMemory, rotation, upright
+from tagline.experts.decode.buffer import PAGE, FrameBuffer, SharedMemory, rotation, upright
+from tagline.experts.decode.changes import Watcher, small_picture
 from tagline.experts.decode.packets import sound_is_read
 from tagline.experts.decode.reader import PACKET_SHARE, SOUND_SHARE, File, OutOfTime, Rules, VideoReader
 from tagline.experts.decode.reply import NOTES, clean_metadata
 from tagline.experts.decode.sampling import SHOT_SIDE, Timeline, shot_ticks, shots_of, ticks_of
 from tagline.experts.decode.soundtrack import Samples, Soundtrack
-from tagline.experts.footage import SOUND_RATE, PerShot, Sound, Unreadable
+from tagline.experts.footage import SOUND_RATE, Changes, PerShot, Sound, Unreadable
 
 SHARE_OF_TIME = 0.8  # of the time limit: after that, what is there so far is handed over
 
@@ -57,6 +59,8 @@ class _Extraction:
     ) -> None:
         self.reader, self.samplings, self.limits, self.memory = reader, samplings, limits, store
         self.views = [s for s in samplings if not isinstance(s, Sound)]
+        self.fixed = [s for s in self.views if not isinstance(s, Changes)]
+        self.watchers: dict[Changes, Watcher] = {}
         self.notes: list[str] = []
         self.track: Soundtrack | None = None
         self.buffer = FrameBuffer(store, 0, [], [])
@@ -71,11 +75,13 @@ class _Extraction:
             if self.track is not None:
                 self.track.cut |= self.reader.unread
             shots = self._shots() if any(isinstance(s, PerShot) for s in self.views) else []
-            wanted = [ticks_of(s, self.timeline, shots) for s in self.views]
+            wanted = [ticks_of(s, self.timeline, shots) for s in self.fixed]
+            self.watchers = {s: Watcher(s, self.timeline) for s in self.views if isinstance(s, Changes)}
             place = 4 * self.track.length if self.track else 0
-            self.buffer = FrameBuffer(self.memory, place, self.views, wanted)
+            self.buffer = FrameBuffer(self.memory, place, self.fixed, wanted)
             # Where only sound is asked for, one picture is still seen: without one it is no video.
-            self.reader.pictures(self.timeline, self.buffer.ticks or [self.timeline.first], self._take)
+            ticks = sorted({*self.buffer.ticks, *(t for w in self.watchers.values() for t in w.ticks)})
+            self.reader.pictures(self.timeline, ticks or [self.timeline.first], self._take, self._again)
         except OutOfTime:
             self.notes.append(f"stopped after {self.reader.rules.seconds:.0f} s, the time limit")
             if self.buffer.size is None:
@@ -88,8 +94,26 @@ class _Extraction:
 
     def _take(self, tick: int, frame: Any, stamp: int) -> None:
         if self.buffer.size is None:
-            self.buffer.lay_out(frame, self.limits["view_bytes"], self.limits["footage_bytes"])
+            self._lay_out(frame)
         self.buffer.put(tick, frame, stamp)
+        if any(tick in watcher.watched for watcher in self.watchers.values()):
+            small = small_picture(frame)
+            for watcher in self.watchers.values():
+                watcher.see(tick, frame, stamp, small, self.memory)
+
+    def _lay_out(self, frame: Any) -> None:
+        most = self.limits["footage_bytes"]
+        self.buffer.lay_out(frame, self.limits["view_bytes"], most)
+        end = self.buffer.end
+        if self.watchers:
+            share = (most - end) // len(self.watchers) - PAGE
+            share = min(share, self.limits["view_bytes"], self.limits["changes_bytes"])
+            for watcher in self.watchers.values():
+                end = watcher.lay_out(frame, end, share)
+
+    def _again(self) -> None:
+        for watcher in self.watchers.values():
+            watcher.restart()
 
     def _hear(self) -> str:
         """Get ready for the sound; what is known of it beforehand."""
@@ -150,7 +174,9 @@ class _Extraction:
             raise Unreadable("has pictures that begin days after its sound")
         sound, lies = self._sound(state, zero)
         stamps = canvas.close_gaps()
-        wanted, read = sum(map(len, canvas.wanted)), sum(map(len, stamps))
+        watchers = self.watchers.values()
+        wanted = sum(map(len, canvas.wanted)) + sum(watcher.wanted for watcher in watchers)
+        read = sum(map(len, stamps)) + sum(len(watcher.looks) for watcher in watchers)
         if read < wanted:
             self.notes.append(f"{wanted - read} of {wanted} frames unreadable")
         if reader.unread:
@@ -167,18 +193,24 @@ class _Extraction:
             self.notes.append(f"the file is damaged: {counted(reader.errors, 'packet')} could not be read")
         if canvas.shrunk:
             self.notes.append(f"pictures scaled down to {canvas.shrunk} pixels to fit into memory")
+        if any(watcher.shrunk for watcher in watchers):
+            self.notes.append("pictures scaled down to fit into memory")
+        self.notes += sorted({looked_every(watcher) for watcher in watchers if watcher.wider})
+
+        def seconds(ticks: list[int]) -> list[float]:
+            return [float(min(max(t, timeline.first), timeline.end) * timeline.base - zero) for t in ticks]
+
+        fixed = iter(zip(canvas.places, canvas.shapes, stamps, strict=True))
+        views: list[dict[str, Any]] = []
+        for sampling in self.views:
+            if isinstance(sampling, Changes):
+                views.append(_view_of(self.watchers[sampling], seconds))
+                continue
+            place, shape, kept = next(fixed)
+            views.append({"place": place, "shape": [len(kept), *shape, 3], "times": seconds(kept)})
         return {
             "facts": self._facts(timeline, zero),
-            "views": [
-                {
-                    "place": place,
-                    "shape": [len(kept), *shape, 3],
-                    "times": [
-                        float(min(max(t, timeline.first), timeline.end) * timeline.base - zero) for t in kept
-                    ],
-                }
-                for place, shape, kept in zip(canvas.places, canvas.shapes, stamps, strict=True)
-            ],
+            "views": views,
             "sound": lies,
             "coverage": {"wanted": wanted, "read": read, "sound": sound, "notes": self.notes[:NOTES]},
             "mode": reader.mode,
@@ -232,7 +264,10 @@ class _Extraction:
                 "created": _created(tags),
                 "start": float(zero),
             },
-            "views": [{"place": 0, "shape": [0, 1, 1, 3], "times": []} for _ in self.views],
+            "views": [
+                {"place": 0, "shape": [0, 1, 1, 3], "times": [], "until": [], "interval": 1.0}
+                for _ in self.views
+            ],
             "sound": lies,
             "coverage": {"wanted": 0, "read": 0, "sound": sound, "notes": self.notes[:NOTES]},
             "mode": "sound",
@@ -272,6 +307,26 @@ class _Extraction:
             "start": float(zero),
             "comment": clean_metadata(tags.get("comment")),
         }
+
+
+def _view_of(watcher: Watcher, seconds: Callable[[list[int]], list[float]]) -> dict[str, Any]:
+    times, until = seconds(watcher.stamps), seconds(watcher.until)
+    latest = [*times[1:], max(until, default=0.0)]
+    return {
+        "place": watcher.place,
+        "shape": [len(watcher.looks), *watcher.shape, 3],
+        "times": times,
+        "until": [max(a, min(b, c)) for a, b, c in zip(times, until, latest, strict=True)],
+        "interval": watcher.interval,
+    }
+
+
+def looked_every(watcher: Watcher) -> str:
+    """The note on looks that lie further apart than was asked for."""
+    return (
+        f"looked every {watcher.interval:.1f} s instead of {watcher.sampling.interval:g} s: "
+        "it changes more often than there is memory for"
+    )
 
 
 def counted(number: int, thing: str) -> str:

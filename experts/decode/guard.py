@@ -22,7 +22,14 @@ from tagline.experts.footage import Sampling, Unreadable
 
 SAMPLING_TYPES = {
     kind.__name__: kind
-    for kind in (footage.Uniform, footage.PerSecond, footage.Windows, footage.PerShot, footage.Sound)
+    for kind in (
+        footage.Uniform,
+        footage.PerSecond,
+        footage.Changes,
+        footage.Windows,
+        footage.PerShot,
+        footage.Sound,
+    )
 }
 LENGTH = struct.Struct("=I")
 PLAYLISTS = (

@@ -273,10 +273,17 @@ class VideoReader:
 
     # -- decoding ---------------------------------------------------------------------------------
 
-    def pictures(self, timeline: Timeline, ticks: Sequence[int], take: Take) -> None:
+    def pictures(
+        self,
+        timeline: Timeline,
+        ticks: Sequence[int],
+        take: Take,
+        again: Callable[[], None] = lambda: None,
+    ) -> None:
         """Hand over the picture for each tick (ascending, each once), in any order, through `take`.
 
-        A tick whose picture was lost is never handed over. `take` may be called again for a tick.
+        A tick whose picture was lost is never handed over. `take` may be called again for a tick;
+        `again` is called before all of them are.
         """
         if timeline.broken is not None:
             ticks = [tick for tick in ticks if tick < timeline.broken]
@@ -289,6 +296,7 @@ class VideoReader:
                 return
             except NotExact:
                 self.mode = "counted" if self.mode == "plain" else "plain"
+                again()
 
     def _fast(self, timeline: Timeline, ticks: Sequence[int], take: Take) -> None:
         table, codec = self.table, self.video.codec_context

@@ -21,7 +21,9 @@ import numpy as np
 
 from tagline.experts.decode.limits import Limits
 from tagline.experts.footage import (
+    MAX_LOOKS,
     SOUND_RATE,
+    Changes,
     Coverage,
     Facts,
     Footage,
@@ -61,7 +63,7 @@ def clean_metadata(text: str | None, most: int = TEXT) -> str | None:
 
 def longest(samplings: Sequence[Sampling]) -> int:
     """Bytes that an answer to these samplings may have."""
-    return HEAD + TIME * sum(map(most_frames, samplings))
+    return HEAD + TIME * sum((1 + isinstance(one, Changes)) * most_frames(one) for one in samplings)
 
 
 def most_frames(sampling: Sampling) -> int:
@@ -70,6 +72,8 @@ def most_frames(sampling: Sampling) -> int:
         return sampling.count
     if isinstance(sampling, PerSecond | PerShot):
         return max(1, sampling.most)
+    if isinstance(sampling, Changes):
+        return MAX_LOOKS
     return 0 if isinstance(sampling, Sound) else sampling.count * sampling.length
 
 
@@ -216,7 +220,13 @@ def _view(
         raise NonsenseReply("pictures beyond the limit")
     frames = _array(memory, np.uint8, _whole(said.get("place"), NUMBER, "a place"), (count, height, width, 3))
     together = sampling.length if isinstance(sampling, Windows) else count
-    return View(frames, _times(said.get("times"), count, together, facts, limits))
+    times = _times(said.get("times"), count, together, facts, limits)
+    if not isinstance(sampling, Changes):
+        return View(frames, times)
+    until = _times(said.get("until"), count, count, facts, limits)
+    if (until < times).any() or (until[:-1] > times[1:] + SLACK).any():
+        raise NonsenseReply("pictures that stay too long")
+    return View(frames, times, until, _number(said.get("interval"), 1e-6, limits.duration, "an interval"))
 
 
 def _times(said: Any, count: int, together: int, facts: Facts, limits: Limits) -> np.ndarray[Any, Any]:

@@ -15,7 +15,7 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
-from tagline.experts.footage import PerSecond, PerShot, Sampling, Sound, Uniform, Windows, evenly
+from tagline.experts.footage import Changes, PerSecond, PerShot, Sampling, Sound, Uniform, Windows, evenly
 
 Ticks = npt.NDArray[np.int64]
 
@@ -24,6 +24,8 @@ SHOT_RATE = 4
 SHOT_PICTURES = 600
 SHOT_SIDE = 24  # pixels of the shorter side
 SHOT_LEAST = 18.0  # grey levels of 255 by which neighbours differ, at the least, at a cut
+WATCH = 0.5  # seconds between the small pictures in which changes are sought, at most
+WATCHED = 100_000  # of them in a video, at most
 SHOT_TIMES = 3.0  # and how often more than is usual around there
 
 
@@ -71,12 +73,19 @@ def ticks_of(sampling: Sampling, timeline: Timeline, shots: Sequence[int] = ()) 
         if count > sampling.most:
             return evenly(sampling.most, timeline.length, timeline.first)
         return [timeline.first + int(i / rate / timeline.base) for i in range(max(1, int(count)))]
+    if isinstance(sampling, Changes):  # those that are watched
+        return ticks_of(PerSecond(1 / min(WATCH, sampling.interval), WATCHED), timeline)
     if isinstance(sampling, Windows):
         return _windows(sampling, timeline)
     if isinstance(sampling, PerShot):
         return _per_shot(sampling, timeline, shots)
     assert isinstance(sampling, Sound)
     return []
+
+
+def watch_step(sampling: Changes, timeline: Timeline) -> float:
+    """Seconds between the pictures that are watched for changes."""
+    return max(min(WATCH, sampling.interval), float(timeline.length * timeline.base) / WATCHED)
 
 
 def _windows(sampling: Windows, timeline: Timeline) -> list[int]:

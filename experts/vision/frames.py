@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tagline.experts.footage import Pictures, Seconds
+from tagline.experts.footage import Pictures, Seconds, View
 from tagline.experts.tags import Modality, Sighting, Tag, to_spans
 
 if TYPE_CHECKING:
@@ -116,9 +117,14 @@ def frame_interval(times: Seconds, otherwise: float = 1.0) -> float:
     return float(np.median(np.diff(times))) if len(times) > 1 else otherwise
 
 
+def view_interval(view: View, otherwise: float = 1.0) -> float:
+    """Seconds between two frames of a view, where everything changes."""
+    return frame_interval(view.times, otherwise) if view.interval is None else view.interval
+
+
 def frame_spans(
     sightings: Sequence[Sighting],
-    times: Seconds,
+    times: Seconds | View,
     duration: float | None,
     modality: Modality,
     source: str,
@@ -130,7 +136,15 @@ def frame_spans(
 
     A frame stands for the time up to the next one; one frame in which a thing was missed does not cut
     its span in two. A video with fewer frames than `min_frames` needs the thing in all of them.
+
+    Frames of `Changes` lie unevenly: see `spans_of_looks`.
     """
+    if isinstance(times, View):
+        if times.until is not None:
+            least = max(1, min(min_frames, sum(frame_counts(times).values())))
+            tags = spans_of_looks(sightings, times, modality, source, min_frames=least)
+            return [end_with_video(tag, duration) for tag in tags]
+        times = times.times
     step = frame_interval(times, otherwise)
     tags = to_spans(
         sightings,
@@ -141,6 +155,81 @@ def frame_spans(
         min_frames=max(1, min(min_frames, len(times))),
     )
     return [end_with_video(tag, duration) for tag in tags]
+
+
+def spans_of_looks(
+    sightings: Sequence[Sighting], view: View, modality: Modality, source: str, *, min_frames: int
+) -> list[Tag]:
+    """Tags from sightings in looks that lie unevenly, because nobody looked while nothing changed.
+
+    A look speaks for as long as its picture is known to have stayed, and half an interval before and after,
+    or half the way to what was seen there. One look in which a thing was missed does not cut its span in
+    two, a stretch that nobody saw does.
+    """
+    counts = frame_counts(view)
+    starts, ends = look_starts(view), look_ends(view)
+    index = {float(time): i for i, time in enumerate(view.times)}
+    by_text: dict[str, list[Sighting]] = defaultdict(list)
+    for sighting in sightings:
+        by_text[sighting.text].append(sighting)
+    tags = []
+    for text, found in by_text.items():
+        if sum(counts[time] for time in {one.time for one in found}) < min_frames:
+            continue
+        found.sort(key=lambda one: one.time)
+        runs = [[found[0]]]
+        for one in found[1:]:
+            if joined(view, index[runs[-1][-1].time], index[one.time]):
+                runs[-1].append(one)
+            else:
+                runs.append([one])
+        for run in runs:
+            best = max(run, key=lambda one: one.score)
+            start, end = float(starts[index[run[0].time]]), float(ends[index[run[-1].time]])
+            tags.append(Tag(text, modality, best.score, start, end, source, best.time))
+    return sorted(tags, key=lambda tag: (tag.start, tag.text))
+
+
+def frame_counts(view: View) -> dict[float, int]:
+    """By its time: as how many even frames each counts; a look at what stands is as good as many."""
+    if view.until is None:
+        return dict.fromkeys(view.times.tolist(), 1)
+    more = ((view.until - view.times) / view_interval(view) + 1e-6).astype(int)
+    return dict(zip(view.times.tolist(), (1 + more).tolist(), strict=True))
+
+
+def look_starts(view: View) -> Seconds:
+    """From when on each look of `Changes` speaks: seconds [T]."""
+    if view.until is None or not len(view.times):
+        return view.times
+    before = np.concatenate([view.times[:1], view.until[:-1]])
+    return np.maximum(view.times - view_interval(view) / 2, (view.times + before) / 2)
+
+
+def look_ends(view: View) -> Seconds:
+    """Up to when each look of `Changes` speaks: seconds [T]."""
+    if view.until is None or not len(view.times):
+        return view.times
+    following = np.append(view.times[1:], np.inf)
+    return np.minimum(view.until + view_interval(view) / 2, (view.until + following) / 2)
+
+
+def frame_ends(view: View, otherwise: float) -> Seconds:
+    """Up to when each frame of any view speaks: seconds [T]."""
+    return view.times + frame_interval(view.times, otherwise) if view.until is None else look_ends(view)
+
+
+def joined(view: View, first: int, second: int) -> bool:
+    """Whether what was seen in two looks, by their numbers, is one span: one look between may have missed it.
+
+    No two looks from the one to the other may have a stretch between them that nobody saw.
+    """
+    if view.until is None or second - first > 2:
+        return second - first <= 2
+    step = view_interval(view)
+    unseen = view.times[first + 1 : second + 1] - view.until[first:second]
+    apart = view.times[second] - view.until[first]
+    return bool((unseen <= 1.5 * step).all() and apart <= 2.5 * step)
 
 
 def end_with_video(tag: Tag, duration: float | None) -> Tag:

@@ -331,14 +331,34 @@ class CatalogReader(CatalogDatabase):
             (most,),
         )
 
-    def usual_seconds(self) -> dict[str, float]:
-        """expert: seconds that it took for a video, on average over the library."""
+    def usual_cost(self) -> dict[str, float]:
+        """expert: seconds that it took for a second of video, over the library."""
         rows = self.rows(
             "looks of experts",
             (values.text, values.seconds),
-            "SELECT expert, avg(seconds) FROM run WHERE seconds IS NOT NULL GROUP BY expert",
+            "SELECT r.expert, sum(r.seconds) / sum(v.duration) FROM run r JOIN video v ON v.id = r.video_id"
+            " WHERE r.seconds IS NOT NULL AND v.duration > 0 GROUP BY r.expert",
         )
         return dict(rows)
+
+    def usual_length(self) -> float:
+        """Seconds of video in a byte, over the library; 0 where no length is known."""
+        rows = self.rows(
+            "facts of videos",
+            (values.seconds,),
+            "SELECT coalesce(sum(duration) / sum(size), 0) FROM video WHERE duration > 0 AND size > 0",
+        )
+        return float(rows[0][0]) if rows else 0.0
+
+    def length_of_hash(self, digest: str) -> float | None:
+        """Seconds of a video that is known by its content."""
+        rows = self.rows(
+            "facts of videos",
+            (values.maybe(values.seconds),),
+            "SELECT duration FROM video WHERE hash = ?",
+            (digest,),
+        )
+        return rows[0][0] if rows else None
 
     def _renewed_texts(self, video_id: int) -> SearchableTexts:
         """What a video can be found by; the tags that it holds are packed anew on the way."""

@@ -75,6 +75,12 @@ class Run:
         return self._texts("weights")
 
     @property
+    def looks(self) -> int | None:
+        """How many frames it looked at; None where it only listens, or that was not written down."""
+        found = self.facts.get("looks") if isinstance(self.facts, dict) else None
+        return found if type(found) is int and found >= 0 else None
+
+    @property
     def modalities(self) -> tuple[Modality, ...]:
         """Every modality that it looked for, its own first."""
         others = (Modality(text) for text in self._texts("modalities") if text in set(Modality))

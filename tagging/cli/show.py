@@ -96,6 +96,11 @@ def show_video(catalog: Catalog, report: VideoReport, everything: bool, transcri
         screen.print("no tags" + (" of this kind" if catalog.tags(video.id) else ""))
     if transcript:
         _transcript(report)
+    if looks := report.looks():
+        screen.print()
+        screen.print(_styled([("looked", "bold")]))
+        for name, often in looks:
+            screen.print(_styled([("  ", ""), (f"{safe(name)}: ", "bold"), (often, "")]))
     if missed:
         screen.print()
         screen.print(_styled([("not looked at", "bold")]))

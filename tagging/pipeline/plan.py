@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -67,18 +67,25 @@ class Plan:
         return Counter((name, why) for job in self.jobs for name, why in zip(job.names, job.why, strict=True))
 
     def seconds(self) -> tuple[float | None, list[str]]:
-        """About how long it would take, from what earlier runs took; and the experts of which that is
-        unknown. None if it is unknown of all."""
-        usual = self.catalog.usual_seconds()
-        videos = Counter(name for job in self.jobs for name in job.names)
-        unknown = sorted(name for name in videos if name not in usual)
-        if videos and len(unknown) == len(videos):
+        """About how long it would take, from what earlier runs took for a second of video; and the experts
+        of which that is unknown. None if it is unknown of all.
+
+        Of a file that was never opened, the length is guessed from its size.
+        """
+        usual, in_a_byte = self.catalog.usual_cost(), self.catalog.usual_length()
+        lengths: defaultdict[str, float] = defaultdict(float)  # seconds of video, by expert
+        for job in self.jobs:
+            known = self.catalog.length_of_hash(job.digest) if job.digest is not None else None
+            for name in job.names:
+                lengths[name] += job.place.size * in_a_byte if known is None else known
+        unknown = sorted(name for name in lengths if name not in usual)
+        if lengths and len(unknown) == len(lengths):
             return None, unknown
         try:
             pace = float(self.catalog.meta("pace") or 1.0)
         except ValueError:  # not what we wrote
             pace = 1.0
-        return pace * sum(usual.get(name, 0.0) * count for name, count in videos.items()), unknown
+        return pace * sum(usual.get(name, 0.0) * length for name, length in lengths.items()), unknown
 
     def for_catalog(self, catalog: CatalogReader) -> Plan | None:
         """A plan that was made before there was a catalog, for the new one.

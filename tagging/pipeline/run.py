@@ -6,7 +6,7 @@ import errno
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -23,6 +23,7 @@ from tagline.tagging.pipeline.plan import Plan, PlannedFile, StalenessRule, deco
 from tagline.tagging.pipeline.progress import FAILURES_LISTED, ExpertTotals, Progress, RunResult
 from tagline.tagging.pipeline.walk import content_hash, file_identity, readable, same_file
 
+LONG = 60.0  # seconds of a video of which each expert's report is kept as soon as it is there
 HASHED_AHEAD = 4  # files hashed before the decoder asks for them
 
 # Reasons that say nothing about the file: it is tried again by the next run.
@@ -62,6 +63,12 @@ class _InFlight:
     digest: str
     state: tuple[int, ...] | None  # as it was when it was hashed
     copies: list[Place] = field(default_factory=list)  # found meanwhile, with the same content
+    kept: set[str] = field(default_factory=set)  # experts whose reports are in the catalog already
+
+
+def _unchanged(file: _InFlight) -> bool:
+    """Whether the file is still the one that was hashed."""
+    return same_file(file.place) and file_identity(file.place.path) == file.state
 
 
 class _Run:
@@ -86,6 +93,7 @@ class _Run:
         self.catalog.mark_gone(self.made.returned, gone=False)
         self.catalog.drop_path_failures(self.made.gone_failures)
         self.panel.stopping = self.stop.is_set
+        self.panel.on_reports = self._keep
         if self.made.jobs:
             with closing(self._work()) as work, closing(self.panel.run(work)) as stream:
                 for seen in stream:
@@ -128,12 +136,23 @@ class _Run:
             self.in_flight[digest] = file = _InFlight(job.place, digest, state)
             yield Work(Path(path), names, known.title or None if known is not None else None, file)
 
+    def _keep(self, done: Sequence[PanelResult]) -> None:
+        """Write what is found in long videos as soon as an expert is done: a run that is killed while the
+        next one looks has lost what that one found, and not all."""
+        for seen in done:
+            file: _InFlight = seen.work.job
+            if seen.footage is None or (seen.footage.facts.duration or 0.0) < LONG or not _unchanged(file):
+                continue
+            looks = [one for one in looks_of(seen, self.experts, self.rule) if one.expert not in file.kept]
+            self.catalog.save(file.digest, file.place, facts=seen.footage.facts, looks=looks)
+            file.kept |= {look.expert for look in looks}
+
     def _write(self, seen: PanelResult) -> None:
-        """One video's result, in one transaction."""
+        """One video's result, in one transaction, but for what is there already."""
         file: _InFlight = seen.work.job
         del self.in_flight[file.digest]
         path = file.place.path
-        if not same_file(file.place) or file_identity(path) != file.state:
+        if not _unchanged(file):
             self._no_access(path, CHANGED)
         elif seen.unreadable is not None and seen.unreadable.startswith(TRANSIENT):
             self._no_access(path, seen.unreadable)
@@ -144,7 +163,7 @@ class _Run:
                     file.digest,
                     file.place,
                     facts=seen.footage.facts if seen.footage is not None else None,
-                    looks=looks,
+                    looks=[look for look in looks if look.expert not in file.kept],
                     unreadable=seen.unreadable,
                     decoder=decoder_version(),
                 )
