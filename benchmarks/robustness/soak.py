@@ -126,7 +126,8 @@ class Soak:
             (self.folder / f"{number:05d}.mp4").write_bytes(content)
         self.made += more
         with Catalog.open(self.folder) as catalog, only_writer(catalog):
-            planned = plan(catalog, [self.folder], [expert() for expert in stub_experts.EXPERTS])
+            experts: list[Any] = [expert() for expert in stub_experts.EXPERTS]
+            planned = plan(catalog, [self.folder], experts)
             self.tagged += run(planned, Panel(planned.experts, jobs=2)).progress.tagged
             done = catalog.vectors.embedded_videos(FINGERPRINT)
             for video in [video.id for video in catalog.videos() if video.id not in done]:
