@@ -53,7 +53,7 @@ COMMANDS = {
     "doctor": ("tagline.tagging.cli.doctor:doctor", "Check this installation and show what to do."),
     "selftest": (
         "tagline.retrieval.cli.selftest:selftest",
-        "Attack this installation, and see what happens.",
+        "Attack this installation with hostile files, weights, sidecars and requests.",
     ),
     "train": ("tagline.table.cli:train", "Train a model on your own library."),
     "eval": (
