@@ -169,9 +169,10 @@ def test_others_are_answered_beside_readers_that_take_nothing(page: tuple[int, l
     port, ids = page
     tally = stalled.run(port, pages.TOKEN, ids[0], readers=40, seconds=1.0)
     assert tally.opened > 40
-    assert tally.seconds
-    assert set(tally.statuses) <= {"200", "206"}
-    assert tally.p95_ms < float("inf")
+    assert tally.statuses["200"] > 0
+    assert not {status for status in tally.statuses if status.startswith("5")}
+    assert len(tally.seconds) == tally.statuses.total()
+    assert 0 < tally.p95_ms < float("inf")
 
 
 # ---- through the shell

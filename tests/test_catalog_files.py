@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import fakes
@@ -105,6 +106,31 @@ def test_two_programs_may_write_one_after_the_other(tmp_path: Path) -> None:
         assert texts(one, video_id) == ["Rex"], "names that another program gave are seen at once"
         other.decide.add(video_id, "cat")
         assert sorted(texts(one, video_id)) == ["Rex", "cat"]
+
+
+@pytest.mark.parametrize("looked_at", ["user_version", "application_id", "count(*)", "type, name"])
+def test_a_catalog_that_another_program_is_making_is_not_taken_for_damaged(
+    tmp_path: Path, looked_at: str
+) -> None:
+    """The other one finishes right before one of the statements by which a catalog is judged."""
+
+    def connect() -> sqlite3.Connection:
+        return sqlite3.connect(tmp_path / "c.sqlite", isolation_level=None)
+
+    with closing(connect()) as one, closing(connect()) as other:
+        one.execute("PRAGMA journal_mode = WAL")
+        made: list[int] = []
+
+        def finish(statement: str) -> None:
+            if looked_at in statement and not made:
+                made.append(1)
+                schema.upgrade(other, "the other")
+
+        one.set_trace_callback(finish)
+        assert schema.check_schema(one, "c.sqlite") in (0, len(schema.MIGRATIONS))
+        one.set_trace_callback(None)
+        schema.upgrade(one, "c.sqlite")
+        assert schema.check_schema(one, "c.sqlite") == len(schema.MIGRATIONS)
 
 
 def test_a_full_disk_loses_nothing(catalog: Catalog) -> None:

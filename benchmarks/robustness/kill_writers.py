@@ -13,7 +13,7 @@ import shutil
 import signal
 import time
 from collections import Counter
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
@@ -28,6 +28,7 @@ from tagline.experts.tags import Embedding, Modality, Report, Sighting, Tag, Wor
 from tagline.tagging.catalog.dump import dump_lines
 from tagline.tagging.catalog.lock import only_writer
 from tagline.tagging.catalog.records import Verdict
+from tagline.tagging.catalog.verdicts import VerdictRow
 from tagline.tagging.catalog.write import Catalog
 from tagline.tagging.pipeline.plan import plan
 from tagline.tagging.pipeline.run import run as run_plan
@@ -310,22 +311,11 @@ def compare(library: Path, undisturbed: Path, expected: Path, tally: KillTally) 
     shutil.copytree(undisturbed, expected)
     with Catalog.open(library) as killed, Catalog.open(expected) as wanted:
         hashes = {video.id: video.hash for video in killed.videos()}
-        for act in _acts(killed.verdicts.all()):
-            wanted.verdicts.write(
-                [
-                    (
-                        v.kind,
-                        None if v.video_id is None else wanted.id_of_hash(hashes[v.video_id]),
-                        v.modality,
-                        v.text,
-                        v.target,
-                        v.start,
-                        v.end,
-                    )
-                    for v in act
-                ]
-            )
-            tally.verdicts += len(act)
+        acts = _acts(killed.verdicts.all())
+        with wanted.transaction():
+            for act in acts:
+                wanted.verdicts.write([_row(verdict, hashes, wanted) for verdict in act])
+        tally.verdicts += sum(map(len, acts))
         tally.videos += len(hashes)
         there, should = Counter(dump_lines(killed)), Counter(dump_lines(wanted))
         there.update(f"count {count}" for count in killed.tag_counts())
@@ -335,3 +325,10 @@ def compare(library: Path, undisturbed: Path, expected: Path, tally: KillTally) 
         tally.wrong += [f"{how} in the end: {row}"[:300] for row in rows]
     for folder in (library, expected):
         shutil.rmtree(folder)
+
+
+def _row(verdict: Verdict, hashes: Mapping[int, str], into: Catalog) -> VerdictRow:
+    """A verdict as it is written again where videos may have other numbers."""
+    video = None if verdict.video_id is None else into.id_of_hash(hashes[verdict.video_id])
+    about = (verdict.modality, verdict.text, verdict.target, verdict.start, verdict.end)
+    return verdict.kind, video, *about

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import lru_cache
 
 from tagline.tagging.printable import safe
@@ -254,7 +254,21 @@ def _statements(script: str) -> Iterator[str]:
 
 
 def check_schema(connection: sqlite3.Connection, name: str) -> int:
-    """The schema version of a database, 0 for an empty one; refuses what is no catalog of ours."""
+    """The schema version of a database, 0 for an empty one; refuses what is no catalog of ours.
+
+    Version and tables are read at one moment: another program may be making them.
+    """
+    if connection.in_transaction:
+        return _check_schema(connection, name)
+    connection.execute("BEGIN")
+    try:
+        return _check_schema(connection, name)
+    finally:
+        with suppress(sqlite3.Error):
+            connection.execute("ROLLBACK")
+
+
+def _check_schema(connection: sqlite3.Connection, name: str) -> int:
     try:
         version = int(connection.execute("PRAGMA user_version").fetchone()[0])
         owner = int(connection.execute("PRAGMA application_id").fetchone()[0])
