@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 from pathlib import Path
 
@@ -96,4 +97,5 @@ def test_a_file_that_cannot_be_read_to_its_end_gives_what_was_read(film: Path) -
     footage = read(film, SLOW_DISK, Limits(seconds=200))
     assert len(footage.view(Uniform(3)).times) == 3
     assert footage.coverage.sound == "partly"
-    assert "the file goes on for longer than 120 s can read" in footage.coverage.notes
+    said = re.compile(r"the file goes on for longer than 1[0-9]{2} s can read")  # real time counts along
+    assert any(map(said.fullmatch, footage.coverage.notes))

@@ -44,7 +44,7 @@ def test_stages_by_the_command_and_on_the_page(
     rate, bandwidth = floors.matrix_rate, floors.bandwidth
     monkeypatch.setattr(floors, "matrix_rate", lambda device: rate(device, size=64, runs=1))
     monkeypatch.setattr(floors, "bandwidth", lambda device: bandwidth(device, megabytes=1, runs=1))
-    small = ["batch=8", "titles=2", "lessons=2", "sizes=200,400", "runs=1", "tagger=small"]
+    small = ["batch=8", "titles=2", "lessons=2", "sizes=200,400", "runs=1"]
     settings = [word for setting in small for word in ("--set", setting)]
     answer = CliRunner().invoke(
         cli, ["bench", "speed", "--parts", "training-step,generating,growth", *settings, "--json"]
