@@ -84,7 +84,10 @@ NOTES: dict[str, str] = {
     "that reads a catalog and every route of the page; hangs are of broken files, too. kill9: one process "
     "writes tags, another verdicts, and either or both are killed; decoder and experts are stand-ins there, "
     "and lost counts what had been reported as written. p95_ms: of others' answers, while the readers read "
-    "nothing of a film or of a hundred small answers.",
+    "nothing of a film or of a hundred small answers. The parts of "
+    "the record ran up to three at once on two cores, which costs minutes.",
+    "long-video": "Shots and texts are drawn, some shots are cut from real clips. Two hours were not run, "
+    "memory was not compared between lengths, and a kill costs what the expert at work has found so far.",
     "soak": "One process tags, indexes and searches a growing library with experts that need no weights and "
     "made-up vectors, another serves it. Memory of the first with its decoders, and of the second: the last "
     "quarter of the time against the second quarter.",
