@@ -108,7 +108,7 @@ def _not_run_lines(not_run: Mapping[str, str]) -> Iterator[str]:
         if len(absent) < 2 or name not in absent:
             others.setdefault(reason.replace(f"{name} needs", "needs"), []).append(name)
     for reason, experts in others.items():
-        yield f"{', '.join(experts)}: {reason}"
+        yield f"{', '.join(experts)}: {not_run[experts[0]] if len(experts) == 1 else reason}"
 
 
 def print_result(outcome: RunResult, console: Console | None = None) -> None:
